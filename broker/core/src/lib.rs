@@ -1,0 +1,1 @@
+//! The protocol state machine of the Weir broker, pure and deterministic.

@@ -1,0 +1,1 @@
+//! Weir: an MQTT broker with stream rules for edge gateways.

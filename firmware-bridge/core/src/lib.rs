@@ -1,0 +1,2 @@
+//! Sensors and links for microcontrollers, no_std without alloc.
+#![no_std]

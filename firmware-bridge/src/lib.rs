@@ -1,0 +1,1 @@
+//! Devices that cannot speak MQTT, brought to a broker.

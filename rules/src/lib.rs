@@ -1,0 +1,1 @@
+//! Stream rules: windows and aggregates over MQTT topics.

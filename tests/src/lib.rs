@@ -1,0 +1,1 @@
+//! Simulator, conformance, durability and load tests of Weir.
