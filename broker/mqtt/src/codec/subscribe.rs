@@ -154,7 +154,7 @@ impl SubscriptionOptions {
             _ => return Err(DecodeError::RetainHandlingInvalid),
         };
         Ok(Self {
-            qos: QoS::try_from(bits & QOS).map_err(|_| DecodeError::QoSInvalid)?,
+            qos: QoS::try_from(bits & QOS).map_err(|_| DecodeError::SubscriptionQoSInvalid)?,
             no_local: bits & NO_LOCAL != 0,
             retain_as_published: bits & RETAIN_AS_PUBLISHED != 0,
             retain_handling,
