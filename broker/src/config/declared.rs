@@ -11,6 +11,7 @@ use super::{
 const KB: u64 = 1 << 10;
 const MB: u64 = 1 << 20;
 const GB: u64 = 1 << 30;
+const TB: u64 = 1 << 40;
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Keys of other versions and of the plan, so that a message can say more than "unknown".
@@ -33,6 +34,18 @@ pub(crate) const LATER: [&str; 13] = [
 /// The sections in the order of the file.
 pub(crate) static SECTIONS: [&Section; 8] =
     [&TOP, &LISTENER, &AUTH, &STORE, &LIMITS, &LOG, &ADMIN, &UPSTREAM];
+
+/// The declaration of a key; the name of the top section is empty.
+pub(crate) fn find(section: &str, name: &str) -> Option<&'static Key> {
+    let section = SECTIONS.iter().find(|candidate| candidate.name == section)?;
+    section.keys.iter().find(|key| key.name == name)
+}
+
+/// The sections that have a key of this name.
+pub(crate) fn sections_with(name: &str) -> impl Iterator<Item = &'static Section> {
+    let has_it = move |section: &&&'static Section| section.keys.iter().any(|k| k.name == name);
+    SECTIONS.iter().filter(has_it).copied()
+}
 
 pub(crate) static TOP: Section = Section {
     name: "",
@@ -160,7 +173,7 @@ pub(crate) static LIMITS: Section = Section {
             name: "max_queued_bytes",
             text: "Bytes that wait for one client, on disk; whichever limit is reached first \
                    holds. 0 = no limit.",
-            kind: Kind::Size { min: 0, max: 1024 * GB },
+            kind: Kind::Size { min: 0, max: TB },
             initial: Initial::Default("\"16MB\""),
         },
         Key {
@@ -357,7 +370,7 @@ pub(crate) static UPSTREAM: Section = Section {
             name: "backlog_max_bytes",
             text: "Bytes that wait on disk while the upstream is away; beyond it the oldest are \
                    dropped and counted.",
-            kind: Kind::Size { min: 64 * KB, max: 1024 * GB },
+            kind: Kind::Size { min: 64 * KB, max: TB },
             initial: Initial::Default("\"128MB\""),
         },
     ],

@@ -9,9 +9,10 @@ use std::{
 };
 
 use toml::{Spanned, de::DeValue};
+use weir_rules::nearest;
 
 use super::{
-    HostPort,
+    HostPort, HostPortError,
     unit::{format_duration, format_size, parse_duration, parse_size},
 };
 
@@ -126,19 +127,37 @@ pub(crate) struct RouteText {
 /// Why a value cannot stand where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
+    /// Stable name of the kind of problem.
+    pub(crate) code: &'static str,
     pub(crate) span: Range<usize>,
     pub(crate) message: String,
     pub(crate) label: String,
     pub(crate) help: Option<String>,
 }
 
+/// Stable names of the kinds of problems.
+pub(crate) mod code {
+    pub(crate) const NOT_TOML: &str = "C001";
+    pub(crate) const UNKNOWN: &str = "C002";
+    pub(crate) const VALUE: &str = "C003";
+    pub(crate) const RANGE: &str = "C004";
+    pub(crate) const MISSING: &str = "C005";
+    pub(crate) const CONFLICT: &str = "C006";
+    pub(crate) const FILE: &str = "C007";
+    pub(crate) const TOPIC: &str = "C008";
+    pub(crate) const UPSTREAM: &str = "C009";
+    pub(crate) const EXPOSED: &str = "C010";
+    pub(crate) const LATER: &str = "C011";
+}
+
 impl Refusal {
     pub(crate) fn new(
+        code: &'static str,
         span: Range<usize>,
         message: impl Into<String>,
         label: impl Into<String>,
     ) -> Self {
-        Self { span, message: message.into(), label: label.into(), help: None }
+        Self { code, span, message: message.into(), label: label.into(), help: None }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
@@ -198,7 +217,12 @@ impl Reader<'_> {
         let one = |refusal: Refusal| vec![refusal];
         Ok(match self.key.kind {
             Kind::Address => Value::Address(self.address(value).map_err(one)?),
-            Kind::Addresses => Value::Addresses(self.each(value, Self::address)?),
+            Kind::Addresses => match self.each(value, Self::address)? {
+                none if none.is_empty() => {
+                    return Err(one(self.refuse(value, "an empty list", "at least one address")));
+                }
+                addresses => Value::Addresses(addresses),
+            },
             Kind::Choice(names) => Value::Choice(self.choice(value, names).map_err(one)?),
             Kind::Duration { min, max } => {
                 Value::Duration(self.duration(value, min, max).map_err(one)?)
@@ -259,8 +283,9 @@ impl Reader<'_> {
 
     fn address(&self, value: &Spanned<DeValue<'_>>) -> Result<HostPort, Refusal> {
         let text = self.text(value)?;
-        text.parse().map_err(|reason| {
-            Refusal::new(value.span(), format!("`{text}` is not an address"), format!("{reason}"))
+        text.parse().map_err(|reason: HostPortError| {
+            let message = format!("`{text}` is not an address");
+            Refusal::new(code::VALUE, value.span(), message, reason.to_string())
                 .help("write it as \"host:port\", for example \"127.0.0.1:1883\"")
         })
     }
@@ -272,7 +297,12 @@ impl Reader<'_> {
     ) -> Result<&'static str, Refusal> {
         let text = self.text(value)?;
         names.iter().copied().find(|name| *name == text).ok_or_else(|| {
-            self.refuse(value, &format!("`{text}`"), &format!("one of {}", self.key.kind.range()))
+            let wanted = format!("one of {}", self.key.kind.range());
+            let refusal = self.refuse(value, &format!("`{text}`"), &wanted);
+            match nearest(text, names.iter().copied()) {
+                Some(near) => refusal.help(format!("did you mean `{near}`?")),
+                None => refusal,
+            }
         })
     }
 
@@ -361,6 +391,7 @@ impl Reader<'_> {
                 "qos" => self.whole(value, 0, 2).map(|number| qos = number as u8),
                 "to" => self.placed(value).map(|text| to = text),
                 other => Err(Refusal::new(
+                    code::UNKNOWN,
                     name.span(),
                     format!("unknown key `{other}` in `{}`", self.key.name),
                     "no such key",
@@ -374,8 +405,13 @@ impl Reader<'_> {
                 Ok(Placed { value: RouteText { from, to, qos }, span: entry.span() })
             }
             None if refusals.is_empty() => Err(vec![
-                Refusal::new(entry.span(), "`from` is missing", "needs a topic filter")
-                    .help("for example { from = \"agg/#\", to = \"{topic}\", qos = 1 }"),
+                Refusal::new(
+                    code::MISSING,
+                    entry.span(),
+                    "`from` is missing",
+                    "needs a topic filter",
+                )
+                .help("for example { from = \"agg/#\", to = \"{topic}\", qos = 1 }"),
             ]),
             _ => Err(refusals),
         }
@@ -394,6 +430,7 @@ impl Reader<'_> {
 
     fn out_of_range(&self, value: &Spanned<DeValue<'_>>, found: &str) -> Refusal {
         Refusal::new(
+            code::RANGE,
             value.span(),
             format!("`{}` cannot be {found}", self.key.name),
             format!("must be {}", self.key.kind.range()),
@@ -402,6 +439,7 @@ impl Reader<'_> {
 
     fn refuse(&self, value: &Spanned<DeValue<'_>>, found: &str, wanted: &str) -> Refusal {
         Refusal::new(
+            code::VALUE,
             value.span(),
             format!("`{}` cannot be {found}", self.key.name),
             format!("must be {wanted}"),

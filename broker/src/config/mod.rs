@@ -5,20 +5,32 @@
 //! and no database, so `weir check` can run on any machine. A [`Config`] that was loaded holds no
 //! value outside its declared range.
 
-#![expect(dead_code, reason = "the loader that uses all of it is the next step")]
-
+mod check;
 mod declared;
 mod host_port;
 mod key;
+mod load;
+mod overrides;
+mod problem;
+mod reference;
 mod route;
+mod rule_files;
 mod settings;
+mod tree;
 mod unit;
+mod upstreams;
 mod values;
 
 pub use host_port::{HostPort, HostPortError};
+pub use load::{ConfigError, Loaded, load, state_dir};
+pub use overrides::Overrides;
+pub use reference::{reference_page, sample_file};
 pub use route::{Route, TopicTemplate, TopicTemplateError};
 pub use settings::{
     AdminConfig, AuthConfig, Config, LimitsConfig, ListenerConfig, LogConfig, LogLevel,
-    MqttVersion, Protocol, QueueFull, RestartTimeout, RuleSource, Secret, StoreConfig,
-    UpstreamConfig, UpstreamKind,
+    MqttVersion, Protocol, QueueFull, RestartTimeout, Secret, StoreConfig, UpstreamConfig,
+    UpstreamKind,
 };
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,36 @@ pub struct TopicTemplate {
     parts: Vec<Part>,
 }
 
+/// A line of mosquitto's bridge option `topic`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TopicLine {
+    pattern: String,
+    direction: Direction,
+    qos: u8,
+    local: String,
+    remote: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Both,
+    In,
+    Out,
+}
+
+/// Why a text is not such a line.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum TopicLineError {
+    #[error("`{0}` is not a direction: in, out or both")]
+    Direction(String),
+    #[error("`\"\"` needs a local and a remote topic")]
+    NoTopics,
+    #[error("`{0}` is not a QoS: 0, 1 or 2")]
+    Qos(String),
+    #[error("`{0}` is one word too many")]
+    TooLong(String),
+}
+
 /// Why a text is not a topic template.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -117,6 +147,61 @@ impl TopicTemplate {
     }
 }
 
+impl TopicLine {
+    pub(crate) fn parse(line: &str) -> Result<Self, TopicLineError> {
+        use TopicLineError as E;
+        let mut words = line.split_whitespace();
+        let mut topic = || match words.next() {
+            None | Some("\"\"") => String::new(),
+            Some(topic) => topic.to_owned(),
+        };
+        let pattern = topic();
+        let direction = match topic().as_str() {
+            "both" => Direction::Both,
+            "in" => Direction::In,
+            "" | "out" => Direction::Out,
+            other => return Err(E::Direction(other.to_owned())),
+        };
+        let qos = match topic().as_str() {
+            "" | "0" => 0,
+            "1" => 1,
+            "2" => 2,
+            other => return Err(E::Qos(other.to_owned())),
+        };
+        let (local, remote) = (topic(), topic());
+        if let Some(word) = words.next() {
+            return Err(E::TooLong(word.to_owned()));
+        }
+        if pattern.is_empty() && (local.is_empty() || remote.is_empty()) {
+            return Err(E::NoTopics);
+        }
+        Ok(Self { pattern, direction, qos, local, remote })
+    }
+
+    /// The topic filters that the line stands for.
+    pub(crate) fn filters(&self) -> Vec<String> {
+        self.forward().into_iter().chain(self.receive()).map(|route| route.from).collect()
+    }
+
+    pub(crate) fn forward(&self) -> Option<Route> {
+        let route = || self.route(&self.local, &self.remote);
+        (self.direction != Direction::In).then(route)
+    }
+
+    pub(crate) fn receive(&self) -> Option<Route> {
+        let route = || self.route(&self.remote, &self.local);
+        (self.direction != Direction::Out).then(route)
+    }
+
+    fn route(&self, from: &str, to: &str) -> Route {
+        let template = match self.pattern.is_empty() {
+            true => TopicTemplate::fixed(to),
+            false => TopicTemplate::swap_prefix(from.len(), to),
+        };
+        Route { from: format!("{from}{}", self.pattern), to: template, qos: self.qos }
+    }
+}
+
 impl fmt::Display for TopicTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in &self.parts {
@@ -164,6 +249,30 @@ mod tests {
     fn prefixes_are_swapped() {
         assert_eq!(TopicTemplate::swap_prefix(6, "remote/").render("local/a", ""), "remote/a");
         assert_eq!(TopicTemplate::swap_prefix(0, "remote/").render("a", ""), "remote/a");
+    }
+
+    #[test]
+    fn lines_of_mosquitto_become_routes() {
+        let line = TopicLine::parse("sensors/# both 1 local/ remote/").unwrap();
+        let (out, back) = (line.forward().unwrap(), line.receive().unwrap());
+        assert_eq!((out.from.as_str(), out.qos), ("local/sensors/#", 1));
+        assert_eq!(out.to.render("local/sensors/a", &out.from), "remote/sensors/a");
+        assert_eq!(back.from, "remote/sensors/#");
+        assert_eq!(back.to.render("remote/sensors/a", &back.from), "local/sensors/a");
+        let line = TopicLine::parse("\"\" in 0 here there").unwrap();
+        assert_eq!(line.receive().unwrap().to.render("there", "there"), "here");
+        assert_eq!(line.forward(), None);
+        assert_eq!(TopicLine::parse("a/#").unwrap().forward().unwrap().qos, 0);
+    }
+
+    #[test]
+    fn each_mistake_of_a_line_has_its_own_reason() {
+        use TopicLineError as E;
+        let reason = |line: &str| TopicLine::parse(line).unwrap_err();
+        assert_eq!(reason("a/# up"), E::Direction("up".into()));
+        assert_eq!(reason("a/# in 3"), E::Qos("3".into()));
+        assert_eq!(reason("a/# in 1 x/ y/ z"), E::TooLong("z".into()));
+        assert_eq!(reason("\"\" in"), E::NoTopics);
     }
 
     #[test]

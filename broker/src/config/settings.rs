@@ -3,6 +3,8 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use weir_rules::Source;
+
 use super::{
     HostPort, Route,
     declared::{LIMITS, LOG, STORE, TOP},
@@ -24,7 +26,7 @@ pub struct Config {
     /// Directory of the store.
     pub data_dir: PathBuf,
     /// The rule files, read.
-    pub rules: Vec<RuleSource>,
+    pub rules: Vec<Source>,
     /// Whether the store is on disk.
     pub persistence: bool,
     /// At least one listener.
@@ -41,15 +43,6 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Where messages are forwarded to, by name.
     pub upstreams: Vec<UpstreamConfig>,
-}
-
-/// A rule file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleSource {
-    /// Its name in messages.
-    pub path: PathBuf,
-    /// Its text.
-    pub text: String,
 }
 
 /// One `[[listener]]`.

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 /// One KB is 1024 bytes, and so on upwards.
-const SIZES: [(&str, u64); 4] = [("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10), ("B", 1)];
+const SIZES: [(&str, u64); 5] =
+    [("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10), ("B", 1)];
 
 const DURATIONS_MS: [(&str, u64); 6] = [
     ("w", 7 * 24 * 3_600_000),
@@ -71,7 +72,7 @@ mod tests {
     fn sizes_count_in_steps_of_1024() {
         assert_eq!(parse_size("2MB"), Some(2 * 1024 * 1024));
         assert_eq!(parse_size("64 kb"), Some(65_536));
-        for wrong in ["", "2", "MB", "2TB", "1.5MB", "99999999999GB"] {
+        for wrong in ["", "2", "MB", "2PB", "1.5MB", "99999999999TB"] {
             assert_eq!(parse_size(wrong), None, "{wrong}");
         }
     }

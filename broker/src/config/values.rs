@@ -3,7 +3,7 @@
 //! program and panics in the tests of the defaults.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Range,
     path::{Path, PathBuf},
     time::Duration,
@@ -28,16 +28,38 @@ pub(crate) struct Origin {
 pub(crate) struct Values {
     section: &'static Section,
     given: BTreeMap<&'static str, (Value, Origin)>,
+    header: Option<Origin>,
+    /// Keys whose value was refused: they hold their default, but are not missing.
+    refused: BTreeSet<&'static str>,
 }
 
 impl Values {
     pub(crate) fn new(section: &'static Section) -> Self {
-        Self { section, given: BTreeMap::new() }
+        Self { section, given: BTreeMap::new(), header: None, refused: BTreeSet::new() }
     }
 
     /// A later source goes before an earlier one.
     pub(crate) fn insert(&mut self, key: &'static Key, value: Value, origin: Origin) {
         self.given.insert(key.name, (value, origin));
+    }
+
+    pub(crate) fn refuse(&mut self, key: &'static Key) {
+        self.refused.insert(key.name);
+    }
+
+    /// Whether no source had a value for the key, not even a wrong one.
+    pub(crate) fn is_missing(&self, name: &str) -> bool {
+        !self.given.contains_key(name) && !self.refused.contains(name)
+    }
+
+    /// Notes where the table was begun; the first source counts.
+    pub(crate) fn place(&mut self, header: Origin) {
+        self.header.get_or_insert(header);
+    }
+
+    /// Where the table was begun.
+    pub(crate) fn header(&self) -> Option<&Origin> {
+        self.header.as_ref()
     }
 
     pub(crate) fn section(&self) -> &'static Section {
@@ -47,6 +69,11 @@ impl Values {
     /// Where the value was given, if it was.
     pub(crate) fn origin(&self, name: &str) -> Option<&Origin> {
         self.given.get(name).map(|(_, origin)| origin)
+    }
+
+    /// The value and its place, if it was given.
+    pub(crate) fn given(&self, name: &str) -> Option<(Value, Origin)> {
+        self.given.get(name).cloned()
     }
 
     /// The value that was given or the declared default; `None` where the default is no value.
