@@ -1,1 +1,6 @@
 //! Weir: an MQTT broker with stream rules for edge gateways.
+
+pub mod admin;
+pub mod config;
+pub mod logging;
+pub mod status;
