@@ -370,7 +370,7 @@ impl Core {
         let parts = will.message.parts();
         let expires_at_ms =
             will.expiry_interval_s.map(|seconds| now.unix_ms + u64::from(seconds) * 1000);
-        let parts = MessageParts { expires_at_ms, ..parts };
+        let parts = MessageParts { expires_at_ms, received_at_ms: now.unix_ms, ..parts };
         let origin = Origin { session: Some(key), reader: None };
         self.publish(now, &parts, origin);
     }
@@ -405,6 +405,7 @@ fn will_record(will: &Will<'_>, scratch: &mut Vec<u8>) -> WillRecord {
         qos: will.qos,
         retain: will.retain,
         expires_at_ms: None,
+        received_at_ms: 0,
         topic: will.topic,
         properties: &properties,
         payload: will.payload,

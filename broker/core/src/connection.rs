@@ -124,6 +124,11 @@ impl Connections {
         self.slots.get_mut(id.slot as usize)?.take().map(|connection| *connection)
     }
 
+    /// Every open connection.
+    pub(crate) fn ids(&self) -> Vec<ConnectionId> {
+        self.slots.iter().flatten().map(|connection| connection.id).collect()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.count
     }

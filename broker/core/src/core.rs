@@ -151,6 +151,7 @@ impl Core {
             Input::Received { connection, bytes } => self.handle_received(now, connection, bytes),
             Input::Record(change) => self.record(change),
             Input::Sent { connection, bytes } => self.handle_sent(now, connection, bytes),
+            Input::Stop => self.handle_stop(now),
             Input::Timeout => self.handle_timeout(now),
         }
         while let Some((connection, reason)) = self.doomed.pop() {
@@ -261,6 +262,12 @@ impl Core {
                     }
                 }
             }
+        }
+    }
+
+    fn handle_stop(&mut self, now: Now) {
+        for connection in self.connections.ids() {
+            self.disconnect(now, connection, ReasonCode::ServerShuttingDown);
         }
     }
 

@@ -103,6 +103,7 @@ mod tests {
             qos: QoS::AtMostOnce,
             retain: false,
             expires_at_ms: None,
+            received_at_ms: 0,
             topic: "a/b",
             properties: &[],
             payload: b"1",

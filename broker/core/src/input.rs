@@ -50,6 +50,8 @@ pub enum Input<'a> {
         /// How many bytes.
         bytes: usize,
     },
+    /// The broker ends: every client is told, and loses its connection.
+    Stop,
     /// A timer may be due: see [`Core::poll_timeout`](crate::Core::poll_timeout).
     Timeout,
 }

@@ -154,6 +154,7 @@ mod tests {
             qos: QoS::AtLeastOnce,
             retain: false,
             expires_at_ms: None,
+            received_at_ms: 0,
             topic: "t",
             properties: &[],
             payload,

@@ -160,6 +160,7 @@ impl Core {
             qos: publish.qos,
             retain: publish.retain,
             expires_at_ms: expiry_s.map(|seconds| now.unix_ms + u64::from(seconds) * 1000),
+            received_at_ms: now.unix_ms,
             topic: publish.topic,
             properties: &properties,
             payload: publish.payload,

@@ -119,6 +119,7 @@ mod tests {
                 qos: QoS::AtMostOnce,
                 retain: true,
                 expires_at_ms: None,
+                received_at_ms: 0,
                 topic,
                 properties: &[],
                 payload: b"x",
