@@ -196,6 +196,12 @@ impl Core {
         self.turn.effects.drain(..).for_each(effect);
     }
 
+    /// The number of the batch that this turn will form, once it has changed anything durable.
+    #[must_use]
+    pub fn pending_batch(&self) -> Option<u64> {
+        (!self.turn.changes.is_empty()).then_some(self.turn.batch)
+    }
+
     /// What waits to be written to a connection.
     #[must_use]
     pub fn outbound(&self, connection: ConnectionId) -> Option<&Outbound> {
