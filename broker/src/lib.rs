@@ -1,7 +1,11 @@
 //! Weir: an MQTT broker with stream rules for edge gateways.
 
+// A module uses modules listed below it, never above.
 pub mod admin;
-pub mod config;
+mod inner_turn;
 pub mod logging;
 mod mailbox;
 pub mod status;
+pub mod store;
+
+pub mod config;

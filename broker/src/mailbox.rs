@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use mio::Waker;
-use weir_core::{Change, Metrics, Publication, ReaderId, Route, Sequence};
+use weir_core::Metrics;
+
+use crate::inner_turn::InnerTurn;
 
 /// What a shard can be told.
 pub(crate) enum Mail {
@@ -22,28 +24,6 @@ pub(crate) enum Mail {
     Metrics(mpsc::SyncSender<Metrics>),
     /// The broker ends.
     Stop,
-}
-
-/// What comes from inside the broker and becomes durable as a whole.
-#[derive(Default)]
-pub(crate) struct InnerTurn {
-    /// Messages to publish, in order.
-    pub(crate) publications: Vec<OwnedPublication>,
-    /// Changes that go with them.
-    pub(crate) changes: Vec<Change>,
-    /// A reader is done with the log up to a position.
-    pub(crate) done: Option<(ReaderId, Sequence)>,
-    /// Called on the shard's thread once all of it is durable; must not wait.
-    pub(crate) committed: Option<Box<dyn FnOnce() + Send>>,
-}
-
-/// A message from inside the broker on its way to a shard.
-#[derive(Clone, Debug)]
-pub(crate) struct OwnedPublication {
-    /// The message as a record, see `weir_core::Message`.
-    pub(crate) record: Vec<u8>,
-    /// Where it goes.
-    pub(crate) route: Route,
 }
 
 /// Hands mail to one shard.
@@ -90,14 +70,5 @@ impl MailReceiver {
         // Before the queue is read: what comes after it wakes the shard again.
         self.awake.store(false, Ordering::Release);
         self.receiver.try_iter()
-    }
-}
-
-impl OwnedPublication {
-    /// The message and its route, borrowed.
-    pub(crate) fn borrow(&self) -> Publication<'_> {
-        let message = weir_core::parse_message(&self.record)
-            .expect("a record that was made from parts is whole");
-        Publication { message, route: self.route }
     }
 }

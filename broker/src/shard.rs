@@ -15,14 +15,18 @@ use weir_core::{Batch, ConnectionId, Core, Effect, Input, Now, ReaderId, Records
 
 use crate::clock::Clock;
 use crate::listener::tcp::Listener;
-use crate::mailbox::{InnerTurn, Mail, MailReceiver};
+use crate::inner_turn::InnerTurn;
+use crate::mailbox::{Mail, MailReceiver};
 use crate::sockets::Sockets;
 use crate::store::{BatchSender, Refused};
 
 /// One buffer for all sockets of the shard.
-const READ_BUFFER_BYTES: usize = 256 * 1024;
-/// Reads of one socket in a turn; the rest waits, so that others get theirs.
-const READS_PER_TURN: usize = 4;
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes read before what came of them is written: well below the send buffer of a connection,
+/// so that only a client that does not read can fill it.
+const TURN_BYTES: usize = 2 * READ_BUFFER_BYTES;
+/// Reads of one socket in a row; the rest waits, so that others get theirs.
+const READS_IN_A_ROW: usize = 4;
 /// Connections accepted from one listener in a turn.
 const ACCEPTS_PER_TURN: usize = 128;
 /// Rounds of effects in a turn; a write can make room for more deliveries.
@@ -59,6 +63,8 @@ pub(crate) struct Shard {
     parts: Parts,
     sockets: Sockets,
     buffer: Vec<u8>,
+    /// Bytes read since the last settling.
+    turn_bytes: usize,
     /// Sockets that may have more to read, also if the system will not say so again.
     readable: Vec<ConnectionId>,
     /// Listeners that may have more connections waiting.
@@ -83,6 +89,7 @@ impl Shard {
             parts,
             sockets: Sockets::default(),
             buffer: vec![0; READ_BUFFER_BYTES],
+            turn_bytes: 0,
             readable: Vec::new(),
             acceptable: Vec::new(),
             accept_again_at: None,
@@ -265,10 +272,11 @@ impl Shard {
             }
         }
         self.buffer = buffer;
+        self.turn_bytes = 0;
     }
 
     fn read_socket(&mut self, now: Now, id: ConnectionId, buffer: &mut [u8]) {
-        for _ in 0..READS_PER_TURN {
+        for _ in 0..READS_IN_A_ROW {
             let Some(socket) = self.sockets.get_mut(id) else { return };
             if socket.paused {
                 return;
@@ -280,6 +288,11 @@ impl Shard {
                     let drained = count < buffer.len() && !socket.read_closed;
                     let bytes = &buffer[..count];
                     self.parts.core.handle(now, Input::Received { connection: id, bytes });
+                    self.turn_bytes += count;
+                    if self.turn_bytes >= TURN_BYTES {
+                        self.turn_bytes = 0;
+                        self.settle(now);
+                    }
                     if drained {
                         return;
                     }
