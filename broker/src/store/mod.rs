@@ -59,7 +59,7 @@ use weir_core::ReaderId;
 
 pub use self::commit::Committed;
 pub use self::error::{MalformedRecord, StoreError};
-pub use self::options::StoreOptions;
+pub use self::options::{Condition, StoreOptions};
 pub use self::position::LogStats;
 pub use self::queue::Refused;
 pub use self::recover::RuleState;
@@ -74,6 +74,7 @@ pub struct Store {
     /// The file, for messages to the operator.
     path: PathBuf,
     boot_epoch: u64,
+    condition: Condition,
     disk: Arc<DiskCounters>,
     totals: Totals,
     /// Set by the first commit that fails; nothing is written afterwards.
@@ -125,6 +126,11 @@ impl Store {
     /// Counts up by one at each start, from one.
     pub fn boot_epoch(&self) -> u64 {
         self.boot_epoch
+    }
+
+    /// In what condition the file was found.
+    pub fn condition(&self) -> Condition {
+        self.condition
     }
 
     /// True once a commit has failed.

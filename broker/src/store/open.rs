@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use redb::backends::FileBackend;
@@ -17,7 +17,7 @@ use redb::{Builder, Database, ReadableDatabase, ReadableTable, StorageBackend};
 
 use crate::store::backend::{CountingBackend, DiskCounters};
 use crate::store::error::{StoreError, engine, engine_panic, io_error};
-use crate::store::options::StoreOptions;
+use crate::store::options::{Condition, StoreOptions};
 use crate::store::position::Positions;
 use crate::store::{Store, Totals, schema};
 
@@ -97,10 +97,24 @@ impl Store {
         disk: Arc<DiskCounters>,
         options: &StoreOptions,
     ) -> Result<Self, StoreError> {
-        let database = Builder::new()
+        let is_interrupted = Arc::new(AtomicBool::new(false));
+        let mut database = Builder::new()
             .set_cache_size(options.cache_bytes)
+            .set_repair_callback({
+                let is_interrupted = Arc::clone(&is_interrupted);
+                move |_| is_interrupted.store(true, Ordering::Relaxed)
+            })
             .create_with_backend(backend)
             .map_err(|error| engine(path, error))?;
+        let condition = if is_interrupted.load(Ordering::Relaxed) {
+            Condition::Interrupted
+        } else if !options.verify
+            || database.check_integrity().map_err(|error| engine(path, error))?
+        {
+            Condition::Clean
+        } else {
+            Condition::Damaged
+        };
         let boot_epoch = prepare(&database, path)?;
         let transaction = database.begin_read().map_err(|error| engine(path, error))?;
         let positions = Positions::load(&transaction).map_err(|error| engine(path, error))?;
@@ -109,6 +123,7 @@ impl Store {
             database,
             path: path.to_path_buf(),
             boot_epoch,
+            condition,
             disk,
             totals: Totals::default(),
             failed: AtomicBool::new(false),
