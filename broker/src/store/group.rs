@@ -6,11 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use weir_core::{
-    Batch, Change, Cursor, InflightState, SessionRecord, SubscriptionRecord, Target,
-};
-use weir_core::{Sequence, SessionId, ShardId};
 use weir_core::Message;
+use weir_core::{Batch, Change, Cursor, InflightState, SessionRecord, SubscriptionRecord, Target};
+use weir_core::{Sequence, SessionId, ShardId};
 
 use crate::store::schema::{PacketKey, ReaderKey, SessionKey, packet_key, reader_key, session_key};
 

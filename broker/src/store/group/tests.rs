@@ -11,6 +11,7 @@ fn message(topic: &str) -> Message {
         qos: QoS::AtLeastOnce,
         retain: false,
         expires_at_ms: None,
+        received_at_ms: 0,
         topic,
         properties: &[],
         payload: b"1",

@@ -8,6 +8,7 @@ fn message() -> Message {
         qos: QoS::AtLeastOnce,
         retain: false,
         expires_at_ms: Some(1_700_000_000_000),
+        received_at_ms: 0,
         topic: "site/a/temperature",
         properties: &[1, 1],
         payload: b"21.5",
