@@ -151,6 +151,17 @@ impl InflightWindow {
         self.on_wire + self.waiting + self.gated
     }
 
+    /// Counts again what the counters count; for checks.
+    pub(crate) fn check_counters(&self) {
+        let count = |wanted: &[Progress]| {
+            self.entries.iter().filter(|entry| wanted.contains(&entry.progress)).count()
+        };
+        let on_wire = count(&[Progress::Released, Progress::Sent]);
+        assert_eq!(usize::from(self.on_wire), on_wire);
+        assert_eq!(usize::from(self.waiting), count(&[Progress::Waiting]));
+        assert_eq!(usize::from(self.gated), count(&[Progress::Gated]));
+    }
+
     fn count(&mut self, progress: Progress, by: i16) {
         let counter = match progress {
             Progress::Released | Progress::Sent => &mut self.on_wire,
