@@ -46,6 +46,13 @@ pub(crate) struct Delivered {
     pub(crate) replay: bool,
 }
 
+impl Delivered {
+    /// A QoS 0 message that waits only because it must not overtake a retained one.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.qos == QoS::AtMostOnce && !self.replay
+    }
+}
+
 /// Stands for more than one subscription identifier; a real one has at most 28 bits.
 pub(crate) const SEVERAL: u32 = u32::MAX;
 

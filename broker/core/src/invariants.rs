@@ -36,6 +36,8 @@ impl Core {
         assert_eq!(session.queue_bytes, bytes);
         let replays = session.queue.iter().filter(|entry| entry.replay).count();
         assert_eq!(session.replays as usize, replays);
+        let held_back = session.queue.iter().filter(|entry| entry.is_held_back()).count();
+        assert_eq!(session.held_back as usize, held_back);
         assert!(session.queue.iter().is_sorted_by_key(|entry| entry.sequence));
         let several = session.queue.iter().chain(session.inflight.holding());
         let several = several.filter(|entry| entry.identifier == SEVERAL).count();
