@@ -160,11 +160,13 @@ impl Core {
             let kept = entry.qos > QoS::AtMostOnce;
             if !kept {
                 session.queue_bytes -= log.message(entry.sequence).len();
+                session.replays -= u32::from(entry.replay);
                 log.release(entry.sequence);
                 session.identifiers.remove(&entry.sequence);
             }
             kept
         });
+        session.held_back = 0;
     }
 
     /// Lets a message wait in a session's queue; false when it was dropped instead.
@@ -189,6 +191,7 @@ impl Core {
         session.queue.push_back(delivery);
         session.queue_bytes += bytes;
         session.replays += u32::from(delivery.replay);
+        session.held_back += u32::from(delivery.is_held_back());
         true
     }
 
@@ -217,6 +220,7 @@ impl Core {
         let delivery = session.queue.pop_front().expect("the queue is not empty");
         session.queue_bytes -= self.log.message(delivery.sequence).len();
         session.replays -= u32::from(delivery.replay);
+        session.held_back -= u32::from(delivery.is_held_back());
         delivery
     }
 
@@ -236,7 +240,7 @@ impl Core {
     }
 
     /// QoS 0: now or never, except behind retained messages that still wait, which would
-    /// otherwise arrive after their successors.
+    /// otherwise arrive after their successors, and behind what was held back for them.
     fn send_unqueued(
         &mut self,
         now: Now,
@@ -245,9 +249,17 @@ impl Core {
         retain: bool,
         routing: &mut Routing<'_>,
     ) {
+        let Some(connection) = self.sessions[key as usize].connection else { return };
+        let has_room = self.has_buffer_room(connection);
+        if has_room && self.sessions[key as usize].held_back > 0 {
+            self.pump(now, key);
+        }
         let session = &self.sessions[key as usize];
-        let Some(connection) = session.connection else { return };
-        if session.replays > 0 {
+        if session.replays == 0 && !has_room {
+            self.metrics.drops.slow_qos0 += 1;
+            return;
+        }
+        if session.replays > 0 || session.held_back > 0 {
             let message = routing.message(self);
             let sequence = routing.sequence(self);
             let delivery = Delivered {
@@ -259,10 +271,6 @@ impl Core {
                 replay: false,
             };
             self.enqueue_held(key, delivery, &message);
-            return;
-        }
-        if !self.has_buffer_room(connection) {
-            self.metrics.drops.slow_qos0 += 1;
             return;
         }
         let delivery = delivery_of(routing.parts, now, QoS::AtMostOnce, retain);

@@ -46,6 +46,13 @@ pub(crate) struct Delivered {
     pub(crate) replay: bool,
 }
 
+impl Delivered {
+    /// A QoS 0 message that waits only because it must not overtake a retained one.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.qos == QoS::AtMostOnce && !self.replay
+    }
+}
+
 /// Stands for more than one subscription identifier; a real one has at most 28 bits.
 pub(crate) const SEVERAL: u32 = u32::MAX;
 
@@ -149,6 +156,17 @@ impl InflightWindow {
     /// Number of entries, at most 65,535.
     pub(crate) fn len(&self) -> u16 {
         self.on_wire + self.waiting + self.gated
+    }
+
+    /// Counts again what the counters count; for checks.
+    pub(crate) fn check_counters(&self) {
+        let count = |wanted: &[Progress]| {
+            self.entries.iter().filter(|entry| wanted.contains(&entry.progress)).count()
+        };
+        let on_wire = count(&[Progress::Released, Progress::Sent]);
+        assert_eq!(usize::from(self.on_wire), on_wire);
+        assert_eq!(usize::from(self.waiting), count(&[Progress::Waiting]));
+        assert_eq!(usize::from(self.gated), count(&[Progress::Gated]));
     }
 
     fn count(&mut self, progress: Progress, by: i16) {

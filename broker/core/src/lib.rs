@@ -29,6 +29,7 @@ mod core;
 mod acknowledge;
 mod connect;
 mod deliver;
+mod invariants;
 mod publish;
 mod receive;
 mod recover;

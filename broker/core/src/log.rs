@@ -3,7 +3,7 @@
 //! Positions are contiguous, so the log is an array in chunks. A chunk in which nothing waits
 //! any more is freed, also when one dead session still needs an older message.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::identity::Sequence;
 use crate::message::Message;
@@ -128,6 +128,18 @@ impl Log {
     /// Number of messages held.
     pub(crate) fn count(&self) -> usize {
         self.count
+    }
+
+    /// How many wait for each message; for checks.
+    pub(crate) fn holders(&self) -> BTreeMap<Sequence, u32> {
+        let chunks = (self.first_chunk..).zip(&self.chunks);
+        chunks
+            .filter_map(|(number, chunk)| Some((number, chunk.as_ref()?)))
+            .flat_map(|(number, chunk)| {
+                let entries = (number * CHUNK..).zip(&chunk.entries);
+                entries.filter_map(|(at, entry)| Some((Sequence(at), entry.as_ref()?.holders)))
+            })
+            .collect()
     }
 
     fn slot_mut(&mut self, sequence: Sequence) -> &mut Option<Entry> {

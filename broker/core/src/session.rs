@@ -43,6 +43,8 @@ pub(crate) struct Session {
     pub(crate) queue_bytes: usize,
     /// Messages of the queue that are retained ones for a new subscription.
     pub(crate) replays: u32,
+    /// QoS 0 messages of the queue that must not overtake those.
+    pub(crate) held_back: u32,
     pub(crate) inflight: InflightWindow,
     /// QoS 1 and 2 messages that the client takes at a time.
     pub(crate) window: u16,
@@ -74,6 +76,7 @@ impl Session {
             queue: VecDeque::new(),
             queue_bytes: 0,
             replays: 0,
+            held_back: 0,
             inflight: InflightWindow::new(),
             window: u16::MAX,
             received: BTreeSet::new(),
