@@ -108,16 +108,16 @@ impl Core {
             if !self.has_buffer_room(connection) {
                 return;
             }
-            let has_window_room = session.inflight.on_wire() < session.window;
             if let Some(entry) = session.inflight.first_waiting() {
-                if !has_window_room {
+                if session.inflight.on_wire() >= session.window {
                     return;
                 }
                 self.send_waiting(now, key, connection, entry);
                 continue;
             }
             let Some(&next) = session.queue.front() else { return };
-            if next.qos > QoS::AtMostOnce && !has_window_room {
+            // What waits at the gate has a place in the window already.
+            if next.qos > QoS::AtMostOnce && session.inflight.len() >= session.window {
                 return;
             }
             self.dequeue(key);
@@ -229,6 +229,7 @@ impl Core {
         let session = &self.sessions[key as usize];
         let connection = session.connection?;
         let free = session.queue.is_empty()
+            && session.inflight.first_waiting().is_none()
             && session.inflight.len() < session.window
             && self.has_buffer_room(connection);
         free.then_some(connection)

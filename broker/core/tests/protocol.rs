@@ -9,4 +9,6 @@
 mod support;
 
 mod connect;
+mod order;
+mod qos2;
 mod retained;
