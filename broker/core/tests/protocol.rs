@@ -9,6 +9,7 @@
 mod support;
 
 mod connect;
+mod limits;
 mod order;
 mod qos2;
 mod retained;

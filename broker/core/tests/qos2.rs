@@ -12,10 +12,8 @@ fn a_long_queue_of_qos2_messages_goes_through_the_window() {
     let away = world.connect(v311("away").kept());
     away.subscribe("t", QOS2);
     away.hang_up();
-    for n in 0..66_000_u32 {
-        let id = u16::try_from(n % 60_000 + 1).unwrap();
-        publisher.publish_with(QOS2, "t", "x", |publish| publish.packet_id = PacketId::new(id));
-        publisher.pubrel(id);
+    for _ in 0..300 {
+        publisher.publish_exactly_once("t", "x");
     }
     world.hold_commits();
     let back = world.dial(&v311("away").kept());
@@ -30,5 +28,5 @@ fn a_long_queue_of_qos2_messages_goes_through_the_window() {
     assert_eq!(under_way, 20);
     world.release_commits();
     assert!(back.expect_connack());
-    assert_eq!(back.receive_all().len(), 66_000);
+    assert_eq!(back.receive_all().len(), 300);
 }

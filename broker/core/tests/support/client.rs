@@ -93,6 +93,17 @@ impl Client {
         self.expect(PacketKind::Puback, id);
     }
 
+    /// Sends a PUBLISH and ends its exchange.
+    pub(crate) fn publish_acknowledged_at(&self, qos: QoS, topic: &str, payload: &str) {
+        match qos {
+            QoS::AtMostOnce => {
+                self.publish(qos, topic, payload);
+            }
+            QoS::AtLeastOnce => self.publish_acknowledged(topic, payload),
+            QoS::ExactlyOnce => self.publish_exactly_once(topic, payload),
+        }
+    }
+
     /// Does a whole QoS 2 exchange.
     pub(crate) fn publish_exactly_once(&self, topic: &str, payload: &str) {
         let id = self.publish(QoS::ExactlyOnce, topic, payload);
