@@ -120,6 +120,8 @@ impl Core {
             return Err(ReasonCode::ClientIdentifierNotValid);
         }
         match &connect.will {
+            // Whatever is `$`-something belongs to the broker.
+            Some(will) if will.topic.starts_with('$') => Err(ReasonCode::NotAuthorized),
             Some(will) if self.check_topic(will.topic).is_err() => {
                 Err(ReasonCode::TopicNameInvalid)
             }
@@ -298,7 +300,8 @@ impl Core {
             }
             session.expiry_interval_s = expiry_s.min(self.limits.session_expiry_s_max);
         }
-        let with_will = disconnect.reason == ReasonCode::DisconnectWithWill;
+        // Any reason but the normal one leaves the will in force [MQTT-3.14.4-3].
+        let with_will = disconnect.reason != ReasonCode::Success;
         self.close(id);
         self.end_connection(now, key, with_will);
     }

@@ -13,3 +13,4 @@ mod limits;
 mod order;
 mod qos2;
 mod retained;
+mod will;
