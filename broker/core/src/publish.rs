@@ -39,6 +39,10 @@ impl Core {
         publish: &Publish<'_>,
     ) {
         self.metrics.publish_received += 1;
+        // Only servers send those [MQTT-3.3.4-6].
+        if publish.properties.subscription_identifiers.iter().next().is_some() {
+            return self.violation(now, id, ReasonCode::ProtocolError);
+        }
         if let Some(alias) = publish.properties.topic_alias {
             if alias.get() > self.limits.topic_aliases_max {
                 return self.violation(now, id, ReasonCode::TopicAliasInvalid);

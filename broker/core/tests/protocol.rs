@@ -10,6 +10,7 @@ mod support;
 
 mod connect;
 mod limits;
+mod malformed;
 mod order;
 mod qos2;
 mod retained;
