@@ -289,9 +289,13 @@ impl Core {
 
     /// Ends a connection with a reason of the broker's.
     pub(crate) fn disconnect(&mut self, now: Now, connection: ConnectionId, reason: ReasonCode) {
-        let Some(open) = self.connections.get(connection) else { return };
-        if open.session().is_some() {
-            self.write_disconnect(connection, reason);
+        let Some(open) = self.connections.get_mut(connection) else { return };
+        match open.state {
+            State::Open(_) => self.write_disconnect(connection, reason),
+            // CONNACK waits for the commit, and nothing may be said before it
+            // [MQTT-3.14.0-1].
+            State::Connecting(_) => open.outbound.release(&mut self.pool),
+            State::AwaitingConnect | State::Closing => {}
         }
         self.close_session(now, connection);
     }

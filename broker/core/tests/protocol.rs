@@ -14,4 +14,5 @@ mod malformed;
 mod order;
 mod qos2;
 mod retained;
+mod takeover;
 mod will;
