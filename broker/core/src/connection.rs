@@ -25,8 +25,10 @@ pub(crate) struct Connection {
     pub(crate) silence_ms_max: u64,
     /// Longest packet that the client takes, bytes.
     pub(crate) packet_bytes_max: usize,
-    /// QoS 1 and 2 exchanges that the client began and that are not over.
-    pub(crate) unacknowledged: u32,
+    /// QoS 1 and 2 exchanges that an MQTT 5 client began and that are not over.
+    pub(crate) exchanges: u32,
+    /// Answers to the client that wait at the gate.
+    pub(crate) gated: u32,
     /// Topic aliases that the client set, by number.
     pub(crate) aliases: Vec<Option<Box<str>>>,
     /// It stands in the list of connections to flush.
@@ -59,7 +61,8 @@ impl Connection {
             last_received: now,
             silence_ms_max: 0,
             packet_bytes_max: usize::MAX,
-            unacknowledged: 0,
+            exchanges: 0,
+            gated: 0,
             aliases: Vec::new(),
             to_flush: false,
             paused: false,

@@ -257,8 +257,9 @@ impl Core {
                 Gated::Reply { connection, frame, ends_exchange } => {
                     self.write(connection, &frame);
                     if ends_exchange {
-                        self.end_exchange(now, connection);
+                        self.end_exchange(connection);
                     }
+                    self.reply_left_gate(now, connection);
                 }
             }
         }

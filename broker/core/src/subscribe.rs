@@ -14,7 +14,6 @@ use weir_mqtt::{
 use crate::change::{Change, Destination, SubscriptionRecord, Target};
 use crate::clock::Now;
 use crate::core::Core;
-use crate::gate::Gated;
 use crate::identity::ConnectionId;
 use crate::inflight::Delivered;
 use crate::message::Message;
@@ -201,9 +200,7 @@ impl Core {
         let mut frame = Vec::new();
         packet.encode(version, &mut frame).expect("an answer to a valid packet can be encoded");
         if durable {
-            let frame = SmallVec::from_vec(frame);
-            let reply = Gated::Reply { connection: id, frame, ends_exchange: false };
-            self.gate.wait(self.turn.batch, reply);
+            self.gate_reply(self.turn.batch, id, SmallVec::from_vec(frame), false);
         } else {
             self.write(id, &frame);
         }

@@ -9,6 +9,7 @@
 mod support;
 
 mod connect;
+mod gate;
 mod limits;
 mod malformed;
 mod order;
