@@ -341,10 +341,16 @@ impl Core {
     /// Records a session that is kept, or whose record says that it is.
     fn record_session(&mut self, key: SessionKey) {
         let session = &mut self.sessions[key as usize];
+        let is_new = !session.stored && session.is_kept();
         session.stored |= session.is_kept();
         if session.stored {
             let change = Change::SessionPut { session: session.id, record: session.record() };
             self.record(change);
+        }
+        if is_new {
+            // Nothing of the log as it stands is for it, although a session that had its number
+            // before a restart may be named there.
+            self.cursor_moved(key);
         }
     }
 

@@ -14,6 +14,7 @@ mod limits;
 mod malformed;
 mod order;
 mod qos2;
+mod recovery;
 mod retained;
 mod takeover;
 mod will;
