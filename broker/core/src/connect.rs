@@ -159,11 +159,12 @@ impl Core {
         connect: &Connect<'_>,
     ) -> (SessionKey, bool) {
         if let Some(&key) = self.clients.get(client_id) {
-            if let Some(old) = self.connection_of(key) {
-                self.disconnect(now, old, ReasonCode::SessionTakenOver);
+            match self.connection_of(key) {
+                Some(old) => self.disconnect(now, old, ReasonCode::SessionTakenOver),
+                None => self.check_overdue(now, key),
             }
-            // The takeover may have ended the session: one that is not kept does not outlive
-            // its connection.
+            // That may have ended the session: one that is not kept does not outlive its
+            // connection, and one whose time is over is not gone on with.
             match self.clients.get(client_id) {
                 Some(&key) if !connect.clean_start => return (key, true),
                 Some(&key) => self.end_session(now, key),
@@ -370,6 +371,13 @@ impl Core {
             self.publish_will(now, key);
             self.record_session(key);
         }
+    }
+
+    /// Does now what is due, should CONNECT come in before the timers.
+    fn check_overdue(&mut self, now: Now, key: SessionKey) {
+        let id = self.sessions[key as usize].id;
+        self.check_will(now, id);
+        self.check_expiry(now, id);
     }
 
     fn publish_will(&mut self, now: Now, key: SessionKey) {

@@ -9,6 +9,7 @@
 mod support;
 
 mod connect;
+mod expiry;
 mod gate;
 mod limits;
 mod malformed;

@@ -161,6 +161,13 @@ impl World {
         self.advance_ms(seconds * 1000);
     }
 
+    /// Moves the clock; the core is not told that timers are due.
+    pub(crate) fn sleep_without_timers_ms(&self, milliseconds: u64) {
+        let mut net = self.net();
+        let end = Instant(net.now.monotonic.0 + milliseconds);
+        net.set_clock(end);
+    }
+
     /// The process dies and starts again at once; what was not committed is lost.
     pub(crate) fn crash(&self) {
         self.crash_for_s(0);
