@@ -58,10 +58,8 @@ impl Core {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let State::Connecting(key) = connection.state else { return };
         connection.state = State::Open(key);
-        let silence = connection.silence_ms_max;
-        if silence > 0 {
-            self.timers.arm(now.monotonic + silence, Timer::KeepAlive(id));
-        }
+        let silence = Some(connection.silence_ms_max).filter(|silence| *silence > 0);
+        self.arm(id, silence.map(|silence| (now.monotonic + silence, Timer::KeepAlive(id))));
         // CONNACK has waited in the buffer.
         self.buffer(id);
         self.sessions[key as usize].connection = Some(id);
@@ -202,6 +200,7 @@ impl Core {
         key: SessionKey,
         connect: &Connect<'_>,
     ) {
+        self.disarm_session(key);
         let limits = &self.limits;
         let properties = &connect.properties;
         let wanted_s = match connect.version {
@@ -223,8 +222,6 @@ impl Core {
             .map_or(u16::MAX, NonZeroU16::get)
             .min(limits.inflight_window());
         session.will = will;
-        session.will_at = None;
-        session.expires_at = None;
         session.disconnected_at_ms = None;
         session.claimed_by = Some(id);
         let connection = self.connections.get_mut(id).expect("its CONNECT is being handled");
@@ -380,9 +377,22 @@ impl Core {
         self.check_expiry(now, id);
     }
 
+    /// A session that is claimed or ends needs no timer.
+    fn disarm_session(&mut self, key: SessionKey) {
+        let session = &mut self.sessions[key as usize];
+        if let Some(at) = session.expires_at.take() {
+            self.timers.disarm(at, Timer::SessionExpiry(session.id));
+        }
+        if let Some(at) = session.will_at.take() {
+            self.timers.disarm(at, Timer::Will(session.id));
+        }
+    }
+
     fn publish_will(&mut self, now: Now, key: SessionKey) {
         let session = &mut self.sessions[key as usize];
-        session.will_at = None;
+        if let Some(at) = session.will_at.take() {
+            self.timers.disarm(at, Timer::Will(session.id));
+        }
         let Some(will) = session.will.take() else { return };
         let parts = will.message.parts();
         let expires_at_ms =
@@ -395,6 +405,7 @@ impl Core {
     /// Ends a session and all that belongs to it. A will that was waiting is published now: its
     /// delay ends with the session [MQTT-3.1.3-9].
     pub(crate) fn end_session(&mut self, now: Now, key: SessionKey) {
+        self.disarm_session(key);
         self.publish_will(now, key);
         let session = self.sessions.remove(key as usize);
         self.clients.remove(&session.client_id);

@@ -9,6 +9,7 @@ use crate::clock::Instant;
 use crate::identity::ConnectionId;
 use crate::outbound::Outbound;
 use crate::session::SessionKey;
+use crate::timer::Timer;
 
 /// An open connection.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Connection {
     /// follows a packet that has to wait.
     pub(crate) unhandled: Vec<u8>,
     pub(crate) last_received: Instant,
+    /// Its timer, which is armed or has just fired.
+    pub(crate) timer: Option<(Instant, Timer)>,
     /// Longest silence of the client; 0 = any.
     pub(crate) silence_ms_max: u64,
     /// Longest packet that the client takes, bytes.
@@ -59,6 +62,7 @@ impl Connection {
             outbound: Outbound::default(),
             unhandled: Vec::new(),
             last_received: now,
+            timer: None,
             silence_ms_max: 0,
             packet_bytes_max: usize::MAX,
             exchanges: 0,
@@ -125,6 +129,10 @@ impl Connections {
         self.get(id)?;
         self.count -= 1;
         self.slots.get_mut(id.slot as usize)?.take().map(|connection| *connection)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.slots.iter().flatten().map(|connection| &**connection)
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -225,10 +225,11 @@ impl Core {
     fn handle_opened(&mut self, now: Now, connection: ConnectionId) {
         self.connections.insert(Connection::new(connection, now.monotonic));
         let at = now.monotonic + self.limits.connect_timeout_ms;
-        self.timers.arm(at, Timer::Connect(connection));
+        self.arm(connection, Some((at, Timer::Connect(connection))));
     }
 
     fn handle_closed(&mut self, now: Now, connection: ConnectionId) {
+        self.arm(connection, None);
         let Some(mut closed) = self.connections.remove(connection) else { return };
         closed.outbound.release(&mut self.pool);
         if let Some(session) = closed.session() {
@@ -317,6 +318,17 @@ impl Core {
             open.state = State::Closing;
             open.unhandled = Vec::new();
             self.turn.effects.push(Effect::Close { connection });
+        }
+    }
+
+    /// Gives a connection another timer in place of the one it has.
+    pub(crate) fn arm(&mut self, connection: ConnectionId, timer: Option<(Instant, Timer)>) {
+        let Some(open) = self.connections.get_mut(connection) else { return };
+        if let Some((at, before)) = std::mem::replace(&mut open.timer, timer) {
+            self.timers.disarm(at, before);
+        }
+        if let Some((at, timer)) = timer {
+            self.timers.arm(at, timer);
         }
     }
 

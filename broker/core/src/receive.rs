@@ -170,7 +170,7 @@ impl Core {
         let due = connection.last_received + connection.silence_ms_max;
         if due > now.monotonic || connection.paused {
             let again = due.max(now.monotonic + 1000);
-            self.timers.arm(again, Timer::KeepAlive(id));
+            self.arm(id, Some((again, Timer::KeepAlive(id))));
         } else {
             self.disconnect(now, id, ReasonCode::KeepAliveTimeout);
         }

@@ -11,6 +11,7 @@ mod support;
 mod connect;
 mod expiry;
 mod gate;
+mod keep_alive;
 mod limits;
 mod malformed;
 mod order;
