@@ -27,6 +27,8 @@ use crate::timer::Timer;
 const CLIENT_ID_CHARACTERS_MAX_V31: usize = 23;
 /// Longest client identifier, bytes.
 const CLIENT_ID_BYTES_MAX: usize = 1024;
+/// No CONNACK of an accepted CONNECT is longer, bytes.
+const CONNACK_BYTES_MAX: usize = 50;
 const FOR_EVER: u32 = u32::MAX;
 
 impl Core {
@@ -104,7 +106,7 @@ impl Core {
             return Err(ReasonCode::NotAuthorized);
         }
         if self.connections.count() > self.limits.connections_max {
-            return Err(ReasonCode::ServerUnavailable);
+            return Err(ReasonCode::QuotaExceeded);
         }
         let client_id = connect.client_id;
         let too_long = client_id.len() > CLIENT_ID_BYTES_MAX
@@ -116,6 +118,11 @@ impl Core {
                 || (connect.version == Version::V311 && !connect.clean_start));
         if too_long || nameless_kept {
             return Err(ReasonCode::ClientIdentifierNotValid);
+        }
+        let takes_connack = |max: NonZeroU32| max.get() as usize >= CONNACK_BYTES_MAX;
+        if !connect.properties.maximum_packet_size.is_none_or(takes_connack) {
+            // Its answer would be too long for it [MQTT-3.1.2-24].
+            return Err(ReasonCode::PacketTooLarge);
         }
         match &connect.will {
             // Whatever is `$`-something belongs to the broker.
@@ -264,6 +271,7 @@ impl Core {
         Packet::Connack(connack)
             .encode(connect.version, &mut frame)
             .expect("a CONNACK of bounded fields can be encoded");
+        debug_assert!(frame.len() <= CONNACK_BYTES_MAX, "checked against the client's maximum");
         // It waits in the buffer, unflushed, until the connection is opened.
         if let Some(connection) = self.connections.get_mut(id) {
             connection.outbound.buffer(&mut self.pool).extend_from_slice(&frame);

@@ -193,7 +193,8 @@ impl Core {
         if parts.payload.is_empty() {
             // An empty message removes the one before and is not kept itself
             // [MQTT-3.3.1-6].
-            if self.retained.remove(parts.topic) {
+            // Also when there is none: whatever removed it may not be durable yet.
+            if self.retained.remove(parts.topic) || parts.qos > QoS::AtMostOnce {
                 self.record(Change::RetainedRemoved { topic: parts.topic.into() });
             }
             return None;

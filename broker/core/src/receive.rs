@@ -150,7 +150,7 @@ impl Core {
             Packet::Pubcomp(acknowledge) => self.handle_pubcomp(now, session, &acknowledge),
             Packet::Subscribe(subscribe) => self.handle_subscribe(now, id, session, &subscribe),
             Packet::Unsubscribe(unsubscribe) => {
-                self.handle_unsubscribe(id, session, &unsubscribe);
+                self.handle_unsubscribe(now, id, session, &unsubscribe);
             }
             Packet::Pingreq => self.write(id, &[0xd0, 0]),
             Packet::Disconnect(disconnect) => {

@@ -82,3 +82,40 @@ fn bytes_behind_connect_wait_and_are_not_read_on() {
     client.expect(PacketKind::Puback, 2);
     assert!(!client.is_paused());
 }
+
+/// UNSUBACK for a filter that had just been given up came at once, before that was durable: after
+/// a crash the subscription that "did not exist" was there. [MQTT-3.10.4-5]
+#[test]
+fn unsubscribing_again_is_answered_after_the_first_time() {
+    let world = World::new();
+    let client = world.connect(v5("a").kept());
+    client.subscribe("t", QOS1);
+    world.hold_commits();
+    let first = client.send_unsubscribe("t");
+    let second = client.send_unsubscribe("t");
+    client.expect_nothing();
+    world.commit();
+    assert_eq!(client.expect_reason(PacketKind::Unsuback, first), ReasonCode::Success);
+    let none = ReasonCode::NoSubscriptionExisted;
+    assert_eq!(client.expect_reason(PacketKind::Unsuback, second), none);
+}
+
+/// Clearing a retained message a second time was acknowledged although the first time was not
+/// durable: after a crash the message was there again.
+#[test]
+fn clearing_a_retained_message_again_waits_for_the_first_time() {
+    let world = World::new();
+    let client = world.connect(v5("a"));
+    client.publish_retained(QOS1, "t", "x");
+    client.expect(PacketKind::Puback, 1);
+    world.hold_commits();
+    client.publish_retained(QOS0, "t", "");
+    client.publish_retained(QOS1, "t", "");
+    client.expect_nothing();
+    world.commit();
+    client.expect(PacketKind::Puback, 2);
+    world.crash();
+    let fresh = world.connect(v5("b"));
+    fresh.subscribe("t", QOS0);
+    fresh.expect_nothing();
+}

@@ -44,3 +44,37 @@ fn a_message_that_became_too_large_is_not_sent_again() {
     assert_eq!(again.payloads(), ["short"]);
     assert_eq!(world.metrics().queued_messages, 0);
 }
+
+/// A SUBACK could be longer than the client takes. [MQTT-3.1.2-24]
+#[test]
+fn an_answer_too_long_for_the_client_is_not_sent() {
+    let world = World::new();
+    let client = world.connect(v5("a").packet_max(60));
+    let filters: Vec<String> = (0..60).map(|n| format!("t/{n}")).collect();
+    let filters: Vec<SubscribeFilter<'_>> = filters
+        .iter()
+        .map(|filter| SubscribeFilter {
+            filter: TopicFilter::parse(filter).unwrap(),
+            options: SubscriptionOptions::default(),
+        })
+        .collect();
+    client.send(Packet::Subscribe(Subscribe {
+        packet_id: packet_id(1),
+        properties: Default::default(),
+        filters: filters.as_slice().into(),
+    }));
+    client.expect_disconnected(ReasonCode::PacketTooLarge);
+    world.dial(&v5("b").packet_max(20)).expect_refused(ReasonCode::PacketTooLarge);
+}
+
+/// The refusal is the one that the documentation names.
+#[test]
+fn past_the_limit_of_connections_a_client_is_refused() {
+    let world = World::with_limits(Limits { connections_max: 1, ..Limits::default() });
+    let first = world.connect(v5("a"));
+    world.dial(&v5("b")).expect_refused(ReasonCode::QuotaExceeded);
+    world.dial(&v311("c")).expect_refused(ReasonCode::ServerUnavailable);
+    first.ping();
+    first.disconnect();
+    world.connect(v5("b"));
+}
