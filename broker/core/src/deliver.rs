@@ -44,6 +44,14 @@ impl Core {
             replay: false,
         };
         let packet_id = match self.can_send_at_once(key) {
+            Some(connection)
+                if self.is_too_large_routed(connection, &delivered, found, routing) =>
+            {
+                // Dropped as if it had been delivered [MQTT-3.1.2-25].
+                self.metrics.drops.too_large += 1;
+                self.sessions[key as usize].identifiers.remove(&sequence);
+                return;
+            }
             Some(connection) => {
                 self.send_at_once(now, key, connection, delivered, found, routing.parts)
             }
@@ -108,16 +116,16 @@ impl Core {
             if !self.has_buffer_room(connection) {
                 return;
             }
-            let has_window_room = session.inflight.on_wire() < session.window;
             if let Some(entry) = session.inflight.first_waiting() {
-                if !has_window_room {
+                if session.inflight.on_wire() >= session.window {
                     return;
                 }
                 self.send_waiting(now, key, connection, entry);
                 continue;
             }
             let Some(&next) = session.queue.front() else { return };
-            if next.qos > QoS::AtMostOnce && !has_window_room {
+            // What waits at the gate has a place in the window already.
+            if next.qos > QoS::AtMostOnce && session.inflight.len() >= session.window {
                 return;
             }
             self.dequeue(key);
@@ -229,6 +237,7 @@ impl Core {
         let session = &self.sessions[key as usize];
         let connection = session.connection?;
         let free = session.queue.is_empty()
+            && session.inflight.first_waiting().is_none()
             && session.inflight.len() < session.window
             && self.has_buffer_room(connection);
         free.then_some(connection)
@@ -313,9 +322,7 @@ impl Core {
         connection: ConnectionId,
         entry: Inflight,
     ) {
-        let session = &mut self.sessions[key as usize];
-        session.inflight.advance(entry.packet_id, Progress::Sent);
-        let identifiers = session.identifiers_of(&entry.delivery);
+        let identifiers = self.sessions[key as usize].identifiers_of(&entry.delivery);
         let message = self.log.message(entry.delivery.sequence).clone();
         let parts = message.parts();
         let delivery = Delivery {
@@ -324,6 +331,17 @@ impl Core {
             subscription_identifiers: &identifiers,
             ..delivery_of(&parts, now, entry.delivery.qos, entry.delivery.retain)
         };
+        let is_too_large = self.is_too_large(connection, &delivery);
+        // Once it was sent it does not expire any more [MQTT-4.3.3-7].
+        let is_expired = !entry.sent_before && message.is_expired(now.unix_ms);
+        if is_too_large || is_expired {
+            let drops = &mut self.metrics.drops;
+            *(if is_too_large { &mut drops.too_large } else { &mut drops.expired }) += 1;
+            self.sessions[key as usize].inflight.finish(entry.packet_id);
+            self.forget_identifier(key, entry.packet_id);
+            return self.settle(key, entry.delivery);
+        }
+        self.sessions[key as usize].inflight.advance(entry.packet_id, Progress::Sent);
         self.send(connection, &delivery);
     }
 
@@ -412,12 +430,31 @@ impl Core {
         }
     }
 
+    /// Whether the client takes no packet of this length; the identifier may still be missing.
     fn is_too_large(&self, connection: ConnectionId, delivery: &Delivery<'_>) -> bool {
         let Some(open) = self.connections.get(connection) else { return false };
+        let packet_id = (delivery.qos > QoS::AtMostOnce).then_some(ANY_PACKET_ID);
         open.packet_bytes_max < usize::MAX
-            && delivery.encoded_len(open.version) > open.packet_bytes_max
+            && Delivery { packet_id, ..*delivery }.encoded_len(open.version) > open.packet_bytes_max
+    }
+
+    fn is_too_large_routed(
+        &self,
+        connection: ConnectionId,
+        delivered: &Delivered,
+        found: &Match,
+        routing: &Routing<'_>,
+    ) -> bool {
+        let Delivered { qos, retain, .. } = *delivered;
+        // The value of the expiry does not change the length.
+        let delivery = delivery_of(routing.parts, Now::default(), qos, retain);
+        let subscription_identifiers = &*found.identifiers;
+        self.is_too_large(connection, &Delivery { subscription_identifiers, ..delivery })
     }
 }
+
+/// Stands for an identifier where only its length matters.
+const ANY_PACKET_ID: PacketId = PacketId::new(1).expect("one is not zero");
 
 /// A QoS 2 message of a kept session waits until its identifier is durable.
 fn first_progress(delivered: Delivered) -> Progress {

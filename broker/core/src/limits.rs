@@ -24,8 +24,8 @@ pub struct Limits {
     /// QoS 1 and 2 messages under way to a client, and from an MQTT 5 client (its Receive
     /// Maximum, answered with 0x93 when exceeded). 0 = 65,535.
     pub inflight_messages_max: u16,
-    /// QoS 1 and 2 messages of a 3.x client that wait for their acknowledgement; past it the
-    /// connection is not read until some are acknowledged.
+    /// Answers to a client that wait for a commit; past it the connection is not read until half
+    /// of them are out.
     pub unacknowledged_inbound_max: u32,
     /// Topic aliases that an MQTT 5 client may set; 0 = none.
     pub topic_aliases_max: u16,
