@@ -131,11 +131,6 @@ impl Connections {
         self.slots.get_mut(id.slot as usize)?.take().map(|connection| *connection)
     }
 
-    /// Every open connection.
-    pub(crate) fn ids(&self) -> Vec<ConnectionId> {
-        self.slots.iter().flatten().map(|connection| connection.id).collect()
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Connection> {
         self.slots.iter().flatten().map(|connection| &**connection)
     }

@@ -274,7 +274,8 @@ impl Core {
     }
 
     fn handle_stop(&mut self, now: Now) {
-        for connection in self.connections.ids() {
+        let open: Vec<ConnectionId> = self.connections.iter().map(|open| open.id).collect();
+        for connection in open {
             self.disconnect(now, connection, ReasonCode::ServerShuttingDown);
         }
     }
