@@ -1,5 +1,8 @@
 //! Random batches as cores could make them, and the model that goes with them.
 
+use std::env;
+use std::ops::Range;
+
 use smallvec::SmallVec;
 use weir_broker::store::{Store, StoreOptions};
 use weir_core::change::{
@@ -25,6 +28,12 @@ pub(crate) fn open(disk: SimulatedDisk) -> Result<Store, weir_broker::store::Sto
     let store = Store::with_backend(disk, options())?;
     store.register_readers(&READERS)?;
     Ok(store)
+}
+
+/// The seeds of a test; `WEIR_TEST_SEEDS` sets how many, to look for longer.
+pub(crate) fn seeds(count: u64) -> Range<u64> {
+    let set = env::var("WEIR_TEST_SEEDS").ok();
+    0..set.map_or(count, |count| count.parse().expect("WEIR_TEST_SEEDS is a number"))
 }
 
 #[derive(Clone, Debug)]
