@@ -5,6 +5,7 @@
 //! start of the log may therefore come back after a restart; nobody waits for them.
 
 use std::ops::Bound;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use redb::{Durability, Table, WriteTransaction};
@@ -37,14 +38,14 @@ pub(crate) fn commit(store: &Store, batches: &[Batch]) -> Result<Committed, Stor
     if store.has_failed() {
         return Err(StoreError::Failed { path: store.path.clone() });
     }
-    let mut positions = store.positions();
+    let _alone = store.committing.lock().unwrap_or_else(PoisonError::into_inner);
     let group = Group::of(batches);
-    let mut after = positions.clone();
+    let mut after = store.positions().clone();
     let result =
         store.guarded(|| write(store, &group, &mut after).map_err(|error| store.engine(error)));
     match &result {
         Ok(committed) => {
-            *positions = after;
+            *store.positions() = after;
             if committed.records > 0 {
                 store.totals.commits.fetch_add(1, Ordering::Relaxed);
                 store.totals.records.fetch_add(committed.records, Ordering::Relaxed);

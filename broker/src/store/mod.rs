@@ -79,7 +79,10 @@ pub struct Store {
     totals: Totals,
     /// Set by the first commit that fails; nothing is written afterwards.
     failed: AtomicBool,
-    /// What the writer knows about the file without reading it. Held for the whole of a commit.
+    /// Held for the whole of a commit.
+    committing: Mutex<()>,
+    /// What the writer knows about the file without reading it. Held for a moment only, so that
+    /// nobody waits for the disk who wants to know.
     positions: Mutex<Positions>,
     /// The readers that this process has named.
     readers: Mutex<BTreeSet<ReaderId>>,
