@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use smallvec::smallvec;
 use weir_broker::store::{Store, StoreOptions, StoreStats};
-use weir_core::change::{Batch, Change, Cursor, Destination, Target};
-use weir_core::identity::{Sequence, SessionId, ShardId};
-use weir_core::message::{Message, MessageParts};
+use weir_core::{
+    Batch, Change, Cursor, Destination, Message, MessageParts, Sequence, SessionId, ShardId, Target,
+};
 use weir_mqtt::QoS;
 
 const PAYLOAD_BYTES: usize = 64;
@@ -220,7 +220,7 @@ impl Load {
 }
 
 fn session() -> Change {
-    let record = weir_core::change::SessionRecord {
+    let record = weir_core::SessionRecord {
         client_id: "bench".into(),
         version: weir_mqtt::Version::V5,
         expiry_interval_s: u32::MAX,
@@ -235,6 +235,7 @@ fn message() -> Message {
         qos: QoS::AtLeastOnce,
         retain: false,
         expires_at_ms: None,
+        received_at_ms: 0,
         topic: "site/a/temperature",
         properties: &[],
         payload: &[7; PAYLOAD_BYTES],

@@ -1,3 +1,7 @@
-//! The `weir` binary.
+//! The `weir` binary: everything is in the library, so that tests and other programs can use it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    weir_broker::cli::main()
+}

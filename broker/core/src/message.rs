@@ -7,9 +7,10 @@
 //! |---|---|
 //! | 0 | bits 0 and 1: QoS; bit 2: retain flag; the rest zero |
 //! | 1..9 | expiry, milliseconds since the Unix epoch, little-endian; 0 = never |
-//! | 9..11 | length of the topic, little-endian |
-//! | 11..15 | length of the properties, little-endian |
-//! | 15.. | topic, end-to-end properties as MQTT 5 encodes them, payload |
+//! | 9..17 | when the broker received it, milliseconds since the Unix epoch, little-endian |
+//! | 17..19 | length of the topic, little-endian |
+//! | 19..23 | length of the properties, little-endian |
+//! | 23.. | topic, end-to-end properties as MQTT 5 encodes them, payload |
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use weir_mqtt::QoS;
 
 /// Bytes before the topic.
-const HEADER_BYTES: usize = 15;
+const HEADER_BYTES: usize = 23;
 const QOS_MASK: u8 = 0b011;
 const RETAIN: u8 = 0b100;
 
@@ -30,6 +31,8 @@ pub struct MessageParts<'a> {
     pub retain: bool,
     /// When it expires, milliseconds since the Unix epoch.
     pub expires_at_ms: Option<u64>,
+    /// When the broker received it, milliseconds since the Unix epoch.
+    pub received_at_ms: u64,
     /// The topic name, without alias, at most 65,535 bytes.
     pub topic: &'a str,
     /// The end-to-end properties, already encoded, without their length.
@@ -45,11 +48,10 @@ impl MessageParts<'_> {
         let topic_bytes = u16::try_from(self.topic.len()).expect("a topic name fits its prefix");
         let properties_bytes =
             u32::try_from(self.properties.len()).expect("a packet's properties fit 28 bits");
-        out.reserve(
-            HEADER_BYTES + self.topic.len() + self.properties.len() + self.payload.len(),
-        );
+        out.reserve(HEADER_BYTES + self.topic.len() + self.properties.len() + self.payload.len());
         out.push(self.qos as u8 | retain);
         out.extend_from_slice(&self.expires_at_ms.unwrap_or(0).to_le_bytes());
+        out.extend_from_slice(&self.received_at_ms.to_le_bytes());
         out.extend_from_slice(&topic_bytes.to_le_bytes());
         out.extend_from_slice(&properties_bytes.to_le_bytes());
         out.extend_from_slice(self.topic.as_bytes());
@@ -155,23 +157,26 @@ impl fmt::Debug for Message {
 /// # Errors
 /// When the bytes are not a complete record.
 pub fn parse(record: &[u8]) -> Result<MessageParts<'_>, RecordError> {
-    let (header, body) =
-        record.split_first_chunk::<HEADER_BYTES>().ok_or(RecordError::CutShort)?;
-    let [flags, e0, e1, e2, e3, e4, e5, e6, e7, t0, t1, p0, p1, p2, p3] = *header;
+    let (&[flags], rest) = record.split_first_chunk().ok_or(RecordError::CutShort)?;
+    let (expiry, rest) = rest.split_first_chunk().ok_or(RecordError::CutShort)?;
+    let (received, rest) = rest.split_first_chunk().ok_or(RecordError::CutShort)?;
+    let (topic_bytes, rest) = rest.split_first_chunk().ok_or(RecordError::CutShort)?;
+    let (properties_bytes, rest) = rest.split_first_chunk().ok_or(RecordError::CutShort)?;
     if flags & !(QOS_MASK | RETAIN) != 0 {
         return Err(RecordError::UnknownFlags);
     }
     let qos = QoS::try_from(flags & QOS_MASK).map_err(|_| RecordError::UnknownFlags)?;
-    let expiry = u64::from_le_bytes([e0, e1, e2, e3, e4, e5, e6, e7]);
-    let topic_bytes = usize::from(u16::from_le_bytes([t0, t1]));
-    let properties_bytes = u32::from_le_bytes([p0, p1, p2, p3]) as usize;
-    let (topic, rest) = body.split_at_checked(topic_bytes).ok_or(RecordError::CutShort)?;
+    let expiry = u64::from_le_bytes(*expiry);
+    let topic_bytes = usize::from(u16::from_le_bytes(*topic_bytes));
+    let properties_bytes = u32::from_le_bytes(*properties_bytes) as usize;
+    let (topic, rest) = rest.split_at_checked(topic_bytes).ok_or(RecordError::CutShort)?;
     let (properties, payload) =
         rest.split_at_checked(properties_bytes).ok_or(RecordError::CutShort)?;
     Ok(MessageParts {
         qos,
         retain: flags & RETAIN != 0,
         expires_at_ms: (expiry != 0).then_some(expiry),
+        received_at_ms: u64::from_le_bytes(*received),
         topic: std::str::from_utf8(topic).map_err(|_| RecordError::TopicNotUtf8)?,
         properties,
         payload,
@@ -187,6 +192,7 @@ mod tests {
             qos: QoS::AtLeastOnce,
             retain: true,
             expires_at_ms: Some(1_700_000_000_000),
+            received_at_ms: 1_600_000_000_000,
             topic: "site/a/temperature",
             properties: &[1, 1],
             payload: b"21.5",
@@ -201,6 +207,7 @@ mod tests {
         assert_eq!(read.qos, QoS::AtLeastOnce);
         assert!(read.retain);
         assert_eq!(read.expires_at_ms, Some(1_700_000_000_000));
+        assert_eq!(read.received_at_ms, 1_600_000_000_000);
         assert_eq!((read.topic, read.properties), ("site/a/temperature", &[1u8, 1][..]));
         assert_eq!(read.payload, b"21.5");
     }

@@ -9,8 +9,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use redb::{Durability, Table, WriteTransaction};
-use weir_core::change::Batch;
-use weir_core::identity::{Sequence, ShardId};
+use weir_core::{Batch, Sequence, ShardId};
 
 use crate::store::error::StoreError;
 use crate::store::group::{Group, Logged};

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use weir_core::message::RecordError;
+use weir_core::RecordError;
 
 /// Why the store cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]

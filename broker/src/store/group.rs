@@ -6,11 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use weir_core::change::{
-    Batch, Change, Cursor, InflightState, SessionRecord, SubscriptionRecord, Target,
+use weir_core::{
+    Batch, Change, Cursor, InflightState, Message, Sequence, SessionId, SessionRecord, ShardId,
+    SubscriptionRecord, Target,
 };
-use weir_core::identity::{Sequence, SessionId, ShardId};
-use weir_core::message::Message;
 
 use crate::store::schema::{PacketKey, ReaderKey, SessionKey, packet_key, reader_key, session_key};
 

@@ -8,7 +8,7 @@
 //! ```
 //! # use std::sync::Arc;
 //! use weir_broker::store::{Store, StoreOptions, Writer, WriterOptions};
-//! use weir_core::identity::ShardId;
+//! use weir_core::ShardId;
 //!
 //! # let directory = std::env::temp_dir().join(format!("weir-doc-{}", std::process::id()));
 //! let store = Arc::new(Store::open(&directory, StoreOptions::default())?);
@@ -54,8 +54,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTableMetadata};
-use weir_core::change::Batch;
-use weir_core::identity::ReaderId;
+use weir_core::{Batch, ReaderId};
 
 pub use self::commit::Committed;
 pub use self::error::{MalformedRecord, StoreError};

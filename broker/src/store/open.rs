@@ -55,6 +55,14 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens a store that ends with the process, for a broker that is told to keep nothing.
+    ///
+    /// # Errors
+    /// When the engine cannot be set up.
+    pub fn in_memory(options: StoreOptions) -> Result<Self, StoreError> {
+        Self::with_backend(redb::backends::InMemoryBackend::new(), options)
+    }
+
     /// Opens the store on any backend of the database engine: memory, or a simulated disk.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use weir_core::identity::{Sequence, ShardId};
+use weir_core::{Sequence, ShardId};
 
 use crate::store::schema::{LOG, LogKey, POSITION, RULE_DELTA, log_key, log_key_parts};
 

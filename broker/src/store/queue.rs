@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use weir_core::change::{Batch, Change};
+use weir_core::{Batch, Change};
 
 /// A batch that was not taken, given back.
 #[derive(Debug, PartialEq)]

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::{MutexGuard, PoisonError};
 
 use redb::ReadableTable as _;
-use weir_core::identity::{ReaderId, Sequence, ShardId};
+use weir_core::{ReaderId, Sequence, ShardId};
 
 use crate::store::error::StoreError;
 use crate::store::{Store, schema};

@@ -5,7 +5,7 @@
 //! describes them byte by byte; a change here is a change of the format version.
 
 use redb::TableDefinition;
-use weir_core::identity::{ReaderId, Sequence, SessionId, ShardId};
+use weir_core::{ReaderId, Sequence, SessionId, ShardId};
 use weir_mqtt::PacketId;
 
 use crate::store::error::MalformedRecord;

@@ -11,8 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use weir_core::change::Batch;
-use weir_core::identity::ShardId;
+use weir_core::{Batch, ShardId};
 
 use crate::store::Store;
 use crate::store::error::StoreError;
@@ -132,21 +131,6 @@ impl Writer {
         BatchSender { shared: Arc::clone(&self.shared) }
     }
 
-    /// How the writer is.
-    pub fn status(&self) -> WriterStatus {
-        let shared = &self.shared;
-        let (queued_batches, queued_bytes) = shared.queue.depth();
-        WriterStatus {
-            state: shared.state(),
-            queued_batches,
-            queued_bytes,
-            groups: shared.groups.load(Ordering::Relaxed),
-            batches: shared.batches.load(Ordering::Relaxed),
-            commit_p50: shared.latency.percentile(50),
-            commit_p99: shared.latency.percentile(99),
-        }
-    }
-
     /// Takes no more batches, commits those that wait, and ends the thread. Answers how it went:
     /// stopped, or failed and how.
     pub fn stop(mut self) -> WriterState {
@@ -177,6 +161,21 @@ impl BatchSender {
     /// The batch itself, when too much waits already or the writer was stopped.
     pub fn submit(&self, batch: Batch) -> Result<(), Refused> {
         self.shared.queue.put(batch)
+    }
+
+    /// How the writer is.
+    pub fn status(&self) -> WriterStatus {
+        let shared = &self.shared;
+        let (queued_batches, queued_bytes) = shared.queue.depth();
+        WriterStatus {
+            state: shared.state(),
+            queued_batches,
+            queued_bytes,
+            groups: shared.groups.load(Ordering::Relaxed),
+            batches: shared.batches.load(Ordering::Relaxed),
+            commit_p50: shared.latency.percentile(50),
+            commit_p99: shared.latency.percentile(99),
+        }
     }
 }
 

@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_broker::store::{RuleState, Store, StoreError};
-use weir_core::change::{
-    Batch, Change, Cursor, Destination, InflightState, SessionRecord, SubscriptionRecord, Target,
+use weir_core::{
+    Batch, Change, Cursor, Destination, InflightState, LogRecord, Message, ReaderId, Recovered,
+    RecoveredSession, Sequence, SessionId, SessionRecord, ShardId, SubscriptionRecord, Target,
 };
-use weir_core::identity::{ReaderId, Sequence, SessionId, ShardId};
-use weir_core::message::Message;
-use weir_core::recovered::{LogRecord, Recovered, RecoveredSession};
 use weir_mqtt::PacketId;
 
 /// How many messages that nobody waits for the store may keep: it trims in steps.

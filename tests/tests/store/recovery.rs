@@ -1,7 +1,6 @@
 //! After each group the store gives back what the model holds, also after it was opened anew.
 
-use weir_core::change::Destination;
-use weir_core::identity::{ReaderId, Sequence, ShardId};
+use weir_core::{Destination, ReaderId, Sequence, ShardId};
 use weir_tests::sim::disk::SimulatedDisk;
 
 use crate::workload::{READERS, Workload, open, seeds};
@@ -39,8 +38,7 @@ fn a_reader_gets_each_of_its_messages_once_and_in_order() {
             group.iter_mut().for_each(|batch| batch.log_start = Sequence(0));
             store.commit(&group).expect("a working disk");
             for change in group.iter().flat_map(|batch| &batch.changes) {
-                let weir_core::change::Change::LogAppended { sequence, targets, .. } = change
-                else {
+                let weir_core::Change::LogAppended { sequence, targets, .. } = change else {
                     continue;
                 };
                 if targets.iter().any(|target| target.destination == Destination::Reader(reader)) {

@@ -2,9 +2,9 @@
 
 use smallvec::smallvec;
 use weir_broker::store::Store;
-use weir_core::change::{Batch, Change, Cursor, Destination, Target};
-use weir_core::identity::{Sequence, SessionId, ShardId};
-use weir_core::message::{Message, MessageParts};
+use weir_core::{
+    Batch, Change, Cursor, Destination, Message, MessageParts, Sequence, SessionId, ShardId, Target,
+};
 use weir_mqtt::QoS;
 use weir_tests::sim::disk::SimulatedDisk;
 
@@ -33,6 +33,7 @@ impl Load {
             qos: QoS::AtLeastOnce,
             retain: false,
             expires_at_ms: None,
+            received_at_ms: 0,
             topic: "site/a/value",
             properties: &[],
             payload: &payload,

@@ -5,12 +5,10 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 use weir_broker::store::{Store, StoreOptions};
-use weir_core::change::{
-    Batch, Change, Cursor, Destination, InflightState, SessionRecord, SubscriptionRecord, Target,
-    WillRecord,
+use weir_core::{
+    Batch, Change, Cursor, Destination, InflightState, Message, MessageParts, ReaderId, Sequence,
+    SessionId, SessionRecord, ShardId, SubscriptionRecord, Target, WillRecord,
 };
-use weir_core::identity::{ReaderId, Sequence, SessionId, ShardId};
-use weir_core::message::{Message, MessageParts};
 use weir_mqtt::{PacketId, QoS, RetainHandling, SubscriptionOptions, Version};
 use weir_tests::sim::disk::{Random, SimulatedDisk};
 
@@ -236,6 +234,7 @@ impl Workload {
             qos: self.qos(),
             retain: self.random.chance(20),
             expires_at_ms: self.random.chance(20).then(|| 1 + self.random.below(1 << 40)),
+            received_at_ms: 0,
             topic: &topic,
             properties: &[],
             payload: &payload,

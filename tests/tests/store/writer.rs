@@ -6,8 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use weir_broker::store::{Refused, Store, Writer, WriterOptions, WriterState};
-use weir_core::change::{Batch, Change};
-use weir_core::identity::{Sequence, ShardId};
+use weir_core::{Batch, Change, Sequence, ShardId};
 use weir_tests::sim::disk::SimulatedDisk;
 
 use crate::workload::{Workload, open};
@@ -54,7 +53,7 @@ fn each_batch_is_reported_once_and_in_the_order_of_its_shard() {
         })
         .collect();
     shards.into_iter().for_each(|shard| shard.join().expect("it does not panic"));
-    let status = writer.status();
+    let status = writer.sender().status();
     assert_eq!(status.state, WriterState::Running);
     assert_eq!(writer.stop(), WriterState::Stopped);
     let mut next = [1; 4];
@@ -106,7 +105,7 @@ fn after_a_failed_commit_nothing_is_acknowledged_and_the_queue_stays_bounded() {
         sender.submit(delta(0, number)).expect("there is room");
     }
     assert_eq!(sender.submit(delta(0, 11)), Err(Refused::Full(delta(0, 11))));
-    let status = writer.status();
+    let status = writer.sender().status();
     assert!(matches!(status.state, WriterState::Failed { .. }), "{status:?}");
     assert_eq!((status.batches, status.queued_batches), (1, 8));
     assert!(matches!(writer.stop(), WriterState::Failed { .. }));
@@ -122,7 +121,7 @@ fn a_delay_gathers_a_group_and_a_stop_ends_it() {
     for number in 1..=50 {
         writer.sender().submit(delta(0, number)).expect("there is room");
     }
-    assert_eq!(writer.status().groups, 0);
+    assert_eq!(writer.sender().status().groups, 0);
     assert_eq!(writer.stop(), WriterState::Stopped);
     let groups: Vec<_> = reports.iter().map(|report| report.expect("it works").len()).collect();
     assert_eq!(groups, [50]);
@@ -140,7 +139,7 @@ fn a_group_ends_at_its_limit_of_bytes() {
     for number in 1..=5 {
         writer.sender().submit(delta(0, number)).expect("there is room");
     }
-    let status = writer.status();
+    let status = writer.sender().status();
     assert_eq!(writer.stop(), WriterState::Stopped);
     assert!(status.commit_p99 >= status.commit_p50);
     let groups: Vec<_> = reports.iter().map(|report| report.expect("it works").len()).collect();

@@ -1,4 +1,4 @@
-use weir_core::message::MessageParts;
+use weir_core::MessageParts;
 use weir_mqtt::{PacketId, QoS};
 
 use super::*;
@@ -11,6 +11,7 @@ fn message(topic: &str) -> Message {
         qos: QoS::AtLeastOnce,
         retain: false,
         expires_at_ms: None,
+        received_at_ms: 0,
         topic,
         properties: &[],
         payload: b"1",

@@ -1,5 +1,5 @@
 use smallvec::smallvec;
-use weir_core::message::MessageParts;
+use weir_core::MessageParts;
 
 use super::*;
 
@@ -8,6 +8,7 @@ fn message() -> Message {
         qos: QoS::AtLeastOnce,
         retain: false,
         expires_at_ms: Some(1_700_000_000_000),
+        received_at_ms: 0,
         topic: "site/a/temperature",
         properties: &[1, 1],
         payload: b"21.5",
@@ -226,7 +227,7 @@ fn format_version_1_is_what_it_was() {
     assert_eq!(encode_subscription(&subscription).to_vec(), row("subscription"));
 
     use crate::store::schema;
-    use weir_core::identity::ShardId;
+    use weir_core::ShardId;
     let session_key = schema::session_key(ShardId(2), SessionId(0x0102_0304));
     assert_eq!(session_key.to_vec(), row("session-key"));
     assert_eq!(schema::packet_key(&session_key, packet_id(0x0506)).to_vec(), row("packet-key"));

@@ -1,0 +1,70 @@
+//! The admin server: health and status over HTTP, for `weir status` and for whatever watches the
+//! box. It knows no passwords, changes nothing, and asks for the state each time it is asked.
+
+use std::{future::Future, io, net::TcpListener, sync::Arc};
+
+use axum::{
+    Json, Router,
+    http::{StatusCode, Uri},
+    routing::get,
+};
+
+use crate::status::Status;
+
+/// Where `weir status` asks.
+pub(crate) const STATUS_PATH: &str = "/api/v1/status";
+
+/// Answers requests until `stop` is done. Needs a tokio runtime; `status` is called on it and must
+/// not block.
+///
+/// # Errors
+/// The socket cannot be used.
+///
+/// ```
+/// use std::net::TcpListener;
+/// use weir_broker::{admin, status::Status};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let stop = async {}; // at once
+/// admin::serve(listener, Status::default, stop).await
+/// # })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub async fn serve<S, F>(listener: TcpListener, status: S, stop: F) -> io::Result<()>
+where
+    S: Fn() -> Status + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    axum::serve(listener, router(Arc::new(status))).with_graceful_shutdown(stop).await
+}
+
+fn router<S>(status: Arc<S>) -> Router
+where
+    S: Fn() -> Status + Send + Sync + 'static,
+{
+    let ready = Arc::clone(&status);
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(move || async move { readiness(&ready()) }))
+        .route(STATUS_PATH, get(move || async move { Json(status()) }))
+        .fallback(unknown)
+}
+
+fn readiness(status: &Status) -> (StatusCode, &'static str) {
+    match status.ready {
+        true => (StatusCode::OK, "ready\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: the store is being recovered\n"),
+    }
+}
+
+async fn unknown(uri: Uri) -> (StatusCode, String) {
+    let text =
+        format!("nothing at {}; there are /healthz, /readyz and {STATUS_PATH}\n", uri.path());
+    (StatusCode::NOT_FOUND, text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! Why a command could not be done, in the form in which it is told: what happened, why, and what
+//! to do next.
+
+use std::{error::Error as _, fmt::Write as _, io, path::PathBuf};
+
+use thiserror::Error;
+use weir_rules::Diagnostic;
+
+use crate::{config::ConfigError, logging::LogError};
+
+/// Why a command could not be done.
+#[derive(Debug, Error)]
+pub(crate) enum CliError {
+    /// The admin server does not answer as it should.
+    #[error("the admin server at {address} does not give a status")]
+    AdminAnswer { address: String, source: io::Error },
+    /// The admin server cannot be reached.
+    #[error("cannot reach the admin server at {address}")]
+    AdminConnect { address: String, source: io::Error },
+    /// An argument that is wrong in a way that only its command knows.
+    #[error("{argument}: {reason}")]
+    Argument { argument: &'static str, reason: String, help: String },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No connection to a broker.
+    #[error("cannot connect to {address}")]
+    Connect { address: String, reason: String },
+    #[error("cannot read `{}`", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("cannot read the standard input")]
+    Input(#[source] io::Error),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The connection to a broker broke.
+    #[error("lost the connection to {address}")]
+    Lost { address: String, reason: String },
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+    /// Rule files that do not compile.
+    #[error("the rules cannot be used")]
+    Rules(Vec<Diagnostic>),
+    #[error("cannot start the runtime")]
+    Runtime(#[source] io::Error),
+}
+
+impl CliError {
+    /// The whole message for stderr.
+    pub(crate) fn report(&self) -> String {
+        let mut text = String::new();
+        for problem in self.problems() {
+            text.push_str(&problem.to_string());
+        }
+        let mut line = |label: &str, words: &str| {
+            writeln!(text, "{label}: {words}").expect("a String takes everything");
+        };
+        line("error", &self.to_string());
+        match self {
+            Self::Connect { reason, .. } | Self::Lost { reason, .. } => line("  why", reason),
+            _ => {
+                let mut source = self.source();
+                while let Some(cause) = source {
+                    line("  why", &cause.to_string());
+                    source = cause.source();
+                }
+            }
+        }
+        if let Some(help) = self.help() {
+            line("  help", &help);
+        }
+        text
+    }
+
+    fn problems(&self) -> &[Diagnostic] {
+        match self {
+            Self::Config(ConfigError::Invalid { problems }) | Self::Rules(problems) => problems,
+            _ => &[],
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::AdminAnswer { .. } => {
+                "is another server using this address? `weir status --admin HOST:PORT` asks \
+                 elsewhere"
+                    .to_owned()
+            }
+            Self::AdminConnect { .. } => {
+                "is the broker running, and does its configuration have `address` in [admin]? \
+                 `weir status --admin HOST:PORT` asks elsewhere"
+                    .to_owned()
+            }
+            Self::Argument { help, .. } => help.clone(),
+            Self::Config(ConfigError::File { .. }) | Self::File { .. } => {
+                "check the name and that this user may read the file".to_owned()
+            }
+            Self::Config(ConfigError::Invalid { .. }) | Self::Rules(_) => {
+                "correct what is marked above".to_owned()
+            }
+            Self::Connect { .. } => {
+                "is a broker running there? `weir run` starts one on this machine; -h and -p \
+                 name another"
+                    .to_owned()
+            }
+            Self::Log(_) => "for example WEIR_LOG=warn,weir_broker=debug".to_owned(),
+            Self::Lost { .. } => {
+                "messages that were not acknowledged may not have arrived".to_owned()
+            }
+            Self::Input(_) | Self::Output(_) | Self::Runtime(_) => return None,
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! `weir rules`: work on rule files without a broker.
+
+use std::{fs, path::PathBuf};
+
+use weir_rules::{Diagnostic, Severity, Source, compile, run_cases};
+
+use super::{Answer, CliError, check::count};
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Compile rule files and show every problem
+    Check {
+        /// Rule files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Run the tests that stand in rule files, on a virtual clock
+    Test {
+        /// Rule files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}
+
+pub(crate) fn run(command: &Command) -> Result<Answer, CliError> {
+    match command {
+        Command::Check { files } => Ok(check(&read(files)?)),
+        Command::Test { files } => test(&read(files)?),
+    }
+}
+
+fn read(files: &[PathBuf]) -> Result<Vec<Source>, CliError> {
+    let read = |path: &PathBuf| {
+        let text = fs::read_to_string(path)
+            .map_err(|source| CliError::File { path: path.clone(), source })?;
+        Ok(Source::new(path.display().to_string(), text))
+    };
+    files.iter().map(read).collect()
+}
+
+fn check(sources: &[Source]) -> Answer {
+    match compile(sources) {
+        Ok(plan) => {
+            plan.warnings().iter().for_each(|warning| eprint!("{warning}"));
+            let rules = plan.rules().count();
+            println!("ok ({} in {})", count(rules, "rule"), count(sources.len(), "file"));
+            Answer::Yes
+        }
+        Err(problems) => {
+            show(&problems);
+            Answer::No
+        }
+    }
+}
+
+fn test(sources: &[Source]) -> Result<Answer, CliError> {
+    let report = run_cases(sources).map_err(CliError::Rules)?;
+    print!("{report}");
+    let failed = report.cases.iter().filter(|case| !case.failures.is_empty()).count();
+    println!("{}, {failed} failed", count(report.cases.len(), "test"));
+    Ok(if report.passed() { Answer::Yes } else { Answer::No })
+}
+
+fn show(problems: &[Diagnostic]) {
+    problems.iter().for_each(|problem| eprint!("{problem}"));
+    let errors = problems.iter().filter(|problem| problem.severity() == Severity::Error).count();
+    eprintln!("{}", count(errors, "error"));
+}

@@ -1,0 +1,215 @@
+//! `weir status`: asks the admin server of a running broker.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Read, Write},
+    net::{TcpStream, ToSocketAddrs},
+    time::Duration,
+};
+
+use super::{Answer, CliError};
+use crate::{admin::STATUS_PATH, config::HostPort, status::Status};
+
+/// The longest wait for the network, each time.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// More than any status has.
+const ANSWER_MAX_BYTES: u64 = 16 << 20;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit code: 0 = ready, 1 = running but not ready, 2 = no answer.")]
+pub(crate) struct Arguments {
+    /// Address of the admin server
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    admin: HostPort,
+    /// Print the answer of the server as it is
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
+    let address = arguments.admin.to_string();
+    let mut stream = connect(&arguments.admin)
+        .map_err(|source| CliError::AdminConnect { address: address.clone(), source })?;
+    let wrong = |source| CliError::AdminAnswer { address: address.clone(), source };
+    let body = ask(&mut stream, &address).map_err(wrong)?;
+    let status: Status = serde_json::from_str(&body).map_err(|error| wrong(error.into()))?;
+    let text = if arguments.json { format!("{body}\n") } else { table(&status) };
+    io::stdout().write_all(text.as_bytes()).map_err(CliError::Output)?;
+    Ok(if status.ready { Answer::Yes } else { Answer::No })
+}
+
+fn connect(address: &HostPort) -> io::Result<TcpStream> {
+    let mut last = io::Error::other("the name has no address");
+    for address in (address.host(), address.port()).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// One request of HTTP/1.1, after which the server closes.
+fn ask(stream: &mut TcpStream, host: &str) -> io::Result<String> {
+    write!(stream, "GET {STATUS_PATH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(ANSWER_MAX_BYTES).read_to_string(&mut answer)?;
+    let (head, body) =
+        answer.split_once("\r\n\r\n").ok_or_else(|| io::Error::other("the answer is not HTTP"))?;
+    let status_line = head.lines().next().unwrap_or_default();
+    match status_line.split_whitespace().nth(1) {
+        Some("200") => Ok(body.to_owned()),
+        _ => Err(io::Error::other(format!("the answer is `{status_line}`"))),
+    }
+}
+
+fn table(status: &Status) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        writeln!(text, "{name:<14} {value}").expect("a String takes everything");
+    };
+    let ready = if status.ready { "" } else { ", not ready" };
+    line("version", format!("{}{ready}", status.version));
+    line("uptime", uptime(status.uptime_s));
+    line("shards", status.shards.to_string());
+    line("connections", status.connections.to_string());
+    line("sessions", status.sessions.to_string());
+    line("subscriptions", status.subscriptions.to_string());
+    line("retained", status.retained.to_string());
+    let messages = &status.messages;
+    line("messages", format!("{} received, {} sent", messages.received, messages.sent));
+    for (reason, number) in &messages.dropped {
+        line("  dropped", format!("{number} {reason}"));
+    }
+    let store = &status.store;
+    line(
+        "store",
+        format!(
+            "{} bytes written, {} commits, {} queued messages",
+            store.bytes_written, store.commits, store.log_records
+        ),
+    );
+    if !status.rules.is_empty() {
+        push_grid(&mut text, &rule_rows(status));
+    }
+    if !status.upstreams.is_empty() {
+        push_grid(&mut text, &upstream_rows(status));
+    }
+    text
+}
+
+fn rule_rows(status: &Status) -> Vec<Vec<String>> {
+    let head = ["rule", "matched", "emitted", "late", "errors", "keys"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for rule in &status.rules {
+        let numbers = [rule.matched, rule.emitted, rule.late, rule.errors, rule.keys];
+        let numbers = numbers.iter().map(u64::to_string);
+        rows.push(std::iter::once(rule.name.clone()).chain(numbers).collect());
+    }
+    rows
+}
+
+fn upstream_rows(status: &Status) -> Vec<Vec<String>> {
+    let head = ["upstream", "waiting", "sent", "acknowledged", "state"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for upstream in &status.upstreams {
+        let numbers = [upstream.depth, upstream.sent, upstream.acknowledged];
+        let numbers = numbers.iter().map(u64::to_string);
+        let mut state = format!("{:?}", upstream.state).to_lowercase();
+        if let Some(error) = &upstream.last_error {
+            state.push_str(&format!(" (last error: {error})"));
+        }
+        let row = std::iter::once(upstream.name.clone()).chain(numbers);
+        rows.push(row.chain([state]).collect());
+    }
+    rows
+}
+
+/// Writes rows with aligned columns: the first to the left, numbers to the right.
+fn push_grid(text: &mut String, rows: &[Vec<String>]) {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    text.push('\n');
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
+            match cell.parse::<u64>().is_ok() || (column > 0 && column + 1 < columns) {
+                true => format!("{cell:>width$}"),
+                false => format!("{cell:<width$}"),
+            }
+        });
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+}
+
+fn uptime(seconds: u64) -> String {
+    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
+    let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {seconds} s"),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::{RuleStatus, UpstreamState, UpstreamStatus};
+
+    #[test]
+    fn the_table_is_aligned() {
+        let status = Status {
+            version: "0.1.0".into(),
+            uptime_s: 3_700,
+            ready: true,
+            rules: vec![
+                RuleStatus { name: "room-average".into(), matched: 1200, ..RuleStatus::default() },
+                RuleStatus { name: "tank".into(), emitted: 7, ..RuleStatus::default() },
+            ],
+            upstreams: vec![UpstreamStatus {
+                name: "cloud".into(),
+                state: UpstreamState::Waiting,
+                depth: 3,
+                sent: 10,
+                acknowledged: 7,
+                last_error: Some("connection refused".into()),
+            }],
+            ..Status::default()
+        };
+        let expected = "\
+version        0.1.0
+uptime         1 h 1 min
+shards         0
+connections    0
+sessions       0
+subscriptions  0
+retained       0
+messages       0 received, 0 sent
+store          0 bytes written, 0 commits, 0 queued messages
+
+rule          matched  emitted  late  errors  keys
+room-average     1200        0     0       0     0
+tank                0        7     0       0     0
+
+upstream  waiting  sent  acknowledged  state
+cloud           3    10             7  waiting (last error: connection refused)
+";
+        let table = table(&status);
+        assert_eq!(table, expected, "{table}");
+    }
+
+    #[test]
+    fn uptime_shows_two_units() {
+        assert_eq!(uptime(5), "5 s");
+        assert_eq!(uptime(125), "2 min 5 s");
+        assert_eq!(uptime(90_000), "1 d 1 h");
+    }
+}

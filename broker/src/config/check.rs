@@ -1,0 +1,161 @@
+//! From the tables of all sources to a [`Config`]: what can only be judged when several values
+//! are known together. Never stops at the first problem; where one was found, the value that it
+//! leaves behind is not used.
+
+use std::path::PathBuf;
+
+use weir_rules::Source as RuleSource;
+
+use super::{
+    AdminConfig, AuthConfig, Config, HostPort, LimitsConfig, ListenerConfig, LogConfig,
+    StoreConfig,
+    declared::{self, ADMIN, AUTH, LIMITS, LOG, STORE, TOP},
+    key::{Initial, Refusal, code},
+    problem::Problems,
+    tree::Tree,
+    upstreams,
+    values::{Origin, Values},
+};
+
+/// Makes the configuration. `state_dir` takes the place of the declared data directory when the
+/// sources name none.
+pub(crate) fn check(
+    tree: &Tree,
+    rules: Vec<RuleSource>,
+    state_dir: Option<PathBuf>,
+    problems: &mut Problems,
+) -> Config {
+    let listeners = listeners(tree, problems);
+    let auth = auth(tree, &listeners, problems);
+    let admin = AdminConfig::read(tree.table(&ADMIN));
+    check_admin(tree, &admin, &listeners, problems);
+    let top = tree.table(&TOP);
+    let data_dir = top.path("data_dir").expect("declared with a default");
+    Config {
+        data_dir: match top.origin("data_dir") {
+            None => state_dir.unwrap_or(data_dir),
+            Some(_) => data_dir,
+        },
+        rules,
+        persistence: top.flag("persistence"),
+        listeners: listeners.into_iter().map(|(listener, _)| listener).collect(),
+        auth,
+        store: StoreConfig::read(tree.table(&STORE)),
+        limits: LimitsConfig::read(tree.table(&LIMITS)),
+        log: LogConfig::read(tree.table(&LOG)),
+        admin,
+        upstreams: upstreams::check(tree, problems),
+    }
+}
+
+/// Reports a missing key at the head of its table.
+pub(crate) fn missing(values: &Values, name: &str, problems: &mut Problems) {
+    // A table without a head had a problem of its own.
+    let Some(Origin { source, span }) = values.header() else { return };
+    let refusal = Refusal::new(
+        code::MISSING,
+        span.clone(),
+        format!("`{name}` is missing"),
+        format!("needs `{name}`"),
+    );
+    let example = match declared::find(values.section().name, name).map(|key| key.initial) {
+        Some(Initial::Required { example }) => example,
+        _ => unreachable!("only keys that are declared as required can be missing"),
+    };
+    problems.refuse(*source, refusal.help(format!("for example {name} = {example}")));
+}
+
+fn listeners(tree: &Tree, problems: &mut Problems) -> Vec<(ListenerConfig, Option<Origin>)> {
+    let Some(tables) = &tree.listeners else {
+        return Config::default().listeners.into_iter().map(|listener| (listener, None)).collect();
+    };
+    let mut listeners: Vec<(ListenerConfig, Option<Origin>)> = Vec::new();
+    for values in tables {
+        let Some(address) = values.address("address") else {
+            if values.is_missing("address") {
+                missing(values, "address", problems);
+            }
+            continue;
+        };
+        let origin = values.origin("address").cloned();
+        if let Some(at) = origin.as_ref().filter(|_| is_taken(&address, &listeners)) {
+            problems.refuse(at.source, taken(&address, at, "another listener"));
+        }
+        listeners.push((ListenerConfig::read(values, address), origin));
+    }
+    listeners
+}
+
+fn is_taken(address: &HostPort, listeners: &[(ListenerConfig, Option<Origin>)]) -> bool {
+    address.port() != 0 && listeners.iter().any(|(other, _)| other.address == *address)
+}
+
+fn taken(address: &HostPort, at: &Origin, by: &str) -> Refusal {
+    Refusal::new(
+        code::CONFLICT,
+        at.span.clone(),
+        format!("{by} has the address {address} already"),
+        "twice the same address",
+    )
+    .help("give each its own port")
+}
+
+fn auth(
+    tree: &Tree,
+    listeners: &[(ListenerConfig, Option<Origin>)],
+    problems: &mut Problems,
+) -> AuthConfig {
+    let values = tree.table(&AUTH);
+    let given = values.origin("allow_anonymous");
+    let allow_anonymous = match given {
+        None => tree.listeners.is_none(),
+        Some(_) => values.flag("allow_anonymous"),
+    };
+    let exposed = listeners.iter().find(|(listener, _)| !listener.address.is_loopback());
+    match (given, exposed) {
+        (Some(at), Some((listener, _))) if allow_anonymous => {
+            let message = format!("everybody who reaches {} may connect", listener.address);
+            let refusal = Refusal::new(code::EXPOSED, at.span.clone(), message, "no password");
+            let help = "listen on 127.0.0.1, or keep the port behind a firewall";
+            problems.warn(at.source, refusal.help(help));
+        }
+        _ if !allow_anonymous => warn_of_nobody(given.or(first_origin(listeners)), problems),
+        _ => {}
+    }
+    AuthConfig { allow_anonymous }
+}
+
+fn first_origin(listeners: &[(ListenerConfig, Option<Origin>)]) -> Option<&Origin> {
+    listeners.first().and_then(|(_, origin)| origin.as_ref())
+}
+
+/// There are no passwords yet, so that anonymous clients are all there are.
+fn warn_of_nobody(at: Option<&Origin>, problems: &mut Problems) {
+    let Some(Origin { source, span }) = at else { return };
+    let refusal = Refusal::new(
+        code::EXPOSED,
+        span.clone(),
+        "no client can connect: anonymous clients are not allowed",
+        "`allow_anonymous` is false",
+    );
+    let help = "this version knows no passwords yet: set allow_anonymous = true in [auth]";
+    problems.warn(*source, refusal.help(help));
+}
+
+fn check_admin(
+    tree: &Tree,
+    admin: &AdminConfig,
+    listeners: &[(ListenerConfig, Option<Origin>)],
+    problems: &mut Problems,
+) {
+    let at = tree.table(&ADMIN).origin("address");
+    let (Some(address), Some(at)) = (&admin.address, at) else { return };
+    if is_taken(address, listeners) {
+        problems.refuse(at.source, taken(address, at, "a listener"));
+    }
+    if !address.is_loopback() {
+        let message = format!("everybody who reaches {address} can read the status");
+        let refusal = Refusal::new(code::EXPOSED, at.span.clone(), message, "no password");
+        problems.warn(at.source, refusal.help("use 127.0.0.1 to keep it on this machine"));
+    }
+}

@@ -1,0 +1,377 @@
+//! Every key of the configuration, declared once: name, meaning, form, range and default. The
+//! defaults in memory, the reading, `config/weir.toml` and `docs/configuration.md` come from here.
+
+use std::time::Duration;
+
+use super::{
+    key::{Form, Initial, Key, Kind, Section},
+    settings::{LogLevel, MqttVersion, Protocol, QueueFull, UpstreamKind},
+};
+
+const KB: u64 = 1 << 10;
+const MB: u64 = 1 << 20;
+const GB: u64 = 1 << 30;
+const TB: u64 = 1 << 40;
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+/// Keys of other versions and of the plan, so that a message can say more than "unknown".
+pub(crate) const LATER: [&str; 13] = [
+    "auth.acl_file",
+    "auth.hook",
+    "auth.jwt",
+    "auth.password_file",
+    "listener.max_connections",
+    "listener.path",
+    "listener.tls",
+    "store.durability",
+    "store.max_store_bytes",
+    "upstream.backlog_full",
+    "upstream.backlog_max_age",
+    "upstream.drain_rate",
+    "upstream.tls",
+];
+
+/// The sections in the order of the file.
+pub(crate) static SECTIONS: [&Section; 8] =
+    [&TOP, &LISTENER, &AUTH, &STORE, &LIMITS, &LOG, &ADMIN, &UPSTREAM];
+
+/// The declaration of a key; the name of the top section is empty.
+pub(crate) fn find(section: &str, name: &str) -> Option<&'static Key> {
+    let section = SECTIONS.iter().find(|candidate| candidate.name == section)?;
+    section.keys.iter().find(|key| key.name == name)
+}
+
+/// The sections that have a key of this name.
+pub(crate) fn sections_with(name: &str) -> impl Iterator<Item = &'static Section> {
+    let has_it = move |section: &&&'static Section| section.keys.iter().any(|k| k.name == name);
+    SECTIONS.iter().filter(has_it).copied()
+}
+
+pub(crate) static TOP: Section = Section {
+    name: "",
+    form: Form::Top,
+    text: "Where data is kept and which rules run. A relative path starts at this file.",
+    keys: &[
+        Key {
+            name: "data_dir",
+            text: "Directory of the store: retained messages, sessions, queued messages and the \
+                   state of the rules. It is created when it does not exist.",
+            kind: Kind::Path,
+            initial: Initial::Default("\"/var/lib/weir\""),
+        },
+        Key {
+            name: "rules",
+            text: "Files with stream rules.",
+            kind: Kind::Globs,
+            initial: Initial::Unset { example: "[\"rules/*.toml\"]", meaning: "no rules" },
+        },
+        Key {
+            name: "persistence",
+            text: "Keep what was acknowledged over a restart or a power cut. With false \
+                   everything is kept in memory only.",
+            kind: Kind::Flag,
+            initial: Initial::Default("true"),
+        },
+    ],
+};
+
+pub(crate) static LISTENER: Section = Section {
+    name: "listener",
+    form: Form::List,
+    text: "Addresses that clients connect to; repeat the table for more. Without any, Weir \
+           listens on 127.0.0.1:1883 and anonymous clients are allowed.",
+    keys: &[
+        Key {
+            name: "address",
+            text: "Address and port. 0.0.0.0 means every IPv4 address of this machine, [::] \
+                   every address.",
+            kind: Kind::Address,
+            initial: Initial::Required { example: "\"127.0.0.1:1883\"" },
+        },
+        Key {
+            name: "protocol",
+            text: "What is spoken there: MQTT 3.1, 3.1.1 and 5.0 over TCP.",
+            kind: Kind::Choice(&Protocol::NAMES),
+            initial: Initial::Default("\"mqtt\""),
+        },
+    ],
+};
+
+pub(crate) static AUTH: Section = Section {
+    name: "auth",
+    form: Form::Table,
+    text: "Who may connect.",
+    keys: &[Key {
+        name: "allow_anonymous",
+        text: "Let clients in without a user name.",
+        kind: Kind::Flag,
+        initial: Initial::Unset {
+            example: "false",
+            meaning: "true when no listener is configured, false otherwise",
+        },
+    }],
+};
+
+pub(crate) static STORE: Section = Section {
+    name: "store",
+    form: Form::Table,
+    text: "The store on disk.",
+    keys: &[
+        Key {
+            name: "cache_bytes",
+            text: "Memory for pages of the store.",
+            kind: Kind::Size { min: MB, max: GB },
+            initial: Initial::Default("\"8MB\""),
+        },
+        Key {
+            name: "group_commit_max_delay",
+            text: "How long a commit may wait for more messages. 0s is best for latency: while \
+                   one commit is written the next group gathers by itself.",
+            kind: Kind::Duration { min: Duration::ZERO, max: Duration::from_secs(1) },
+            initial: Initial::Default("\"0s\""),
+        },
+    ],
+};
+
+pub(crate) static LIMITS: Section = Section {
+    name: "limits",
+    form: Form::Table,
+    text: "Limits for each client and for the whole broker.",
+    keys: &[
+        Key {
+            name: "max_inflight_messages",
+            text: "QoS 1 and 2 messages that are under way to or from one client at a time.",
+            kind: Kind::Whole { min: 1, max: 65_535, unit: "messages" },
+            initial: Initial::Default("20"),
+        },
+        Key {
+            name: "max_packet_size",
+            text: "Largest packet a client may send. The connection of a larger one is closed \
+                   before its payload is stored in memory.",
+            kind: Kind::Size { min: KB, max: 256 * MB },
+            initial: Initial::Default("\"2MB\""),
+        },
+        Key {
+            name: "max_topic_alias",
+            text: "Topic aliases that a client may use.",
+            kind: Kind::Whole { min: 0, max: 65_535, unit: "aliases" },
+            initial: Initial::Default("10"),
+        },
+        Key {
+            name: "max_keepalive",
+            text: "Longest keep alive of a client; MQTT 5 clients are told. 0 = no limit.",
+            kind: Kind::Whole { min: 0, max: 65_535, unit: "seconds" },
+            initial: Initial::Default("0"),
+        },
+        Key {
+            name: "max_queued_messages",
+            text: "Messages that wait for one client, on disk. 0 = no limit.",
+            kind: Kind::Whole { min: 0, max: 100_000_000, unit: "messages" },
+            initial: Initial::Default("100000"),
+        },
+        Key {
+            name: "max_queued_bytes",
+            text: "Bytes that wait for one client, on disk; whichever limit is reached first \
+                   holds. 0 = no limit.",
+            kind: Kind::Size { min: 0, max: TB },
+            initial: Initial::Default("\"16MB\""),
+        },
+        Key {
+            name: "queue_full",
+            text: "What happens at these limits: drop the new message, drop the oldest one, or \
+                   disconnect the client.",
+            kind: Kind::Choice(&QueueFull::NAMES),
+            initial: Initial::Default("\"drop_new\""),
+        },
+        Key {
+            name: "max_send_buffer",
+            text: "Bytes that wait in memory for a slow client that is connected. QoS 0 \
+                   messages beyond it are dropped and counted.",
+            kind: Kind::Size { min: 4 * KB, max: 256 * MB },
+            initial: Initial::Default("\"256KB\""),
+        },
+        Key {
+            name: "persistent_client_expiration",
+            text: "A session that was not used for so long is removed. 0s = never.",
+            kind: Kind::Duration { min: Duration::ZERO, max: YEAR },
+            initial: Initial::Default("\"14d\""),
+        },
+        Key {
+            name: "global_max_connections",
+            text: "Connections of the whole broker. -1 = no limit.",
+            kind: Kind::Whole { min: -1, max: 10_000_000, unit: "connections" },
+            initial: Initial::Default("-1"),
+        },
+        Key {
+            name: "connect_timeout",
+            text: "A connection that has not sent CONNECT by then is closed.",
+            kind: Kind::Duration { min: Duration::from_millis(100), max: Duration::from_secs(600) },
+            initial: Initial::Default("\"10s\""),
+        },
+        Key {
+            name: "topic_levels",
+            text: "Most levels of a topic or filter.",
+            kind: Kind::Whole { min: 1, max: 1_000, unit: "levels" },
+            initial: Initial::Default("128"),
+        },
+        Key {
+            name: "max_topic_bytes",
+            text: "Longest topic or filter.",
+            kind: Kind::Whole { min: 16, max: 65_535, unit: "bytes" },
+            initial: Initial::Default("4096"),
+        },
+        Key {
+            name: "max_subscriptions",
+            text: "Subscriptions of one client.",
+            kind: Kind::Whole { min: 1, max: 1_000_000, unit: "subscriptions" },
+            initial: Initial::Default("10000"),
+        },
+        Key {
+            name: "max_retained_messages",
+            text: "Retained messages of the whole broker.",
+            kind: Kind::Whole { min: 0, max: 100_000_000, unit: "messages" },
+            initial: Initial::Default("1000000"),
+        },
+        Key {
+            name: "queued_memory",
+            text: "Memory of the whole broker for queued messages; beyond it they stay on disk \
+                   until their client takes them.",
+            kind: Kind::Size { min: MB, max: 64 * GB },
+            initial: Initial::Default("\"64MB\""),
+        },
+    ],
+};
+
+pub(crate) static LOG: Section = Section {
+    name: "log",
+    form: Form::Table,
+    text: "The log goes to stderr. The environment variable WEIR_LOG goes before this section \
+           and may name a level for each part, as in WEIR_LOG=warn,weir_broker::upstream=debug.",
+    keys: &[Key {
+        name: "level",
+        text: "error: data was lost or someone must act. warn: odd, but handled. info: start, \
+               stop, upstreams. debug: each connection. trace: each packet.",
+        kind: Kind::Choice(&LogLevel::NAMES),
+        initial: Initial::Default("\"info\""),
+    }],
+};
+
+pub(crate) static ADMIN: Section = Section {
+    name: "admin",
+    form: Form::Table,
+    text: "A small HTTP server for `weir status` and for health checks.",
+    keys: &[Key {
+        name: "address",
+        text: "Where it listens. It has no passwords: keep it on this machine.",
+        kind: Kind::Address,
+        initial: Initial::Unset { example: "\"127.0.0.1:8080\"", meaning: "no admin server" },
+    }],
+};
+
+pub(crate) static UPSTREAM: Section = Section {
+    name: "upstream",
+    form: Form::Named,
+    text: "Brokers that messages are forwarded to, each with a name that rules can use. What \
+           was accepted for an upstream is kept until the upstream has acknowledged it.",
+    keys: &[
+        Key {
+            name: "kind",
+            text: "What is spoken there.",
+            kind: Kind::Choice(&UpstreamKind::NAMES),
+            initial: Initial::Default("\"mqtt\""),
+        },
+        Key {
+            name: "address",
+            text: "Where it is. Of several addresses the next one is tried when one fails.",
+            kind: Kind::Addresses,
+            initial: Initial::Required { example: "[\"mqtt.example.org:1883\"]" },
+        },
+        Key {
+            name: "forward",
+            text: "Messages that go there. In `to`, {topic} is the topic of the message and \
+                   {rest} what `#` matched.",
+            kind: Kind::Routes,
+            initial: Initial::Unset {
+                example: "[{ from = \"agg/#\", to = \"{topic}\", qos = 1 }]",
+                meaning: "only what rules send there",
+            },
+        },
+        Key {
+            name: "receive",
+            text: "Messages that are fetched from there.",
+            kind: Kind::Routes,
+            initial: Initial::Unset {
+                example: "[{ from = \"site/berlin/cmd/#\", to = \"cmd/{rest}\", qos = 1 }]",
+                meaning: "nothing",
+            },
+        },
+        Key {
+            name: "topics",
+            text: "The same as lines of mosquitto's bridge option `topic`.",
+            kind: Kind::TopicLines,
+            initial: Initial::Unset {
+                example: "[\"sensors/# out 1 local/ remote/\"]",
+                meaning: "none",
+            },
+        },
+        Key {
+            name: "remote_clientid",
+            text: "Client identifier at the upstream. It must not change and must be the only \
+                   one of its name there.",
+            kind: Kind::Text,
+            initial: Initial::Unset {
+                example: "\"gateway-7\"",
+                meaning: "made from the host name and the name of the upstream",
+            },
+        },
+        Key {
+            name: "keepalive_interval",
+            text: "Keep alive of the connection.",
+            kind: Kind::Whole { min: 5, max: 65_535, unit: "seconds" },
+            initial: Initial::Default("60"),
+        },
+        Key {
+            name: "bridge_protocol_version",
+            text: "MQTT 5.0 or 3.1.1.",
+            kind: Kind::Choice(&MqttVersion::NAMES),
+            initial: Initial::Default("\"mqttv50\""),
+        },
+        Key {
+            name: "username",
+            text: "User name at the upstream.",
+            kind: Kind::Text,
+            initial: Initial::Unset { example: "\"gateway-7\"", meaning: "anonymous" },
+        },
+        Key {
+            name: "password",
+            text: "Password at the upstream. Better keep it in a file of its own.",
+            kind: Kind::Secret,
+            initial: Initial::Unset { example: "\"secret\"", meaning: "no password" },
+        },
+        Key {
+            name: "password_file",
+            text: "File whose first line is the password.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"cloud.password\"", meaning: "no password" },
+        },
+        Key {
+            name: "restart_timeout",
+            text: "Shortest and longest pause before the next attempt to connect.",
+            kind: Kind::DurationRange,
+            initial: Initial::Default("\"5s 30s\""),
+        },
+        Key {
+            name: "window",
+            text: "Messages under way at a time, never more than the upstream allows.",
+            kind: Kind::Whole { min: 1, max: 100, unit: "messages" },
+            initial: Initial::Default("20"),
+        },
+        Key {
+            name: "backlog_max_bytes",
+            text: "Bytes that wait on disk while the upstream is away; beyond it the oldest are \
+                   dropped and counted.",
+            kind: Kind::Size { min: 64 * KB, max: TB },
+            initial: Initial::Default("\"128MB\""),
+        },
+    ],
+};

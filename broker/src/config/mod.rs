@@ -1,0 +1,36 @@
+//! The configuration: one `weir.toml` and the rule files that it names.
+//!
+//! Every key is declared once, in [`declared`]; the defaults, the reading, the messages and the
+//! generated reference come from that. This module knows files and text only: it opens no socket
+//! and no database, so `weir check` can run on any machine. A [`Config`] that was loaded holds no
+//! value outside its declared range.
+
+mod check;
+mod declared;
+mod host_port;
+mod key;
+mod load;
+mod overrides;
+mod problem;
+mod reference;
+mod route;
+mod rule_files;
+mod settings;
+mod tree;
+mod unit;
+mod upstreams;
+mod values;
+
+pub use host_port::{HostPort, HostPortError};
+pub use load::{ConfigError, Loaded, load, state_dir};
+pub use overrides::Overrides;
+pub use reference::{reference_page, sample_file};
+pub use route::{Route, TopicTemplate, TopicTemplateError};
+pub use settings::{
+    AdminConfig, AuthConfig, Config, LimitsConfig, ListenerConfig, LogConfig, LogLevel,
+    MqttVersion, Protocol, QueueFull, RestartTimeout, Secret, StoreConfig, UpstreamConfig,
+    UpstreamKind,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,467 @@
+//! The configuration as the rest of the program uses it: plain values with their types, all
+//! within their declared ranges. Fields have the names of the keys.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use weir_rules::Source;
+
+use super::{
+    HostPort, Route,
+    declared::{LIMITS, LOG, STORE, TOP},
+    values::Values,
+};
+
+/// Everything that `weir.toml` and the rule files say.
+///
+/// ```
+/// use weir_broker::config::Config;
+///
+/// let mut config = Config::default();
+/// config.limits.max_inflight_messages = 50;
+/// assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:1883");
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Directory of the store.
+    pub data_dir: PathBuf,
+    /// The rule files, read.
+    pub rules: Vec<Source>,
+    /// Whether the store is on disk.
+    pub persistence: bool,
+    /// At least one listener.
+    pub listeners: Vec<ListenerConfig>,
+    /// Who may connect.
+    pub auth: AuthConfig,
+    /// The store on disk.
+    pub store: StoreConfig,
+    /// Limits for each client and for the whole broker.
+    pub limits: LimitsConfig,
+    /// The log.
+    pub log: LogConfig,
+    /// The admin server.
+    pub admin: AdminConfig,
+    /// Where messages are forwarded to, by name.
+    pub upstreams: Vec<UpstreamConfig>,
+}
+
+/// One `[[listener]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListenerConfig {
+    /// Where it listens.
+    pub address: HostPort,
+    /// What is spoken there.
+    pub protocol: Protocol,
+}
+
+/// `[auth]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AuthConfig {
+    /// Clients without a user name are let in.
+    pub allow_anonymous: bool,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreConfig {
+    /// Memory for pages of the store.
+    pub cache_bytes: u64,
+    /// How long a commit may wait for more messages.
+    pub group_commit_max_delay: Duration,
+}
+
+/// `[limits]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimitsConfig {
+    /// QoS 1 and 2 messages under way to or from one client.
+    pub max_inflight_messages: u16,
+    /// Largest packet of a client, in bytes.
+    pub max_packet_size: u32,
+    /// Topic aliases that a client may use.
+    pub max_topic_alias: u16,
+    /// Longest keep alive in seconds; `None` = no limit.
+    pub max_keepalive: Option<u16>,
+    /// Messages that wait for one client; `None` = no limit.
+    pub max_queued_messages: Option<u32>,
+    /// Bytes that wait for one client; `None` = no limit.
+    pub max_queued_bytes: Option<u64>,
+    /// What happens when a queue is full.
+    pub queue_full: QueueFull,
+    /// Bytes that wait in memory for a slow client that is connected.
+    pub max_send_buffer: u32,
+    /// Sessions that were not used for so long are removed; `None` = never.
+    pub persistent_client_expiration: Option<Duration>,
+    /// Connections of the whole broker; `None` = no limit.
+    pub global_max_connections: Option<u32>,
+    /// Until when a connection must have sent CONNECT.
+    pub connect_timeout: Duration,
+    /// Most levels of a topic or filter.
+    pub topic_levels: u16,
+    /// Longest topic or filter, in bytes.
+    pub max_topic_bytes: u16,
+    /// Subscriptions of one client.
+    pub max_subscriptions: u32,
+    /// Retained messages of the whole broker.
+    pub max_retained_messages: u32,
+    /// Memory for queued messages of the whole broker, in bytes.
+    pub queued_memory: u64,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogConfig {
+    /// The least important events that are written.
+    pub level: LogLevel,
+}
+
+/// `[admin]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AdminConfig {
+    /// Where the admin server listens; `None` = there is none.
+    pub address: Option<HostPort>,
+}
+
+/// One `[upstream.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UpstreamConfig {
+    /// The name that rules use.
+    pub name: String,
+    /// What is spoken there.
+    pub kind: UpstreamKind,
+    /// At least one address.
+    pub address: Vec<HostPort>,
+    /// Messages that go there; lines of `topics` included.
+    pub forward: Vec<Route>,
+    /// Messages that are fetched from there; lines of `topics` included.
+    pub receive: Vec<Route>,
+    /// Client identifier there; `None` = made from the host name and the upstream's name.
+    pub remote_clientid: Option<String>,
+    /// Keep alive of the connection, in seconds.
+    pub keepalive_interval: u16,
+    /// MQTT version of the connection.
+    pub bridge_protocol_version: MqttVersion,
+    /// User name there.
+    pub username: Option<String>,
+    /// Password there, from the key or from its file.
+    pub password: Option<Secret>,
+    /// Pauses between attempts to connect.
+    pub restart_timeout: RestartTimeout,
+    /// Messages under way at a time.
+    pub window: u16,
+    /// Bytes that wait on disk while the upstream is away.
+    pub backlog_max_bytes: u64,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// MQTT over TCP.
+    Mqtt,
+}
+
+/// What happens to a message for a client whose queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueFull {
+    /// The client is disconnected.
+    Disconnect,
+    /// The message is dropped.
+    DropNew,
+    /// The oldest message is dropped.
+    DropOld,
+}
+
+/// The least important events that are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Data was lost or someone must act.
+    Error,
+    /// Odd, but handled.
+    Warn,
+    /// Start, stop, upstreams.
+    Info,
+    /// Each connection.
+    Debug,
+    /// Each packet.
+    Trace,
+}
+
+/// What an upstream speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpstreamKind {
+    /// MQTT over TCP.
+    Mqtt,
+}
+
+/// MQTT version of a connection to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MqttVersion {
+    /// 3.1.1
+    V311,
+    /// 5.0
+    V50,
+}
+
+/// Pauses between attempts to connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestartTimeout {
+    /// The shortest pause, which is the first one.
+    pub min: Duration,
+    /// The longest pause.
+    pub max: Duration,
+}
+
+/// A password; it does not show itself in logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Default for Config {
+    fn default() -> Self {
+        let top = Values::new(&TOP);
+        Self {
+            data_dir: top.path("data_dir").expect("declared with a default"),
+            rules: Vec::new(),
+            persistence: top.flag("persistence"),
+            listeners: vec![ListenerConfig::new(HostPort::new("127.0.0.1", 1883))],
+            auth: AuthConfig { allow_anonymous: true },
+            store: StoreConfig::default(),
+            limits: LimitsConfig::default(),
+            log: LogConfig::default(),
+            admin: AdminConfig::default(),
+            upstreams: Vec::new(),
+        }
+    }
+}
+
+impl ListenerConfig {
+    /// A listener for MQTT over TCP.
+    pub fn new(address: HostPort) -> Self {
+        Self { address, protocol: Protocol::Mqtt }
+    }
+
+    pub(crate) fn read(values: &Values, address: HostPort) -> Self {
+        Self { address, protocol: Protocol::from_name(values.choice("protocol")) }
+    }
+}
+
+impl StoreConfig {
+    pub(crate) fn read(values: &Values) -> Self {
+        Self {
+            cache_bytes: values.size("cache_bytes"),
+            group_commit_max_delay: values.duration("group_commit_max_delay"),
+        }
+    }
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self::read(&Values::new(&STORE))
+    }
+}
+
+impl LimitsConfig {
+    pub(crate) fn read(values: &Values) -> Self {
+        let some_bytes = |name| u32::try_from(values.size(name)).expect("declared below 4 GB");
+        let expiration = values.duration("persistent_client_expiration");
+        Self {
+            max_inflight_messages: values.whole("max_inflight_messages"),
+            max_packet_size: some_bytes("max_packet_size"),
+            max_topic_alias: values.whole("max_topic_alias"),
+            max_keepalive: unless_zero(values.whole("max_keepalive")),
+            max_queued_messages: unless_zero(values.whole("max_queued_messages")),
+            max_queued_bytes: unless_zero(values.size("max_queued_bytes")),
+            queue_full: QueueFull::from_name(values.choice("queue_full")),
+            max_send_buffer: some_bytes("max_send_buffer"),
+            persistent_client_expiration: unless_zero(expiration),
+            global_max_connections: values.whole::<i64>("global_max_connections").try_into().ok(),
+            connect_timeout: values.duration("connect_timeout"),
+            topic_levels: values.whole("topic_levels"),
+            max_topic_bytes: values.whole("max_topic_bytes"),
+            max_subscriptions: values.whole("max_subscriptions"),
+            max_retained_messages: values.whole("max_retained_messages"),
+            queued_memory: values.size("queued_memory"),
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self::read(&Values::new(&LIMITS))
+    }
+}
+
+impl LogConfig {
+    pub(crate) fn read(values: &Values) -> Self {
+        Self { level: LogLevel::from_name(values.choice("level")) }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self::read(&Values::new(&LOG))
+    }
+}
+
+impl AdminConfig {
+    pub(crate) fn read(values: &Values) -> Self {
+        Self { address: values.address("address") }
+    }
+}
+
+impl UpstreamConfig {
+    /// An upstream with the defaults, to which nothing is forwarded yet.
+    pub fn new(name: impl Into<String>, address: HostPort) -> Self {
+        let values = Values::new(&super::declared::UPSTREAM);
+        Self { address: vec![address], ..Self::read(&values, name.into()) }
+    }
+
+    /// Without routes and without what is in the password file: both can fail.
+    pub(crate) fn read(values: &Values, name: String) -> Self {
+        let (min, max) = values.duration_range("restart_timeout");
+        Self {
+            name,
+            kind: UpstreamKind::from_name(values.choice("kind")),
+            address: values.addresses("address"),
+            forward: Vec::new(),
+            receive: Vec::new(),
+            remote_clientid: values.text("remote_clientid"),
+            keepalive_interval: values.whole("keepalive_interval"),
+            bridge_protocol_version: MqttVersion::from_name(
+                values.choice("bridge_protocol_version"),
+            ),
+            username: values.text("username"),
+            password: values.text("password").map(Secret::new),
+            restart_timeout: RestartTimeout { min, max },
+            window: values.whole("window"),
+            backlog_max_bytes: values.size("backlog_max_bytes"),
+        }
+    }
+}
+
+impl Protocol {
+    pub(crate) const NAMES: [&'static str; 1] = ["mqtt"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "mqtt" => Self::Mqtt,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
+impl QueueFull {
+    pub(crate) const NAMES: [&'static str; 3] = ["drop_new", "drop_old", "disconnect"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "disconnect" => Self::Disconnect,
+            "drop_new" => Self::DropNew,
+            "drop_old" => Self::DropOld,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
+impl LogLevel {
+    pub(crate) const NAMES: [&'static str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+    /// The name in the configuration, which is the one `tracing` uses too.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "error" => Self::Error,
+            "warn" => Self::Warn,
+            "info" => Self::Info,
+            "debug" => Self::Debug,
+            "trace" => Self::Trace,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
+impl UpstreamKind {
+    pub(crate) const NAMES: [&'static str; 1] = ["mqtt"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "mqtt" => Self::Mqtt,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
+impl MqttVersion {
+    pub(crate) const NAMES: [&'static str; 2] = ["mqttv50", "mqttv311"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "mqttv311" => Self::V311,
+            "mqttv50" => Self::V50,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
+impl Secret {
+    /// Hides a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// In the file 0 stands for "no limit".
+fn unless_zero<T: Default + PartialEq>(value: T) -> Option<T> {
+    (value != T::default()).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_the_declared_ones() {
+        let config = Config::default();
+        assert_eq!(config.limits.max_packet_size, 2 * 1024 * 1024);
+        assert_eq!(config.limits.max_keepalive, None);
+        assert_eq!(config.limits.global_max_connections, None);
+        assert_eq!(config.limits.queue_full, QueueFull::DropNew);
+        assert_eq!(config.store.cache_bytes, 8 * 1024 * 1024);
+        assert_eq!(config.log.level, LogLevel::Info);
+        assert!(config.auth.allow_anonymous && config.persistence);
+        let upstream = UpstreamConfig::new("cloud", HostPort::new("localhost", 1884));
+        assert_eq!(upstream.restart_timeout.max, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_password_does_not_show_in_debug_output() {
+        assert!(!format!("{:?}", Secret::new("hunter2")).contains("hunter2"));
+    }
+}

@@ -1,0 +1,272 @@
+//! What a load says about files that are wrong, and what it makes of files that are right.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use super::{ConfigError, Loaded, Overrides, QueueFull, load};
+
+/// A directory with a `weir.toml`, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("weir-config-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        fs::write(path.join("weir.toml"), text).unwrap();
+        Self(path)
+    }
+
+    fn load(&self) -> Result<Loaded, ConfigError> {
+        load(Some(&self.0.join("weir.toml")), &Overrides::default())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+fn set(texts: &[&str]) -> Overrides {
+    Overrides { set: texts.iter().map(|text| (*text).to_owned()).collect(), ..Default::default() }
+}
+
+fn environment(variables: &[(&str, &str)]) -> Overrides {
+    let owned = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Overrides { environment: owned.collect(), ..Default::default() }
+}
+
+/// Every problem as text, without the directory of the file.
+fn problems(result: Result<Loaded, ConfigError>) -> String {
+    let Err(ConfigError::Invalid { problems }) = result else {
+        panic!("expected an invalid configuration")
+    };
+    problems.iter().map(ToString::to_string).collect()
+}
+
+/// The first lines of every problem of a file.
+fn messages(name: &str, text: &str) -> Vec<String> {
+    let all = problems(Folder::new(name, text).load());
+    all.lines().filter(|line| line.starts_with("error")).map(str::to_owned).collect()
+}
+
+fn warnings(name: &str, text: &str) -> Vec<String> {
+    let loaded = Folder::new(name, text).load().unwrap();
+    loaded.warnings.iter().map(|warning| warning.message().to_owned()).collect()
+}
+
+#[test]
+fn a_full_file_is_read() {
+    let folder = Folder::new(
+        "full",
+        r#"
+        data_dir = "data"
+        persistence = false
+        [[listener]]
+        address = "127.0.0.1:1884"
+        [auth]
+        allow_anonymous = true
+        [store]
+        cache_bytes = 4_194_304
+        [limits]
+        queue_full = "drop_old"
+        global_max_connections = 5
+        persistent_client_expiration = "0s"
+        [upstream.cloud]
+        address = "mqtt.example.org:1883"
+        forward = [{ from = "agg/#" }]
+        receive = [{ from = "cmd/#", to = "in/{rest}", qos = 2 }]
+        topics = ["sensors/# out 1 local/ remote/"]
+        restart_timeout = "1s 2m"
+        password_file = "secret"
+        "#,
+    );
+    fs::write(folder.0.join("secret"), "hunter2\n").unwrap();
+    let config = folder.load().unwrap().config;
+    assert_eq!(config.data_dir, folder.0.join("data"));
+    assert_eq!(config.listeners[0].address.port(), 1884);
+    assert_eq!(config.store.cache_bytes, 4_194_304);
+    assert_eq!(config.limits.queue_full, QueueFull::DropOld);
+    assert_eq!(config.limits.global_max_connections, Some(5));
+    assert_eq!(config.limits.persistent_client_expiration, None);
+    let cloud = &config.upstreams[0];
+    assert_eq!(cloud.name, "cloud");
+    assert_eq!(cloud.restart_timeout.max, Duration::from_secs(120));
+    assert_eq!(cloud.password.as_ref().unwrap().reveal(), "hunter2");
+    assert_eq!(cloud.forward[0].to.render("agg/a", "agg/#"), "agg/a");
+    assert_eq!(cloud.forward[1].from, "local/sensors/#");
+    assert_eq!(cloud.receive[0].qos, 2);
+}
+
+#[test]
+fn all_problems_are_shown_at_once_in_the_order_of_the_file() {
+    let folder = Folder::new(
+        "all",
+        "persistance = true\n[limits]\nmax_inflight_messages = 0\nqueue_full = \"drop_newest\"\n\
+         connect_timeout = \"10\"\n[[listener]]\naddress = \"localhost\"\n[upstream.cloud]\n",
+    );
+    let text = problems(folder.load()).replace(&format!("{}/", folder.0.display()), "");
+    assert_eq!(
+        text,
+        r#"error[C002]: unknown key `persistance` at the top of the file
+  --> weir.toml:1:1
+1 | persistance = true
+  | ^^^^^^^^^^^ no such key
+  = help: did you mean `persistence`?
+error[C004]: `max_inflight_messages` cannot be 0
+  --> weir.toml:3:25
+3 | max_inflight_messages = 0
+  |                         ^ must be 1 to 65535 messages
+error[C003]: `queue_full` cannot be `drop_newest`
+  --> weir.toml:4:14
+4 | queue_full = "drop_newest"
+  |              ^^^^^^^^^^^^^ must be one of "drop_new", "drop_old", "disconnect"
+  = help: did you mean `drop_new`?
+error[C003]: `connect_timeout` cannot be `10`
+  --> weir.toml:5:19
+5 | connect_timeout = "10"
+  |                   ^^^^ must be a duration
+  = help: a number and a unit, for example "5s"; units: ms, s, m, h, d, w
+error[C003]: `localhost` is not an address
+  --> weir.toml:7:11
+7 | address = "localhost"
+  |           ^^^^^^^^^^^ the port is missing
+  = help: write it as "host:port", for example "127.0.0.1:1883"
+error[C005]: `address` is missing
+  --> weir.toml:8:11
+8 | [upstream.cloud]
+  |           ^^^^^ needs `address`
+  = help: for example address = ["mqtt.example.org:1883"]
+"#
+    );
+}
+
+#[test]
+fn a_key_in_the_wrong_section_is_sent_to_the_right_one() {
+    let text = problems(Folder::new("section", "max_packet_size = \"1MB\"\n").load());
+    assert!(text.contains("belongs in the section `limits`"), "{text}");
+}
+
+#[test]
+fn a_key_of_a_later_version_is_called_so() {
+    let text = "[upstream.cloud]\naddress = \"a:1\"\ntls = { cafile = \"x\" }\n";
+    assert_eq!(messages("later", text), ["error[C011]: `upstream.tls` is not there yet"]);
+}
+
+#[test]
+fn what_is_not_toml_is_shown_without_what_follows_from_it() {
+    assert_eq!(messages("toml", "[limits\nx = 1\n"), ["error[C001]: this is not TOML"]);
+}
+
+#[test]
+fn two_listeners_cannot_share_an_address() {
+    let text = "[[listener]]\naddress = \"a:1\"\n[[listener]]\naddress = \"a:1\"\n\
+                [auth]\nallow_anonymous = true\n";
+    assert_eq!(
+        messages("twice", text),
+        ["error[C006]: another listener has the address a:1 already"]
+    );
+}
+
+#[test]
+fn lists_that_must_hold_something_cannot_be_empty() {
+    let text = "listener = []\n[upstream.cloud]\naddress = []\n";
+    let found = messages("empty", text);
+    assert_eq!(found[0], "error[C003]: without a listener nobody can connect");
+    assert_eq!(found[1], "error[C003]: `address` cannot be an empty list");
+}
+
+#[test]
+fn routes_are_checked() {
+    let text = "[upstream.cloud]\naddress = \"a:1\"\nforward = [{ from = \"a/#/b\" }, \
+                { from = \"a\", to = \"x/{topc}\" }, { to = \"x\" }]\ntopics = \"a/# up\"\n";
+    let found = messages("routes", text);
+    assert_eq!(
+        found,
+        ["error[C005]: `from` is missing", "error[C008]: `a/# up` is not a topic line"]
+    );
+    let text = text.replace(", { to = \"x\" }", "");
+    let found = problems(Folder::new("routes2", &text).load());
+    assert!(found.contains("`a/#/b` is not a topic filter"), "{found}");
+    assert!(found.contains("did you mean `topic`?"), "{found}");
+}
+
+#[test]
+fn an_open_listener_is_a_warning() {
+    let open = "[[listener]]\naddress = \"0.0.0.0:1883\"\n[auth]\nallow_anonymous = true\n";
+    assert_eq!(warnings("open", open), ["everybody who reaches 0.0.0.0:1883 may connect"]);
+    let closed = "[[listener]]\naddress = \"0.0.0.0:1883\"\n";
+    assert_eq!(
+        warnings("closed", closed),
+        ["no client can connect: anonymous clients are not allowed"]
+    );
+    assert_eq!(warnings("local", ""), Vec::<String>::new());
+}
+
+#[test]
+fn anonymous_clients_are_allowed_only_while_no_listener_is_configured() {
+    assert!(load(None, &Overrides::default()).unwrap().config.auth.allow_anonymous);
+    let folder = Folder::new("listener", "[[listener]]\naddress = \"127.0.0.1:0\"\n");
+    assert!(!folder.load().unwrap().config.auth.allow_anonymous);
+}
+
+#[test]
+fn rules_are_found_beside_the_file() {
+    let folder = Folder::new("rules", "rules = [\"*.rules\", \"b.rules\"]\n");
+    fs::write(folder.0.join("b.rules"), "").unwrap();
+    fs::write(folder.0.join("a.rules"), "").unwrap();
+    let config = folder.load().unwrap().config;
+    let names: Vec<_> = config.rules.iter().map(|rule| rule.path.clone()).collect();
+    let path = |name: &str| folder.0.join(name).display().to_string();
+    assert_eq!(names, [path("a.rules"), path("b.rules")]);
+    let missing = Folder::new("rules2", "rules = \"nothing/*.toml\"\n");
+    assert!(problems(missing.load()).contains("cannot read the rules"));
+}
+
+#[test]
+fn assignments_go_before_the_environment_and_both_before_the_file() {
+    let folder = Folder::new("order", "[limits]\nmax_topic_alias = 1\ntopic_levels = 2\n");
+    let overrides = Overrides {
+        environment: vec![
+            ("WEIR_LIMITS__MAX_TOPIC_ALIAS".into(), "3".into()),
+            ("WEIR_LIMITS__TOPIC_LEVELS".into(), "4".into()),
+            ("WEIR_LOG".into(), "debug".into()),
+        ],
+        set: vec!["limits.topic_levels=5".into()],
+    };
+    let limits = load(Some(&folder.0.join("weir.toml")), &overrides).unwrap().config.limits;
+    assert_eq!((limits.max_topic_alias, limits.topic_levels), (3, 5));
+}
+
+#[test]
+fn an_override_needs_no_quotes() {
+    let texts = [
+        "limits.max_packet_size=1MB",
+        "data_dir=/tmp/weir data",
+        "listener=[{ address = \"127.0.0.1:0\" }]",
+        "upstream.cloud.address=localhost:1884",
+        "upstream.cloud.password=12345",
+    ];
+    let config = load(None, &set(&texts)).unwrap().config;
+    assert_eq!(config.limits.max_packet_size, 1 << 20);
+    assert_eq!(config.data_dir, PathBuf::from("/tmp/weir data"));
+    assert_eq!(config.listeners[0].address.port(), 0);
+    assert_eq!(config.upstreams[0].password.as_ref().unwrap().reveal(), "12345");
+}
+
+#[test]
+fn problems_of_overrides_have_their_place_too() {
+    let text = problems(load(None, &set(&["limits.max_paket_size=1MB", "log.level=loud", "x"])));
+    assert!(text.contains("1 | limits.max_paket_size=1MB\n  |        ^^^^^^^^^^^^^^"), "{text}");
+    assert!(text.contains("did you mean `max_packet_size`?"), "{text}");
+    assert!(text.contains("1 | log.level=loud\n  |           ^^^^ must be one of"), "{text}");
+    assert!(text.contains("`--set` needs a value"), "{text}");
+    let text = problems(load(None, &environment(&[("WEIR_LIMITS__TOPIC_LEVELS", "[1]")])));
+    assert!(text.contains("1 | WEIR_LIMITS__TOPIC_LEVELS=[1]"), "{text}");
+    assert!(text.contains("  |                           ^^^ must be a whole number"), "{text}");
+}
+
+#[test]
+fn a_variable_that_is_not_ours_for_certain_is_a_warning() {
+    let loaded = load(None, &environment(&[("WEIR_PORT", "tcp://10.0.0.1:1883")])).unwrap();
+    assert_eq!(loaded.warnings[0].message(), "`WEIR_PORT` is not used");
+}

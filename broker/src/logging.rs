@@ -1,0 +1,73 @@
+//! The log: events of `tracing` as lines on stderr. Which events exist is decided where they
+//! happen; here is only which of them are written. The environment variable `WEIR_LOG` goes before
+//! the configuration, so that one part can be looked at closely without changing a file.
+
+use std::env;
+
+use thiserror::Error;
+use tracing_subscriber::{EnvFilter, filter::ParseError, fmt};
+
+use crate::config::LogLevel;
+
+/// The variable that goes before the configuration.
+const VARIABLE: &str = "WEIR_LOG";
+
+/// Other crates are heard only when something is wrong.
+const OURS: [&str; 4] = ["weir", "weir_broker", "weir_core", "weir_rules"];
+
+/// Why there is no log.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// `WEIR_LOG` has no meaning.
+    #[error("WEIR_LOG cannot be `{text}`")]
+    Filter {
+        /// What it says.
+        text: String,
+        /// Why that is not a filter.
+        source: ParseError,
+    },
+}
+
+/// Starts the log of this process. Only the first call has an effect.
+///
+/// # Errors
+/// `WEIR_LOG` is set and is not a filter.
+pub fn start(level: LogLevel) -> Result<(), LogError> {
+    let filter = match env::var(VARIABLE) {
+        Ok(text) if !text.is_empty() => EnvFilter::try_new(&text)
+            .map_err(|source| LogError::Filter { text: text.clone(), source })?,
+        _ => EnvFilter::new(directives(level)),
+    };
+    let subscriber = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .finish();
+    // It fails when the program that this library is part of has a log already, which then
+    // receives the events.
+    tracing::subscriber::set_global_default(subscriber).ok();
+    Ok(())
+}
+
+fn directives(level: LogLevel) -> String {
+    let ours = OURS.map(|name| format!("{name}={}", level.name()));
+    format!("warn,{}", ours.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_is_a_filter() {
+        for level in [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Trace] {
+            EnvFilter::try_new(directives(level)).unwrap();
+        }
+        assert_eq!(
+            directives(LogLevel::Debug),
+            "warn,weir=debug,weir_broker=debug,weir_core=debug,weir_rules=debug"
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! What a running broker says about itself: the answer of the admin server, which `weir status`
+//! shows. Counters count from the start of the process. The field names are part of the HTTP
+//! interface.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The state of a broker at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// Seconds since the start.
+    pub uptime_s: u64,
+    /// Whether clients can connect: the store is recovered and the listeners are open.
+    pub ready: bool,
+    /// Threads that serve connections.
+    pub shards: u32,
+    /// Open connections.
+    pub connections: u64,
+    /// Sessions, connected or not.
+    pub sessions: u64,
+    /// Subscriptions of all sessions.
+    pub subscriptions: u64,
+    /// Retained messages.
+    pub retained: u64,
+    /// Messages in and out.
+    pub messages: MessageStatus,
+    /// The store on disk.
+    pub store: StoreStatus,
+    /// The rules, in the order of their files.
+    pub rules: Vec<RuleStatus>,
+    /// The upstreams, in the order of their names.
+    pub upstreams: Vec<UpstreamStatus>,
+}
+
+/// Messages in and out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageStatus {
+    /// PUBLISH packets from clients.
+    pub received: u64,
+    /// PUBLISH packets to clients.
+    pub sent: u64,
+    /// Messages that were dropped, by reason, for example `queue_full`.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+/// The store on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// Bytes written to the disk.
+    pub bytes_written: u64,
+    /// Transactions.
+    pub commits: u64,
+    /// Messages in the log: queued for sessions and upstreams.
+    pub log_records: u64,
+}
+
+/// One rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleStatus {
+    /// Its name.
+    pub name: String,
+    /// Messages that it read.
+    pub matched: u64,
+    /// Messages that it sent.
+    pub emitted: u64,
+    /// Messages that came after their window was closed.
+    pub late: u64,
+    /// Messages that it could not use.
+    pub errors: u64,
+    /// Keys that it holds state for.
+    pub keys: u64,
+}
+
+/// One upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it is connected.
+    pub state: UpstreamState,
+    /// Messages that wait for it.
+    pub depth: u64,
+    /// Messages that were sent to it, repetitions included.
+    pub sent: u64,
+    /// Messages that it has acknowledged.
+    pub acknowledged: u64,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
+/// Whether an upstream is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpstreamState {
+    /// Connected.
+    Connected,
+    /// On the way to be connected.
+    Connecting,
+    /// Waiting before the next attempt.
+    Waiting,
+}

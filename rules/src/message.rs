@@ -1,0 +1,61 @@
+//! What goes into the engine and what comes out of it.
+
+use std::sync::Arc;
+
+/// Milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub i64);
+
+/// A published message, as the engine sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// Topic name.
+    pub topic: &'a str,
+    /// Application message.
+    pub payload: &'a [u8],
+    /// Quality of service it was published with.
+    pub qos: u8,
+    /// Whether it was published with the retain flag.
+    pub retain: bool,
+    /// Client identifier of the publisher.
+    pub client: &'a str,
+    /// When the broker received it. Stored with the message, so that a replay sees the same stamp.
+    pub arrived: Timestamp,
+}
+
+/// A message that a rule sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emission {
+    /// The rule it comes from.
+    pub rule: Arc<str>,
+    /// The same after a replay of the same input: hash of rule, definition, key, window end and
+    /// revision.
+    pub id: u128,
+    /// Topic name.
+    pub topic: String,
+    /// Application message.
+    pub payload: Vec<u8>,
+    /// Quality of service.
+    pub qos: u8,
+    /// Retain flag.
+    pub retain: bool,
+    /// The upstream it is for; `None` is this broker.
+    pub upstream: Option<Arc<str>>,
+    /// Message expiry interval in seconds.
+    pub expire_s: Option<u32>,
+    /// Set on dead letters: why the message could not be used. The payload is then the original.
+    pub error: Option<DeadLetter>,
+    /// Whether `id` and `rule` stand in the body, for receivers without user properties.
+    pub meta: bool,
+}
+
+/// Why a message could not be used by a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Stable name of the kind of error, such as `R102`.
+    pub code: &'static str,
+    /// What was wrong, for a person.
+    pub message: String,
+    /// The topic the message was published to.
+    pub topic: String,
+}

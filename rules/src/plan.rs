@@ -1,0 +1,61 @@
+//! Rules that passed every check, ready to run.
+
+use crate::diagnostic::Diagnostic;
+
+/// All rules of all files, checked and compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    filters: Vec<String>,
+    upstreams: Vec<String>,
+    summaries: Vec<RuleSummary>,
+    warnings: Vec<Diagnostic>,
+}
+
+impl Plan {
+    /// MQTT filters of all enabled rules, without duplicates; captures are `+` and `#`.
+    pub fn filters(&self) -> impl Iterator<Item = &str> {
+        self.filters.iter().map(String::as_str)
+    }
+
+    /// Names of the upstreams that enabled rules send to, without duplicates.
+    pub fn upstreams(&self) -> impl Iterator<Item = &str> {
+        self.upstreams.iter().map(String::as_str)
+    }
+
+    /// What each rule does, in the order of the files; also of rules that are not enabled.
+    pub fn rules(&self) -> impl Iterator<Item = &RuleSummary> {
+        self.summaries.iter()
+    }
+
+    /// What works but should be looked at.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+}
+
+/// What a rule does, for lists and for `check`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleSummary {
+    /// Its name.
+    pub name: String,
+    /// The file it stands in.
+    pub path: String,
+    /// The line of its table header.
+    pub line: usize,
+    /// Its `about` text.
+    pub about: String,
+    /// Whether it runs.
+    pub enabled: bool,
+    /// MQTT filters it reads.
+    pub filters: Vec<String>,
+    /// Topics it writes; each capture or field in braces.
+    pub topics: Vec<String>,
+    /// Its window as written, if it has one.
+    pub window: Option<String>,
+    /// Most keys it keeps.
+    pub keys_max: usize,
+    /// Most bytes of state it keeps.
+    pub memory_bytes_max: usize,
+    /// Forecast of the bytes that one key needs.
+    pub key_bytes: usize,
+}
