@@ -29,6 +29,8 @@ const CLIENT_ID_CHARACTERS_MAX_V31: usize = 23;
 const CLIENT_ID_BYTES_MAX: usize = 1024;
 /// No CONNACK of an accepted CONNECT is longer, bytes.
 const CONNACK_BYTES_MAX: usize = 50;
+/// The assigned client identifier in it, bytes.
+const ASSIGNED_BYTES: usize = 24;
 const FOR_EVER: u32 = u32::MAX;
 
 impl Core {
@@ -119,7 +121,8 @@ impl Core {
         if too_long || nameless_kept {
             return Err(ReasonCode::ClientIdentifierNotValid);
         }
-        let takes_connack = |max: NonZeroU32| max.get() as usize >= CONNACK_BYTES_MAX;
+        let longest = CONNACK_BYTES_MAX - if client_id.is_empty() { 0 } else { ASSIGNED_BYTES };
+        let takes_connack = |max: NonZeroU32| max.get() as usize >= longest;
         if !connect.properties.maximum_packet_size.is_none_or(takes_connack) {
             // Its answer would be too long for it [MQTT-3.1.2-24].
             return Err(ReasonCode::PacketTooLarge);

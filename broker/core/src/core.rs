@@ -368,8 +368,11 @@ impl Core {
 
     /// Appends an encoded packet.
     pub(crate) fn write(&mut self, connection: ConnectionId, frame: &[u8]) {
-        if let Some(buffer) = self.buffer(connection) {
-            buffer.extend_from_slice(frame);
+        let Some(buffer) = self.buffer(connection) else { return };
+        buffer.extend_from_slice(frame);
+        // Messages stop earlier; a client that lets answers pile up this far does not read.
+        if buffer.len() > self.limits.outbound_bytes_max() {
+            self.doomed.push((connection, ReasonCode::QuotaExceeded));
         }
     }
 

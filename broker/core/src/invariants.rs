@@ -36,7 +36,7 @@ impl Core {
         assert_eq!(self.session_keys.get(&session.id), Some(&key));
         session.inflight.check_counters();
         let queue = session.queue.iter();
-        let bytes: usize = queue.map(|entry| self.log.message(entry.sequence).len()).sum();
+        let bytes: usize = queue.map(|entry| self.log.bytes_of(entry.sequence)).sum();
         assert_eq!(session.queue_bytes, bytes);
         let replays = session.queue.iter().filter(|entry| entry.replay).count();
         assert_eq!(session.replays as usize, replays);

@@ -40,6 +40,7 @@ pub struct Limits {
     /// Bytes of all queued messages in memory; past it every queue counts as full.
     pub queued_memory_max: usize,
     /// Unsent bytes of a connection; past it QoS 0 is dropped and the rest waits in the queue.
+    /// A client that lets answers pile up by as much again, and a packet, is disconnected.
     pub send_buffer_bytes_max: usize,
     /// Longest time that a session outlives its connection, seconds.
     pub session_expiry_s_max: u32,
@@ -88,5 +89,10 @@ impl Limits {
     #[must_use]
     pub fn inflight_window(&self) -> u16 {
         if self.inflight_messages_max == 0 { u16::MAX } else { self.inflight_messages_max }
+    }
+
+    /// No outbound buffer grows much further.
+    pub(crate) fn outbound_bytes_max(&self) -> usize {
+        self.packet_bytes_max.saturating_add(self.send_buffer_bytes_max.saturating_mul(2))
     }
 }

@@ -78,3 +78,35 @@ fn past_the_limit_of_connections_a_client_is_refused() {
     first.disconnect();
     world.connect(v5("b"));
 }
+
+/// Answers to a client that does not read were buffered without a bound.
+#[test]
+fn a_client_that_asks_and_never_reads_is_disconnected() {
+    let limits = Limits { send_buffer_bytes_max: 100, packet_bytes_max: 100, ..Limits::default() };
+    let world = World::with_limits(limits);
+    let client = world.connect(v311("a"));
+    client.stall();
+    for _ in 0..150 {
+        client.ping();
+    }
+    assert!(!client.is_closed());
+    client.ping();
+    assert!(client.is_closed());
+    assert_eq!(world.metrics().connections, 0);
+}
+
+/// A message that can never fit emptied the whole queue first.
+#[test]
+fn a_message_larger_than_the_queue_does_not_push_the_others_out() {
+    let limits =
+        Limits { queued_bytes_max: 200, queue_full: QueueFull::DropOld, ..Limits::default() };
+    let world = World::with_limits(limits);
+    let publisher = world.connect(v311("publisher"));
+    let away = world.connect(v311("away").kept());
+    away.subscribe("t", QOS1);
+    away.hang_up();
+    publisher.publish_acknowledged("t", "small");
+    publisher.publish_acknowledged("t", &"x".repeat(300));
+    assert_eq!(world.connect(v311("away").kept()).payloads(), ["small"]);
+    assert_eq!(world.metrics().drops.queue_full, 1);
+}

@@ -328,6 +328,8 @@ impl Client {
                     }
                     all.push(received);
                 }
+                // Messages may arrive before the answer to the subscription.
+                Packet::Suback(_) => {}
                 Packet::Pubrel(pubrel) => self.pubcomp(pubrel.packet_id.get()),
                 other => panic!("{other:?} instead of PUBLISH"),
             }
