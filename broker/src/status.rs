@@ -75,7 +75,7 @@ pub struct RuleStatus {
 }
 
 /// One upstream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamStatus {
     /// Its name.
     pub name: String,
@@ -83,21 +83,34 @@ pub struct UpstreamStatus {
     pub state: UpstreamState,
     /// Messages that wait for it.
     pub depth: u64,
+    /// Bytes that wait for it.
+    #[serde(default)]
+    pub depth_bytes: u64,
+    /// When the oldest of them was received, milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub oldest_at_ms: Option<u64>,
     /// Messages that were sent to it, repetitions included.
     pub sent: u64,
     /// Messages that it has acknowledged.
     pub acknowledged: u64,
+    /// Messages that came from it.
+    #[serde(default)]
+    pub received: u64,
+    /// Messages that were dropped, by reason, for example `backlog_full`.
+    #[serde(default)]
+    pub dropped: BTreeMap<String, u64>,
     /// What went wrong last.
     pub last_error: Option<String>,
 }
 
 /// Whether an upstream is connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UpstreamState {
     /// Connected.
     Connected,
     /// On the way to be connected.
+    #[default]
     Connecting,
     /// Waiting before the next attempt.
     Waiting,

@@ -181,6 +181,7 @@ mod tests {
                 sent: 10,
                 acknowledged: 7,
                 last_error: Some("connection refused".into()),
+                ..UpstreamStatus::default()
             }],
             ..Status::default()
         };

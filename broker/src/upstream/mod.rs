@@ -1,37 +1,26 @@
-//! Stub.
-use crate::config::UpstreamConfig;
-use crate::mailbox::Mailbox;
-use crate::shard::RecordSink;
-use crate::store::Store;
-use std::sync::Arc;
-use weir_core::{ReaderId, Records, ShardId};
-pub(crate) struct Upstream;
-#[derive(Clone)]
-pub(crate) struct UpstreamHandle;
-impl Upstream {
-    pub(crate) fn new(
-        _: UpstreamConfig,
-        _: ReaderId,
-        _: ShardId,
-        _: Arc<Store>,
-        _: Mailbox,
-    ) -> Self {
-        Self
-    }
-    pub(crate) fn handle(&self) -> UpstreamHandle {
-        UpstreamHandle
-    }
-    pub(crate) async fn run(self, _stopped: tokio::sync::watch::Receiver<bool>) {}
-}
-impl UpstreamHandle {
-    pub(crate) fn log_grew(&self) {}
-    pub(crate) fn status(&self) -> crate::status::UpstreamStatus {
-        unreachable!()
-    }
-}
-impl RecordSink for UpstreamHandle {
-    fn give(&self, _: Records) {}
-    fn has_room(&self) -> bool {
-        true
-    }
-}
+//! Forwarding to and from other brokers.
+//!
+//! An upstream is one more reader of the store's log: a cursor, routes and a sender. A record
+//! leaves the backlog only after the far end has acknowledged it; everything else that is known
+//! about it can be lost at any moment. [`Outbox`](outbox::Outbox) reads the log,
+//! [`Sender`](sender::Sender) decides, [`Link`](mqtt::Link) speaks MQTT, and [`Upstream`] drives
+//! them on the control thread. Nothing here ever makes local traffic wait.
+
+// A module uses modules listed below it, never above.
+mod bridge;
+
+mod mqtt;
+
+mod incoming;
+mod outbox;
+mod outgoing;
+mod report;
+mod sender;
+
+mod backoff;
+mod error;
+mod handle;
+mod node;
+
+pub(crate) use bridge::Upstream;
+pub(crate) use handle::UpstreamHandle;

@@ -1,0 +1,294 @@
+//! One upstream at work: connects, sends, receives, and tells the shard what is done.
+//!
+//! A shell around [`Outbox`], [`Sender`], [`Inbox`] and [`Report`], which decide. Runs as one
+//! task on the control thread. The log is read right there: a batch takes some 100 us, less than
+//! a hop to another thread and back is worth, and nothing on the control thread waits for
+//! microseconds. Between two batches other tasks have their turn.
+
+mod connection;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use weir_core::{Instant, ReaderId, Sequence, ShardId};
+use weir_mqtt::QoS;
+
+use super::backoff::Backoff;
+use super::error::LinkError;
+use super::handle::{Figures, UpstreamHandle};
+use super::incoming::{Inbox, Receipt};
+use super::mqtt::{Link, LinkOptions};
+use super::node;
+use super::outbox::{Outbox, Read};
+use super::outgoing::Forwarding;
+use super::report::Report;
+use super::sender::Sender;
+use crate::clock::Clock;
+use crate::config::{HostPort, Route, UpstreamConfig};
+use crate::mailbox::{Mail, Mailbox};
+use crate::status::UpstreamState;
+use crate::store::Store;
+
+/// One upstream; [`run`](Self::run) is its life.
+pub(crate) struct Upstream {
+    name: String,
+    addresses: Vec<HostPort>,
+    receive: Vec<Route>,
+    reader: ReaderId,
+    shard: ShardId,
+    link_options: LinkOptions,
+    forwarding: Forwarding,
+    store: Arc<Store>,
+    mailbox: Mailbox,
+    handle: UpstreamHandle,
+    clock: Clock,
+    outbox: Outbox,
+    sender: Sender,
+    inbox: Inbox,
+    backoff: Backoff,
+    report: Report,
+    figures: Figures,
+    durable: mpsc::UnboundedSender<Vec<Receipt>>,
+    /// Bounded by the inbox.
+    receipts: mpsc::UnboundedReceiver<Vec<Receipt>>,
+    /// Whether the session at the far end has our subscriptions.
+    is_subscribed: bool,
+    reads_more: bool,
+    read_again_at: Option<Instant>,
+    /// Whether the operator was told that the backlog is full.
+    is_full: bool,
+    /// What the operator was told last; empty once connected.
+    told: String,
+}
+
+impl Upstream {
+    /// The upstream that is `reader` in the log of `shard`. It goes on where it was.
+    pub(crate) fn new(
+        config: UpstreamConfig,
+        reader: ReaderId,
+        shard: ShardId,
+        store: Arc<Store>,
+        mailbox: Mailbox,
+    ) -> Self {
+        // From the beginning nothing is lost, but what the far end has already comes again.
+        let done = store.reader_cursor(shard, reader).unwrap_or_else(|error| {
+            tracing::error!(upstream = config.name, %error, "the cursor cannot be read");
+            Sequence(0)
+        });
+        let keeps_session = !config.receive.is_empty();
+        let node = node::name(config.remote_clientid.as_deref());
+        let (durable, receipts) = mpsc::unbounded_channel();
+        Self {
+            handle: UpstreamHandle::new(&config.name),
+            reader,
+            shard,
+            outbox: Outbox::new(reader, done, config.backlog_max_bytes),
+            sender: Sender::new(done, config.window),
+            inbox: Inbox::default(),
+            backoff: Backoff::new(config.restart_timeout, seed()),
+            report: Report::new(reader, &config.name, done),
+            figures: Figures::default(),
+            link_options: LinkOptions {
+                client_id: node::client_id(config.remote_clientid.as_deref(), &config.name),
+                version: config.bridge_protocol_version,
+                keep_alive_s: config.keepalive_interval,
+                credentials: config.username.map(|name| {
+                    let password = config.password.as_ref().map(|secret| secret.reveal());
+                    (name, password.unwrap_or_default().to_owned())
+                }),
+                keeps_session,
+                packet_bytes_max: INCOMING_BYTES_MAX,
+            },
+            forwarding: Forwarding {
+                routes: config.forward,
+                node,
+                shard,
+                qos_max: qos_max(keeps_session),
+            },
+            name: config.name,
+            addresses: config.address,
+            receive: config.receive,
+            store,
+            mailbox,
+            clock: Clock::start(),
+            durable,
+            receipts,
+            is_subscribed: false,
+            reads_more: true,
+            read_again_at: None,
+            is_full: false,
+            told: String::new(),
+        }
+    }
+
+    /// A way to reach it.
+    pub(crate) fn handle(&self) -> UpstreamHandle {
+        self.handle.clone()
+    }
+
+    /// Runs until `stopped`. Needs a tokio runtime with IO and time.
+    pub(crate) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        let mut attempt = 0;
+        while !is_stopped(&stopped) {
+            let address = self.addresses[attempt % self.addresses.len()].clone();
+            attempt += 1;
+            self.handle.set_state(UpstreamState::Connecting, None);
+            let mut link = Link::open(&address, &self.link_options);
+            let ended = self.serve(&mut link, &address, &mut stopped).await;
+            self.handle.set_takes_live(false);
+            self.sender.disconnected();
+            match ended {
+                Ok(()) => link.close().await,
+                Err(error) => {
+                    drop(link);
+                    let pause = self.backoff.failed(self.clock.now().monotonic);
+                    self.tell_operator(&address, &error, pause);
+                    self.pause(pause, &mut stopped).await;
+                }
+            }
+        }
+        self.handle.set_state(UpstreamState::Waiting, None);
+    }
+
+    /// Waits before the next attempt; meanwhile the backlog is counted and kept within its limit.
+    async fn pause(&mut self, pause: Duration, stopped: &mut watch::Receiver<bool>) {
+        let over = tokio::time::sleep(pause);
+        tokio::pin!(over);
+        while !is_stopped(stopped) {
+            self.read_log();
+            self.tell_shard(false);
+            let wake = self.wake_after();
+            tokio::select! {
+                () = &mut over => return,
+                () = self.handle.woken() => {}
+                _ = stopped.changed() => {}
+                () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => {}
+                Some(receipts) = self.receipts.recv() => {
+                    for receipt in receipts {
+                        self.inbox.handle_durable(&receipt);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads one batch of the log if there may be one.
+    fn read_log(&mut self) {
+        let now = self.clock.now().monotonic;
+        if self.read_again_at.is_some_and(|at| now < at) {
+            return;
+        }
+        let grew = self.handle.take_grew();
+        if !grew && !self.reads_more && !self.outbox.is_behind(&self.sender) {
+            return;
+        }
+        let (store, shard, reader) = (&self.store, self.shard, self.reader);
+        let read = self.outbox.read(&mut self.sender, |after, bytes_max, out| {
+            store.read_log(shard, after, reader, bytes_max, out)
+        });
+        self.read_again_at = None;
+        match read {
+            Ok(read) => self.reads_more = read == Read::More,
+            Err(error) => {
+                tracing::error!(upstream = self.name, %error, "the log cannot be read");
+                self.reads_more = true;
+                self.read_again_at = Some(now + READ_AGAIN_MS);
+            }
+        }
+        self.drop_old();
+    }
+
+    fn drop_old(&mut self) {
+        let dropped = self.outbox.drop_old(&mut self.sender);
+        self.settle();
+        if dropped == 0 {
+            return;
+        }
+        self.figures.drop("backlog_full", dropped);
+        if !self.is_full {
+            self.is_full = true;
+            tracing::warn!(
+                upstream = self.name,
+                help = "raise `backlog_max_bytes` or make the upstream reachable",
+                "the backlog is full, the oldest messages are dropped"
+            );
+        }
+    }
+
+    fn settle(&mut self) {
+        let outbox = &mut self.outbox;
+        self.sender.drain_settled().for_each(|(sequence, bytes)| outbox.settle(sequence, bytes));
+    }
+
+    /// Passes on what is done, and shows the figures.
+    fn tell_shard(&mut self, at_once: bool) {
+        let now = self.clock.now().monotonic;
+        if let Some(turn) = self.report.take(now, self.sender.done(), at_once) {
+            self.mailbox.send(Mail::Turn(turn));
+        }
+        self.figures.depth = self.outbox.records();
+        self.figures.depth_bytes = self.outbox.bytes();
+        let oldest = self.sender.oldest();
+        self.figures.oldest_at_ms = oldest.map(|record| record.message.parts().received_at_ms);
+        self.handle.set_figures(&self.figures);
+    }
+
+    /// Says once what is wrong, and again only when something else is.
+    fn tell_operator(&mut self, address: &HostPort, error: &LinkError, pause: Duration) {
+        let text = error.text();
+        let retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        if self.told == text {
+            tracing::debug!(upstream = self.name, %address, error = text, retry_in_ms, "no upstream");
+        } else {
+            tracing::warn!(
+                upstream = self.name,
+                %address,
+                error = text,
+                help = error.help(),
+                retry_in_ms,
+                "no connection to the upstream"
+            );
+        }
+        self.handle.set_state(UpstreamState::Waiting, Some(text.clone()));
+        self.told = text;
+    }
+
+    /// When to look again although nothing has happened.
+    fn wake_after(&self) -> Option<Duration> {
+        let reads = (self.reads_more || self.outbox.is_behind(&self.sender))
+            .then(|| self.read_again_at.unwrap_or_default());
+        let due = [reads, self.report.due()].into_iter().flatten().min()?;
+        Some(self.clock.until(due))
+    }
+}
+
+/// However it ends, what is acknowledged is not sent again after a restart.
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.tell_shard(true);
+    }
+}
+
+/// Also when nobody is left who could say so.
+fn is_stopped(stopped: &watch::Receiver<bool>) -> bool {
+    *stopped.borrow() || stopped.has_changed().is_err()
+}
+
+/// For the length of pauses; std has no other source of randomness.
+fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// The highest QoS of what is sent. With a session that outlives the connection the far end also
+/// remembers the packet identifiers of QoS 2 messages; the client begins with the same ones again
+/// and would see a new message taken for a repetition, acknowledged and dropped.
+fn qos_max(keeps_session: bool) -> QoS {
+    if keeps_session { QoS::AtLeastOnce } else { QoS::ExactlyOnce }
+}
+
+/// How long to leave a log alone that could not be read.
+const READ_AGAIN_MS: u64 = 5_000;
+/// The longest packet that is taken from the far end.
+const INCOMING_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -1,0 +1,173 @@
+//! How the rest of the broker reaches an upstream: it is woken, given messages, and asked
+//! for its state.
+//!
+//! Everything here returns at once. What is given to an upstream without a connection, or to one
+//! that cannot keep up, is dropped and counted; that concerns QoS 0 only.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use weir_core::Records;
+
+use crate::shard::RecordSink;
+use crate::status::{UpstreamState, UpstreamStatus};
+
+/// One upstream, from outside. Clones are the same upstream.
+#[derive(Clone, Debug)]
+pub(crate) struct UpstreamHandle {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    name: String,
+    wake: Notify,
+    grew: AtomicBool,
+    takes_live: AtomicBool,
+    live: Mutex<Live>,
+    live_dropped: AtomicU64,
+    state: Mutex<(UpstreamState, Option<String>)>,
+    figures: Mutex<Figures>,
+}
+
+#[derive(Debug, Default)]
+struct Live {
+    queue: VecDeque<Records>,
+    bytes: usize,
+}
+
+impl UpstreamHandle {
+    pub(super) fn new(name: &str) -> Self {
+        let shared = Shared {
+            name: name.to_owned(),
+            wake: Notify::new(),
+            grew: AtomicBool::new(true),
+            takes_live: AtomicBool::new(false),
+            live: Mutex::default(),
+            live_dropped: AtomicU64::new(0),
+            state: Mutex::default(),
+            figures: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The store has committed something. Call it after each commit.
+    pub(crate) fn log_grew(&self) {
+        if !self.shared.grew.swap(true, Ordering::AcqRel) {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    /// How it is now.
+    pub(crate) fn status(&self) -> UpstreamStatus {
+        let shared = &self.shared;
+        let (state, last_error) = lock(&shared.state).clone();
+        let mut figures = lock(&shared.figures).clone();
+        figures.drop("qos0", shared.live_dropped.load(Ordering::Relaxed));
+        let dropped = figures.dropped.iter();
+        UpstreamStatus {
+            name: shared.name.clone(),
+            state,
+            depth: figures.depth,
+            depth_bytes: figures.depth_bytes,
+            oldest_at_ms: figures.oldest_at_ms,
+            sent: figures.sent,
+            acknowledged: figures.acknowledged,
+            received: figures.received,
+            dropped: dropped.map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
+            last_error,
+        }
+    }
+
+    /// Waits until something has happened outside.
+    pub(super) async fn woken(&self) {
+        self.shared.wake.notified().await;
+    }
+
+    /// Whether the log may have grown since the last call.
+    pub(super) fn take_grew(&self) -> bool {
+        self.shared.grew.swap(false, Ordering::AcqRel)
+    }
+
+    /// With a connection live messages are taken, without one they are dropped.
+    pub(super) fn set_takes_live(&self, takes: bool) {
+        self.shared.takes_live.store(takes, Ordering::Release);
+        if !takes {
+            let mut live = lock(&self.shared.live);
+            let count: usize = live.queue.iter().map(Records::len).sum();
+            *live = Live::default();
+            self.shared.live_dropped.fetch_add(count as u64, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn take_live(&self) -> Option<Records> {
+        let mut live = lock(&self.shared.live);
+        let records = live.queue.pop_front()?;
+        live.bytes -= records.bytes();
+        Some(records)
+    }
+
+    pub(super) fn set_state(&self, state: UpstreamState, error: Option<String>) {
+        let mut now = lock(&self.shared.state);
+        now.0 = state;
+        if error.is_some() {
+            now.1 = error;
+        }
+    }
+
+    pub(super) fn set_figures(&self, figures: &Figures) {
+        lock(&self.shared.figures).clone_from(figures);
+    }
+}
+
+impl RecordSink for UpstreamHandle {
+    /// Messages that are not in the log, to be sent now or never.
+    fn give(&self, records: Records) {
+        let count = records.len() as u64;
+        let mut live = lock(&self.shared.live);
+        let full = live.bytes.saturating_add(records.bytes()) > LIVE_BYTES_MAX;
+        if full || !self.shared.takes_live.load(Ordering::Acquire) {
+            self.shared.live_dropped.fetch_add(count, Ordering::Relaxed);
+            return;
+        }
+        live.bytes += records.bytes();
+        live.queue.push_back(records);
+        drop(live);
+        self.shared.wake.notify_one();
+    }
+
+    /// Local clients never wait for an upstream.
+    fn has_room(&self) -> bool {
+        true
+    }
+}
+
+/// What an upstream counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Figures {
+    pub(super) depth: u64,
+    pub(super) depth_bytes: u64,
+    pub(super) oldest_at_ms: Option<u64>,
+    pub(super) sent: u64,
+    pub(super) acknowledged: u64,
+    pub(super) received: u64,
+    pub(super) dropped: BTreeMap<&'static str, u64>,
+}
+
+impl Figures {
+    pub(super) fn drop(&mut self, reason: &'static str, count: u64) {
+        if count > 0 {
+            *self.dropped.entry(reason).or_default() += count;
+        }
+    }
+}
+
+/// The values behind these locks are whole at any moment, also after a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// QoS 0 messages that wait for an upstream that is connected.
+const LIVE_BYTES_MAX: usize = 1024 * 1024;
