@@ -56,7 +56,9 @@ fn connect(address: &HostPort) -> io::Result<TcpStream> {
 
 /// One request of HTTP/1.1, after which the server closes.
 fn ask(stream: &mut TcpStream, host: &str) -> io::Result<String> {
-    write!(stream, "GET {STATUS_PATH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+    let request =
+        format!("GET {STATUS_PATH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(ANSWER_MAX_BYTES).read_to_string(&mut answer)?;
     let (head, body) =
