@@ -4,7 +4,10 @@
 pub mod cli;
 
 pub mod admin;
+mod inner_turn;
 pub mod logging;
+mod mailbox;
+pub mod status;
+pub mod store;
 
 pub mod config;
-pub mod status;

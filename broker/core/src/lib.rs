@@ -1,1 +1,75 @@
 //! The protocol state machine of the Weir broker, pure and deterministic.
+//!
+//! A [`Core`] owns the sessions of one shard. It reads no clock, opens no socket and writes no
+//! file: it is handed inputs with the time at which they happened, and answers with effects and
+//! with bytes in outbound buffers. Whoever drives it, the broker or a simulator, sees the same
+//! behaviour for the same inputs.
+//!
+//! ```
+//! use weir_core::{ConnectionId, Core, Effect, Input, Instant, Limits, Now, Recovered, ShardId};
+//!
+//! let now = Now { monotonic: Instant(0), unix_ms: 1_700_000_000_000 };
+//! let mut core =
+//!     Core::new(ShardId(0), Limits::default(), Vec::new(), Recovered::default(), 1, now);
+//! let connection = ConnectionId { slot: 0, generation: 0 };
+//! core.handle(now, Input::Opened { connection });
+//! let connect = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a";
+//! core.handle(now, Input::Received { connection, bytes: connect });
+//! let mut effects = Vec::new();
+//! core.drain(|effect| effects.push(effect));
+//! assert_eq!(effects, [Effect::Flush { connection }]);
+//! let outbound = core.outbound(connection).expect("it is open");
+//! assert_eq!(outbound.bytes(), b"\x20\x02\x00\x00");
+//! ```
+
+// A module uses modules listed below it, never above, but for the `impl Core` blocks, which
+// together are one module in several files.
+mod core;
+
+mod acknowledge;
+mod connect;
+mod deliver;
+mod invariants;
+mod publish;
+mod receive;
+mod recover;
+mod router;
+mod subscribe;
+
+mod connection;
+mod frames;
+mod gate;
+mod inflight;
+mod log;
+mod outbound;
+mod retained;
+mod session;
+mod subscriptions;
+mod timer;
+
+mod effect;
+mod input;
+mod limits;
+mod metrics;
+
+mod change;
+mod recovered;
+
+mod clock;
+mod identity;
+mod message;
+
+pub use change::{
+    Batch, Change, Cursor, Destination, InflightState, SessionRecord, SubscriptionRecord, Target,
+    WillRecord,
+};
+pub use clock::{Instant, Now};
+pub use core::{Core, ReaderConfig};
+pub use effect::{Effect, Records};
+pub use identity::{ConnectionId, ReaderId, Sequence, SessionId, ShardId};
+pub use input::{Input, Publication, Route};
+pub use limits::{Limits, QueueFull};
+pub use message::{Message, MessageParts, RecordError, parse as parse_message};
+pub use metrics::{Drops, Metrics};
+pub use outbound::Outbound;
+pub use recovered::{LogRecord, Recovered, RecoveredSession};

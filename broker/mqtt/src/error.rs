@@ -66,7 +66,7 @@ pub enum DecodeError {
     /// The protocol level is not served.
     #[error("protocol level {0} is not served")]
     ProtocolVersionUnsupported(u8),
-    /// The QoS is 3.
+    /// The QoS of a PUBLISH is 3.
     #[error("qos 3 does not exist")]
     QoSInvalid,
     /// The reason code does not exist or is not listed for this packet.
@@ -89,6 +89,9 @@ pub enum DecodeError {
     /// A reserved bit of the subscription options is set.
     #[error("reserved subscription option is set")]
     SubscriptionOptionsReserved,
+    /// The QoS of a subscription is 3.
+    #[error("subscription with qos 3, which does not exist")]
+    SubscriptionQoSInvalid,
     /// A text field holds U+0000.
     #[error("text holds u+0000")]
     TextHasNul,
@@ -146,6 +149,7 @@ impl DecodeError {
             | Self::ReasonsEmpty
             | Self::RetainHandlingInvalid
             | Self::SessionPresentWithError
+            | Self::SubscriptionQoSInvalid
             | Self::TopicMissing => ReasonCode::ProtocolError,
             _ => ReasonCode::MalformedPacket,
         }

@@ -31,6 +31,9 @@ mod packet;
 
 mod codec;
 
+mod subscription_identifiers;
+mod user_properties;
+
 mod property;
 
 mod frame;
@@ -45,6 +48,8 @@ mod varint;
 
 mod error;
 mod reason;
+
+mod hidden;
 
 mod kind;
 mod packet_id;
@@ -70,9 +75,10 @@ pub use frame::frame_len;
 pub use kind::PacketKind;
 pub use packet::Packet;
 pub use packet_id::PacketId;
-pub use property::{SubscriptionIdentifiers, UserProperties};
 pub use qos::QoS;
 pub use reason::ReasonCode;
+pub use subscription_identifiers::SubscriptionIdentifiers;
 pub use topic::{TopicFilter, TopicName};
+pub use user_properties::UserProperties;
 pub use varint::VARINT_MAX;
 pub use version::Version;

@@ -2,13 +2,9 @@
 //!
 //! Responsible for the encoding of each property, for its range, and for refusing one that
 //! occurs twice. Which properties a packet may have is decided in the file of that packet.
-//! Properties that may occur many times are never collected: they stay where they are and are
-//! walked over when somebody asks.
 
 use alloc::vec::Vec;
-use core::fmt;
 use core::num::{NonZeroU16, NonZeroU32};
-use core::slice;
 
 use crate::error::{DecodeError, EncodeError};
 use crate::qos::QoS;
@@ -226,174 +222,14 @@ impl<'a> Properties<'a> {
     }
 }
 
-/// Name and value pairs that mean something to the application, in their order.
-///
-/// Borrowed from a packet, or made from a slice to be encoded:
-///
-/// ```
-/// use weir_mqtt::UserProperties;
-///
-/// let properties = UserProperties::from(&[("unit", "celsius"), ("site", "north")][..]);
-/// assert_eq!(properties.iter().last(), Some(("site", "north")));
-/// ```
-#[derive(Clone, Copy)]
-pub struct UserProperties<'a>(Pairs<'a>);
-
-#[derive(Clone, Copy)]
-enum Pairs<'a> {
-    /// A checked block of properties; others among them are passed over.
-    Wire(&'a [u8]),
-    List(&'a [(&'a str, &'a str)]),
-}
-
-impl<'a> UserProperties<'a> {
-    /// Takes a block whose properties have all been decoded without error.
-    #[inline]
-    pub(crate) const fn from_checked(block: &'a [u8]) -> Self {
-        Self(Pairs::Wire(block))
-    }
-
-    /// The pairs in their order.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        let (block, list): (&[u8], &[_]) = match self.0 {
-            Pairs::Wire(block) => (block, &[]),
-            Pairs::List(list) => (&[], list),
-        };
-        let wire = Walk(Reader::new(block)).filter_map(|property| match property {
-            Property::User(name, value) => Some((name, value)),
-            _ => None,
-        });
-        wire.chain(list.iter().copied())
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        match self.0 {
-            Pairs::Wire(block) => block.is_empty(),
-            Pairs::List(list) => list.is_empty(),
-        }
-    }
-
-    /// Appends all pairs as properties.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.iter().try_for_each(|(name, value)| Property::User(name, value).encode(out))
-    }
-}
-
-impl Default for UserProperties<'_> {
-    #[inline]
-    fn default() -> Self {
-        Self(Pairs::Wire(&[]))
-    }
-}
-
-impl<'a> From<&'a [(&'a str, &'a str)]> for UserProperties<'a> {
-    fn from(list: &'a [(&'a str, &'a str)]) -> Self {
-        Self(Pairs::List(list))
-    }
-}
-
-impl PartialEq for UserProperties<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
-    }
-}
-
-impl Eq for UserProperties<'_> {}
-
-impl fmt::Debug for UserProperties<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
-    }
-}
-
-/// The identifiers of the subscriptions because of which a message arrives, from 1 to
-/// 268,435,455 each.
-#[derive(Clone, Copy)]
-pub struct SubscriptionIdentifiers<'a>(Numbers<'a>);
-
-#[derive(Clone, Copy)]
-enum Numbers<'a> {
-    /// A checked block of properties; others among them are passed over.
-    Wire(&'a [u8]),
-    List(&'a [u32]),
-}
-
-impl<'a> SubscriptionIdentifiers<'a> {
-    /// Takes a block whose properties have all been decoded without error.
-    #[inline]
-    pub(crate) const fn from_checked(block: &'a [u8]) -> Self {
-        Self(Numbers::Wire(block))
-    }
-
-    /// The identifiers in their order.
-    pub fn iter(&self) -> impl Iterator<Item = u32> + use<'a> {
-        let (block, list): (&[u8], &[u32]) = match self.0 {
-            Numbers::Wire(block) => (block, &[]),
-            Numbers::List(list) => (&[], list),
-        };
-        let wire = Walk(Reader::new(block)).filter_map(|property| match property {
-            Property::SubscriptionIdentifier(identifier) => Some(identifier),
-            _ => None,
-        });
-        wire.chain(slice::Iter::copied(list.iter()))
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        match self.0 {
-            Numbers::Wire(block) => block.is_empty(),
-            Numbers::List(list) => list.is_empty(),
-        }
-    }
-
-    /// Appends all identifiers as properties.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let mut identifiers = self.iter();
-        identifiers
-            .try_for_each(|identifier| Property::SubscriptionIdentifier(identifier).encode(out))
-    }
-}
-
-impl Default for SubscriptionIdentifiers<'_> {
-    #[inline]
-    fn default() -> Self {
-        Self(Numbers::Wire(&[]))
-    }
-}
-
-impl<'a> From<&'a [u32]> for SubscriptionIdentifiers<'a> {
-    fn from(list: &'a [u32]) -> Self {
-        Self(Numbers::List(list))
-    }
-}
-
-impl PartialEq for SubscriptionIdentifiers<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
-    }
-}
-
-impl Eq for SubscriptionIdentifiers<'_> {}
-
-impl fmt::Debug for SubscriptionIdentifiers<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
-    }
-}
-
-/// Bytes that stand for a secret and do not show in debug output.
-pub(crate) struct Hidden;
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("hidden")
-    }
-}
-
 /// Walks over a block that is known to be right.
-#[derive(Clone)]
-struct Walk<'a>(Reader<'a>);
+pub(crate) struct Walk<'a>(Reader<'a>);
+
+impl<'a> Walk<'a> {
+    pub(crate) const fn new(block: &'a [u8]) -> Self {
+        Self(Reader::new(block))
+    }
+}
 
 impl<'a> Iterator for Walk<'a> {
     type Item = Property<'a>;

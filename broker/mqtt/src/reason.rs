@@ -241,7 +241,8 @@ const fn set(codes: &[ReasonCode]) -> u64 {
     bits
 }
 
-use ReasonCode as R;
+/// Short, for the tables below.
+type R = ReasonCode;
 
 const CONNACK: u64 = set(&[
     R::Success,
@@ -307,6 +308,8 @@ const UNSUBACK: u64 = set(&[
     R::PacketIdentifierInUse,
 ]);
 
+/// The table of DISCONNECT does not list `BadAuthenticationMethod`, the table of all reason codes
+/// says that DISCONNECT may carry it, and a failed re-authentication needs it.
 const DISCONNECT: u64 = set(&[
     R::Success,
     R::DisconnectWithWill,

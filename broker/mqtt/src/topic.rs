@@ -176,14 +176,21 @@ fn split_share(text: &str) -> Result<(Option<&str>, &str), TopicError> {
 }
 
 fn check_wildcards(filter: &str) -> Result<(), TopicError> {
-    let mut levels = filter.split('/').peekable();
-    while let Some(level) = levels.next() {
-        if level.contains('#') && (level != "#" || levels.peek().is_some()) {
-            return Err(TopicError::MultiLevelWildcardMisplaced);
+    let mut before = b'/';
+    let mut rest = filter.as_bytes();
+    while let &[byte, ref after @ ..] = rest {
+        let begins_level = before == b'/';
+        match byte {
+            b'#' if !begins_level || !after.is_empty() => {
+                return Err(TopicError::MultiLevelWildcardMisplaced);
+            }
+            b'+' if !begins_level || !matches!(after, [] | [b'/', ..]) => {
+                return Err(TopicError::SingleLevelWildcardMisplaced);
+            }
+            _ => {}
         }
-        if level.contains('+') && level != "+" {
-            return Err(TopicError::SingleLevelWildcardMisplaced);
-        }
+        before = byte;
+        rest = after;
     }
     Ok(())
 }

@@ -10,9 +10,9 @@ use crate::codec::explanation;
 use crate::error::{DecodeError, EncodeError};
 use crate::kind::PacketKind;
 use crate::packet_id::PacketId;
-use crate::property::UserProperties;
 use crate::reader::Reader;
 use crate::reason::ReasonCode;
+use crate::user_properties::UserProperties;
 use crate::version::Version;
 use crate::writer::{put_u16, put_with_length};
 

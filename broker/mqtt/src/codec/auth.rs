@@ -7,10 +7,12 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::error::{DecodeError, EncodeError};
+use crate::hidden::Hidden;
 use crate::kind::PacketKind;
-use crate::property::{Hidden, Properties, Property, UserProperties, put_property};
+use crate::property::{Properties, Property, put_property};
 use crate::reader::Reader;
 use crate::reason::ReasonCode;
+use crate::user_properties::UserProperties;
 use crate::version::Version;
 use crate::writer::put_with_length;
 

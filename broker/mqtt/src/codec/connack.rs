@@ -9,11 +9,13 @@ use core::fmt;
 use core::num::{NonZeroU16, NonZeroU32};
 
 use crate::error::{DecodeError, EncodeError};
+use crate::hidden::Hidden;
 use crate::kind::PacketKind;
-use crate::property::{Hidden, Properties, Property, UserProperties, put_property};
+use crate::property::{Properties, Property, put_property};
 use crate::qos::QoS;
 use crate::reader::Reader;
 use crate::reason::ReasonCode;
+use crate::user_properties::UserProperties;
 use crate::version::Version;
 use crate::writer::put_with_length;
 

@@ -10,14 +10,26 @@ use core::num::{NonZeroU16, NonZeroU32};
 use crate::codec::will::Will;
 use crate::error::{DecodeError, EncodeError};
 use crate::frame;
+use crate::hidden::Hidden;
 use crate::kind::PacketKind;
-use crate::property::{Hidden, Properties, Property, UserProperties, put_property};
+use crate::property::{Properties, Property, put_property};
 use crate::qos::QoS;
 use crate::reader::Reader;
+use crate::user_properties::UserProperties;
 use crate::version::Version;
 use crate::writer::{put_binary, put_text, put_u16, put_with_length};
 
 /// A client asks to connect.
+///
+/// ```
+/// use weir_mqtt::{Connect, Packet, Version};
+///
+/// let connect = Connect { keep_alive_s: 60, ..Connect::new(Version::V311, "sensor-1") };
+/// let mut out = Vec::new();
+/// Packet::Connect(connect).encode(Version::V311, &mut out)?;
+/// assert_eq!(out, b"\x10\x14\x00\x04MQTT\x04\x02\x00\x3c\x00\x08sensor-1");
+/// # Ok::<(), weir_mqtt::EncodeError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Connect<'a> {
     /// The version that the client speaks.

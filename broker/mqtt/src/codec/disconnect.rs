@@ -7,9 +7,10 @@ use alloc::vec::Vec;
 
 use crate::error::{DecodeError, EncodeError};
 use crate::kind::PacketKind;
-use crate::property::{Properties, Property, UserProperties, put_property};
+use crate::property::{Properties, Property, put_property};
 use crate::reader::Reader;
 use crate::reason::ReasonCode;
+use crate::user_properties::UserProperties;
 use crate::version::Version;
 use crate::writer::put_with_length;
 

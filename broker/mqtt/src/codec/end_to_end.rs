@@ -7,7 +7,8 @@
 use alloc::vec::Vec;
 
 use crate::error::EncodeError;
-use crate::property::{Property, UserProperties, put_property};
+use crate::property::{Property, put_property};
+use crate::user_properties::UserProperties;
 
 /// The properties that are passed on.
 pub(crate) struct EndToEnd<'a> {

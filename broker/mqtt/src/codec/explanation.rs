@@ -6,7 +6,8 @@
 use alloc::vec::Vec;
 
 use crate::error::{DecodeError, EncodeError};
-use crate::property::{Properties, Property, UserProperties, put_property};
+use crate::property::{Properties, Property, put_property};
+use crate::user_properties::UserProperties;
 use crate::writer::put_with_length;
 
 /// Reads the block: the reason string and the user properties.

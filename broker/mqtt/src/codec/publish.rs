@@ -12,11 +12,11 @@ use crate::error::{DecodeError, EncodeError};
 use crate::frame::{DUP, QOS, RETAIN};
 use crate::kind::PacketKind;
 use crate::packet_id::PacketId;
-use crate::property::{
-    Properties, Property, SubscriptionIdentifiers, UserProperties, put_property,
-};
+use crate::property::{Properties, Property, put_property};
 use crate::qos::QoS;
 use crate::reader::Reader;
+use crate::subscription_identifiers::SubscriptionIdentifiers;
+use crate::user_properties::UserProperties;
 use crate::version::Version;
 use crate::writer::{put_topic_name, put_u16, put_with_length};
 

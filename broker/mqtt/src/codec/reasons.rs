@@ -12,7 +12,14 @@ use crate::version::Version;
 
 /// Reason codes in the order of the topic filters they answer.
 ///
-/// Borrowed from a packet, or made from a slice to be encoded.
+/// Borrowed from a packet, or made from a slice to be encoded:
+///
+/// ```
+/// use weir_mqtt::{ReasonCode, ReasonCodes};
+///
+/// let codes = ReasonCodes::from(&[ReasonCode::GrantedQoS1, ReasonCode::NotAuthorized][..]);
+/// assert_eq!(codes.iter().filter(|code| code.is_error()).count(), 1);
+/// ```
 #[derive(Clone, Copy)]
 pub struct ReasonCodes<'a>(Codes<'a>);
 

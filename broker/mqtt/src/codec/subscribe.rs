@@ -11,11 +11,12 @@ use crate::codec::reasons::ReasonCodes;
 use crate::error::{DecodeError, EncodeError};
 use crate::kind::PacketKind;
 use crate::packet_id::PacketId;
-use crate::property::{Properties, Property, UserProperties, put_property};
+use crate::property::{Properties, Property, put_property};
 use crate::qos::QoS;
 use crate::reader::Reader;
 use crate::reason::ReasonCode;
 use crate::topic::TopicFilter;
+use crate::user_properties::UserProperties;
 use crate::version::Version;
 use crate::writer::{put_binary, put_u16, put_with_length};
 
@@ -154,7 +155,7 @@ impl SubscriptionOptions {
             _ => return Err(DecodeError::RetainHandlingInvalid),
         };
         Ok(Self {
-            qos: QoS::try_from(bits & QOS).map_err(|_| DecodeError::QoSInvalid)?,
+            qos: QoS::try_from(bits & QOS).map_err(|_| DecodeError::SubscriptionQoSInvalid)?,
             no_local: bits & NO_LOCAL != 0,
             retain_as_published: bits & RETAIN_AS_PUBLISHED != 0,
             retain_handling,
@@ -187,7 +188,19 @@ pub enum RetainHandling {
 
 /// The filters of a SUBSCRIBE in their order.
 ///
-/// Borrowed from a packet, or made from a slice to be encoded.
+/// Borrowed from a packet, or made from a slice to be encoded:
+///
+/// ```
+/// use weir_mqtt::{QoS, SubscribeFilter, SubscribeFilters, SubscriptionOptions, TopicFilter};
+///
+/// let list = [SubscribeFilter {
+///     filter: TopicFilter::parse("plant/+/temperature")?,
+///     options: SubscriptionOptions::new(QoS::AtLeastOnce),
+/// }];
+/// let filters = SubscribeFilters::from(&list[..]);
+/// assert_eq!(filters.iter().next().map(|item| item.filter.as_str()), Some("plant/+/temperature"));
+/// # Ok::<(), weir_mqtt::TopicError>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct SubscribeFilters<'a>(Filters<'a>);
 

@@ -11,10 +11,11 @@ use crate::codec::reasons::ReasonCodes;
 use crate::error::{DecodeError, EncodeError};
 use crate::kind::PacketKind;
 use crate::packet_id::PacketId;
-use crate::property::{Properties, Property, UserProperties};
+use crate::property::{Properties, Property};
 use crate::reader::Reader;
 use crate::reason::ReasonCode;
 use crate::topic::TopicFilter;
+use crate::user_properties::UserProperties;
 use crate::version::Version;
 use crate::writer::{put_binary, put_u16, put_with_length};
 

@@ -7,9 +7,10 @@ use alloc::vec::Vec;
 
 use crate::codec::end_to_end::EndToEnd;
 use crate::error::{DecodeError, EncodeError};
-use crate::property::{Properties, Property, UserProperties, put_property};
+use crate::property::{Properties, Property, put_property};
 use crate::qos::QoS;
 use crate::reader::Reader;
+use crate::user_properties::UserProperties;
 use crate::version::Version;
 use crate::writer::{put_binary, put_topic_name, put_with_length};
 

@@ -1,0 +1,418 @@
+//! CONNECT and the ends of connections: takeover, clean start, session expiry, the will.
+//!
+//! A kept session exists for its client only once the store has it, so CONNACK of one waits at
+//! the gate, and whatever the client sends behind CONNECT waits with it.
+
+use std::num::{NonZeroU16, NonZeroU32};
+use std::sync::Arc;
+
+use weir_mqtt::{
+    Connack, ConnackProperties, Connect, DecodeError, Disconnect, Packet, ReasonCode, TopicName,
+    Version, Will,
+};
+
+use crate::change::{Change, WillRecord};
+use crate::clock::Now;
+use crate::connection::State;
+use crate::core::Core;
+use crate::gate::Gated;
+use crate::identity::{ConnectionId, SessionId};
+use crate::message::{Message, MessageParts};
+use crate::router::Origin;
+use crate::session::{Session, SessionKey};
+use crate::subscriptions::Holder;
+use crate::timer::Timer;
+
+/// A client identifier of MQTT 3.1 has at most this many characters.
+const CLIENT_ID_CHARACTERS_MAX_V31: usize = 23;
+/// Longest client identifier, bytes.
+const CLIENT_ID_BYTES_MAX: usize = 1024;
+const FOR_EVER: u32 = u32::MAX;
+
+impl Core {
+    pub(crate) fn handle_connect(&mut self, now: Now, id: ConnectionId, connect: &Connect<'_>) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.version = connect.version;
+        }
+        if let Err(reason) = self.check_connect(connect) {
+            return self.refuse(id, connect.version, reason);
+        }
+        let assigned = connect.client_id.is_empty().then(|| self.assign_client_id());
+        let client_id: Arc<str> = assigned.clone().unwrap_or_else(|| connect.client_id.into());
+        let changes_before = self.turn.changes.len();
+        let (key, present) = self.claim_session(now, &client_id, connect);
+        self.apply_connect(now, id, key, connect);
+        self.write_connack(id, connect, assigned.as_deref(), present);
+        self.record_session(key);
+        // A session that is not kept has no record, so there is nothing to wait for, unless an
+        // older one of the same name had to go.
+        if self.turn.changes.len() > changes_before {
+            self.gate.wait(self.turn.batch, Gated::Connect { connection: id });
+        } else {
+            self.open_session(now, id);
+        }
+    }
+
+    /// CONNECT is durable: CONNACK goes out, then what waited for the client.
+    pub(crate) fn open_session(&mut self, now: Now, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let State::Connecting(key) = connection.state else { return };
+        connection.state = State::Open(key);
+        let silence = connection.silence_ms_max;
+        if silence > 0 {
+            self.timers.arm(now.monotonic + silence, Timer::KeepAlive(id));
+        }
+        // CONNACK has waited in the buffer.
+        self.buffer(id);
+        self.sessions[key as usize].connection = Some(id);
+        self.resume_deliveries(now, key);
+        self.resume(now, id);
+    }
+
+    /// A CONNECT that cannot be decoded: 3.1.1 gets 0x01 for a version that does not exist
+    /// [MQTT-3.1.2-2], 5.0 a CONNACK that names the error.
+    pub(crate) fn refuse_frame(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        frame: &[u8],
+        error: &DecodeError,
+    ) {
+        let reason = error.reason();
+        match Connect::peek_version(frame) {
+            Some(Version::V5) => self.refuse(id, Version::V5, reason),
+            _ if reason == ReasonCode::UnsupportedProtocolVersion => {
+                self.refuse(id, Version::V311, reason);
+            }
+            _ => self.violation(now, id, reason),
+        }
+    }
+
+    fn refuse(&mut self, id: ConnectionId, version: Version, reason: ReasonCode) {
+        let mut frame = Vec::new();
+        let connack = Packet::Connack(Connack::refusal(reason));
+        if connack.encode(version, &mut frame).is_ok() {
+            self.write(id, &frame);
+        }
+        self.metrics.violations += 1;
+        self.close(id);
+    }
+
+    fn check_connect(&self, connect: &Connect<'_>) -> Result<(), ReasonCode> {
+        if connect.properties.authentication_method.is_some() {
+            return Err(ReasonCode::BadAuthenticationMethod);
+        }
+        if !self.limits.allow_anonymous {
+            return Err(ReasonCode::NotAuthorized);
+        }
+        if self.connections.count() > self.limits.connections_max {
+            return Err(ReasonCode::ServerUnavailable);
+        }
+        let client_id = connect.client_id;
+        let too_long = client_id.len() > CLIENT_ID_BYTES_MAX
+            || (connect.version == Version::V31
+                && client_id.chars().count() > CLIENT_ID_CHARACTERS_MAX_V31);
+        // Without an identifier there is nothing to find a kept session by [MQTT-3.1.3-8].
+        let nameless_kept = client_id.is_empty()
+            && (connect.version == Version::V31
+                || (connect.version == Version::V311 && !connect.clean_start));
+        if too_long || nameless_kept {
+            return Err(ReasonCode::ClientIdentifierNotValid);
+        }
+        match &connect.will {
+            Some(will) if self.check_topic(will.topic).is_err() => {
+                Err(ReasonCode::TopicNameInvalid)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a client may use a topic name at all.
+    pub(crate) fn check_topic(&self, topic: &str) -> Result<(), ReasonCode> {
+        let levels = topic.bytes().filter(|byte| *byte == b'/').count() + 1;
+        if topic.len() > self.limits.topic_bytes_max
+            || levels > self.limits.topic_levels_max
+            || TopicName::parse(topic).is_err()
+        {
+            return Err(ReasonCode::TopicNameInvalid);
+        }
+        Ok(())
+    }
+
+    fn assign_client_id(&mut self) -> Arc<str> {
+        loop {
+            let name: Arc<str> = format!("auto-{:016x}", self.random.next()).into();
+            if !self.clients.contains_key(&name) {
+                return name;
+            }
+        }
+    }
+
+    /// The session for a client, and whether it was there before. Its old connection is taken
+    /// over [MQTT-3.1.4-3]; an old session that is not wanted any more ends.
+    fn claim_session(
+        &mut self,
+        now: Now,
+        client_id: &Arc<str>,
+        connect: &Connect<'_>,
+    ) -> (SessionKey, bool) {
+        if let Some(&key) = self.clients.get(client_id) {
+            if let Some(old) = self.connection_of(key) {
+                self.disconnect(now, old, ReasonCode::SessionTakenOver);
+            }
+            // The takeover may have ended the session: one that is not kept does not outlive
+            // its connection.
+            match self.clients.get(client_id) {
+                Some(&key) if !connect.clean_start => return (key, true),
+                Some(&key) => self.end_session(now, key),
+                None => {}
+            }
+        }
+        let id = self.next_session_id();
+        let session = Session::new(id, client_id.clone(), connect.version);
+        let key = SessionKey::try_from(self.sessions.insert(session))
+            .expect("memory ends before the sessions do");
+        self.clients.insert(client_id.clone(), key);
+        self.session_keys.insert(id, key);
+        (key, false)
+    }
+
+    fn next_session_id(&mut self) -> SessionId {
+        loop {
+            let id = SessionId(self.next_session);
+            self.next_session = self.next_session.checked_add(1).unwrap_or(1);
+            if !self.session_keys.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    /// The connection that serves a session, or is about to.
+    fn connection_of(&self, key: SessionKey) -> Option<ConnectionId> {
+        self.sessions[key as usize].claimed_by
+    }
+
+    fn apply_connect(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        key: SessionKey,
+        connect: &Connect<'_>,
+    ) {
+        let limits = &self.limits;
+        let properties = &connect.properties;
+        let wanted_s = match connect.version {
+            Version::V5 => properties.session_expiry_interval_s.unwrap_or(0),
+            _ if connect.clean_start => 0,
+            _ => FOR_EVER,
+        };
+        let keep_alive_s = match (connect.keep_alive_s, limits.keep_alive_s_max) {
+            (0, max) => max,
+            (wanted, 0) => wanted,
+            (wanted, max) => wanted.min(max),
+        };
+        let will = connect.will.as_ref().map(|will| Box::new(will_record(will, &mut self.scratch)));
+        let session = &mut self.sessions[key as usize];
+        session.version = connect.version;
+        session.expiry_interval_s = wanted_s.min(limits.session_expiry_s_max);
+        session.window = properties
+            .receive_maximum
+            .map_or(u16::MAX, NonZeroU16::get)
+            .min(limits.inflight_window());
+        session.will = will;
+        session.will_at = None;
+        session.expires_at = None;
+        session.disconnected_at_ms = None;
+        session.claimed_by = Some(id);
+        let connection = self.connections.get_mut(id).expect("its CONNECT is being handled");
+        connection.state = State::Connecting(key);
+        connection.last_received = now.monotonic;
+        // One and a half times the keep alive [MQTT-3.1.2-22].
+        connection.silence_ms_max = u64::from(keep_alive_s) * 1500;
+        connection.packet_bytes_max =
+            properties.maximum_packet_size.map_or(usize::MAX, |max| max.get() as usize);
+    }
+
+    fn write_connack(
+        &mut self,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+        assigned: Option<&str>,
+        session_present: bool,
+    ) {
+        let limits = &self.limits;
+        let expiry_s = connect.properties.session_expiry_interval_s;
+        let capped = limits.session_expiry_s_max;
+        let cap_keep_alive = limits.keep_alive_s_max > 0
+            && (connect.keep_alive_s == 0 || connect.keep_alive_s > limits.keep_alive_s_max);
+        let properties = ConnackProperties {
+            session_expiry_interval_s: expiry_s.filter(|wanted| *wanted > capped).map(|_| capped),
+            receive_maximum: NonZeroU16::new(limits.inflight_window())
+                .filter(|max| max.get() < u16::MAX),
+            maximum_packet_size: u32::try_from(limits.packet_bytes_max)
+                .ok()
+                .and_then(NonZeroU32::new),
+            assigned_client_identifier: assigned,
+            topic_alias_maximum: Some(limits.topic_aliases_max).filter(|max| *max > 0),
+            shared_subscription_available: Some(false),
+            server_keep_alive_s: cap_keep_alive.then_some(limits.keep_alive_s_max),
+            ..ConnackProperties::default()
+        };
+        let connack = Connack { session_present, reason: ReasonCode::Success, properties };
+        let mut frame = std::mem::take(&mut self.scratch);
+        frame.clear();
+        Packet::Connack(connack)
+            .encode(connect.version, &mut frame)
+            .expect("a CONNACK of bounded fields can be encoded");
+        // It waits in the buffer, unflushed, until the connection is opened.
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.outbound.buffer(&mut self.pool).extend_from_slice(&frame);
+        }
+        self.scratch = frame;
+    }
+
+    pub(crate) fn write_disconnect(&mut self, id: ConnectionId, reason: ReasonCode) {
+        let Some(connection) = self.connections.get(id) else { return };
+        if connection.version == Version::V5 {
+            let mut frame = Vec::new();
+            let disconnect = Packet::Disconnect(Disconnect::with_reason(reason));
+            if disconnect.encode(Version::V5, &mut frame).is_ok() {
+                self.write(id, &frame);
+            }
+        }
+    }
+
+    pub(crate) fn handle_disconnect(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        key: SessionKey,
+        disconnect: &Disconnect<'_>,
+    ) {
+        if let Some(expiry_s) = disconnect.session_expiry_interval_s {
+            let session = &mut self.sessions[key as usize];
+            // A session that was to end with its connection cannot be kept now
+            // [MQTT-3.14.2-2].
+            if session.expiry_interval_s == 0 && expiry_s > 0 {
+                return self.violation(now, id, ReasonCode::ProtocolError);
+            }
+            session.expiry_interval_s = expiry_s.min(self.limits.session_expiry_s_max);
+        }
+        let with_will = disconnect.reason == ReasonCode::DisconnectWithWill;
+        self.close(id);
+        self.end_connection(now, key, with_will);
+    }
+
+    /// The connection of a session is over. `with_will` is false after a normal DISCONNECT,
+    /// which deletes the will [MQTT-3.14.4-3].
+    pub(crate) fn end_connection(&mut self, now: Now, key: SessionKey, with_will: bool) {
+        let session = &mut self.sessions[key as usize];
+        session.connection = None;
+        session.claimed_by = None;
+        session.inflight.disconnected();
+        session.disconnected_at_ms = Some(now.unix_ms);
+        if !with_will {
+            session.will = None;
+        }
+        let id = session.id;
+        let delay_ms = session.will.as_ref().map(|will| u64::from(will.delay_interval_s) * 1000);
+        let expiry_ms = u64::from(session.expiry_interval_s) * 1000;
+        session.expires_at = Some(now.monotonic + expiry_ms);
+        if let Some(delay_ms) = delay_ms {
+            let at = now.monotonic + delay_ms.min(expiry_ms);
+            session.will_at = Some(at);
+            if at > now.monotonic {
+                self.timers.arm(at, Timer::Will(id));
+            } else {
+                self.publish_will(now, key);
+            }
+        }
+        self.drop_unkept(key);
+        if expiry_ms == 0 {
+            return self.end_session(now, key);
+        }
+        self.timers.arm(now.monotonic + expiry_ms, Timer::SessionExpiry(id));
+        self.record_session(key);
+    }
+
+    /// Records a session that is kept, or whose record says that it is.
+    fn record_session(&mut self, key: SessionKey) {
+        let session = &mut self.sessions[key as usize];
+        session.stored |= session.is_kept();
+        if session.stored {
+            let change = Change::SessionPut { session: session.id, record: session.record() };
+            self.record(change);
+        }
+    }
+
+    pub(crate) fn check_expiry(&mut self, now: Now, id: SessionId) {
+        let Some(&key) = self.session_keys.get(&id) else { return };
+        let session = &self.sessions[key as usize];
+        if session.claimed_by.is_none() && session.expires_at.is_some_and(|at| at <= now.monotonic)
+        {
+            self.end_session(now, key);
+        }
+    }
+
+    pub(crate) fn check_will(&mut self, now: Now, id: SessionId) {
+        let Some(&key) = self.session_keys.get(&id) else { return };
+        let due = self.sessions[key as usize].will_at;
+        if due.is_some_and(|at| at <= now.monotonic) {
+            self.publish_will(now, key);
+            self.record_session(key);
+        }
+    }
+
+    fn publish_will(&mut self, now: Now, key: SessionKey) {
+        let session = &mut self.sessions[key as usize];
+        session.will_at = None;
+        let Some(will) = session.will.take() else { return };
+        let parts = will.message.parts();
+        let expires_at_ms =
+            will.expiry_interval_s.map(|seconds| now.unix_ms + u64::from(seconds) * 1000);
+        let parts = MessageParts { expires_at_ms, received_at_ms: now.unix_ms, ..parts };
+        let origin = Origin { session: Some(key), reader: None };
+        self.publish(now, &parts, origin);
+    }
+
+    /// Ends a session and all that belongs to it. A will that was waiting is published now: its
+    /// delay ends with the session [MQTT-3.1.3-9].
+    pub(crate) fn end_session(&mut self, now: Now, key: SessionKey) {
+        self.publish_will(now, key);
+        let session = self.sessions.remove(key as usize);
+        self.clients.remove(&session.client_id);
+        self.session_keys.remove(&session.id);
+        for (filter, _) in &session.subscriptions {
+            self.subscriptions.remove(filter, Holder::Session(key));
+        }
+        let waiting = session.queue.iter();
+        let held = waiting.chain(session.inflight.holding());
+        for delivery in held {
+            self.log.release(delivery.sequence);
+        }
+        if session.stored {
+            self.record(Change::SessionRemoved { session: session.id });
+        }
+    }
+}
+
+fn will_record(will: &Will<'_>, scratch: &mut Vec<u8>) -> WillRecord {
+    let mut properties = Vec::new();
+    will.properties
+        .encode_end_to_end(&mut properties)
+        .expect("properties that were decoded can be encoded");
+    let parts = MessageParts {
+        qos: will.qos,
+        retain: will.retain,
+        expires_at_ms: None,
+        received_at_ms: 0,
+        topic: will.topic,
+        properties: &properties,
+        payload: will.payload,
+    };
+    WillRecord {
+        message: Message::new(&parts, scratch),
+        delay_interval_s: will.properties.will_delay_interval_s.unwrap_or(0),
+        expiry_interval_s: will.properties.message_expiry_interval_s,
+    }
+}

@@ -1,0 +1,135 @@
+//! One network connection as the core sees it: what was cut off of its last read, what waits to
+//! be written, and what its CONNECT said.
+
+use std::num::NonZeroU16;
+
+use weir_mqtt::Version;
+
+use crate::clock::Instant;
+use crate::identity::ConnectionId;
+use crate::outbound::Outbound;
+use crate::session::SessionKey;
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    pub(crate) state: State,
+    pub(crate) version: Version,
+    pub(crate) outbound: Outbound,
+    /// Bytes that were received and not handled yet: a frame that was cut off, or all that
+    /// follows a packet that has to wait.
+    pub(crate) unhandled: Vec<u8>,
+    pub(crate) last_received: Instant,
+    /// Longest silence of the client; 0 = any.
+    pub(crate) silence_ms_max: u64,
+    /// Longest packet that the client takes, bytes.
+    pub(crate) packet_bytes_max: usize,
+    /// QoS 1 and 2 exchanges that the client began and that are not over.
+    pub(crate) unacknowledged: u32,
+    /// Topic aliases that the client set, by number.
+    pub(crate) aliases: Vec<Option<Box<str>>>,
+    /// It stands in the list of connections to flush.
+    pub(crate) to_flush: bool,
+    /// The shell was told not to read it.
+    pub(crate) paused: bool,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum State {
+    /// Nothing but CONNECT is expected.
+    AwaitingConnect,
+    /// The shell was told to close it; whatever it still says is ignored.
+    Closing,
+    /// CONNECT was taken and waits for the store; what follows waits with it.
+    Connecting(SessionKey),
+    /// Packets are handled.
+    Open(SessionKey),
+}
+
+impl Connection {
+    pub(crate) fn new(id: ConnectionId, now: Instant) -> Self {
+        Self {
+            id,
+            state: State::AwaitingConnect,
+            version: Version::V311,
+            outbound: Outbound::default(),
+            unhandled: Vec::new(),
+            last_received: now,
+            silence_ms_max: 0,
+            packet_bytes_max: usize::MAX,
+            unacknowledged: 0,
+            aliases: Vec::new(),
+            to_flush: false,
+            paused: false,
+        }
+    }
+
+    /// The session, once CONNECT was taken.
+    pub(crate) fn session(&self) -> Option<SessionKey> {
+        match self.state {
+            State::Connecting(session) | State::Open(session) => Some(session),
+            State::AwaitingConnect | State::Closing => None,
+        }
+    }
+
+    /// The topic that stands for `alias`.
+    pub(crate) fn alias(&self, alias: NonZeroU16) -> Option<&str> {
+        self.aliases.get(usize::from(alias.get()) - 1)?.as_deref()
+    }
+
+    /// Lets `alias` stand for `topic`; the caller has checked it against the limit.
+    pub(crate) fn set_alias(&mut self, alias: NonZeroU16, topic: &str) {
+        let index = usize::from(alias.get()) - 1;
+        if self.aliases.len() <= index {
+            self.aliases.resize(index + 1, None);
+        }
+        self.aliases[index] = Some(topic.into());
+    }
+}
+
+/// The open connections by slot.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    slots: Vec<Option<Box<Connection>>>,
+    count: usize,
+}
+
+impl Connections {
+    pub(crate) fn insert(&mut self, connection: Connection) {
+        let slot = connection.id.slot as usize;
+        if self.slots.len() <= slot {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        let before = self.slots[slot].replace(Box::new(connection));
+        assert!(before.is_none(), "a slot is used again only after its connection is closed");
+        self.count += 1;
+    }
+
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.slots.get(id.slot as usize)?.as_deref().filter(|connection| connection.id == id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.slots
+            .get_mut(id.slot as usize)?
+            .as_deref_mut()
+            .filter(|connection| connection.id == id)
+    }
+
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        self.get(id)?;
+        self.count -= 1;
+        self.slots.get_mut(id.slot as usize)?.take().map(|connection| *connection)
+    }
+
+    /// Every open connection.
+    pub(crate) fn ids(&self) -> Vec<ConnectionId> {
+        self.slots.iter().flatten().map(|connection| connection.id).collect()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+}

@@ -1,0 +1,416 @@
+//! The core: inputs in, effects out.
+//!
+//! ```text
+//! handle(now, input)*   drain(effects)   write outbound buffers   sleep until poll_timeout
+//! ```
+//!
+//! Everything handled between two drains is one turn: its durable changes form one batch, and
+//! each connection is flushed once. What a core does depends on its inputs alone.
+
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use slab::Slab;
+use weir_mqtt::{QoS, ReasonCode};
+
+use crate::change::{Batch, Change};
+use crate::clock::{Instant, Now};
+use crate::connection::{Connection, Connections, State};
+use crate::effect::{Effect, Records};
+use crate::frames::Frames;
+use crate::gate::{Gate, Gated};
+use crate::identity::{ConnectionId, ReaderId, Sequence, SessionId, ShardId};
+use crate::input::Input;
+use crate::limits::Limits;
+use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::outbound::{BufferPool, Outbound};
+use crate::recovered::Recovered;
+use crate::retained::Retained;
+use crate::router::Match;
+use crate::session::{Session, SessionKey};
+use crate::subscriptions::Subscriptions;
+use crate::timer::{Timer, Timers};
+
+/// The protocol state machine of one shard.
+#[derive(Debug)]
+pub struct Core {
+    pub(crate) shard: ShardId,
+    pub(crate) limits: Limits,
+    pub(crate) connections: Connections,
+    pub(crate) sessions: Slab<Session>,
+    pub(crate) clients: HashMap<Arc<str>, SessionKey, FixedState>,
+    pub(crate) session_keys: HashMap<SessionId, SessionKey, FixedState>,
+    pub(crate) next_session: u32,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) retained: Retained,
+    pub(crate) log: Log,
+    pub(crate) readers: Vec<Reader>,
+    pub(crate) gate: Gate,
+    pub(crate) timers: Timers,
+    pub(crate) turn: Turn,
+    pub(crate) metrics: Metrics,
+    pub(crate) pool: BufferPool,
+    pub(crate) random: Random,
+    /// Scratch space that is kept for its capacity.
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) properties: Vec<u8>,
+    pub(crate) matches: Vec<Match>,
+    pub(crate) frames: Frames,
+    /// Connections to end once the input at hand is handled.
+    pub(crate) doomed: Vec<(ConnectionId, ReasonCode)>,
+    /// Number of the publish that is being routed.
+    pub(crate) publish_number: u64,
+}
+
+/// Something inside the broker that reads the log.
+#[derive(Clone, Debug)]
+pub struct ReaderConfig {
+    /// Its number, as the store knows it.
+    pub reader: ReaderId,
+    /// The topic filters of what it reads.
+    pub filters: Vec<String>,
+    /// Whether QoS 1 and 2 messages are handed to it as they come; otherwise it reads them from
+    /// the store and only QoS 0 is handed to it.
+    pub takes_logged: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) config: ReaderConfig,
+    /// The last position it is done with.
+    pub(crate) done: Sequence,
+    /// The last position that waits for it.
+    pub(crate) last: Sequence,
+    pub(crate) records: Records,
+}
+
+/// What a turn has gathered so far.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    /// Number of the batch that its changes will form.
+    pub(crate) batch: u64,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) cursors: Vec<SessionKey>,
+    pub(crate) flush: Vec<ConnectionId>,
+    pub(crate) effects: Vec<Effect>,
+}
+
+impl Core {
+    /// A core that goes on from what the store has kept. `seed` feeds the names it makes up and
+    /// the hashes of names that clients choose; take it from the operating system.
+    #[must_use]
+    pub fn new(
+        shard: ShardId,
+        limits: Limits,
+        readers: Vec<ReaderConfig>,
+        recovered: Recovered,
+        seed: u64,
+        now: Now,
+    ) -> Self {
+        let hasher = FixedState::with_seed(seed);
+        let mut core = Self {
+            shard,
+            limits,
+            connections: Connections::default(),
+            sessions: Slab::new(),
+            clients: HashMap::with_hasher(hasher.clone()),
+            session_keys: HashMap::with_hasher(hasher),
+            next_session: 1,
+            subscriptions: Subscriptions::new(seed),
+            retained: Retained::default(),
+            log: Log::new(recovered.next_sequence),
+            readers: Vec::new(),
+            gate: Gate::default(),
+            timers: Timers::default(),
+            turn: Turn { batch: 1, ..Turn::default() },
+            metrics: Metrics::default(),
+            pool: BufferPool::default(),
+            random: Random(seed),
+            scratch: Vec::new(),
+            properties: Vec::new(),
+            matches: Vec::new(),
+            frames: Frames::default(),
+            doomed: Vec::new(),
+            publish_number: 0,
+        };
+        core.add_readers(readers);
+        core.recover(recovered, now);
+        core
+    }
+
+    /// Handles one input.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        match input {
+            Input::Closed { connection } => self.handle_closed(now, connection),
+            Input::Committed { batch } => self.handle_committed(now, batch),
+            Input::Opened { connection } => self.handle_opened(now, connection),
+            Input::Publish(publication) => self.handle_publication(now, &publication),
+            Input::ReaderDone { reader, sequence } => self.handle_reader_done(reader, sequence),
+            Input::Received { connection, bytes } => self.handle_received(now, connection, bytes),
+            Input::Record(change) => self.record(change),
+            Input::Sent { connection, bytes } => self.handle_sent(now, connection, bytes),
+            Input::Stop => self.handle_stop(now),
+            Input::Timeout => self.handle_timeout(now),
+        }
+        while let Some((connection, reason)) = self.doomed.pop() {
+            self.disconnect(now, connection, reason);
+        }
+    }
+
+    /// When [`Input::Timeout`] is due next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Ends the turn and hands over what is to be done, in order: the commit, messages for
+    /// readers, buffers to flush, then connections to pause, resume or close.
+    pub fn drain(&mut self, mut effect: impl FnMut(Effect)) {
+        self.record_cursors();
+        if !self.turn.changes.is_empty() {
+            let batch = Batch {
+                shard: self.shard,
+                number: self.turn.batch,
+                changes: std::mem::take(&mut self.turn.changes),
+                log_start: self.log_start(),
+            };
+            self.turn.batch += 1;
+            effect(Effect::Commit(batch));
+        }
+        for reader in &mut self.readers {
+            if !reader.records.is_empty() {
+                let records = std::mem::take(&mut reader.records);
+                effect(Effect::ToReader { reader: reader.config.reader, records });
+            }
+        }
+        for index in 0..self.turn.flush.len() {
+            let connection = self.turn.flush[index];
+            if let Some(open) = self.connections.get_mut(connection) {
+                open.to_flush = false;
+                effect(Effect::Flush { connection });
+            }
+        }
+        self.turn.flush.clear();
+        self.turn.effects.drain(..).for_each(effect);
+    }
+
+    /// The number of the batch that this turn will form, once it has changed anything durable.
+    #[must_use]
+    pub fn pending_batch(&self) -> Option<u64> {
+        (!self.turn.changes.is_empty()).then_some(self.turn.batch)
+    }
+
+    /// What waits to be written to a connection.
+    #[must_use]
+    pub fn outbound(&self, connection: ConnectionId) -> Option<&Outbound> {
+        self.connections.get(connection).map(|connection| &connection.outbound)
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        Metrics {
+            connections: self.connections.count() as u64,
+            queued_messages: self.log.count() as u64,
+            queued_bytes: self.log.bytes() as u64,
+            retained: self.retained.count() as u64,
+            retained_bytes: self.retained.bytes() as u64,
+            sessions: self.sessions.len() as u64,
+            subscriptions: self.subscriptions.count() as u64,
+            ..self.metrics
+        }
+    }
+
+    /// Messages and acknowledgements that wait for a commit.
+    #[must_use]
+    pub fn gated(&self) -> usize {
+        self.gate.len()
+    }
+
+    fn handle_opened(&mut self, now: Now, connection: ConnectionId) {
+        self.connections.insert(Connection::new(connection, now.monotonic));
+        let at = now.monotonic + self.limits.connect_timeout_ms;
+        self.timers.arm(at, Timer::Connect(connection));
+    }
+
+    fn handle_closed(&mut self, now: Now, connection: ConnectionId) {
+        let Some(mut closed) = self.connections.remove(connection) else { return };
+        closed.outbound.release(&mut self.pool);
+        if let Some(session) = closed.session() {
+            self.end_connection(now, session, true);
+        }
+    }
+
+    fn handle_sent(&mut self, now: Now, connection: ConnectionId, bytes: usize) {
+        let Some(open) = self.connections.get_mut(connection) else { return };
+        open.outbound.consume(bytes, &mut self.pool);
+        self.metrics.bytes_sent += bytes as u64;
+        if open.outbound.is_empty()
+            && let State::Open(session) = open.state
+        {
+            self.pump(now, session);
+        }
+    }
+
+    fn handle_committed(&mut self, now: Now, batch: u64) {
+        while let Some(item) = self.gate.open(batch) {
+            match item {
+                Gated::Connect { connection } => self.open_session(now, connection),
+                Gated::Deliver { session, packet_id } => {
+                    self.release_delivery(now, session, packet_id);
+                }
+                Gated::Reply { connection, frame, ends_exchange } => {
+                    self.write(connection, &frame);
+                    if ends_exchange {
+                        self.end_exchange(now, connection);
+                    }
+                }
+            }
+        }
+    }
+
+    fn handle_stop(&mut self, now: Now) {
+        for connection in self.connections.ids() {
+            self.disconnect(now, connection, ReasonCode::ServerShuttingDown);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        while let Some(timer) = self.timers.take_due(now.monotonic) {
+            match timer {
+                Timer::Connect(connection) => {
+                    let waiting = self.connections.get(connection);
+                    if waiting.is_some_and(|open| open.state == State::AwaitingConnect) {
+                        self.close(connection);
+                    }
+                }
+                Timer::KeepAlive(connection) => self.check_keep_alive(now, connection),
+                Timer::SessionExpiry(session) => self.check_expiry(now, session),
+                Timer::Will(session) => self.check_will(now, session),
+            }
+        }
+    }
+
+    /// Ends the connection of a client that broke the rules, in the one place where that is done:
+    /// DISCONNECT with the reason for MQTT 5, then close [MQTT-4.13.1-1].
+    pub(crate) fn violation(&mut self, now: Now, connection: ConnectionId, reason: ReasonCode) {
+        self.metrics.violations += 1;
+        self.disconnect(now, connection, reason);
+    }
+
+    /// Ends a connection with a reason of the broker's.
+    pub(crate) fn disconnect(&mut self, now: Now, connection: ConnectionId, reason: ReasonCode) {
+        let Some(open) = self.connections.get(connection) else { return };
+        if open.session().is_some() {
+            self.write_disconnect(connection, reason);
+        }
+        self.close_session(now, connection);
+    }
+
+    /// Closes a connection whose session, if it has one, loses it by that.
+    pub(crate) fn close_session(&mut self, now: Now, connection: ConnectionId) {
+        let session = self.connections.get(connection).and_then(Connection::session);
+        self.close(connection);
+        if let Some(session) = session {
+            self.end_connection(now, session, true);
+        }
+    }
+
+    /// Asks the shell to close; nothing more is heard from the connection.
+    pub(crate) fn close(&mut self, connection: ConnectionId) {
+        let Some(open) = self.connections.get_mut(connection) else { return };
+        if open.state != State::Closing {
+            open.state = State::Closing;
+            open.unhandled = Vec::new();
+            self.turn.effects.push(Effect::Close { connection });
+        }
+    }
+
+    /// Remembers a durable change for the batch of this turn.
+    pub(crate) fn record(&mut self, change: Change) {
+        if self.limits.persistence {
+            self.turn.changes.push(change);
+        }
+    }
+
+    /// The buffer of an open connection, which will be flushed at the end of the turn.
+    pub(crate) fn buffer(&mut self, connection: ConnectionId) -> Option<&mut Vec<u8>> {
+        let open = self.connections.get_mut(connection)?;
+        if open.state == State::Closing {
+            return None;
+        }
+        if !open.to_flush {
+            open.to_flush = true;
+            self.turn.flush.push(connection);
+        }
+        Some(open.outbound.buffer(&mut self.pool))
+    }
+
+    /// Appends an encoded packet.
+    pub(crate) fn write(&mut self, connection: ConnectionId, frame: &[u8]) {
+        if let Some(buffer) = self.buffer(connection) {
+            buffer.extend_from_slice(frame);
+        }
+    }
+
+    /// A session's place in the log has changed.
+    pub(crate) fn cursor_moved(&mut self, key: SessionKey) {
+        let session = &mut self.sessions[key as usize];
+        if !session.cursor_dirty && self.limits.persistence {
+            session.cursor_dirty = true;
+            self.turn.cursors.push(key);
+        }
+    }
+
+    fn record_cursors(&mut self) {
+        let next = self.log.next();
+        for index in 0..self.turn.cursors.len() {
+            let key = self.turn.cursors[index] as usize;
+            if let Some(session) = self.sessions.get_mut(key).filter(|s| s.cursor_dirty) {
+                session.cursor_dirty = false;
+                let change =
+                    Change::CursorMoved { session: session.id, cursor: session.cursor(next) };
+                self.turn.changes.push(change);
+            }
+        }
+        self.turn.cursors.clear();
+    }
+
+    /// The first position of the log that anybody still needs.
+    fn log_start(&self) -> Sequence {
+        let lagging = self.readers.iter().filter(|reader| reader.last > reader.done);
+        let needed = lagging.map(|reader| reader.done.next());
+        needed.fold(self.log.start(), Sequence::min)
+    }
+
+    fn handle_reader_done(&mut self, reader: ReaderId, sequence: Sequence) {
+        let Some(known) = self.readers.iter_mut().find(|known| known.config.reader == reader)
+        else {
+            return;
+        };
+        if sequence > known.done {
+            known.done = sequence;
+            self.record(Change::ReaderMoved { reader, done: sequence });
+        }
+    }
+
+    /// The QoS that a reader gets: everything as it was published.
+    pub(crate) const READER_QOS: QoS = QoS::ExactlyOnce;
+}
+
+/// A small deterministic generator (SplitMix64, Steele et al. 2014).
+#[derive(Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    /// The next 64 bits.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}

@@ -1,0 +1,117 @@
+//! What a core asks its shell to do.
+
+use crate::change::Batch;
+use crate::identity::{ConnectionId, ReaderId, Sequence};
+use crate::message::{self, MessageParts};
+
+/// One thing to do, taken with [`Core::drain`](crate::Core::drain) at the end of a turn.
+#[derive(Debug, PartialEq)]
+pub enum Effect {
+    /// Write what waits, close the connection, and report [`Input::Closed`](crate::Input).
+    Close {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Make the batch durable and report [`Input::Committed`](crate::Input).
+    Commit(Batch),
+    /// Bytes wait in the outbound buffer of a connection.
+    Flush {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Do not read from the connection until it is resumed.
+    Pause {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Read from the connection again.
+    Resume {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Messages for a reader, in the order in which they were published.
+    ToReader {
+        /// Which reader.
+        reader: ReaderId,
+        /// The messages.
+        records: Records,
+    },
+}
+
+/// Messages in one buffer, each with its position in the log if it has one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Records {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Records {
+    /// Appends a message; `sequence` is none for one that is not in the log.
+    pub fn push(&mut self, sequence: Option<Sequence>, message: &MessageParts<'_>) {
+        self.bytes.extend_from_slice(&sequence.map_or(0, |s| s.0).to_le_bytes());
+        let length_at = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; 4]);
+        message.append_to(&mut self.bytes);
+        let length = self.bytes.len() - length_at - 4;
+        let length = u32::try_from(length).expect("a packet is shorter than 256 MiB");
+        self.bytes[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+        self.count += 1;
+    }
+
+    /// Number of messages.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// True when there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Bytes that the messages take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The messages in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Option<Sequence>, MessageParts<'_>)> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let (sequence, after) = rest.split_first_chunk::<8>()?;
+            let (length, after) = after.split_first_chunk::<4>()?;
+            let (record, after) = after.split_at(u32::from_le_bytes(*length) as usize);
+            rest = after;
+            let sequence = u64::from_le_bytes(*sequence);
+            let parts = message::parse(record).expect("a record that was pushed is whole");
+            Some(((sequence != 0).then_some(Sequence(sequence)), parts))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_mqtt::QoS;
+
+    #[test]
+    fn records_come_back_in_order_with_their_positions() {
+        let mut records = Records::default();
+        let parts = MessageParts {
+            qos: QoS::AtMostOnce,
+            retain: false,
+            expires_at_ms: None,
+            received_at_ms: 0,
+            topic: "a/b",
+            properties: &[],
+            payload: b"1",
+        };
+        records.push(None, &parts);
+        records.push(Some(Sequence(7)), &MessageParts { payload: b"2", ..parts });
+        let seen: Vec<_> = records.iter().map(|(s, m)| (s, m.payload.to_vec())).collect();
+        assert_eq!(seen, [(None, b"1".to_vec()), (Some(Sequence(7)), b"2".to_vec())]);
+        assert_eq!(records.len(), 2);
+    }
+}

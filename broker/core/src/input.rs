@@ -1,0 +1,78 @@
+//! What happens to a core.
+
+use crate::change::Change;
+use crate::identity::{ConnectionId, ReaderId, Sequence};
+use crate::message::MessageParts;
+
+/// One thing that happened, handed to [`Core::handle`](crate::Core::handle).
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The connection is closed, by the peer, by an error, or after [`Effect::Close`].
+    ///
+    /// [`Effect::Close`]: crate::Effect::Close
+    Closed {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// The store has made every batch up to this number durable.
+    Committed {
+        /// The number of the last one.
+        batch: u64,
+    },
+    /// A connection was accepted. The shell names it: slots are small numbers that it uses
+    /// again, with a new generation.
+    Opened {
+        /// Its name from now on.
+        connection: ConnectionId,
+    },
+    /// The broker itself publishes: a rule, an upstream, the `$SYS` tree.
+    Publish(Publication<'a>),
+    /// A reader is done with the log up to and with this position.
+    ReaderDone {
+        /// Which reader.
+        reader: ReaderId,
+        /// The last position it is done with.
+        sequence: Sequence,
+    },
+    /// Bytes were read from a connection.
+    Received {
+        /// Which.
+        connection: ConnectionId,
+        /// The bytes, in any portions.
+        bytes: &'a [u8],
+    },
+    /// A change that is to be durable together with the rest of this turn.
+    Record(Change),
+    /// Bytes of the outbound buffer were written.
+    Sent {
+        /// Which connection.
+        connection: ConnectionId,
+        /// How many bytes.
+        bytes: usize,
+    },
+    /// The broker ends: every client is told, and loses its connection.
+    Stop,
+    /// A timer may be due: see [`Core::poll_timeout`](crate::Core::poll_timeout).
+    Timeout,
+}
+
+/// A message that comes from inside the broker.
+#[derive(Clone, Copy, Debug)]
+pub struct Publication<'a> {
+    /// The message.
+    pub message: MessageParts<'a>,
+    /// Where it goes.
+    pub route: Route,
+}
+
+/// Where a message from inside the broker goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Route {
+    /// To one reader of the log and nobody else: what a rule sends upstream.
+    Reader(ReaderId),
+    /// To whoever subscribes to its topic, and to the retained messages if it is flagged.
+    Subscribers {
+        /// A reader that must not get it back.
+        origin: Option<ReaderId>,
+    },
+}

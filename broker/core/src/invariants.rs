@@ -1,0 +1,53 @@
+//! What must hold between two turns, checked by tests: counters against what they count, and
+//! every reference against what it refers to.
+
+use std::collections::BTreeMap;
+
+use crate::connection::State;
+use crate::core::Core;
+use crate::identity::Sequence;
+use crate::inflight::SEVERAL;
+use crate::session::{Session, SessionKey};
+
+impl Core {
+    /// Walks over everything; for tests, not part of the interface.
+    ///
+    /// # Panics
+    /// When an invariant is broken.
+    #[doc(hidden)]
+    pub fn check_invariants(&self) {
+        let mut holders: BTreeMap<Sequence, u32> = BTreeMap::new();
+        for (index, session) in &self.sessions {
+            self.check_session(index as SessionKey, session);
+            let held = session.queue.iter().chain(session.inflight.holding());
+            held.for_each(|delivery| *holders.entry(delivery.sequence).or_default() += 1);
+        }
+        assert_eq!(self.log.holders(), holders, "the log holds what sessions refer to");
+        assert_eq!(self.clients.len(), self.sessions.len());
+        assert_eq!(self.session_keys.len(), self.sessions.len());
+    }
+
+    fn check_session(&self, key: SessionKey, session: &Session) {
+        assert_eq!(self.clients.get(&session.client_id), Some(&key));
+        assert_eq!(self.session_keys.get(&session.id), Some(&key));
+        session.inflight.check_counters();
+        let queue = session.queue.iter();
+        let bytes: usize = queue.map(|entry| self.log.message(entry.sequence).len()).sum();
+        assert_eq!(session.queue_bytes, bytes);
+        let replays = session.queue.iter().filter(|entry| entry.replay).count();
+        assert_eq!(session.replays as usize, replays);
+        let held_back = session.queue.iter().filter(|entry| entry.is_held_back()).count();
+        assert_eq!(session.held_back as usize, held_back);
+        assert!(session.queue.iter().is_sorted_by_key(|entry| entry.sequence));
+        let several = session.queue.iter().chain(session.inflight.holding());
+        let several = several.filter(|entry| entry.identifier == SEVERAL).count();
+        assert_eq!(session.identifiers.len(), several, "lists of identifiers that are in use");
+        let state = session
+            .claimed_by
+            .map(|id| self.connections.get(id).expect("a session knows an open connection").state);
+        match session.connection {
+            Some(_) => assert_eq!(state, Some(State::Open(key))),
+            None => assert!(state.is_none_or(|state| state == State::Connecting(key))),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Every bound of the core, in one place. What happens at a bound stands with its field.
+
+/// What a full queue does with a message.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum QueueFull {
+    /// Ends the session's connection and drops the new message.
+    Disconnect,
+    /// Drops the message that is offered.
+    #[default]
+    DropNew,
+    /// Drops the message that has waited longest.
+    DropOld,
+}
+
+/// The bounds of a core. The defaults are those of the configuration.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Whether a client without credentials may connect.
+    pub allow_anonymous: bool,
+    /// A connection that has not sent CONNECT by then is closed, milliseconds.
+    pub connect_timeout_ms: u64,
+    /// Longest packet that is taken, bytes; a longer one closes the connection unread.
+    pub packet_bytes_max: usize,
+    /// QoS 1 and 2 messages under way to a client, and from an MQTT 5 client (its Receive
+    /// Maximum, answered with 0x93 when exceeded). 0 = 65,535.
+    pub inflight_messages_max: u16,
+    /// QoS 1 and 2 messages of a 3.x client that wait for their acknowledgement; past it the
+    /// connection is not read until some are acknowledged.
+    pub unacknowledged_inbound_max: u32,
+    /// Topic aliases that an MQTT 5 client may set; 0 = none.
+    pub topic_aliases_max: u16,
+    /// Cap on the keep alive, seconds; 0 = none.
+    pub keep_alive_s_max: u16,
+    /// Messages that wait for one session, besides those in flight; 0 = no limit.
+    pub queued_messages_max: usize,
+    /// Bytes that wait for one session; 0 = no limit.
+    pub queued_bytes_max: usize,
+    /// What happens at either of the two.
+    pub queue_full: QueueFull,
+    /// Bytes of all queued messages in memory; past it every queue counts as full.
+    pub queued_memory_max: usize,
+    /// Unsent bytes of a connection; past it QoS 0 is dropped and the rest waits in the queue.
+    pub send_buffer_bytes_max: usize,
+    /// Longest time that a session outlives its connection, seconds.
+    pub session_expiry_s_max: u32,
+    /// Connections of this core; past it CONNECT is refused with 0x97 (3.x: 0x03).
+    pub connections_max: usize,
+    /// Levels of a topic name or filter; past it the packet is refused.
+    pub topic_levels_max: usize,
+    /// Length of a topic name or filter, bytes.
+    pub topic_bytes_max: usize,
+    /// Subscriptions of one session; past it SUBACK says 0x97 (3.x: 0x80).
+    pub subscriptions_max: usize,
+    /// Retained messages; past it a message for a new topic is delivered but not retained.
+    pub retained_messages_max: usize,
+    /// Whether sessions outlive the process; without it nothing is written.
+    pub persistence: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            allow_anonymous: true,
+            connect_timeout_ms: 10_000,
+            packet_bytes_max: 2_000_000,
+            inflight_messages_max: 20,
+            unacknowledged_inbound_max: 1024,
+            topic_aliases_max: 10,
+            keep_alive_s_max: 0,
+            queued_messages_max: 100_000,
+            queued_bytes_max: 16_000_000,
+            queue_full: QueueFull::DropNew,
+            queued_memory_max: 64_000_000,
+            send_buffer_bytes_max: 256_000,
+            session_expiry_s_max: 14 * 24 * 3600,
+            connections_max: usize::MAX,
+            topic_levels_max: 128,
+            topic_bytes_max: 4096,
+            subscriptions_max: 10_000,
+            retained_messages_max: 1_000_000,
+            persistence: true,
+        }
+    }
+}
+
+impl Limits {
+    /// The window of QoS 1 and 2 messages, never zero.
+    #[must_use]
+    pub fn inflight_window(&self) -> u16 {
+        if self.inflight_messages_max == 0 { u16::MAX } else { self.inflight_messages_max }
+    }
+}

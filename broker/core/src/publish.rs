@@ -1,0 +1,259 @@
+//! PUBLISH from a client, and the acknowledgement it gets for it.
+//!
+//! A QoS 1 or 2 message is acknowledged once everything that it changed is durable: its place in
+//! the log, the retained message, the identifier of QoS 2. What changed nothing is acknowledged
+//! at once, but never before an earlier packet of the same client [MQTT-4.6.0-2].
+
+use smallvec::SmallVec;
+use weir_mqtt::{Acknowledge, PacketId, Publish, QoS, ReasonCode, Version};
+
+use crate::change::Change;
+use crate::clock::Now;
+use crate::core::Core;
+use crate::gate::Gated;
+use crate::identity::ConnectionId;
+use crate::input::{Publication, Route};
+use crate::message::{Message, MessageParts};
+use crate::router::Origin;
+use crate::session::SessionKey;
+
+/// Which acknowledgement a packet gets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Reply {
+    /// Ends QoS 1.
+    Puback,
+    /// Ends QoS 2.
+    Pubcomp,
+    /// The first answer of QoS 2.
+    Pubrec,
+    /// The receiver's part of a delivery goes on.
+    Pubrel,
+}
+
+impl Core {
+    pub(crate) fn handle_publish(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        key: SessionKey,
+        publish: &Publish<'_>,
+    ) {
+        self.metrics.publish_received += 1;
+        if let Some(alias) = publish.properties.topic_alias {
+            if alias.get() > self.limits.topic_aliases_max {
+                return self.violation(now, id, ReasonCode::TopicAliasInvalid);
+            }
+            if publish.topic.is_empty() {
+                let connection = self.connections.get(id).expect("its packet is being handled");
+                let Some(topic) = connection.alias(alias).map(str::to_owned) else {
+                    return self.violation(now, id, ReasonCode::TopicAliasInvalid);
+                };
+                return self.accept(now, id, key, &Publish { topic: &topic, ..*publish });
+            }
+            let connection = self.connections.get_mut(id).expect("its packet is being handled");
+            connection.set_alias(alias, publish.topic);
+        }
+        self.accept(now, id, key, publish);
+    }
+
+    fn accept(&mut self, now: Now, id: ConnectionId, key: SessionKey, publish: &Publish<'_>) {
+        if let Err(reason) = self.check_publish_topic(publish.topic) {
+            return self.violation(now, id, reason);
+        }
+        let Some(packet_id) = publish.packet_id else {
+            self.publish_packet(now, key, publish);
+            return;
+        };
+        let reply = if publish.qos == QoS::ExactlyOnce { Reply::Pubrec } else { Reply::Puback };
+        let again =
+            reply == Reply::Pubrec && self.sessions[key as usize].received.contains(&packet_id);
+        if again {
+            // Delivered before; only the answer was lost [MQTT-4.3.3-10].
+            return self.reply(id, reply, packet_id, ReasonCode::Success, false);
+        }
+        if !self.begin_exchange(now, id) {
+            return;
+        }
+        // Whatever is `$`-something belongs to the broker.
+        if publish.topic.starts_with('$') {
+            return self.refuse_publish(now, id, reply, packet_id);
+        }
+        let changes_before = self.turn.changes.len();
+        if reply == Reply::Pubrec {
+            let session = &mut self.sessions[key as usize];
+            session.received.insert(packet_id);
+            if session.stored {
+                let change = Change::ReceivedPut { session: session.id, packet_id };
+                self.record(change);
+            }
+        }
+        let matched = self.publish_packet(now, key, publish);
+        let durable = self.turn.changes.len() > changes_before;
+        let reason = if matched { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
+        self.reply(id, reply, packet_id, reason, durable);
+    }
+
+    pub(crate) fn handle_pubrel(
+        &mut self,
+        id: ConnectionId,
+        key: SessionKey,
+        acknowledge: &Acknowledge<'_>,
+    ) {
+        let packet_id = acknowledge.packet_id;
+        let session = &mut self.sessions[key as usize];
+        let known = session.received.remove(&packet_id);
+        let (stored, session) = (session.stored, session.id);
+        if known && stored {
+            self.record(Change::ReceivedRemoved { session, packet_id });
+        }
+        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let durable = known && stored && self.limits.persistence;
+        self.reply(id, Reply::Pubcomp, packet_id, reason, durable);
+    }
+
+    /// Takes a place of the client's quota. An MQTT 5 client that has none left breaks its
+    /// contract [MQTT-3.3.4-9]; an older one is not read until some are acknowledged.
+    fn begin_exchange(&mut self, now: Now, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get_mut(id) else { return false };
+        connection.unacknowledged += 1;
+        if connection.version == Version::V5 {
+            if connection.unacknowledged > u32::from(self.limits.inflight_window()) {
+                self.violation(now, id, ReasonCode::ReceiveMaximumExceeded);
+                return false;
+            }
+        } else if connection.unacknowledged >= self.limits.unacknowledged_inbound_max {
+            self.pause(id);
+        }
+        true
+    }
+
+    fn refuse_publish(&mut self, now: Now, id: ConnectionId, reply: Reply, packet_id: PacketId) {
+        let version = self.connections.get(id).map(|connection| connection.version);
+        // 3.x has no way to refuse: the message is acknowledged and goes nowhere, as the
+        // standard allows [MQTT-3.3.5-2].
+        self.reply(id, reply, packet_id, ReasonCode::NotAuthorized, false);
+        if version == Some(Version::V5) && reply == Reply::Pubrec {
+            self.end_exchange(now, id);
+        }
+    }
+
+    fn check_publish_topic(&self, topic: &str) -> Result<(), ReasonCode> {
+        let levels = || topic.bytes().filter(|byte| *byte == b'/').count() + 1;
+        if topic.len() > self.limits.topic_bytes_max || levels() > self.limits.topic_levels_max {
+            return Err(ReasonCode::TopicNameInvalid);
+        }
+        Ok(())
+    }
+
+    fn publish_packet(&mut self, now: Now, key: SessionKey, publish: &Publish<'_>) -> bool {
+        if publish.topic.starts_with('$') {
+            return false;
+        }
+        let mut properties = std::mem::take(&mut self.properties);
+        properties.clear();
+        publish
+            .properties
+            .encode_end_to_end(&mut properties)
+            .expect("properties that were decoded can be encoded");
+        let expiry_s = publish.properties.message_expiry_interval_s;
+        let parts = MessageParts {
+            qos: publish.qos,
+            retain: publish.retain,
+            expires_at_ms: expiry_s.map(|seconds| now.unix_ms + u64::from(seconds) * 1000),
+            received_at_ms: now.unix_ms,
+            topic: publish.topic,
+            properties: &properties,
+            payload: publish.payload,
+        };
+        let origin = Origin { session: Some(key), reader: None };
+        let matched = self.publish(now, &parts, origin);
+        self.properties = properties;
+        matched
+    }
+
+    /// A message from inside the broker.
+    pub(crate) fn handle_publication(&mut self, now: Now, publication: &Publication<'_>) {
+        match publication.route {
+            Route::Reader(reader) => self.append_for_reader(reader, &publication.message),
+            Route::Subscribers { origin } => {
+                let origin = Origin { session: None, reader: origin };
+                self.publish(now, &publication.message, origin);
+            }
+        }
+    }
+
+    /// Retains a message if it is flagged, and routes it; true when anybody wanted it.
+    pub(crate) fn publish(&mut self, now: Now, parts: &MessageParts<'_>, origin: Origin) -> bool {
+        let retained = if parts.retain { self.retain(parts) } else { None };
+        self.route(now, parts, origin, retained)
+    }
+
+    fn retain(&mut self, parts: &MessageParts<'_>) -> Option<Message> {
+        if parts.payload.is_empty() {
+            // An empty message removes the one before and is not kept itself
+            // [MQTT-3.3.1-6].
+            if self.retained.remove(parts.topic) {
+                self.record(Change::RetainedRemoved { topic: parts.topic.into() });
+            }
+            return None;
+        }
+        if self.retained.count() >= self.limits.retained_messages_max
+            && !self.retained.contains(parts.topic)
+        {
+            self.metrics.drops.retained_full += 1;
+            return None;
+        }
+        let message = Message::new(parts, &mut self.scratch);
+        self.retained.put(message.clone());
+        self.record(Change::RetainedPut { message: message.clone() });
+        Some(message)
+    }
+
+    /// Answers a packet: after the commit of this turn if `durable`, otherwise after whatever
+    /// waits already, otherwise now.
+    pub(crate) fn reply(
+        &mut self,
+        id: ConnectionId,
+        reply: Reply,
+        packet_id: PacketId,
+        reason: ReasonCode,
+        durable: bool,
+    ) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let ends_exchange = match reply {
+            Reply::Puback | Reply::Pubcomp => true,
+            Reply::Pubrec | Reply::Pubrel => false,
+        };
+        let frame = reply_frame(reply, packet_id, reason, connection.version);
+        let behind = if durable { Some(self.turn.batch) } else { self.gate.last_batch() };
+        if let Some(batch) = behind {
+            self.gate.wait(batch, Gated::Reply { connection: id, frame, ends_exchange });
+            return;
+        }
+        if ends_exchange {
+            connection.unacknowledged = connection.unacknowledged.saturating_sub(1);
+        }
+        self.write(id, &frame);
+    }
+}
+
+/// The packet without properties; below 5.0 also without its reason.
+fn reply_frame(
+    reply: Reply,
+    packet_id: PacketId,
+    reason: ReasonCode,
+    version: Version,
+) -> SmallVec<[u8; 8]> {
+    let [high, low] = packet_id.get().to_be_bytes();
+    let first = match reply {
+        Reply::Puback => 0x40,
+        Reply::Pubrec => 0x50,
+        Reply::Pubrel => 0x62,
+        Reply::Pubcomp => 0x70,
+    };
+    if reason == ReasonCode::Success || version != Version::V5 {
+        SmallVec::from_slice(&[first, 2, high, low])
+    } else {
+        SmallVec::from_slice(&[first, 3, high, low, reason as u8])
+    }
+}

@@ -1,0 +1,177 @@
+//! A core takes up what the store has kept.
+//!
+//! Every session comes back as disconnected. One whose connection was open when the process
+//! ended counts as disconnected now; one that was not to be kept ends now, and its will with it.
+
+use std::sync::Arc;
+
+use crate::change::{Destination, InflightState, Target};
+use crate::clock::Now;
+use crate::core::Core;
+use crate::identity::Sequence;
+use crate::inflight::{Delivered, Inflight, Progress};
+use crate::recovered::{LogRecord, Recovered, RecoveredSession};
+use crate::session::{Session, SessionKey};
+use crate::subscriptions::{Holder, Subscriber};
+use crate::timer::Timer;
+use weir_mqtt::QoS;
+
+impl Core {
+    pub(crate) fn recover(&mut self, recovered: Recovered, now: Now) {
+        for message in recovered.retained {
+            if !message.is_expired(now.unix_ms) {
+                self.retained.put(message);
+            }
+        }
+        for (reader, done) in recovered.readers {
+            let known = self.readers.iter_mut().find(|known| known.config.reader == reader);
+            if let Some(known) = known {
+                known.done = done;
+                known.last = known.last.max(done);
+            }
+        }
+        let cursors: Vec<(SessionKey, RecoveredSession)> = recovered
+            .sessions
+            .into_iter()
+            .map(|session| (self.recover_session(&session), session))
+            .collect();
+        for record in recovered.log {
+            self.recover_record(&record, &cursors);
+        }
+        for (key, recovered) in cursors {
+            self.recover_released(key, &recovered);
+            self.go_on(now, key, &recovered);
+        }
+    }
+
+    fn recover_session(&mut self, recovered: &RecoveredSession) -> SessionKey {
+        let record = &recovered.record;
+        let client_id: Arc<str> = (*record.client_id).into();
+        let id = recovered.session;
+        self.next_session = self.next_session.max(id.0.checked_add(1).unwrap_or(1));
+        let mut session = Session::new(id, client_id.clone(), record.version);
+        session.stored = true;
+        session.expiry_interval_s = record.expiry_interval_s;
+        session.disconnected_at_ms = record.disconnected_at_ms;
+        session.will = record.will.clone().map(Box::new);
+        session.received = recovered.received.iter().copied().collect();
+        session.subscriptions = recovered
+            .subscriptions
+            .iter()
+            .map(|(filter, record)| (Arc::from(&**filter), *record))
+            .collect();
+        session.subscriptions.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let subscriptions = session.subscriptions.clone();
+        let key = SessionKey::try_from(self.sessions.insert(session))
+            .expect("memory ends before the sessions do");
+        self.clients.insert(client_id, key);
+        self.session_keys.insert(id, key);
+        for (filter, record) in subscriptions {
+            let holder = Holder::Session(key);
+            let subscriber = Subscriber::new(holder, record.options, record.identifier);
+            self.subscriptions.insert(&filter, subscriber);
+        }
+        key
+    }
+
+    fn recover_record(&mut self, record: &LogRecord, cursors: &[(SessionKey, RecoveredSession)]) {
+        for target in &record.targets {
+            match target.destination {
+                Destination::Reader(reader) => {
+                    let known = self.readers.iter_mut().find(|r| r.config.reader == reader);
+                    if let Some(known) = known {
+                        known.last = known.last.max(record.sequence);
+                    }
+                }
+                Destination::Session(session) => {
+                    let place = cursors.binary_search_by_key(&session, |(_, r)| r.session);
+                    if let Some((key, recovered)) = place.ok().and_then(|at| cursors.get(at)) {
+                        self.recover_target(*key, recovered, record, target);
+                    }
+                }
+            }
+        }
+    }
+
+    fn recover_target(
+        &mut self,
+        key: SessionKey,
+        recovered: &RecoveredSession,
+        record: &LogRecord,
+        target: &Target,
+    ) {
+        let sequence = record.sequence;
+        let cursor = &recovered.cursor;
+        if sequence < cursor.start && !cursor.inflight.contains(&sequence) {
+            return;
+        }
+        let delivery = Delivered {
+            sequence,
+            identifier: self.keep_identifiers(key, sequence, &target.subscription_identifiers),
+            qos: target.qos,
+            retain: target.retain,
+            logged: true,
+            replay: false,
+        };
+        self.log.hold(sequence, &record.message);
+        let put_later = recovered.inflight.iter().find_map(|(packet_id, state)| {
+            (*state == InflightState::Sent { sequence }).then_some(*packet_id)
+        });
+        let session = &mut self.sessions[key as usize];
+        match put_later.or(target.packet_id) {
+            Some(packet_id) => session.inflight.restore(Inflight {
+                packet_id,
+                progress: Progress::Waiting,
+                delivery,
+                sent_before: true,
+            }),
+            None => {
+                session.queue.push_back(delivery);
+                session.queue_bytes += record.message.len();
+            }
+        }
+    }
+
+    /// Handshakes of which only PUBREL and PUBCOMP are left.
+    fn recover_released(&mut self, key: SessionKey, recovered: &RecoveredSession) {
+        for (packet_id, state) in &recovered.inflight {
+            if *state == InflightState::Released {
+                let delivery = Delivered {
+                    sequence: Sequence(0),
+                    identifier: 0,
+                    qos: QoS::ExactlyOnce,
+                    retain: false,
+                    logged: true,
+                    replay: false,
+                };
+                self.sessions[key as usize].inflight.restore(Inflight {
+                    packet_id: *packet_id,
+                    progress: Progress::Released,
+                    delivery,
+                    sent_before: true,
+                });
+            }
+        }
+    }
+
+    /// Starts the clocks of a session that came back.
+    fn go_on(&mut self, now: Now, key: SessionKey, recovered: &RecoveredSession) {
+        let was_connected = recovered.record.disconnected_at_ms.is_none();
+        if was_connected {
+            return self.end_connection(now, key, true);
+        }
+        let session = &mut self.sessions[key as usize];
+        let id = session.id;
+        let since = recovered.record.disconnected_at_ms.unwrap_or(now.unix_ms);
+        let gone_ms = now.unix_ms.saturating_sub(since);
+        let left = |seconds: u32| (u64::from(seconds) * 1000).saturating_sub(gone_ms);
+        let expires_at = now.monotonic + left(session.expiry_interval_s);
+        session.expires_at = Some(expires_at);
+        self.timers.arm(expires_at, Timer::SessionExpiry(id));
+        if let Some(will) = &session.will {
+            let at = now.monotonic + left(will.delay_interval_s);
+            session.will_at = Some(at);
+            self.timers.arm(at, Timer::Will(id));
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What the store hands to a core when the broker starts.
+//!
+//! It is the state after the last committed batch, nothing more: a message that no target waits
+//! for any more may still be in `log`, and the core drops it.
+
+use weir_mqtt::PacketId;
+
+use crate::change::{Cursor, InflightState, SessionRecord, SubscriptionRecord, Target};
+use crate::identity::{ReaderId, Sequence, SessionId};
+use crate::message::Message;
+
+/// The committed state of one shard.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recovered {
+    /// The position after the last one that was ever written.
+    pub next_sequence: Sequence,
+    /// The sessions, by ascending number.
+    pub sessions: Vec<RecoveredSession>,
+    /// Logged messages that may still be waited for, in order.
+    pub log: Vec<LogRecord>,
+    /// The retained messages, one per topic.
+    pub retained: Vec<Message>,
+    /// The last position each reader is done with.
+    pub readers: Vec<(ReaderId, Sequence)>,
+}
+
+/// One message of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogRecord {
+    /// Its position.
+    pub sequence: Sequence,
+    /// The message.
+    pub message: Message,
+    /// Who it waited for when it was written.
+    pub targets: Vec<Target>,
+}
+
+/// One session with all that belongs to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecoveredSession {
+    /// Its number.
+    pub session: SessionId,
+    /// Its record.
+    pub record: SessionRecord,
+    /// How far it is through the log.
+    pub cursor: Cursor,
+    /// Its subscriptions, by filter.
+    pub subscriptions: Vec<(Box<str>, SubscriptionRecord)>,
+    /// The packet identifiers in use towards the client, beyond those in `log`.
+    pub inflight: Vec<(PacketId, InflightState)>,
+    /// The packet identifiers of received QoS 2 messages that are not released yet.
+    pub received: Vec<PacketId>,
+}

@@ -1,0 +1,160 @@
+//! The retained messages: one per topic, ordered by topic.
+//!
+//! The topics that begin alike stand together, so a filter is answered by walking the range that
+//! its literal beginning leaves open. The topic is held once, in the message itself.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use weir_mqtt::TopicFilter;
+
+use crate::message::Message;
+
+/// The retained messages of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Retained {
+    messages: BTreeSet<ByTopic>,
+    bytes: usize,
+}
+
+impl Retained {
+    /// Keeps `message` for its topic in place of the one before.
+    pub(crate) fn put(&mut self, message: Message) {
+        self.bytes += message.len();
+        if let Some(before) = self.messages.replace(ByTopic(message)) {
+            self.bytes -= before.0.len();
+        }
+    }
+
+    /// Forgets the message of a topic; true when there was one.
+    pub(crate) fn remove(&mut self, topic: &str) -> bool {
+        let before = self.messages.take(topic);
+        self.bytes -= before.as_ref().map_or(0, |message| message.0.len());
+        before.is_some()
+    }
+
+    /// True when the topic has a message.
+    pub(crate) fn contains(&self, topic: &str) -> bool {
+        self.messages.contains(topic)
+    }
+
+    /// Number of topics with a message.
+    pub(crate) fn count(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Bytes of all messages.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Calls `found` for each message that `filter` matches, in the order of their topics.
+    pub(crate) fn matching(&self, filter: TopicFilter<'_>, mut found: impl FnMut(&Message)) {
+        let text = filter.filter();
+        if !filter.has_wildcards() {
+            if let Some(message) = self.messages.get(text) {
+                found(&message.0);
+            }
+            return;
+        }
+        let wildcard = text.find(['+', '#']).expect("a filter with a wildcard");
+        let literal = text.get(..wildcard).unwrap_or_default();
+        // `sport/#` also matches `sport`, which sorts before `sport/`.
+        let from = literal.strip_suffix('/').unwrap_or(literal);
+        let range = (Bound::Included(from), Bound::Unbounded);
+        for message in self.messages.range::<str, _>(range) {
+            let topic = message.0.topic();
+            if !topic.starts_with(from) {
+                break;
+            }
+            if filter.matches(topic) {
+                found(&message.0);
+            }
+        }
+    }
+}
+
+/// A message that is found by its topic.
+#[derive(Debug)]
+struct ByTopic(Message);
+
+impl Borrow<str> for ByTopic {
+    fn borrow(&self) -> &str {
+        self.0.topic()
+    }
+}
+
+impl PartialEq for ByTopic {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.topic() == other.0.topic()
+    }
+}
+
+impl Eq for ByTopic {}
+
+impl PartialOrd for ByTopic {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ByTopic {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.topic().cmp(other.0.topic())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::MessageParts;
+    use weir_mqtt::QoS;
+
+    fn retained(topics: &[&str]) -> Retained {
+        let mut retained = Retained::default();
+        for topic in topics {
+            let parts = MessageParts {
+                qos: QoS::AtMostOnce,
+                retain: true,
+                expires_at_ms: None,
+                received_at_ms: 0,
+                topic,
+                properties: &[],
+                payload: b"x",
+            };
+            retained.put(Message::new(&parts, &mut Vec::new()));
+        }
+        retained
+    }
+
+    fn matching(retained: &Retained, filter: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let filter = TopicFilter::parse(filter).expect("a valid filter");
+        retained.matching(filter, |message| found.push(message.topic().to_owned()));
+        found
+    }
+
+    #[test]
+    fn filters_find_what_they_match_and_nothing_else() {
+        let topics = ["$SYS/x", "sport", "sport-x", "sport/a", "sport/a/b", "sportx", "z/a"];
+        let retained = retained(&topics);
+        assert_eq!(matching(&retained, "sport/#"), ["sport", "sport/a", "sport/a/b"]);
+        assert_eq!(matching(&retained, "sport/+"), ["sport/a"]);
+        assert_eq!(matching(&retained, "sport"), ["sport"]);
+        assert_eq!(matching(&retained, "+/a"), ["sport/a", "z/a"]);
+        assert_eq!(matching(&retained, "#").len(), topics.len() - 1);
+        assert_eq!(matching(&retained, "$SYS/#"), ["$SYS/x"]);
+    }
+
+    #[test]
+    fn replacing_and_removing_keep_the_bytes_right() {
+        let mut retained = retained(&["a", "b", "a"]);
+        assert_eq!(retained.count(), 2);
+        assert!(retained.remove("a"));
+        assert!(!retained.remove("a"));
+        assert!(retained.remove("b"));
+        assert_eq!((retained.count(), retained.bytes()), (0, 0));
+    }
+}

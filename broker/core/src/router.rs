@@ -1,0 +1,209 @@
+//! From one message to everybody who wants it.
+//!
+//! Matching is borrowed from the packet to the outbound buffers: a QoS 0 message is allocated for
+//! nobody. One that has to wait for somebody becomes a shared [`Message`] once, takes one
+//! position in the log, and is recorded with the list of those it waits for.
+
+use smallvec::SmallVec;
+use weir_mqtt::QoS;
+
+use crate::change::{Change, Destination, Target};
+use crate::clock::Now;
+use crate::core::{Core, Reader, ReaderConfig};
+use crate::identity::{ReaderId, Sequence};
+use crate::message::{Message, MessageParts};
+use crate::session::SessionKey;
+use crate::subscriptions::{Holder, Subscriber};
+
+/// Where a message comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    /// The session of its publisher.
+    pub(crate) session: Option<SessionKey>,
+    /// The reader that brought it in, which must not get it back.
+    pub(crate) reader: Option<ReaderId>,
+}
+
+/// One receiver of a message, with all its matching subscriptions in one.
+#[derive(Clone, Debug)]
+pub(crate) struct Match {
+    pub(crate) holder: Holder,
+    /// The highest QoS of the subscriptions [MQTT-3.3.4-2].
+    pub(crate) qos: QoS,
+    pub(crate) retain_as_published: bool,
+    pub(crate) identifiers: SmallVec<[u32; 2]>,
+}
+
+/// A message on its way to its receivers.
+pub(crate) struct Routing<'a> {
+    pub(crate) parts: &'a MessageParts<'a>,
+    message: Option<Message>,
+    sequence: Option<Sequence>,
+    pub(crate) targets: SmallVec<[Target; 2]>,
+}
+
+impl Core {
+    /// Gives a message to everybody who wants it; true when there was anybody. `message` is the
+    /// shared form, when it exists already.
+    pub(crate) fn route(
+        &mut self,
+        now: Now,
+        parts: &MessageParts<'_>,
+        origin: Origin,
+        message: Option<Message>,
+    ) -> bool {
+        let mut matches = std::mem::take(&mut self.matches);
+        self.find_matches(parts.topic, origin, &mut matches);
+        self.frames.clear();
+        let mut routing = Routing { parts, message, sequence: None, targets: SmallVec::new() };
+        for found in &matches {
+            match found.holder {
+                Holder::Reader(index) => self.give_to_reader(index, &mut routing),
+                Holder::Session(key) => self.deliver(now, key, found, &mut routing),
+            }
+        }
+        let any = !matches.is_empty();
+        matches.clear();
+        self.matches = matches;
+        self.record_routing(routing);
+        any
+    }
+
+    /// What a rule sends upstream: one reader gets it and nobody else.
+    pub(crate) fn append_for_reader(&mut self, id: ReaderId, parts: &MessageParts<'_>) {
+        let Some(index) = self.readers.iter().position(|reader| reader.config.reader == id) else {
+            return;
+        };
+        let mut routing =
+            Routing { parts, message: None, sequence: None, targets: SmallVec::new() };
+        let sequence = routing.sequence(self);
+        self.readers[index].last = sequence;
+        routing.targets.push(reader_target(id, parts.qos, false));
+        self.record_routing(routing);
+    }
+
+    pub(crate) fn add_readers(&mut self, readers: Vec<ReaderConfig>) {
+        for config in readers {
+            let index = u16::try_from(self.readers.len()).expect("readers are few");
+            for filter in &config.filters {
+                let subscriber = Subscriber {
+                    holder: Holder::Reader(index),
+                    qos: Self::READER_QOS,
+                    no_local: false,
+                    retain_as_published: true,
+                    identifier: 0,
+                };
+                self.subscriptions.insert(&filter.as_str().into(), subscriber);
+            }
+            self.readers.push(Reader {
+                config,
+                done: Sequence(0),
+                last: Sequence(0),
+                records: crate::effect::Records::default(),
+            });
+        }
+    }
+
+    /// Merges the matching subscriptions of each holder. A mark in the session says where its
+    /// match stands, so merging needs no search.
+    fn find_matches(&mut self, topic: &str, origin: Origin, matches: &mut Vec<Match>) {
+        self.publish_number += 1;
+        let (number, sessions, readers) = (self.publish_number, &mut self.sessions, &self.readers);
+        self.subscriptions.matching(topic, |subscriber| {
+            let known = match subscriber.holder {
+                Holder::Reader(index) => {
+                    let id = readers[usize::from(index)].config.reader;
+                    if origin.reader == Some(id) {
+                        return;
+                    }
+                    matches.iter_mut().find(|found| found.holder == subscriber.holder)
+                }
+                Holder::Session(key) => {
+                    if subscriber.no_local && origin.session == Some(key) {
+                        return;
+                    }
+                    let mark = &mut sessions[key as usize].matched;
+                    if mark.0 == number {
+                        matches.get_mut(mark.1 as usize)
+                    } else {
+                        *mark = (number, matches.len() as u32);
+                        None
+                    }
+                }
+            };
+            match known {
+                Some(known) => known.merge(subscriber),
+                None => matches.push(Match::new(subscriber)),
+            }
+        });
+    }
+
+    fn give_to_reader(&mut self, index: u16, routing: &mut Routing<'_>) {
+        let logged = routing.parts.qos > QoS::AtMostOnce && self.limits.persistence;
+        let sequence = logged.then(|| routing.sequence(self));
+        let reader = &mut self.readers[usize::from(index)];
+        if let Some(sequence) = sequence {
+            reader.last = sequence;
+            let target = reader_target(reader.config.reader, routing.parts.qos, true);
+            routing.targets.push(target);
+        }
+        if !logged || reader.config.takes_logged {
+            reader.records.push(sequence, routing.parts);
+        }
+    }
+
+    fn record_routing(&mut self, mut routing: Routing<'_>) {
+        if routing.targets.is_empty() {
+            return;
+        }
+        let sequence = routing.sequence(self);
+        let message = routing.message(self);
+        self.record(Change::LogAppended { sequence, message, targets: routing.targets });
+    }
+}
+
+impl Match {
+    fn new(subscriber: &Subscriber) -> Self {
+        let mut identifiers = SmallVec::new();
+        if subscriber.identifier != 0 {
+            identifiers.push(subscriber.identifier);
+        }
+        Self {
+            holder: subscriber.holder,
+            qos: subscriber.qos,
+            retain_as_published: subscriber.retain_as_published,
+            identifiers,
+        }
+    }
+
+    fn merge(&mut self, subscriber: &Subscriber) {
+        self.qos = self.qos.max(subscriber.qos);
+        self.retain_as_published |= subscriber.retain_as_published;
+        if subscriber.identifier != 0 {
+            self.identifiers.push(subscriber.identifier);
+        }
+    }
+}
+
+impl Routing<'_> {
+    /// The message in its shared form.
+    pub(crate) fn message(&mut self, core: &mut Core) -> Message {
+        self.message.get_or_insert_with(|| Message::new(self.parts, &mut core.scratch)).clone()
+    }
+
+    /// Its position in the log.
+    pub(crate) fn sequence(&mut self, core: &mut Core) -> Sequence {
+        *self.sequence.get_or_insert_with(|| core.log.reserve())
+    }
+}
+
+fn reader_target(reader: ReaderId, qos: QoS, matched: bool) -> Target {
+    Target {
+        destination: Destination::Reader(reader),
+        qos,
+        retain: false,
+        packet_id: None,
+        // Tells the reader that its own filters brought it, not a rule that named it.
+        subscription_identifiers: if matched { SmallVec::from_elem(1, 1) } else { SmallVec::new() },
+    }
+}

@@ -1,0 +1,135 @@
+//! What the broker keeps of a client: its subscriptions, its queue, its exchanges.
+//!
+//! A session is not a connection: it may have one, and with an expiry interval it outlives it.
+//! Nothing here knows packets or the store; the modules above turn changes into both.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use weir_mqtt::{PacketId, Version};
+
+use crate::change::{Cursor, SessionRecord, SubscriptionRecord, WillRecord};
+use crate::clock::Instant;
+use crate::identity::{ConnectionId, Sequence, SessionId};
+use crate::inflight::{Delivered, InflightWindow, Progress, SEVERAL};
+
+/// The place of a session in its core.
+pub(crate) type SessionKey = u32;
+
+/// The state that belongs to a client identifier.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) client_id: Arc<str>,
+    pub(crate) version: Version,
+    pub(crate) expiry_interval_s: u32,
+    /// What it was disconnected at, by the calendar; none while it is connected.
+    pub(crate) disconnected_at_ms: Option<u64>,
+    /// When it ends, unless its client comes back.
+    pub(crate) expires_at: Option<Instant>,
+    /// The connection that serves it, once its CONNACK has gone out.
+    pub(crate) connection: Option<ConnectionId>,
+    /// The same, from the moment its CONNECT was taken.
+    pub(crate) claimed_by: Option<ConnectionId>,
+    /// The store has, or is about to have, a record of it.
+    pub(crate) stored: bool,
+    pub(crate) will: Option<Box<WillRecord>>,
+    /// When the will is published, unless its client comes back.
+    pub(crate) will_at: Option<Instant>,
+    /// Ordered by filter.
+    pub(crate) subscriptions: Vec<(Arc<str>, SubscriptionRecord)>,
+    pub(crate) queue: VecDeque<Delivered>,
+    pub(crate) queue_bytes: usize,
+    /// Messages of the queue that are retained ones for a new subscription.
+    pub(crate) replays: u32,
+    /// QoS 0 messages of the queue that must not overtake those.
+    pub(crate) held_back: u32,
+    pub(crate) inflight: InflightWindow,
+    /// QoS 1 and 2 messages that the client takes at a time.
+    pub(crate) window: u16,
+    /// QoS 2 messages from the client that it has not released yet.
+    pub(crate) received: BTreeSet<PacketId>,
+    /// Subscription identifiers of waiting messages that have more than one.
+    pub(crate) identifiers: BTreeMap<Sequence, Box<[u32]>>,
+    /// The store is to be told a new cursor at the end of the turn.
+    pub(crate) cursor_dirty: bool,
+    /// Where this session stands in the matches of the publish with this number.
+    pub(crate) matched: (u64, u32),
+}
+
+impl Session {
+    pub(crate) fn new(id: SessionId, client_id: Arc<str>, version: Version) -> Self {
+        Self {
+            id,
+            client_id,
+            version,
+            expiry_interval_s: 0,
+            disconnected_at_ms: None,
+            expires_at: None,
+            connection: None,
+            claimed_by: None,
+            stored: false,
+            will: None,
+            will_at: None,
+            subscriptions: Vec::new(),
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            replays: 0,
+            held_back: 0,
+            inflight: InflightWindow::new(),
+            window: u16::MAX,
+            received: BTreeSet::new(),
+            identifiers: BTreeMap::new(),
+            cursor_dirty: false,
+            matched: (0, 0),
+        }
+    }
+
+    /// Whether it outlives its connection.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.expiry_interval_s > 0
+    }
+
+    /// The place of a filter among the subscriptions, or where it would stand.
+    pub(crate) fn subscription(&self, filter: &str) -> Result<usize, usize> {
+        self.subscriptions.binary_search_by(|(known, _)| (**known).cmp(filter))
+    }
+
+    /// The subscription identifiers that a waiting message is sent with.
+    pub(crate) fn identifiers_of(&self, delivered: &Delivered) -> SmallVec<[u32; 2]> {
+        match delivered.identifier {
+            0 => SmallVec::new(),
+            SEVERAL => self
+                .identifiers
+                .get(&delivered.sequence)
+                .map(|several| SmallVec::from_slice(several))
+                .unwrap_or_default(),
+            one => SmallVec::from_slice(&[one]),
+        }
+    }
+
+    /// What the store keeps of it.
+    pub(crate) fn record(&self) -> SessionRecord {
+        SessionRecord {
+            client_id: (*self.client_id).into(),
+            version: self.version,
+            expiry_interval_s: self.expiry_interval_s,
+            disconnected_at_ms: self.disconnected_at_ms,
+            will: self.will.as_deref().cloned(),
+        }
+    }
+
+    /// How far it is through a log whose next position is `next`.
+    pub(crate) fn cursor(&self, next: Sequence) -> Cursor {
+        let start = self.queue.iter().find(|entry| entry.logged).map_or(next, |e| e.sequence);
+        let inflight = self
+            .inflight
+            .iter()
+            .filter(|entry| entry.delivery.logged && entry.progress != Progress::Released)
+            .map(|entry| entry.delivery.sequence)
+            .filter(|sequence| *sequence < start)
+            .collect();
+        Cursor { start, inflight }
+    }
+}

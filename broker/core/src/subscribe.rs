@@ -1,0 +1,219 @@
+//! SUBSCRIBE and UNSUBSCRIBE, and the retained messages that a new subscription gets.
+//!
+//! A subscription of a kept session is acknowledged once it is durable. The retained messages go
+//! through the session's queue, so a slow client gets all of them, at the pace that it reads.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use weir_mqtt::{
+    Packet, QoS, ReasonCode, RetainHandling, Suback, Subscribe, SubscribeFilter, TopicFilter,
+    Unsuback, Unsubscribe, Version,
+};
+
+use crate::change::{Change, Destination, SubscriptionRecord, Target};
+use crate::clock::Now;
+use crate::core::Core;
+use crate::gate::Gated;
+use crate::identity::ConnectionId;
+use crate::inflight::Delivered;
+use crate::message::Message;
+use crate::session::SessionKey;
+use crate::subscriptions::{Holder, Subscriber};
+
+impl Core {
+    pub(crate) fn handle_subscribe(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        key: SessionKey,
+        subscribe: &Subscribe<'_>,
+    ) {
+        let changes_before = self.turn.changes.len();
+        let identifier = subscribe.properties.subscription_identifier;
+        let mut reasons: SmallVec<[ReasonCode; 8]> = SmallVec::new();
+        let mut replays: SmallVec<[(TopicFilter<'_>, SubscriptionRecord); 8]> = SmallVec::new();
+        for wanted in subscribe.filters.iter() {
+            let reason = match self.check_filter(key, &wanted) {
+                Err(reason) => reason,
+                Ok(()) => {
+                    let record = SubscriptionRecord { options: wanted.options, identifier };
+                    let is_new = self.add_subscription(key, wanted.filter, record);
+                    let replay = match wanted.options.retain_handling {
+                        RetainHandling::Send => true,
+                        RetainHandling::SendIfNew => is_new,
+                        RetainHandling::DoNotSend => false,
+                    };
+                    if replay {
+                        replays.push((wanted.filter, record));
+                    }
+                    granted(wanted.options.qos)
+                }
+            };
+            reasons.push(reason);
+        }
+        let durable = self.turn.changes.len() > changes_before;
+        let suback = Packet::Suback(Suback::new(subscribe.packet_id, &reasons));
+        self.reply_packet(id, &suback, durable);
+        for (filter, record) in replays {
+            self.replay_retained(now, key, filter, record);
+        }
+    }
+
+    pub(crate) fn handle_unsubscribe(
+        &mut self,
+        id: ConnectionId,
+        key: SessionKey,
+        unsubscribe: &Unsubscribe<'_>,
+    ) {
+        let changes_before = self.turn.changes.len();
+        let mut reasons: SmallVec<[ReasonCode; 8]> = SmallVec::new();
+        for filter in unsubscribe.filters.iter() {
+            let existed = self.remove_subscription(key, filter.as_str());
+            reasons.push(if existed {
+                ReasonCode::Success
+            } else {
+                ReasonCode::NoSubscriptionExisted
+            });
+        }
+        let durable = self.turn.changes.len() > changes_before;
+        let unsuback = Packet::Unsuback(Unsuback::new(unsubscribe.packet_id, &reasons));
+        self.reply_packet(id, &unsuback, durable);
+    }
+
+    fn check_filter(
+        &self,
+        key: SessionKey,
+        wanted: &SubscribeFilter<'_>,
+    ) -> Result<(), ReasonCode> {
+        let filter = wanted.filter;
+        if filter.share_name().is_some() {
+            return Err(ReasonCode::SharedSubscriptionsNotSupported);
+        }
+        let levels = filter.levels().count();
+        if filter.as_str().len() > self.limits.topic_bytes_max
+            || levels > self.limits.topic_levels_max
+        {
+            return Err(ReasonCode::TopicFilterInvalid);
+        }
+        let session = &self.sessions[key as usize];
+        if session.subscriptions.len() >= self.limits.subscriptions_max
+            && session.subscription(filter.as_str()).is_err()
+        {
+            return Err(ReasonCode::QuotaExceeded);
+        }
+        Ok(())
+    }
+
+    /// True when the session had no subscription to this filter.
+    fn add_subscription(
+        &mut self,
+        key: SessionKey,
+        filter: TopicFilter<'_>,
+        record: SubscriptionRecord,
+    ) -> bool {
+        let session = &mut self.sessions[key as usize];
+        let (filter, is_new) = match session.subscription(filter.as_str()) {
+            Ok(index) => {
+                let known = &mut session.subscriptions[index];
+                known.1 = record;
+                (known.0.clone(), false)
+            }
+            Err(index) => {
+                let filter: Arc<str> = filter.as_str().into();
+                session.subscriptions.insert(index, (filter.clone(), record));
+                (filter, true)
+            }
+        };
+        let (session, stored) = (session.id, session.stored);
+        let holder = Holder::Session(key);
+        let subscriber = Subscriber::new(holder, record.options, record.identifier);
+        self.subscriptions.insert(&filter, subscriber);
+        if stored {
+            let filter = (*filter).into();
+            self.record(Change::SubscriptionPut { session, filter, options: record });
+        }
+        is_new
+    }
+
+    fn remove_subscription(&mut self, key: SessionKey, filter: &str) -> bool {
+        let session = &mut self.sessions[key as usize];
+        let Ok(index) = session.subscription(filter) else { return false };
+        session.subscriptions.remove(index);
+        let (session, stored) = (session.id, session.stored);
+        self.subscriptions.remove(filter, Holder::Session(key));
+        if stored {
+            self.record(Change::SubscriptionRemoved { session, filter: filter.into() });
+        }
+        true
+    }
+
+    fn replay_retained(
+        &mut self,
+        now: Now,
+        key: SessionKey,
+        filter: TopicFilter<'_>,
+        record: SubscriptionRecord,
+    ) {
+        let mut found: Vec<Message> = Vec::new();
+        self.retained.matching(filter, |message| {
+            if !message.is_expired(now.unix_ms) {
+                found.push(message.clone());
+            }
+        });
+        for message in found {
+            self.replay(key, &message, record);
+        }
+        self.pump(now, key);
+    }
+
+    /// Lets one retained message wait for a session.
+    fn replay(&mut self, key: SessionKey, message: &Message, record: SubscriptionRecord) {
+        let qos = record.options.qos.min(message.parts().qos);
+        let identifiers: SmallVec<[u32; 1]> = record.identifier.into_iter().collect();
+        let sequence = self.log.reserve();
+        let session = &self.sessions[key as usize];
+        let session_id = session.id;
+        let logged = session.stored && self.limits.persistence && qos > QoS::AtMostOnce;
+        let delivered = Delivered {
+            sequence,
+            identifier: self.keep_identifiers(key, sequence, &identifiers),
+            qos,
+            retain: true,
+            logged,
+            replay: true,
+        };
+        if self.enqueue_held(key, delivered, message) && logged {
+            let target = Target {
+                destination: Destination::Session(session_id),
+                qos,
+                retain: true,
+                packet_id: None,
+                subscription_identifiers: identifiers,
+            };
+            let targets = SmallVec::from_iter([target]);
+            self.record(Change::LogAppended { sequence, message: message.clone(), targets });
+        }
+    }
+
+    fn reply_packet(&mut self, id: ConnectionId, packet: &Packet<'_>, durable: bool) {
+        let version = self.connections.get(id).map_or(Version::V311, |open| open.version);
+        let mut frame = Vec::new();
+        packet.encode(version, &mut frame).expect("an answer to a valid packet can be encoded");
+        if durable {
+            let frame = SmallVec::from_vec(frame);
+            let reply = Gated::Reply { connection: id, frame, ends_exchange: false };
+            self.gate.wait(self.turn.batch, reply);
+        } else {
+            self.write(id, &frame);
+        }
+    }
+}
+
+fn granted(qos: QoS) -> ReasonCode {
+    match qos {
+        QoS::AtMostOnce => ReasonCode::Success,
+        QoS::AtLeastOnce => ReasonCode::GrantedQoS1,
+        QoS::ExactlyOnce => ReasonCode::GrantedQoS2,
+    }
+}

@@ -1,0 +1,47 @@
+//! What is to be looked at later, ordered by time.
+//!
+//! A timer is not cancelled: when it fires, its owner checks whether it still means anything.
+//! Owners arm a timer again only after it fired or when its time moves forward, so there are few
+//! stale ones.
+
+use std::collections::BTreeSet;
+
+use crate::clock::Instant;
+use crate::identity::{ConnectionId, SessionId};
+
+/// Who is to be looked at.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Timer {
+    /// CONNECT is overdue.
+    Connect(ConnectionId),
+    /// A connection may have been silent for too long.
+    KeepAlive(ConnectionId),
+    /// A session without connection may have expired.
+    SessionExpiry(SessionId),
+    /// A will may be due.
+    Will(SessionId),
+}
+
+/// All timers of a core.
+#[derive(Debug, Default)]
+pub(crate) struct Timers(BTreeSet<(Instant, Timer)>);
+
+impl Timers {
+    /// Arms a timer.
+    pub(crate) fn arm(&mut self, at: Instant, timer: Timer) {
+        self.0.insert((at, timer));
+    }
+
+    /// When the first one is due.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.0.first().map(|(at, _)| *at)
+    }
+
+    /// The first one that is due.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<Timer> {
+        if self.next()? > now {
+            return None;
+        }
+        self.0.pop_first().map(|(_, timer)| timer)
+    }
+}

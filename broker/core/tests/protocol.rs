@@ -1,0 +1,12 @@
+//! What a client sees of the core: behaviours on a virtual network with a virtual clock.
+//!
+//! One module per subject; the doc comment of a test names the statements of the standard that
+//! it shows, for MQTT 5.0 unless it says 3.1.1.
+
+#![allow(clippy::wildcard_imports, reason = "tests may import everything from their support")]
+
+#[allow(dead_code, unused_imports, reason = "the subjects that need the rest follow")]
+mod support;
+
+mod connect;
+mod retained;

@@ -1,0 +1,24 @@
+//! A virtual network around one core: clients, a clock, and a store that remembers in memory.
+
+mod client;
+mod options;
+mod store;
+mod world;
+
+pub(crate) use client::{Client, Received};
+pub(crate) use options::{Options, WillOptions, v5, v31, v311};
+pub(crate) use store::Store;
+pub(crate) use weir_core::*;
+pub(crate) use weir_mqtt::{
+    Acknowledge, Packet, PacketId, PacketKind, Publish, QoS, ReasonCode, RetainHandling, Subscribe,
+    SubscribeFilter, SubscriptionOptions, TopicFilter, Unsubscribe, Version,
+};
+pub(crate) use world::World;
+
+pub(crate) const QOS0: QoS = QoS::AtMostOnce;
+pub(crate) const QOS1: QoS = QoS::AtLeastOnce;
+pub(crate) const QOS2: QoS = QoS::ExactlyOnce;
+
+pub(crate) fn packet_id(number: u16) -> PacketId {
+    PacketId::new(number).expect("not zero")
+}

@@ -1,0 +1,143 @@
+//! The store as the core's documentation describes it, in memory: what a core finds again is what
+//! was committed, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_core::{
+    Batch, Change, Cursor, InflightState, LogRecord, Message, ReaderId, Recovered,
+    RecoveredSession, Sequence, SessionId, SessionRecord, SubscriptionRecord, Target,
+};
+use weir_mqtt::PacketId;
+
+/// What is durable.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Store {
+    next_sequence: Sequence,
+    last_batch: u64,
+    pub(crate) sessions: BTreeMap<SessionId, StoredSession>,
+    pub(crate) log: BTreeMap<Sequence, (Message, Vec<Target>)>,
+    pub(crate) retained: BTreeMap<String, Message>,
+    readers: BTreeMap<ReaderId, Sequence>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct StoredSession {
+    pub(crate) record: SessionRecord,
+    pub(crate) cursor: Cursor,
+    pub(crate) subscriptions: BTreeMap<Box<str>, SubscriptionRecord>,
+    pub(crate) inflight: BTreeMap<PacketId, InflightState>,
+    pub(crate) received: BTreeSet<PacketId>,
+}
+
+impl Store {
+    /// Makes a batch durable, as a whole.
+    pub(crate) fn apply(&mut self, batch: Batch) {
+        assert_eq!(batch.number, self.last_batch + 1, "batches come one by one");
+        assert!(!batch.changes.is_empty(), "an empty batch would be a write for nothing");
+        self.last_batch = batch.number;
+        for change in batch.changes {
+            self.apply_change(change);
+        }
+        self.log = self.log.split_off(&batch.log_start);
+    }
+
+    /// The process ends; batches are counted anew.
+    pub(crate) fn recovered(&mut self) -> Recovered {
+        self.last_batch = 0;
+        Recovered {
+            next_sequence: self.next_sequence,
+            sessions: self.sessions.iter().map(|(id, stored)| stored.recovered(*id)).collect(),
+            log: self
+                .log
+                .iter()
+                .map(|(sequence, (message, targets))| LogRecord {
+                    sequence: *sequence,
+                    message: message.clone(),
+                    targets: targets.clone(),
+                })
+                .collect(),
+            retained: self.retained.values().cloned().collect(),
+            readers: self.readers.iter().map(|(reader, done)| (*reader, *done)).collect(),
+        }
+    }
+
+    fn apply_change(&mut self, change: Change) {
+        match change {
+            Change::LogAppended { sequence, message, targets } => {
+                assert!(!targets.is_empty(), "nobody waits for {sequence:?}");
+                assert!(sequence >= self.next_sequence, "{sequence:?} was given before");
+                self.next_sequence = sequence.next();
+                self.log.insert(sequence, (message, targets.into_vec()));
+            }
+            Change::CursorMoved { session, cursor } => {
+                assert!(cursor.inflight.is_sorted(), "positions ascend");
+                assert!(cursor.inflight.iter().all(|position| *position < cursor.start));
+                self.session(session).cursor = cursor;
+            }
+            Change::InflightPut { session, packet_id, state } => {
+                self.session(session).inflight.insert(packet_id, state);
+            }
+            Change::InflightRemoved { session, packet_id } => {
+                self.session(session).inflight.remove(&packet_id);
+            }
+            Change::ReaderMoved { reader, done } => {
+                self.readers.insert(reader, done);
+            }
+            Change::ReceivedPut { session, packet_id } => {
+                self.session(session).received.insert(packet_id);
+            }
+            Change::ReceivedRemoved { session, packet_id } => {
+                self.session(session).received.remove(&packet_id);
+            }
+            Change::RetainedPut { message } => {
+                self.retained.insert(message.topic().to_owned(), message);
+            }
+            Change::RetainedRemoved { topic } => {
+                self.retained.remove(&*topic);
+            }
+            Change::RuleDelta { .. } | Change::RuleSnapshot { .. } => {}
+            Change::SessionPut { session, record } => match self.sessions.get_mut(&session) {
+                Some(stored) => stored.record = record,
+                None => {
+                    self.sessions.insert(session, StoredSession::new(record));
+                }
+            },
+            Change::SessionRemoved { session } => {
+                assert!(self.sessions.remove(&session).is_some(), "{session:?} is not known");
+            }
+            Change::SubscriptionPut { session, filter, options } => {
+                self.session(session).subscriptions.insert(filter, options);
+            }
+            Change::SubscriptionRemoved { session, filter } => {
+                self.session(session).subscriptions.remove(&filter);
+            }
+        }
+    }
+
+    fn session(&mut self, session: SessionId) -> &mut StoredSession {
+        self.sessions.get_mut(&session).expect("the session was put before")
+    }
+}
+
+impl StoredSession {
+    fn new(record: SessionRecord) -> Self {
+        Self {
+            record,
+            cursor: Cursor::default(),
+            subscriptions: BTreeMap::new(),
+            inflight: BTreeMap::new(),
+            received: BTreeSet::new(),
+        }
+    }
+
+    fn recovered(&self, session: SessionId) -> RecoveredSession {
+        RecoveredSession {
+            session,
+            record: self.record.clone(),
+            cursor: self.cursor.clone(),
+            subscriptions: self.subscriptions.iter().map(|(f, o)| (f.clone(), *o)).collect(),
+            inflight: self.inflight.iter().map(|(id, state)| (*id, *state)).collect(),
+            received: self.received.iter().copied().collect(),
+        }
+    }
+}

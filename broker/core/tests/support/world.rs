@@ -1,0 +1,385 @@
+//! The shell of the virtual network: it carries bytes, commits batches and moves the clock.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use weir_core::{
+    Batch, ConnectionId, Core, Effect, Input, Instant, Limits, Metrics, Now, Publication,
+    ReaderConfig, ReaderId, Sequence, ShardId,
+};
+use weir_mqtt::frame_len;
+
+use super::client::Client;
+use super::options::Options;
+use super::store::Store;
+
+/// One core and everything around it. Handles share the same world.
+#[derive(Clone)]
+pub(crate) struct World(Rc<RefCell<Net>>);
+
+/// What is behind a [`World`].
+pub(crate) struct Net {
+    core: Core,
+    pub(crate) now: Now,
+    limits: Limits,
+    readers: Vec<ReaderConfig>,
+    pub(crate) store: Store,
+    /// Batches that the store has not made durable yet.
+    pub(crate) pending: VecDeque<Batch>,
+    /// Whether batches wait until the test commits them.
+    held: bool,
+    /// Whether the test gathers several inputs in one turn.
+    in_turn: bool,
+    links: BTreeMap<ConnectionId, Link>,
+    generations: Vec<u32>,
+    free_slots: Vec<u32>,
+    pub(crate) to_readers: Vec<ReaderMessage>,
+}
+
+/// A message that was handed to a reader.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ReaderMessage {
+    pub(crate) reader: ReaderId,
+    pub(crate) sequence: Option<Sequence>,
+    pub(crate) topic: String,
+    pub(crate) payload: String,
+}
+
+/// The client's end of a connection.
+#[derive(Default)]
+pub(crate) struct Link {
+    bytes: Vec<u8>,
+    pub(crate) frames: VecDeque<Vec<u8>>,
+    pub(crate) closed: bool,
+    /// The core asked not to be given more; what the client sends waits here.
+    pub(crate) paused: bool,
+    unread: VecDeque<Vec<u8>>,
+    /// The client does not read.
+    stalled: bool,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    pub(crate) fn with_limits(limits: Limits) -> Self {
+        Self::with_readers(limits, Vec::new())
+    }
+
+    pub(crate) fn with_readers(limits: Limits, readers: Vec<ReaderConfig>) -> Self {
+        let now = Now { monotonic: Instant(5_000), unix_ms: 1_700_000_000_000 };
+        let mut store = Store::default();
+        let recovered = store.recovered();
+        let core = Core::new(ShardId(0), limits.clone(), readers.clone(), recovered, 7, now);
+        Self(Rc::new(RefCell::new(Net {
+            core,
+            now,
+            limits,
+            readers,
+            store,
+            pending: VecDeque::new(),
+            held: false,
+            in_turn: false,
+            links: BTreeMap::new(),
+            generations: Vec::new(),
+            free_slots: Vec::new(),
+            to_readers: Vec::new(),
+        })))
+    }
+
+    pub(crate) fn net(&self) -> RefMut<'_, Net> {
+        self.0.borrow_mut()
+    }
+
+    /// Opens a connection that has said nothing yet.
+    pub(crate) fn open(&self) -> Client {
+        let connection = self.net().open();
+        Client::new(self.clone(), connection)
+    }
+
+    /// Opens a connection and sends CONNECT.
+    pub(crate) fn dial(&self, options: &Options) -> Client {
+        let mut client = self.open();
+        client.version = options.version;
+        client.send_bytes(&options.encode());
+        client
+    }
+
+    /// Connects; CONNACK must say that it worked.
+    pub(crate) fn connect(&self, options: Options) -> Client {
+        let mut client = self.dial(&options);
+        client.session_present = client.expect_connack();
+        client
+    }
+
+    /// From now on batches wait until [`World::commit`].
+    pub(crate) fn hold_commits(&self) {
+        self.net().held = true;
+    }
+
+    /// Commits everything that waits, and from now on everything at once.
+    pub(crate) fn release_commits(&self) {
+        self.net().held = false;
+        while self.commit_one() {}
+    }
+
+    /// Commits what waits now.
+    pub(crate) fn commit(&self) {
+        for _ in 0..self.net().pending.len() {
+            self.commit_one();
+        }
+    }
+
+    /// Commits the oldest batch that waits; false when there is none.
+    pub(crate) fn commit_one(&self) -> bool {
+        let mut net = self.net();
+        let committed = net.commit_one();
+        net.settle();
+        committed
+    }
+
+    /// Handles all that `inputs` sends in one turn.
+    pub(crate) fn in_one_turn(&self, inputs: impl FnOnce()) {
+        self.net().in_turn = true;
+        inputs();
+        let mut net = self.net();
+        net.in_turn = false;
+        net.settle();
+    }
+
+    /// Moves the clock, stopping at each timer on the way.
+    pub(crate) fn advance_ms(&self, milliseconds: u64) {
+        self.net().advance(milliseconds);
+    }
+
+    pub(crate) fn advance_s(&self, seconds: u64) {
+        self.advance_ms(seconds * 1000);
+    }
+
+    /// The process dies and starts again at once; what was not committed is lost.
+    pub(crate) fn crash(&self) {
+        self.crash_for_s(0);
+    }
+
+    /// The process dies and starts again after some time.
+    pub(crate) fn crash_for_s(&self, seconds: u64) {
+        self.net().crash(seconds);
+    }
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.net().core.metrics()
+    }
+
+    pub(crate) fn gated(&self) -> usize {
+        self.net().core.gated()
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.net().core.poll_timeout()
+    }
+
+    pub(crate) fn publish(&self, publication: Publication<'_>) {
+        self.net().handle(Input::Publish(publication));
+    }
+
+    pub(crate) fn reader_done(&self, reader: ReaderId, sequence: Sequence) {
+        self.net().handle(Input::ReaderDone { reader, sequence });
+    }
+
+    /// What readers were handed since the last call.
+    pub(crate) fn take_reader_messages(&self) -> Vec<ReaderMessage> {
+        std::mem::take(&mut self.net().to_readers)
+    }
+}
+
+impl Net {
+    pub(crate) fn link(&mut self, connection: ConnectionId) -> &mut Link {
+        self.links.get_mut(&connection).expect("it was opened")
+    }
+
+    /// Bytes from a client.
+    pub(crate) fn receive(&mut self, connection: ConnectionId, bytes: &[u8]) {
+        let link = self.link(connection);
+        if link.closed {
+            return;
+        }
+        if link.paused {
+            link.unread.push_back(bytes.to_vec());
+            return;
+        }
+        self.handle(Input::Received { connection, bytes });
+    }
+
+    /// The client's end is gone.
+    pub(crate) fn hang_up(&mut self, connection: ConnectionId) {
+        if !self.link(connection).closed {
+            self.close(connection);
+            self.settle();
+        }
+    }
+
+    /// From now on the client reads nothing.
+    pub(crate) fn stall(&mut self, connection: ConnectionId) {
+        self.link(connection).stalled = true;
+    }
+
+    /// The client reads some bytes, and then nothing again.
+    pub(crate) fn read(&mut self, connection: ConnectionId, bytes_max: usize) {
+        self.write(connection, bytes_max);
+        self.settle();
+    }
+
+    /// The client reads everything from now on.
+    pub(crate) fn go_on_reading(&mut self, connection: ConnectionId) {
+        self.link(connection).stalled = false;
+        self.write(connection, usize::MAX);
+        self.settle();
+    }
+
+    pub(crate) fn handle(&mut self, input: Input<'_>) {
+        self.core.handle(self.now, input);
+        self.settle();
+    }
+
+    fn open(&mut self) -> ConnectionId {
+        let slot = self.free_slots.pop().unwrap_or_else(|| {
+            self.generations.push(0);
+            u32::try_from(self.generations.len() - 1).expect("few connections")
+        });
+        let generation = self.generations[slot as usize];
+        let connection = ConnectionId { slot, generation };
+        self.links.insert(connection, Link::default());
+        self.handle(Input::Opened { connection });
+        connection
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        let link = self.link(connection);
+        link.closed = true;
+        link.unread.clear();
+        self.core.handle(self.now, Input::Closed { connection });
+        self.generations[connection.slot as usize] += 1;
+        self.free_slots.push(connection.slot);
+    }
+
+    fn settle(&mut self) {
+        while !self.in_turn {
+            let mut effects = Vec::new();
+            self.core.drain(|effect| effects.push(effect));
+            self.core.check_invariants();
+            if effects.is_empty() {
+                return;
+            }
+            effects.into_iter().for_each(|effect| self.carry_out(effect));
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Close { connection } => {
+                if !self.link(connection).closed {
+                    if !self.link(connection).stalled {
+                        self.write(connection, usize::MAX);
+                    }
+                    self.close(connection);
+                }
+            }
+            Effect::Commit(batch) => {
+                self.pending.push_back(batch);
+                if !self.held {
+                    self.commit_one();
+                }
+            }
+            Effect::Flush { connection } => {
+                if !self.link(connection).stalled {
+                    self.write(connection, usize::MAX);
+                }
+            }
+            Effect::Pause { connection } => self.link(connection).paused = true,
+            Effect::Resume { connection } => {
+                self.link(connection).paused = false;
+                while !self.link(connection).paused
+                    && let Some(bytes) = self.link(connection).unread.pop_front()
+                {
+                    self.core.handle(self.now, Input::Received { connection, bytes: &bytes });
+                }
+            }
+            Effect::ToReader { reader, records } => {
+                let messages = records.iter().map(|(sequence, message)| ReaderMessage {
+                    reader,
+                    sequence,
+                    topic: message.topic.to_owned(),
+                    payload: String::from_utf8_lossy(message.payload).into_owned(),
+                });
+                self.to_readers.extend(messages);
+            }
+        }
+    }
+
+    fn commit_one(&mut self) -> bool {
+        let Some(batch) = self.pending.pop_front() else { return false };
+        let number = batch.number;
+        self.store.apply(batch);
+        self.core.handle(self.now, Input::Committed { batch: number });
+        true
+    }
+
+    fn write(&mut self, connection: ConnectionId, bytes_max: usize) {
+        let Some(outbound) = self.core.outbound(connection) else { return };
+        let bytes = outbound.bytes();
+        let bytes = bytes[..bytes.len().min(bytes_max)].to_vec();
+        if bytes.is_empty() {
+            return;
+        }
+        self.core.handle(self.now, Input::Sent { connection, bytes: bytes.len() });
+        self.link(connection).take(&bytes);
+    }
+
+    fn advance(&mut self, milliseconds: u64) {
+        let end = Instant(self.now.monotonic.0 + milliseconds);
+        while let Some(at) = self.core.poll_timeout().filter(|at| *at <= end) {
+            self.set_clock(at.max(self.now.monotonic));
+            self.handle(Input::Timeout);
+        }
+        self.set_clock(end);
+    }
+
+    fn set_clock(&mut self, monotonic: Instant) {
+        self.now.unix_ms += monotonic.0 - self.now.monotonic.0;
+        self.now.monotonic = monotonic;
+    }
+
+    fn crash(&mut self, seconds: u64) {
+        self.pending.clear();
+        self.now.unix_ms += seconds * 1000;
+        // The monotonic clock of the new process has another beginning.
+        self.now.monotonic = Instant(77);
+        for link in self.links.values_mut() {
+            link.closed = true;
+        }
+        for (slot, generation) in self.generations.iter_mut().enumerate() {
+            *generation += 1;
+            let slot = u32::try_from(slot).expect("few connections");
+            if !self.free_slots.contains(&slot) {
+                self.free_slots.push(slot);
+            }
+        }
+        let recovered = self.store.recovered();
+        let (limits, readers) = (self.limits.clone(), self.readers.clone());
+        self.core = Core::new(ShardId(0), limits, readers, recovered, 8, self.now);
+        self.settle();
+    }
+}
+
+impl Link {
+    fn take(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        while let Some(length) = frame_len(&self.bytes).expect("the core sends whole packets")
+            && length <= self.bytes.len()
+        {
+            self.frames.push_back(self.bytes.drain(..length).collect());
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! A shard: one thread, one core, its sockets.
+//!
+//! A turn is a batch: read every ready socket, handle, hand one batch to the store, write every
+//! dirty connection once. Nothing is decided here; what to do is an effect of the core. When the
+//! store or a reader inside the broker has too much to do, sockets are not read: the clients
+//! wait, and nothing is dropped for it.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use weir_core::{Batch, ConnectionId, Core, Effect, Input, Now, ReaderId, Records};
+
+use crate::clock::Clock;
+use crate::listener::tcp::Listener;
+use crate::inner_turn::InnerTurn;
+use crate::mailbox::{Mail, MailReceiver};
+use crate::sockets::Sockets;
+use crate::store::{BatchSender, Refused};
+
+/// One buffer for all sockets of the shard.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes read before what came of them is written: well below the send buffer of a connection,
+/// so that only a client that does not read can fill it.
+const TURN_BYTES: usize = 2 * READ_BUFFER_BYTES;
+/// Reads of one socket in a row; the rest waits, so that others get theirs.
+const READS_IN_A_ROW: usize = 4;
+/// Connections accepted from one listener in a turn.
+const ACCEPTS_PER_TURN: usize = 128;
+/// Rounds of effects in a turn; a write can make room for more deliveries.
+const ROUNDS_PER_TURN: usize = 4;
+/// Between attempts to accept while there are no free descriptors.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// How long a shutdown waits for commits that acknowledgements wait for.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+pub(crate) const WAKER: Token = Token(0);
+const FIRST_LISTENER: usize = 1;
+
+/// Something inside the broker that takes messages from a shard.
+pub(crate) trait RecordSink: Send {
+    /// Hands messages over; never waits.
+    fn give(&self, records: Records);
+    /// False while it has too much to do.
+    fn has_room(&self) -> bool;
+}
+
+/// What a shard is made of.
+pub(crate) struct Parts {
+    pub(crate) poll: Poll,
+    pub(crate) core: Core,
+    pub(crate) clock: Clock,
+    pub(crate) mail: MailReceiver,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) store: BatchSender,
+    pub(crate) readers: Vec<(ReaderId, Box<dyn RecordSink>)>,
+}
+
+/// The thread's own state.
+pub(crate) struct Shard {
+    parts: Parts,
+    sockets: Sockets,
+    buffer: Vec<u8>,
+    /// Bytes read since the last settling.
+    turn_bytes: usize,
+    /// Sockets that may have more to read, also if the system will not say so again.
+    readable: Vec<ConnectionId>,
+    /// Listeners that may have more connections waiting.
+    acceptable: Vec<usize>,
+    accept_again_at: Option<Instant>,
+    /// Batches that the store had no room for.
+    refused: VecDeque<Batch>,
+    /// Whom to tell when a batch is durable, in the order of the batches.
+    watchers: VecDeque<(u64, Box<dyn FnOnce() + Send>)>,
+    effects: Vec<Effect>,
+    stop_by: Option<Instant>,
+}
+
+impl Shard {
+    /// Registers the listeners.
+    pub(crate) fn new(mut parts: Parts) -> io::Result<Self> {
+        for (index, listener) in parts.listeners.iter_mut().enumerate() {
+            let token = Token(FIRST_LISTENER + index);
+            parts.poll.registry().register(listener.source(), token, Interest::READABLE)?;
+        }
+        Ok(Self {
+            parts,
+            sockets: Sockets::default(),
+            buffer: vec![0; READ_BUFFER_BYTES],
+            turn_bytes: 0,
+            readable: Vec::new(),
+            acceptable: Vec::new(),
+            accept_again_at: None,
+            refused: VecDeque::new(),
+            watchers: VecDeque::new(),
+            effects: Vec::new(),
+            stop_by: None,
+        })
+    }
+
+    /// Serves until it is told to stop, or the system fails it.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        // What the recovery of the sessions has to say.
+        self.settle(self.parts.clock.now());
+        loop {
+            let timeout = self.timeout();
+            match self.parts.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            let now = self.parts.clock.now();
+            self.note_events(&events);
+            self.take_mail(now);
+            self.accept(now);
+            self.read(now);
+            if self.parts.core.poll_timeout().is_some_and(|at| at <= now.monotonic) {
+                self.parts.core.handle(now, Input::Timeout);
+            }
+            self.settle(now);
+            if self.has_stopped(now) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if !self.effects.is_empty() || (!self.readable.is_empty() && self.may_read()) {
+            return Some(Duration::ZERO);
+        }
+        let timer = self.parts.core.poll_timeout().map(|at| self.parts.clock.until(at));
+        let deadlines = [self.accept_again_at, self.stop_by];
+        let deadlines = deadlines.into_iter().flatten();
+        deadlines.map(|at| at.saturating_duration_since(Instant::now())).chain(timer).min()
+    }
+
+    /// Whether the store and the readers keep up.
+    fn may_read(&self) -> bool {
+        self.stop_by.is_none()
+            && self.refused.is_empty()
+            && self.parts.readers.iter().all(|(_, sink)| sink.has_room())
+    }
+
+    fn note_events(&mut self, events: &Events) {
+        let first_socket = FIRST_LISTENER + self.parts.listeners.len();
+        for event in events {
+            let Token(token) = event.token();
+            if token >= first_socket {
+                let slot = u32::try_from(token - first_socket).expect("tokens come from slots");
+                let Some(socket) = self.sockets.at(slot) else { continue };
+                socket.read_closed |= event.is_read_closed() || event.is_error();
+                let id = socket.id;
+                if (event.is_readable() || event.is_error()) && !socket.to_read {
+                    socket.to_read = true;
+                    self.readable.push(id);
+                }
+                if event.is_writable() && socket.blocked {
+                    socket.blocked = false;
+                    self.effects.push(Effect::Flush { connection: id });
+                }
+            } else if token >= FIRST_LISTENER {
+                self.acceptable.push(token - FIRST_LISTENER);
+            }
+        }
+    }
+
+    fn take_mail(&mut self, now: Now) {
+        let mail: Vec<Mail> = self.parts.mail.take().collect();
+        for item in mail {
+            match item {
+                Mail::Committed(batch) => self.handle_committed(now, batch),
+                Mail::StoreFailed => {
+                    tracing::error!(
+                        "the store has failed: nothing is acknowledged until a restart"
+                    );
+                }
+                Mail::Turn(turn) => self.handle_inner_turn(now, turn),
+                Mail::Metrics(reply) => {
+                    // Whoever asked may have stopped waiting.
+                    let _ = reply.try_send(self.parts.core.metrics());
+                }
+                Mail::Stop => self.stop_by = Some(Instant::now() + STOP_PATIENCE),
+            }
+        }
+    }
+
+    fn handle_committed(&mut self, now: Now, batch: u64) {
+        self.parts.core.handle(now, Input::Committed { batch });
+        while self.watchers.front().is_some_and(|(waits_for, _)| *waits_for <= batch) {
+            if let Some((_, tell)) = self.watchers.pop_front() {
+                tell();
+            }
+        }
+        while let Some(batch) = self.refused.pop_front() {
+            if !self.submit(batch) {
+                break;
+            }
+        }
+    }
+
+    fn handle_inner_turn(&mut self, now: Now, turn: InnerTurn) {
+        let core = &mut self.parts.core;
+        for publication in &turn.publications {
+            core.handle(now, Input::Publish(publication.borrow()));
+        }
+        for change in turn.changes {
+            core.handle(now, Input::Record(change));
+        }
+        if let Some((reader, sequence)) = turn.done {
+            core.handle(now, Input::ReaderDone { reader, sequence });
+        }
+        if let Some(tell) = turn.committed {
+            match core.pending_batch() {
+                Some(batch) => self.watchers.push_back((batch, tell)),
+                None => tell(),
+            }
+        }
+    }
+
+    fn accept(&mut self, now: Now) {
+        if self.accept_again_at.is_some_and(|at| at <= Instant::now()) {
+            self.accept_again_at = None;
+            self.acceptable.extend(0..self.parts.listeners.len());
+        }
+        for index in std::mem::take(&mut self.acceptable) {
+            for count in 0..=ACCEPTS_PER_TURN {
+                if count == ACCEPTS_PER_TURN {
+                    self.acceptable.push(index);
+                    self.accept_again_at = Some(Instant::now());
+                    break;
+                }
+                match self.parts.listeners[index].accept() {
+                    Ok(stream) => self.open(now, stream),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) if is_about_one_connection(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "no more connections can be accepted for now");
+                        self.accept_again_at = Some(Instant::now() + ACCEPT_RETRY);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, now: Now, stream: TcpStream) {
+        let first_socket = FIRST_LISTENER + self.parts.listeners.len();
+        let connection = self.sockets.insert(stream);
+        let Some(socket) = self.sockets.get_mut(connection) else { return };
+        let token = Token(first_socket + connection.slot as usize);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.parts.poll.registry();
+        if let Err(error) = registry.register(&mut socket.stream, token, interest) {
+            tracing::warn!(%error, "a connection cannot be watched and is closed");
+            self.sockets.remove(connection);
+            return;
+        }
+        self.parts.core.handle(now, Input::Opened { connection });
+    }
+
+    fn read(&mut self, now: Now) {
+        if !self.may_read() {
+            return;
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for id in std::mem::take(&mut self.readable) {
+            if let Some(socket) = self.sockets.get_mut(id) {
+                socket.to_read = false;
+                self.read_socket(now, id, &mut buffer);
+            }
+        }
+        self.buffer = buffer;
+        self.turn_bytes = 0;
+    }
+
+    fn read_socket(&mut self, now: Now, id: ConnectionId, buffer: &mut [u8]) {
+        for _ in 0..READS_IN_A_ROW {
+            let Some(socket) = self.sockets.get_mut(id) else { return };
+            if socket.paused {
+                return;
+            }
+            match socket.stream.read(buffer) {
+                Ok(0) => return self.close(now, id),
+                Ok(count) => {
+                    // A short read says that nothing is left, so another call would be wasted.
+                    let drained = count < buffer.len() && !socket.read_closed;
+                    let bytes = &buffer[..count];
+                    self.parts.core.handle(now, Input::Received { connection: id, bytes });
+                    self.turn_bytes += count;
+                    if self.turn_bytes >= TURN_BYTES {
+                        self.turn_bytes = 0;
+                        self.settle(now);
+                    }
+                    if drained {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return self.close(now, id),
+            }
+        }
+        self.read_again(id);
+    }
+
+    fn read_again(&mut self, id: ConnectionId) {
+        if let Some(socket) = self.sockets.get_mut(id)
+            && !socket.to_read
+        {
+            socket.to_read = true;
+            self.readable.push(id);
+        }
+    }
+
+    /// Carries out what the core wants, and what comes of that.
+    fn settle(&mut self, now: Now) {
+        for _ in 0..ROUNDS_PER_TURN {
+            let mut effects = std::mem::take(&mut self.effects);
+            self.parts.core.drain(|effect| effects.push(effect));
+            if effects.is_empty() {
+                self.effects = effects;
+                return;
+            }
+            for effect in effects.drain(..) {
+                self.carry_out(now, effect);
+            }
+            if self.effects.is_empty() {
+                self.effects = effects;
+            }
+        }
+        let effects = &mut self.effects;
+        self.parts.core.drain(|effect| effects.push(effect));
+    }
+
+    fn carry_out(&mut self, now: Now, effect: Effect) {
+        match effect {
+            Effect::Close { connection } => self.close(now, connection),
+            Effect::Commit(batch) => {
+                if self.refused.is_empty() {
+                    self.submit(batch);
+                } else {
+                    self.refused.push_back(batch);
+                }
+            }
+            Effect::Flush { connection } => self.flush(now, connection),
+            Effect::Pause { connection } => {
+                if let Some(socket) = self.sockets.get_mut(connection) {
+                    socket.paused = true;
+                }
+            }
+            Effect::Resume { connection } => {
+                if let Some(socket) = self.sockets.get_mut(connection) {
+                    socket.paused = false;
+                }
+                self.read_again(connection);
+            }
+            Effect::ToReader { reader, records } => {
+                let sink = self.parts.readers.iter().find(|(known, _)| *known == reader);
+                if let Some((_, sink)) = sink {
+                    sink.give(records);
+                }
+            }
+        }
+    }
+
+    /// False when the store has no room; the batch then waits here.
+    fn submit(&mut self, batch: Batch) -> bool {
+        match self.parts.store.submit(batch) {
+            Ok(()) => true,
+            Err(Refused::Full(batch) | Refused::Stopped(batch)) => {
+                self.refused.push_front(batch);
+                false
+            }
+        }
+    }
+
+    fn flush(&mut self, now: Now, id: ConnectionId) {
+        let Some(socket) = self.sockets.get_mut(id) else { return };
+        let Some(outbound) = self.parts.core.outbound(id) else { return };
+        if socket.blocked || outbound.is_empty() {
+            return;
+        }
+        match socket.stream.write(outbound.bytes()) {
+            Ok(written) => {
+                socket.blocked = written < outbound.len();
+                self.parts.core.handle(now, Input::Sent { connection: id, bytes: written });
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => socket.blocked = true,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                self.effects.push(Effect::Flush { connection: id });
+            }
+            Err(_) => self.close(now, id),
+        }
+    }
+
+    fn close(&mut self, now: Now, id: ConnectionId) {
+        if let Some(mut socket) = self.sockets.remove(id) {
+            // Closing the descriptor takes it off the poll; the peer may be gone already.
+            let _ = self.parts.poll.registry().deregister(&mut socket.stream);
+            let _ = socket.stream.shutdown(std::net::Shutdown::Write);
+            self.parts.core.handle(now, Input::Closed { connection: id });
+        }
+    }
+
+    /// Once nothing waits for a commit any more, tells the clients and ends.
+    fn has_stopped(&mut self, now: Now) -> bool {
+        let Some(stop_by) = self.stop_by else { return false };
+        let settled = self.parts.core.gated() == 0 && self.refused.is_empty();
+        if !settled && Instant::now() < stop_by {
+            return false;
+        }
+        self.parts.core.handle(now, Input::Stop);
+        self.settle(now);
+        true
+    }
+}
+
+/// The connection was gone before it was taken, which says nothing about the next one.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,340 @@
+//! One group of batches, one transaction.
+//!
+//! The log is trimmed in steps, because each trimming touches pages at the front of the log that
+//! an append does not: a step waits until it frees enough to be worth them. Messages below the
+//! start of the log may therefore come back after a restart; nobody waits for them.
+
+use std::ops::Bound;
+use std::sync::atomic::Ordering;
+
+use redb::{Durability, WriteTransaction};
+use weir_core::Batch;
+use weir_core::{Sequence, ShardId};
+
+use crate::store::error::StoreError;
+use crate::store::group::Group;
+use crate::store::position::{LogPosition, Positions};
+use crate::store::{Store, record, schema};
+
+/// A trimming frees this many messages at least, unless they are large.
+const TRIM_RECORDS_MIN: u64 = 256;
+/// A trimming waits for no more than this many appended bytes.
+const TRIM_BYTES_MIN: u64 = 256 * 1024;
+/// A trimming frees no more than this many messages, so that no commit becomes long by it.
+const TRIM_RECORDS_MAX: u64 = 32 * 1024;
+
+/// What a group came to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Committed {
+    /// Rows that were written or removed; zero when the group changed nothing and was not
+    /// written.
+    pub records: u64,
+    /// Keys and values of the rows that were written, bytes.
+    pub record_bytes: u64,
+}
+
+pub(crate) fn commit(store: &Store, batches: &[Batch]) -> Result<Committed, StoreError> {
+    if store.has_failed() {
+        return Err(StoreError::Failed { path: store.path.clone() });
+    }
+    let mut positions = store.positions();
+    let group = Group::of(batches);
+    let mut after = positions.clone();
+    let result =
+        store.guarded(|| write(store, &group, &mut after).map_err(|error| store.engine(error)));
+    match &result {
+        Ok(committed) => {
+            *positions = after;
+            if committed.records > 0 {
+                store.totals.commits.fetch_add(1, Ordering::Relaxed);
+                store.totals.records.fetch_add(committed.records, Ordering::Relaxed);
+                store.totals.record_bytes.fetch_add(committed.record_bytes, Ordering::Relaxed);
+            }
+        }
+        Err(_) => store.failed.store(true, Ordering::Release),
+    }
+    result
+}
+
+fn write(
+    store: &Store,
+    group: &Group<'_>,
+    positions: &mut Positions,
+) -> Result<Committed, redb::Error> {
+    let mut transaction = store.database.begin_write()?;
+    transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
+    let mut writing = Writing { transaction: &transaction, committed: Committed::default() };
+    writing.removed_sessions(group)?;
+    writing.sessions(group)?;
+    writing.cursors(group)?;
+    writing.subscriptions(group)?;
+    writing.inflight(group)?;
+    writing.received(group)?;
+    writing.retained(group)?;
+    writing.reader_cursors(group)?;
+    writing.rules(group, positions)?;
+    writing.log(group, positions)?;
+    let committed = writing.committed;
+    if committed.records == 0 {
+        transaction.abort()?;
+    } else {
+        transaction.commit()?;
+    }
+    Ok(committed)
+}
+
+/// A transaction that counts.
+struct Writing<'t> {
+    transaction: &'t WriteTransaction,
+    committed: Committed,
+}
+
+impl Writing<'_> {
+    fn removed_sessions(&mut self, group: &Group<'_>) -> Result<(), redb::Error> {
+        if group.removed_sessions.is_empty() {
+            return Ok(());
+        }
+        let mut sessions = self.transaction.open_table(schema::SESSION)?;
+        let mut cursors = self.transaction.open_table(schema::CURSOR)?;
+        let mut subscriptions = self.transaction.open_table(schema::SUBSCRIPTION)?;
+        let mut inflight = self.transaction.open_table(schema::INFLIGHT_OUT)?;
+        let mut received = self.transaction.open_table(schema::RECEIVED_QOS2)?;
+        for session in &group.removed_sessions {
+            let mut removed = 0;
+            removed += u64::from(sessions.remove(session)?.is_some());
+            removed += u64::from(cursors.remove(session)?.is_some());
+            let after = schema::session_key_after(session);
+            let end = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(&key[..]));
+            let range: (Bound<&[u8]>, Bound<&[u8]>) = (Bound::Included(&session[..]), end);
+            subscriptions.retain_in::<&[u8], _>(range, |_, _| counted(&mut removed))?;
+            let (first, last) = schema::packet_key_bounds(session);
+            inflight
+                .retain_in::<&schema::PacketKey, _>(&first..=&last, |_, _| counted(&mut removed))?;
+            received.retain_in::<&schema::PacketKey, _>(&first..=&last, |_, ()| {
+                counted(&mut removed)
+            })?;
+            self.committed.records += removed;
+        }
+        Ok(())
+    }
+
+    fn sessions(&mut self, group: &Group<'_>) -> Result<(), redb::Error> {
+        if group.sessions.is_empty() {
+            return Ok(());
+        }
+        let mut table = self.transaction.open_table(schema::SESSION)?;
+        let mut value = Vec::new();
+        for (key, session) in &group.sessions {
+            value.clear();
+            record::encode_session(session, &mut value);
+            table.insert(key, value.as_slice())?;
+            self.wrote(key.len() + value.len());
+        }
+        Ok(())
+    }
+
+    fn cursors(&mut self, group: &Group<'_>) -> Result<(), redb::Error> {
+        if group.cursors.is_empty() {
+            return Ok(());
+        }
+        let mut table = self.transaction.open_table(schema::CURSOR)?;
+        let mut value = Vec::new();
+        for (key, cursor) in &group.cursors {
+            value.clear();
+            record::encode_cursor(cursor, &mut value);
+            table.insert(key, value.as_slice())?;
+            self.wrote(key.len() + value.len());
+        }
+        Ok(())
+    }
+
+    fn subscriptions(&mut self, group: &Group<'_>) -> Result<(), redb::Error> {
+        if group.subscriptions.is_empty() {
+            return Ok(());
+        }
+        let mut table = self.transaction.open_table(schema::SUBSCRIPTION)?;
+        let mut key = Vec::new();
+        for ((session, filter), subscription) in &group.subscriptions {
+            schema::put_subscription_key(&mut key, session, filter);
+            match subscription {
+                Some(subscription) => {
+                    let value = record::encode_subscription(subscription);
+                    table.insert(key.as_slice(), &value)?;
+                    self.wrote(key.len() + value.len());
+                }
+                None => {
+                    let removed = table.remove(key.as_slice())?.is_some();
+                    self.removed(removed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn inflight(&mut self, group: &Group<'_>) -> Result<(), redb::Error> {
+        if group.inflight.is_empty() {
+            return Ok(());
+        }
+        let mut table = self.transaction.open_table(schema::INFLIGHT_OUT)?;
+        for (key, state) in &group.inflight {
+            match state {
+                Some(state) => {
+                    table.insert(key, record::encode_inflight(*state))?;
+                    self.wrote(key.len() + size_of::<u64>());
+                }
+                None => {
+                    let removed = table.remove(key)?.is_some();
+                    self.removed(removed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn received(&mut self, group: &Group<'_>) -> Result<(), redb::Error> {
+        if group.received.is_empty() {
+            return Ok(());
+        }
+        let mut table = self.transaction.open_table(schema::RECEIVED_QOS2)?;
+        for (key, state) in &group.received {
+            match state {
+                Some(()) => {
+                    table.insert(key, ())?;
+                    self.wrote(key.len());
+                }
+                None => {
+                    let removed = table.remove(key)?.is_some();
+                    self.removed(removed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn retained(&mut self, group: &Group<'_>) -> Result<(), redb::Error> {
+        if group.retained.is_empty() {
+            return Ok(());
+        }
+        let mut table = self.transaction.open_table(schema::RETAINED)?;
+        for (topic, message) in &group.retained {
+            match message {
+                Some(message) => {
+                    table.insert(topic, message.as_record())?;
+                    self.wrote(topic.len() + message.len());
+                }
+                None => {
+                    let removed = table.remove(topic)?.is_some();
+                    self.removed(removed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reader_cursors(&mut self, group: &Group<'_>) -> Result<(), redb::Error> {
+        if group.reader_cursors.is_empty() {
+            return Ok(());
+        }
+        let mut table = self.transaction.open_table(schema::READER_CURSOR)?;
+        for (key, done) in &group.reader_cursors {
+            table.insert(key, done.0)?;
+            self.wrote(key.len() + size_of::<u64>());
+        }
+        Ok(())
+    }
+
+    fn rules(&mut self, group: &Group<'_>, positions: &mut Positions) -> Result<(), redb::Error> {
+        if let Some(shards) = group.rule_snapshot {
+            let mut table = self.transaction.open_table(schema::RULE_SNAPSHOT)?;
+            for (place, shard) in (0_u32..).zip(shards) {
+                table.insert(place, shard.as_slice())?;
+                self.wrote(size_of::<u32>() + shard.len());
+            }
+            let mut removed = 0;
+            let end = u32::try_from(shards.len()).unwrap_or(u32::MAX);
+            table.retain_in::<u32, _>(end.., |_, _| counted(&mut removed))?;
+            let mut deltas = self.transaction.open_table(schema::RULE_DELTA)?;
+            deltas.retain(|_, _| counted(&mut removed))?;
+            self.committed.records += removed;
+        }
+        if group.rule_deltas.is_empty() {
+            return Ok(());
+        }
+        let mut table = self.transaction.open_table(schema::RULE_DELTA)?;
+        for delta in &group.rule_deltas {
+            table.insert(positions.next_rule_delta, *delta)?;
+            positions.next_rule_delta += 1;
+            self.wrote(size_of::<u64>() + delta.len());
+        }
+        Ok(())
+    }
+
+    /// Appends before it trims, so that the end of the log is known when it is trimmed.
+    fn log(&mut self, group: &Group<'_>, positions: &mut Positions) -> Result<(), redb::Error> {
+        if !group.logged.is_empty() {
+            let mut table = self.transaction.open_table(schema::LOG)?;
+            let mut value = Vec::new();
+            for logged in &group.logged {
+                value.clear();
+                record::encode_logged(logged.message, logged.targets, &mut value);
+                let key = schema::log_key(logged.shard, logged.sequence);
+                table.insert(&key, value.as_slice())?;
+                let bytes = key.len() + value.len();
+                self.wrote(bytes);
+                let position = positions.shards.entry(logged.shard).or_default();
+                position.untrimmed_bytes += bytes as u64;
+            }
+        }
+        for (shard, ends) in &group.log_starts {
+            let position = positions.shards.entry(*shard).or_default();
+            position.next = position.next.max(ends.next);
+            self.trim(*shard, ends.start, position)?;
+        }
+        Ok(())
+    }
+
+    fn trim(
+        &mut self,
+        shard: ShardId,
+        start: Sequence,
+        position: &mut LogPosition,
+    ) -> Result<(), redb::Error> {
+        let start = start.min(position.next);
+        let count = start.0.saturating_sub(position.first.0);
+        let worth_it = count >= TRIM_RECORDS_MIN || position.untrimmed_bytes >= TRIM_BYTES_MIN;
+        if count == 0 || !worth_it {
+            return Ok(());
+        }
+        let end = Sequence(position.first.0 + count.min(TRIM_RECORDS_MAX));
+        let mut table = self.transaction.open_table(schema::LOG)?;
+        let from = schema::log_key(shard, position.first);
+        let to = schema::log_key(shard, end);
+        let mut removed = 0;
+        table.retain_in::<&schema::LogKey, _>(&from..&to, |_, _| counted(&mut removed))?;
+        self.committed.records += removed;
+        position.first = end;
+        position.untrimmed_bytes = 0;
+        if removed > 0 {
+            // What was removed may have been the last that told how far the shard had come.
+            let mut table = self.transaction.open_table(schema::POSITION)?;
+            table.insert(shard.0, position.next.0)?;
+            self.wrote(size_of::<u8>() + size_of::<u64>());
+        }
+        Ok(())
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        self.committed.records += 1;
+        self.committed.record_bytes += bytes as u64;
+    }
+
+    fn removed(&mut self, was_there: bool) {
+        self.committed.records += u64::from(was_there);
+    }
+}
+
+/// For `retain`: counts a row and lets it go.
+fn counted(removed: &mut u64) -> bool {
+    *removed += 1;
+    false
+}

@@ -1,0 +1,191 @@
+//! What is left of a group of batches when each key is written once.
+//!
+//! Responsible for leaving out what later changes of the same group make needless, before the
+//! database engine is touched. It knows nothing of what the file holds, so it never drops the
+//! removal of a key: the row may be older than the group.
+
+use std::collections::BTreeMap;
+
+use weir_core::Message;
+use weir_core::{Batch, Change, Cursor, InflightState, SessionRecord, SubscriptionRecord, Target};
+use weir_core::{Sequence, SessionId, ShardId};
+
+use crate::store::schema::{PacketKey, ReaderKey, SessionKey, packet_key, reader_key, session_key};
+
+/// The changes of a group, one per key and in the order of the keys. `None` removes a row.
+#[derive(Debug, Default)]
+pub(crate) struct Group<'a> {
+    pub(crate) logged: Vec<Logged<'a>>,
+    /// Per shard that is in the group: how far its log can be trimmed.
+    pub(crate) log_starts: BTreeMap<ShardId, LogStart>,
+    /// Sessions whose rows go before anything else of the group is written.
+    pub(crate) removed_sessions: Vec<SessionKey>,
+    pub(crate) sessions: Vec<(SessionKey, &'a SessionRecord)>,
+    pub(crate) cursors: Vec<(SessionKey, &'a Cursor)>,
+    pub(crate) subscriptions: Vec<((SessionKey, &'a str), Option<&'a SubscriptionRecord>)>,
+    pub(crate) inflight: Vec<(PacketKey, Option<InflightState>)>,
+    pub(crate) received: Vec<(PacketKey, Option<()>)>,
+    pub(crate) retained: Vec<(&'a str, Option<&'a Message>)>,
+    pub(crate) reader_cursors: Vec<(ReaderKey, Sequence)>,
+    pub(crate) rule_snapshot: Option<&'a [Vec<u8>]>,
+    /// Those after the snapshot, if there is one.
+    pub(crate) rule_deltas: Vec<&'a [u8]>,
+}
+
+/// A message that is to be written to the log.
+#[derive(Debug)]
+pub(crate) struct Logged<'a> {
+    pub(crate) shard: ShardId,
+    pub(crate) sequence: Sequence,
+    pub(crate) message: &'a Message,
+    pub(crate) targets: &'a [Target],
+}
+
+/// How far a shard got in the group.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LogStart {
+    /// The highest start that a batch names.
+    pub(crate) start: Sequence,
+    /// The position after the last append, zero without one.
+    pub(crate) next: Sequence,
+}
+
+impl<'a> Group<'a> {
+    /// Coalesces `batches`, the oldest first.
+    pub(crate) fn of(batches: &'a [Batch]) -> Self {
+        let mut gathered = Gathered::default();
+        for batch in batches {
+            let shard = gathered.group.log_starts.entry(batch.shard).or_default();
+            shard.start = shard.start.max(batch.log_start);
+            for change in &batch.changes {
+                gathered.add(batch.shard, change);
+            }
+        }
+        gathered.finish()
+    }
+}
+
+/// A group that is being made. Each change of a session carries its place among all changes, so
+/// that the end of a session takes the earlier ones with it and leaves the later ones.
+#[derive(Default)]
+struct Gathered<'a> {
+    group: Group<'a>,
+    place: usize,
+    removed_at: BTreeMap<SessionKey, usize>,
+    sessions: Latest<SessionKey, &'a SessionRecord>,
+    cursors: Latest<SessionKey, &'a Cursor>,
+    subscriptions: Latest<(SessionKey, &'a str), Option<&'a SubscriptionRecord>>,
+    inflight: Latest<PacketKey, Option<InflightState>>,
+    received: Latest<PacketKey, Option<()>>,
+    retained: Latest<&'a str, Option<&'a Message>>,
+    reader_cursors: Latest<ReaderKey, Sequence>,
+}
+
+impl<'a> Gathered<'a> {
+    fn add(&mut self, shard: ShardId, change: &'a Change) {
+        self.place += 1;
+        let at = self.place;
+        let key = |session: SessionId| session_key(shard, session);
+        let packet = |session, packet_id| packet_key(&key(session), packet_id);
+        match change {
+            Change::LogAppended { sequence, message, targets } => {
+                let logged = Logged { shard, sequence: *sequence, message, targets };
+                let ends = self.group.log_starts.entry(shard).or_default();
+                ends.next = ends.next.max(sequence.next());
+                self.group.logged.push(logged);
+            }
+            Change::CursorMoved { session, cursor } => {
+                self.cursors.put(key(*session), at, cursor);
+            }
+            Change::InflightPut { session, packet_id, state } => {
+                self.inflight.put(packet(*session, *packet_id), at, Some(*state));
+            }
+            Change::InflightRemoved { session, packet_id } => {
+                self.inflight.put(packet(*session, *packet_id), at, None);
+            }
+            Change::ReaderMoved { reader, done } => {
+                self.reader_cursors.put(reader_key(shard, *reader), at, *done);
+            }
+            Change::ReceivedPut { session, packet_id } => {
+                self.received.put(packet(*session, *packet_id), at, Some(()));
+            }
+            Change::ReceivedRemoved { session, packet_id } => {
+                self.received.put(packet(*session, *packet_id), at, None);
+            }
+            Change::RetainedPut { message } => {
+                self.retained.put(message.topic(), at, Some(message));
+            }
+            Change::RetainedRemoved { topic } => self.retained.put(topic, at, None),
+            Change::RuleDelta { delta } => self.group.rule_deltas.push(delta),
+            Change::RuleSnapshot { shards } => {
+                self.group.rule_snapshot = Some(shards);
+                self.group.rule_deltas.clear();
+            }
+            Change::SessionPut { session, record } => {
+                self.sessions.put(key(*session), at, record);
+            }
+            Change::SessionRemoved { session } => {
+                self.removed_at.insert(key(*session), at);
+            }
+            Change::SubscriptionPut { session, filter, options } => {
+                self.subscriptions.put((key(*session), filter), at, Some(options));
+            }
+            Change::SubscriptionRemoved { session, filter } => {
+                self.subscriptions.put((key(*session), filter), at, None);
+            }
+        }
+    }
+
+    fn finish(self) -> Group<'a> {
+        let mut group = self.group;
+        let removed_at = &self.removed_at;
+        let lives = |session: &SessionKey, at: usize| {
+            removed_at.get(session).is_none_or(|removed_at| *removed_at < at)
+        };
+        let starts = &group.log_starts;
+        group.logged.retain(|logged| {
+            starts.get(&logged.shard).is_none_or(|ends| ends.start <= logged.sequence)
+        });
+        group.logged.sort_by_key(|logged| (logged.shard, logged.sequence));
+        group.sessions = self.sessions.finish(lives);
+        group.cursors = self.cursors.finish(lives);
+        group.subscriptions = self.subscriptions.finish(|(session, _), at| lives(session, at));
+        group.inflight = self.inflight.finish(|key, at| lives(&session_of(key), at));
+        group.received = self.received.finish(|key, at| lives(&session_of(key), at));
+        group.retained = self.retained.finish(|_, _| true);
+        group.reader_cursors = self.reader_cursors.finish(|_, _| true);
+        group.removed_sessions = self.removed_at.into_keys().collect();
+        group
+    }
+}
+
+/// The changes of one table with their place; the last one of a key counts.
+struct Latest<K, V>(Vec<(K, usize, V)>);
+
+impl<K, V> Default for Latest<K, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<K: Ord, V> Latest<K, V> {
+    fn put(&mut self, key: K, at: usize, value: V) {
+        self.0.push((key, at, value));
+    }
+
+    fn finish(mut self, keep: impl Fn(&K, usize) -> bool) -> Vec<(K, V)> {
+        self.0.retain(|(key, at, _)| keep(key, *at));
+        // The newest of a key comes first, and `dedup` keeps the first.
+        self.0.sort_unstable_by(|(a, a_at, _), (b, b_at, _)| a.cmp(b).then(b_at.cmp(a_at)));
+        self.0.dedup_by(|(later, ..), (first, ..)| later == first);
+        self.0.into_iter().map(|(key, _, value)| (key, value)).collect()
+    }
+}
+
+fn session_of(key: &PacketKey) -> SessionKey {
+    let [shard, a, b, c, d, ..] = *key;
+    [shard, a, b, c, d]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+use weir_core::MessageParts;
+use weir_mqtt::{PacketId, QoS};
+
+use super::*;
+
+const SHARD: ShardId = ShardId(0);
+const SESSION: SessionId = SessionId(1);
+
+fn message(topic: &str) -> Message {
+    let parts = MessageParts {
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        expires_at_ms: None,
+        received_at_ms: 0,
+        topic,
+        properties: &[],
+        payload: b"1",
+    };
+    Message::new(&parts, &mut Vec::new())
+}
+
+fn batch(log_start: u64, changes: Vec<Change>) -> Batch {
+    Batch { shard: SHARD, number: 1, changes, log_start: Sequence(log_start) }
+}
+
+fn appended(sequence: u64) -> Change {
+    let targets = smallvec::smallvec![];
+    Change::LogAppended { sequence: Sequence(sequence), message: message("t"), targets }
+}
+
+fn put(number: u16) -> Change {
+    let packet_id = PacketId::new(number).expect("not zero");
+    Change::InflightPut { session: SESSION, packet_id, state: InflightState::Released }
+}
+
+#[test]
+fn the_last_change_of_a_topic_counts() {
+    let batches = [
+        batch(0, vec![Change::RetainedPut { message: message("a") }]),
+        batch(0, vec![Change::RetainedPut { message: message("b") }]),
+        batch(0, vec![Change::RetainedRemoved { topic: "a".into() }]),
+    ];
+    let group = Group::of(&batches);
+    let retained: Vec<_> =
+        group.retained.iter().map(|(topic, message)| (*topic, message.is_some())).collect();
+    assert_eq!(retained, [("a", false), ("b", true)]);
+}
+
+#[test]
+fn a_message_that_nobody_needs_any_more_is_not_logged() {
+    let batches = [batch(1, vec![appended(1), appended(2)]), batch(2, vec![])];
+    let group = Group::of(&batches);
+    let logged: Vec<_> = group.logged.iter().map(|logged| logged.sequence).collect();
+    assert_eq!(logged, [Sequence(2)]);
+    assert_eq!(group.log_starts[&SHARD].next, Sequence(3));
+}
+
+#[test]
+fn the_end_of_a_session_takes_what_was_before_and_leaves_what_comes_after() {
+    let batches = [
+        batch(0, vec![put(1), put(2)]),
+        batch(0, vec![Change::SessionRemoved { session: SESSION }, put(2), put(3)]),
+    ];
+    let group = Group::of(&batches);
+    let left: Vec<_> = group.inflight.iter().map(|(key, _)| key[6]).collect();
+    assert_eq!(left, [2, 3]);
+    assert_eq!(group.removed_sessions, [session_key(SHARD, SESSION)]);
+}
+
+#[test]
+fn a_snapshot_takes_the_deltas_before_it() {
+    let delta = |byte| Change::RuleDelta { delta: vec![byte] };
+    let snapshot = Change::RuleSnapshot { shards: vec![vec![9]] };
+    let batches = [batch(0, vec![delta(1), snapshot, delta(2)]), batch(0, vec![delta(3)])];
+    let group = Group::of(&batches);
+    assert_eq!(group.rule_snapshot, Some(&[vec![9]][..]));
+    assert_eq!(group.rule_deltas, [&[2][..], &[3]]);
+}

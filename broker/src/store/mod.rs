@@ -1,0 +1,187 @@
+//! The durable state of the broker: one file, one writer, groups of batches.
+//!
+//! Responsible for keeping what shards and rules hand over as [`Batch`]es and for giving it back
+//! after a restart. It decides nothing about the protocol. What [`Store::commit`] has answered
+//! survives SIGKILL and a power cut, and a group is there as a whole or not at all. Reads never
+//! wait for the writer. The database engine is named nowhere outside of this module.
+//!
+//! ```
+//! # use std::sync::Arc;
+//! use weir_broker::store::{Store, StoreOptions, Writer, WriterOptions};
+//! use weir_core::ShardId;
+//!
+//! # let directory = std::env::temp_dir().join(format!("weir-doc-{}", std::process::id()));
+//! let store = Arc::new(Store::open(&directory, StoreOptions::default())?);
+//! let recovered = store.recover(ShardId(0))?;
+//! assert!(recovered.sessions.is_empty());
+//!
+//! let writer = Writer::start(Arc::clone(&store), WriterOptions::default(), |report| {
+//!     // `report` names the batches that are safe now; the shards open their gates.
+//!     let _ = report;
+//! })?;
+//! writer.stop();
+//! # drop(store);
+//! # std::fs::remove_dir_all(&directory)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+// A module uses modules listed below it, never above.
+mod writer;
+
+mod commit;
+mod open;
+mod read_log;
+mod readers;
+mod recover;
+
+mod group;
+mod position;
+
+mod backend;
+mod record;
+mod schema;
+
+mod error;
+mod latency;
+mod options;
+mod queue;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTableMetadata};
+use weir_core::Batch;
+use weir_core::ReaderId;
+
+pub use self::commit::Committed;
+pub use self::error::{MalformedRecord, StoreError};
+pub use self::options::{Condition, StoreOptions};
+pub use self::position::LogStats;
+pub use self::queue::Refused;
+pub use self::recover::RuleState;
+pub use self::writer::{BatchSender, Writer, WriterOptions, WriterState, WriterStatus};
+
+use self::backend::DiskCounters;
+use self::position::Positions;
+
+/// The open store. Everything takes `&self`; share it in an `Arc`.
+pub struct Store {
+    database: Database,
+    /// The file, for messages to the operator.
+    path: PathBuf,
+    boot_epoch: u64,
+    condition: Condition,
+    disk: Arc<DiskCounters>,
+    totals: Totals,
+    /// Set by the first commit that fails; nothing is written afterwards.
+    failed: AtomicBool,
+    /// What the writer knows about the file without reading it. Held for the whole of a commit.
+    positions: Mutex<Positions>,
+    /// The readers that this process has named.
+    readers: Mutex<BTreeSet<ReaderId>>,
+}
+
+/// What was committed since the store was opened.
+#[derive(Debug, Default)]
+struct Totals {
+    commits: AtomicU64,
+    records: AtomicU64,
+    record_bytes: AtomicU64,
+}
+
+/// Figures about the store, counted since it was opened where nothing else is said.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct StoreStats {
+    /// Groups that were written.
+    pub commits: u64,
+    /// Rows that were written or removed.
+    pub records: u64,
+    /// Keys and values of the rows that were written, bytes.
+    pub record_bytes: u64,
+    /// Bytes that went to the disk.
+    pub bytes_written: u64,
+    /// Flushes of the disk.
+    pub syncs: u64,
+    /// Length of the file now, bytes.
+    pub file_bytes: u64,
+    /// Messages in the log of all shards now.
+    pub log_records: u64,
+}
+
+impl Store {
+    /// Commits all batches in one transaction and returns when they are on the disk. A group
+    /// that changes nothing is not written.
+    ///
+    /// # Errors
+    /// When the group could not be written. It is then unknown whether it is on the disk, and
+    /// every later commit fails too: only a restart finds out.
+    pub fn commit(&self, batches: &[Batch]) -> Result<Committed, StoreError> {
+        commit::commit(self, batches)
+    }
+
+    /// Counts up by one at each start, from one.
+    pub fn boot_epoch(&self) -> u64 {
+        self.boot_epoch
+    }
+
+    /// In what condition the file was found.
+    pub fn condition(&self) -> Condition {
+        self.condition
+    }
+
+    /// True once a commit has failed.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Figures for metrics.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn stats(&self) -> Result<StoreStats, StoreError> {
+        let log = self.read()?.open_table(schema::LOG).map_err(|error| self.engine(error))?;
+        Ok(StoreStats {
+            commits: self.totals.commits.load(Ordering::Relaxed),
+            records: self.totals.records.load(Ordering::Relaxed),
+            record_bytes: self.totals.record_bytes.load(Ordering::Relaxed),
+            bytes_written: self.disk.bytes_written.load(Ordering::Relaxed),
+            syncs: self.disk.syncs.load(Ordering::Relaxed),
+            file_bytes: self.disk.file_bytes.load(Ordering::Relaxed),
+            log_records: log.len().map_err(|error| self.engine(error))?,
+        })
+    }
+
+    fn read(&self) -> Result<ReadTransaction, StoreError> {
+        self.database.begin_read().map_err(|error| self.engine(error))
+    }
+
+    fn engine(&self, error: impl Into<redb::Error>) -> StoreError {
+        error::engine(&self.path, error)
+    }
+
+    /// Runs `work`, which uses the database engine. The engine asserts some of what a corrupt
+    /// file can break; that is an error like others.
+    fn guarded<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        catch_unwind(AssertUnwindSafe(work))
+            .unwrap_or_else(|payload| Err(error::engine_panic(&self.path, payload.as_ref())))
+    }
+
+    /// A panic under the lock leaves positions as they were: they change after the commit only.
+    fn positions(&self) -> MutexGuard<'_, Positions> {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.path)
+            .field("boot_epoch", &self.boot_epoch)
+            .field("failed", &self.has_failed())
+            .finish_non_exhaustive()
+    }
+}

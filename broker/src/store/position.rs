@@ -1,0 +1,71 @@
+//! Where the log of each shard begins and ends.
+//!
+//! Read once when the store is opened and kept up to date by the writer, so that trimming and
+//! figures need no look into the file.
+
+use std::collections::BTreeMap;
+
+use weir_core::{Sequence, ShardId};
+
+use crate::store::schema::{LOG, LogKey, POSITION, RULE_DELTA, log_key, log_key_parts};
+
+/// What the writer knows about the file without reading it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Positions {
+    /// One entry per shard that ever logged a message.
+    pub(crate) shards: BTreeMap<ShardId, LogPosition>,
+    /// The number of the next delta of the rules.
+    pub(crate) next_rule_delta: u64,
+}
+
+/// Where the log of one shard begins and ends.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct LogPosition {
+    /// No message below this position is in the file.
+    pub(crate) first: Sequence,
+    /// No message at or above this position is in the file.
+    pub(crate) next: Sequence,
+    /// What was appended since the log was last trimmed, bytes.
+    pub(crate) untrimmed_bytes: u64,
+}
+
+/// The ends of the log of one shard, as far as it was written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LogStats {
+    /// The first position that may still be in the file.
+    pub first: Sequence,
+    /// The position after the last one that was written.
+    pub next: Sequence,
+}
+
+impl Positions {
+    /// Reads them from the file: two look-ups for each shard.
+    pub(crate) fn load(transaction: &redb::ReadTransaction) -> Result<Self, redb::Error> {
+        use redb::ReadableTable as _;
+        let mut shards = BTreeMap::new();
+        for row in transaction.open_table(POSITION)?.iter()? {
+            let (shard, next) = row?;
+            let next = Sequence(next.value());
+            let position = LogPosition { first: next, next, untrimmed_bytes: 0 };
+            shards.insert(ShardId(shard.value()), position);
+        }
+        let log = transaction.open_table(LOG)?;
+        let mut from = log_key(ShardId(0), Sequence(0));
+        while let Some(row) = log.range::<&LogKey>(&from..)?.next() {
+            let (shard, first) = log_key_parts(row?.0.value());
+            let end = log_key(shard, Sequence(u64::MAX));
+            let position: &mut LogPosition = shards.entry(shard).or_default();
+            position.first = first;
+            if let Some(row) = log.range::<&LogKey>(&from..=&end)?.next_back() {
+                let (_, last) = log_key_parts(row?.0.value());
+                position.next = position.next.max(Sequence(last.0.saturating_add(1)));
+            }
+            let Some(after) = shard.0.checked_add(1) else { break };
+            from = log_key(ShardId(after), Sequence(0));
+        }
+        let deltas = transaction.open_table(RULE_DELTA)?;
+        let last_delta = deltas.last()?;
+        let next_rule_delta = last_delta.map_or(0, |(key, _)| key.value().saturating_add(1));
+        Ok(Self { shards, next_rule_delta })
+    }
+}

@@ -1,0 +1,94 @@
+//! The readers inside the broker: their numbers, and how far they are.
+//!
+//! A number belongs to a name for as long as the file lives, because records name readers by
+//! number. A reader that the configuration does not name any more keeps its number and its
+//! cursor, and what waits only for it is passed over.
+
+use std::collections::BTreeSet;
+use std::sync::{MutexGuard, PoisonError};
+
+use redb::ReadableTable as _;
+use weir_core::{ReaderId, Sequence, ShardId};
+
+use crate::store::error::StoreError;
+use crate::store::{Store, schema};
+
+/// How many names a file can hold.
+const READERS_MAX: usize = 1 << 16;
+
+impl Store {
+    /// Gives each name its number, the same as ever before, in the order of `names`.
+    ///
+    /// # Errors
+    /// When the file cannot be written, or holds as many names as it can.
+    pub fn register_readers(&self, names: &[&str]) -> Result<Vec<ReaderId>, StoreError> {
+        if self.has_failed() {
+            return Err(StoreError::Failed { path: self.path.clone() });
+        }
+        let ids = self.guarded(|| {
+            self.number_readers(names).map_err(|error| self.engine(error))?.ok_or_else(|| {
+                StoreError::TooManyReaders { path: self.path.clone(), limit: READERS_MAX }
+            })
+        })?;
+        self.readers().extend(ids.iter().copied());
+        Ok(ids)
+    }
+
+    /// The last position that a reader is done with in the log of a shard; zero before the
+    /// first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn reader_cursor(&self, shard: ShardId, reader: ReaderId) -> Result<Sequence, StoreError> {
+        self.guarded(|| {
+            let transaction = self.read()?;
+            let table = transaction
+                .open_table(schema::READER_CURSOR)
+                .map_err(|error| self.engine(error))?;
+            let done = table
+                .get(&schema::reader_key(shard, reader))
+                .map_err(|error| self.engine(error))?;
+            Ok(Sequence(done.map_or(0, |done| done.value())))
+        })
+    }
+
+    pub(crate) fn readers(&self) -> MutexGuard<'_, BTreeSet<ReaderId>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes only when a name is new. None when there is no number left.
+    fn number_readers(&self, names: &[&str]) -> Result<Option<Vec<ReaderId>>, redb::Error> {
+        let transaction = self.database.begin_write()?;
+        let mut ids = Vec::with_capacity(names.len());
+        let mut is_changed = false;
+        {
+            let mut table = transaction.open_table(schema::READER)?;
+            let mut taken = BTreeSet::new();
+            for row in table.iter()? {
+                taken.insert(row?.1.value());
+            }
+            for name in names {
+                let known = table.get(name)?.map(|id| id.value());
+                let id = match known {
+                    Some(id) => id,
+                    None => {
+                        let Some(id) = (0..=u16::MAX).find(|id| !taken.contains(id)) else {
+                            return Ok(None);
+                        };
+                        table.insert(name, id)?;
+                        taken.insert(id);
+                        is_changed = true;
+                        id
+                    }
+                };
+                ids.push(ReaderId(id));
+            }
+        }
+        if is_changed {
+            transaction.commit()?;
+        } else {
+            transaction.abort()?;
+        }
+        Ok(Some(ids))
+    }
+}

@@ -1,0 +1,231 @@
+//! The thread that commits.
+//!
+//! While one group is on its way to the disk the next one gathers by itself, so a lone batch
+//! waits for one flush and a storm of them shares each. After a commit has failed nothing is
+//! reported as committed any more: what was not acknowledged then is sent again by its sender,
+//! and what was acknowledged before is on the disk.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use weir_core::Batch;
+use weir_core::ShardId;
+
+use crate::store::Store;
+use crate::store::error::StoreError;
+use crate::store::latency::Latency;
+use crate::store::queue::{Queue, QueueLimits, Refused};
+
+/// How the writer groups, and how much may wait for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct WriterOptions {
+    /// How many batches may wait.
+    pub queue_batches_max: usize,
+    /// How many bytes may wait.
+    pub queue_bytes_max: usize,
+    /// How many bytes one group takes.
+    pub group_bytes_max: usize,
+    /// How long a group waits for more after its first batch. Zero commits at once, which is
+    /// right nearly always; a delay trades the latency of lone messages for fewer writes.
+    pub group_commit_max_delay: Duration,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self {
+            queue_batches_max: 1024,
+            queue_bytes_max: 16 * 1024 * 1024,
+            group_bytes_max: 4 * 1024 * 1024,
+            group_commit_max_delay: Duration::ZERO,
+        }
+    }
+}
+
+/// What the writer does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum WriterState {
+    /// A commit failed; nothing is written or acknowledged any more.
+    Failed {
+        /// The text of the error.
+        error: String,
+    },
+    /// It takes batches and commits them.
+    Running,
+    /// It was stopped, and everything that was handed in is on the disk.
+    Stopped,
+}
+
+/// A look at the writer from outside.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct WriterStatus {
+    /// What it does.
+    pub state: WriterState,
+    /// Batches that wait.
+    pub queued_batches: usize,
+    /// Bytes that wait.
+    pub queued_bytes: usize,
+    /// Groups that were committed.
+    pub groups: u64,
+    /// Batches that were committed.
+    pub batches: u64,
+    /// Half of the commits took no longer.
+    pub commit_p50: Duration,
+    /// 99 of 100 commits took no longer.
+    pub commit_p99: Duration,
+}
+
+/// The thread that commits; dropping it stops it as [`Writer::stop`] does.
+#[derive(Debug)]
+pub struct Writer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Hands batches to the writer; each shard has a clone.
+#[derive(Clone, Debug)]
+pub struct BatchSender {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: Queue,
+    state: Mutex<WriterState>,
+    groups: AtomicU64,
+    batches: AtomicU64,
+    latency: Latency,
+}
+
+impl Writer {
+    /// Starts the thread. After each commit it calls `notify` with the shard and the number of
+    /// every batch that is safe now, in the order in which they were handed in, and once with
+    /// the error when a commit fails. `notify` runs on the thread and must not wait.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(
+        store: Arc<Store>,
+        options: WriterOptions,
+        notify: impl Fn(Result<&[(ShardId, u64)], &StoreError>) + Send + 'static,
+    ) -> io::Result<Self> {
+        let limits =
+            QueueLimits { batches: options.queue_batches_max, bytes: options.queue_bytes_max };
+        let shared = Arc::new(Shared {
+            queue: Queue::new(limits),
+            state: Mutex::new(WriterState::Running),
+            groups: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+            latency: Latency::default(),
+        });
+        let thread = thread::Builder::new().name("weir-store".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || run(&shared, &store, &options, notify)
+        })?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// A way to hand batches in.
+    pub fn sender(&self) -> BatchSender {
+        BatchSender { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Takes no more batches, commits those that wait, and ends the thread. Answers how it went:
+    /// stopped, or failed and how.
+    pub fn stop(mut self) -> WriterState {
+        self.join();
+        self.shared.state()
+    }
+
+    fn join(&mut self) {
+        self.shared.queue.close();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread is in the state already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+impl BatchSender {
+    /// Hands a batch in and never waits. Batches of a shard are committed in the order in which
+    /// it hands them in.
+    ///
+    /// # Errors
+    /// The batch itself, when too much waits already or the writer was stopped.
+    pub fn submit(&self, batch: Batch) -> Result<(), Refused> {
+        self.shared.queue.put(batch)
+    }
+
+    /// How the writer is.
+    pub fn status(&self) -> WriterStatus {
+        let shared = &self.shared;
+        let (queued_batches, queued_bytes) = shared.queue.depth();
+        WriterStatus {
+            state: shared.state(),
+            queued_batches,
+            queued_bytes,
+            groups: shared.groups.load(Ordering::Relaxed),
+            batches: shared.batches.load(Ordering::Relaxed),
+            commit_p50: shared.latency.percentile(50),
+            commit_p99: shared.latency.percentile(99),
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> WriterState {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_state(&self, state: WriterState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}
+
+/// Says so when the thread ends by a panic: silence would look like a slow disk.
+struct Watch<'a>(&'a Shared);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let error = "the writer of the store panicked; restart the broker".to_owned();
+            self.0.set_state(WriterState::Failed { error });
+        }
+    }
+}
+
+fn run(
+    shared: &Shared,
+    store: &Store,
+    options: &WriterOptions,
+    notify: impl Fn(Result<&[(ShardId, u64)], &StoreError>),
+) {
+    let _watch = Watch(shared);
+    let mut group = Vec::new();
+    let mut committed = Vec::new();
+    while shared.queue.take(options.group_bytes_max, options.group_commit_max_delay, &mut group) {
+        let started = Instant::now();
+        if let Err(error) = store.commit(&group) {
+            shared.set_state(WriterState::Failed { error: error.to_string() });
+            notify(Err(&error));
+            // The queue goes on taking batches up to its bound, for shards that are told later.
+            shared.queue.wait_closed();
+            return;
+        }
+        shared.latency.record(started.elapsed());
+        shared.groups.fetch_add(1, Ordering::Relaxed);
+        shared.batches.fetch_add(group.len() as u64, Ordering::Relaxed);
+        committed.extend(group.drain(..).map(|batch| (batch.shard, batch.number)));
+        notify(Ok(&committed));
+        committed.clear();
+    }
+    shared.set_state(WriterState::Stopped);
+}

@@ -1,0 +1,307 @@
+//! A disk in memory that can lose its write cache.
+//!
+//! It takes the place of the file under the real store. What was written since the last sync may
+//! at a power cut be kept, lost or torn at the boundaries of sectors, and one write may survive
+//! another that came before it. Writes and syncs can be made to fail. All chance comes from one
+//! seeded generator, so a run is repeated by its seed.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A small seeded generator (SplitMix64); good enough for choosing faults.
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// The same seed gives the same numbers.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Any number.
+    pub fn number(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `end`, which is not zero.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.number() % end
+    }
+
+    /// True in `percent` of all cases.
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// The disk; clones are the same disk, so a test keeps one while the store owns the other.
+#[derive(Clone, Debug)]
+pub struct SimulatedDisk {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What the store sees.
+    current: Vec<u8>,
+    /// What is there for sure after a power cut.
+    durable: Vec<u8>,
+    /// What was done since the last sync, in order.
+    cached: Vec<Operation>,
+    /// Writes, syncs and changes of the length, counted.
+    operations: u64,
+    /// From this operation on everything fails.
+    crash_at: Option<u64>,
+    /// This operation fails if it is a sync; what it should have made durable stays in the cache.
+    failing_sync_at: Option<u64>,
+    /// How many bytes, in whole blocks, can ever be written.
+    capacity: Option<u64>,
+    blocks: BTreeSet<u64>,
+    trace: u64,
+}
+
+#[derive(Debug)]
+enum Operation {
+    Length(usize),
+    Write { offset: usize, data: Vec<u8> },
+}
+
+/// What the cache does to the writes in it at a power cut.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    AllKept,
+    AllLost,
+    /// Those up to some moment are kept.
+    Prefix,
+    /// Each write is kept or lost.
+    Scattered,
+    /// Each sector of this size of each write is kept or lost.
+    Torn(usize),
+}
+
+impl SimulatedDisk {
+    /// An empty disk.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::from_image(Vec::new())
+    }
+
+    /// A disk that holds `image`, as after a reboot.
+    #[must_use]
+    pub fn from_image(image: Vec<u8>) -> Self {
+        let blocks = (0..image.len().div_ceil(BLOCK) as u64).collect();
+        let state = State { durable: image.clone(), current: image, blocks, ..State::default() };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The operation after `operations` more, and everything after it, fails.
+    pub fn crash_after(&self, operations: u64) {
+        let mut state = self.state();
+        state.crash_at = Some(state.operations + operations);
+    }
+
+    /// The first sync after `operations` more operations fails; later ones work again.
+    pub fn fail_sync_after(&self, operations: u64) {
+        let mut state = self.state();
+        state.failing_sync_at = Some(state.operations + operations);
+    }
+
+    /// Writes fail with "no space" when they would make the written blocks come to more than
+    /// this.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.state().capacity = bytes;
+    }
+
+    /// How many operations there were.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.state().operations
+    }
+
+    /// A number made of every operation and its bytes: equal when the operations were.
+    #[must_use]
+    pub fn trace(&self) -> u64 {
+        self.state().trace
+    }
+
+    /// What the file holds when nothing goes wrong.
+    #[must_use]
+    pub fn image(&self) -> Vec<u8> {
+        self.state().current.clone()
+    }
+
+    /// What a reboot would find if the power failed now. The disk itself is not changed.
+    #[must_use]
+    pub fn power_cut(&self, random: &mut Random) -> Vec<u8> {
+        let state = self.state();
+        let fate = match random.below(8) {
+            0 => Fate::AllLost,
+            1 => Fate::AllKept,
+            2 => Fate::Prefix,
+            3 | 4 => Fate::Scattered,
+            5 | 6 => Fate::Torn(SECTOR),
+            _ => Fate::Torn(BLOCK),
+        };
+        let kept_operations = random.below(state.cached.len() as u64 + 1) as usize;
+        let operations = match fate {
+            Fate::AllLost => return state.durable.clone(),
+            Fate::Prefix => state.cached.get(..kept_operations).unwrap_or_default(),
+            _ => &state.cached[..],
+        };
+        let mut image = state.durable.clone();
+        for operation in operations {
+            match operation {
+                // The system keeps lengths and data apart; a write past a lost length is lost.
+                Operation::Length(length) => image.resize(*length, 0),
+                Operation::Write { offset, data } => {
+                    keep(&mut image, *offset, data, fate, random);
+                }
+            }
+        }
+        if let Some(Operation::Length(length)) = operations.iter().rev().find(|operation| {
+            matches!(operation, Operation::Length(length) if *length > state.durable.len())
+        }) && matches!(fate, Fate::Scattered | Fate::Torn(_))
+            && random.chance(30)
+        {
+            let lost = random.below((length - state.durable.len()) as u64 + 1) as usize;
+            image.truncate(length - lost);
+        }
+        image
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for SimulatedDisk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl redb::StorageBackend for SimulatedDisk {
+    fn len(&self) -> Result<u64, io::Error> {
+        let state = self.state();
+        state.check_alive()?;
+        Ok(state.current.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+        let state = self.state();
+        state.check_alive()?;
+        let start = offset as usize;
+        let bytes = start.checked_add(out.len()).and_then(|end| state.current.get(start..end));
+        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), io::Error> {
+        let mut state = self.state();
+        state.begin(&[&len.to_le_bytes()])?;
+        state.current.resize(len as usize, 0);
+        state.cached.push(Operation::Length(len as usize));
+        Ok(())
+    }
+
+    fn sync_data(&self) -> Result<(), io::Error> {
+        let mut state = self.state();
+        state.begin(&[b"sync"])?;
+        if state.failing_sync_at.is_some_and(|at| state.operations > at) {
+            state.failing_sync_at = None;
+            return Err(io::Error::other("the disk did not take a flush"));
+        }
+        for operation in std::mem::take(&mut state.cached) {
+            match operation {
+                Operation::Length(length) => state.durable.resize(length, 0),
+                Operation::Write { offset, data } => {
+                    state.durable[offset..offset + data.len()].copy_from_slice(&data);
+                }
+            }
+        }
+        debug_assert_eq!(state.durable.len(), state.current.len());
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        let mut state = self.state();
+        let result = state.begin(&[&offset.to_le_bytes(), data]);
+        let start = offset as usize;
+        let end = start + data.len();
+        if end > state.current.len() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if result.is_ok() {
+            state.allocate(start, end)?;
+        }
+        // The write during which the power fails may have reached the cache.
+        state.current[start..end].copy_from_slice(data);
+        state.cached.push(Operation::Write { offset: start, data: data.to_vec() });
+        result
+    }
+}
+
+impl State {
+    fn check_alive(&self) -> Result<(), io::Error> {
+        match self.crash_at {
+            Some(at) if self.operations > at => Err(io::Error::other("the power is gone")),
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, bytes: &[&[u8]]) -> Result<(), io::Error> {
+        self.check_alive()?;
+        self.operations += 1;
+        for byte in bytes.iter().copied().flatten() {
+            self.trace = (self.trace ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        self.check_alive()
+    }
+
+    fn allocate(&mut self, start: usize, end: usize) -> Result<(), io::Error> {
+        let Some(capacity) = self.capacity else { return Ok(()) };
+        for block in (start / BLOCK..end.div_ceil(BLOCK)).map(|block| block as u64) {
+            if self.blocks.contains(&block) {
+                continue;
+            }
+            if (self.blocks.len() as u64 + 1) * BLOCK as u64 > capacity {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.blocks.insert(block);
+        }
+        Ok(())
+    }
+}
+
+/// Puts into `image` what survives of a write.
+fn keep(image: &mut [u8], offset: usize, data: &[u8], fate: Fate, random: &mut Random) {
+    // Sectors are those of the disk, not of the write.
+    let (sector, kept_percent) = match fate {
+        Fate::AllKept | Fate::Prefix => (usize::MAX, 100),
+        Fate::AllLost => (usize::MAX, 0),
+        Fate::Scattered => (usize::MAX, 50),
+        Fate::Torn(sector) => (sector, 50),
+    };
+    let mut at = 0;
+    while at < data.len() {
+        let to_boundary = sector - (offset + at) % sector;
+        let end = at.saturating_add(to_boundary).min(data.len());
+        if random.chance(kept_percent)
+            && let Some(place) = image.get_mut(offset + at..offset + end)
+        {
+            place.copy_from_slice(&data[at..end]);
+        }
+        at = end;
+    }
+}
+
+/// What a disk writes as a whole.
+const SECTOR: usize = 512;
+/// What a file system writes as a whole.
+const BLOCK: usize = 4096;

@@ -1,0 +1,26 @@
+//! The store against a plain model, on a simulated disk and on a real one.
+//!
+//! A failing test prints the seed of its run; the same seed gives the same run.
+
+#[path = "store/corruption.rs"]
+mod corruption;
+#[path = "store/determinism.rs"]
+mod determinism;
+#[path = "store/kill.rs"]
+mod kill;
+#[path = "store/power_cut.rs"]
+mod power_cut;
+#[path = "store/recovery.rs"]
+mod recovery;
+#[path = "store/start.rs"]
+mod start;
+#[path = "store/trimming.rs"]
+mod trimming;
+#[path = "store/writer.rs"]
+mod writer;
+
+#[path = "store/workload.rs"]
+mod workload;
+
+#[path = "store/model.rs"]
+mod model;

@@ -1,0 +1,25 @@
+//! The same groups give the same bytes in the same order, so a run can be repeated.
+
+use weir_tests::sim::disk::SimulatedDisk;
+
+use crate::workload::{Workload, open};
+
+fn trace(seed: u64) -> (u64, u64, Vec<u8>) {
+    let disk = SimulatedDisk::new();
+    let mut workload = Workload::new(seed, 3);
+    for _ in 0..3 {
+        let store = open(disk.clone()).expect("a working disk");
+        for _ in 0..15 {
+            store.commit(&workload.group(5)).expect("a working disk");
+        }
+    }
+    (disk.operations(), disk.trace(), disk.image())
+}
+
+#[test]
+fn the_same_groups_give_the_same_operations_on_the_disk() {
+    for seed in 0..10 {
+        assert!(trace(seed) == trace(seed), "seed {seed}");
+    }
+    assert_ne!(trace(1).1, trace(2).1);
+}
