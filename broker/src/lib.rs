@@ -3,11 +3,29 @@
 // A module uses modules listed below it, never above.
 pub mod cli;
 
+mod broker;
+
+mod control;
+mod probe;
+
 pub mod admin;
+mod upstream;
+
+mod pipeline;
+mod shard;
+
+mod listener;
+mod mailbox;
+mod sockets;
+
+mod clock;
 mod inner_turn;
 pub mod logging;
-mod mailbox;
 pub mod status;
 pub mod store;
 
 pub mod config;
+
+pub use broker::{Broker, StartError};
+pub use inner_turn::{InnerTurn, OwnedPublication};
+pub use pipeline::Pipeline;

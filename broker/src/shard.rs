@@ -14,8 +14,8 @@ use mio::{Events, Interest, Poll, Token};
 use weir_core::{Batch, ConnectionId, Core, Effect, Input, Now, ReaderId, Records};
 
 use crate::clock::Clock;
-use crate::listener::tcp::Listener;
 use crate::inner_turn::InnerTurn;
+use crate::listener::tcp::Listener;
 use crate::mailbox::{Mail, MailReceiver};
 use crate::sockets::Sockets;
 use crate::store::{BatchSender, Refused};

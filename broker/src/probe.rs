@@ -1,0 +1,100 @@
+//! What a running broker can be asked from outside its threads.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use weir_core::Metrics;
+
+use crate::clock::Clock;
+use crate::mailbox::{Mail, Mailbox};
+use crate::pipeline::PipelineHandle;
+use crate::status::{MessageStatus, RuleStatus, Status, StoreStatus};
+use crate::store::{BatchSender, Store};
+use crate::upstream::UpstreamHandle;
+
+/// How long a shard may take to answer; it does so once per turn.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks every part of the broker how it is.
+pub(crate) struct Probe {
+    pub(crate) clock: Clock,
+    pub(crate) mailbox: Mailbox,
+    pub(crate) store: Arc<Store>,
+    pub(crate) writer: BatchSender,
+    pub(crate) pipeline: Option<PipelineHandle>,
+    pub(crate) upstreams: Vec<UpstreamHandle>,
+}
+
+impl Probe {
+    pub(crate) fn status(&self) -> Status {
+        let metrics = self.metrics();
+        let ready = metrics.is_some();
+        let metrics = metrics.unwrap_or_default();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: self.clock.uptime().as_secs(),
+            ready,
+            shards: 1,
+            connections: metrics.connections,
+            sessions: metrics.sessions,
+            subscriptions: metrics.subscriptions,
+            retained: metrics.retained,
+            messages: messages(&metrics),
+            store: self.store_status(),
+            rules: self.pipeline.as_ref().map(rules).unwrap_or_default(),
+            upstreams: self.upstreams.iter().map(UpstreamHandle::status).collect(),
+        }
+    }
+
+    /// None when the shard does not answer.
+    fn metrics(&self) -> Option<Metrics> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.mailbox.send(Mail::Metrics(reply));
+        answer.recv_timeout(PATIENCE).ok()
+    }
+
+    fn store_status(&self) -> StoreStatus {
+        let writer = self.writer.status();
+        // The counters of a store that cannot be read are the last thing that matters.
+        let stats = self.store.stats().ok();
+        StoreStatus {
+            bytes_written: stats.as_ref().map_or(0, |stats| stats.bytes_written),
+            commits: writer.groups,
+            log_records: stats.as_ref().map_or(0, |stats| stats.log_records),
+        }
+    }
+}
+
+fn messages(metrics: &Metrics) -> MessageStatus {
+    let drops = &metrics.drops;
+    let dropped = [
+        ("expired", drops.expired),
+        ("queue_full", drops.queue_full),
+        ("retained_full", drops.retained_full),
+        ("slow_qos0", drops.slow_qos0),
+        ("too_large", drops.too_large),
+    ];
+    MessageStatus {
+        received: metrics.publish_received,
+        sent: metrics.publish_sent,
+        dropped: dropped
+            .into_iter()
+            .map(|(reason, count)| (reason.to_owned(), count))
+            .collect::<BTreeMap<_, _>>(),
+    }
+}
+
+fn rules(pipeline: &PipelineHandle) -> Vec<RuleStatus> {
+    let rules = pipeline.status().into_iter();
+    rules
+        .map(|rule| RuleStatus {
+            name: rule.name.to_string(),
+            matched: rule.matched,
+            emitted: rule.emitted,
+            late: rule.late,
+            errors: rule.errors.iter().map(|(_, count)| count).sum(),
+            keys: rule.keys as u64,
+        })
+        .collect()
+}
