@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Answer, CliError};
+use super::{Answer, CliError, say};
 use crate::{admin::STATUS_PATH, config::HostPort, status::Status};
 
 /// The longest wait for the network, each time.
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     let body = ask(&mut stream, &address).map_err(wrong)?;
     let status: Status = serde_json::from_str(&body).map_err(|error| wrong(error.into()))?;
     let text = if arguments.json { format!("{body}\n") } else { table(&status) };
-    io::stdout().write_all(text.as_bytes()).map_err(CliError::Output)?;
+    say(&text)?;
     Ok(if status.ready { Answer::Yes } else { Answer::No })
 }
 
