@@ -6,6 +6,7 @@ use tokio::time::sleep;
 
 use super::{Answer, CliError, say, stop};
 use crate::{
+    admin::STATUS_PATH,
     broker::Broker,
     config::{Config, Overrides, load},
     logging,
@@ -37,6 +38,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     let broker = Broker::start(loaded.config)?;
     for address in broker.addresses() {
         say(&format!("weir {} listens on {address}\n", env!("CARGO_PKG_VERSION")))?;
+    }
+    if let Some(address) = broker.admin_address() {
+        say(&format!("  status at http://{address}{STATUS_PATH}\n"))?;
     }
     say(&told)?;
     let ended = runtime.block_on(wait(&broker));
