@@ -48,6 +48,7 @@ impl Core {
         // older one of the same name had to go.
         if self.turn.changes.len() > changes_before {
             self.gate.wait(self.turn.batch, Gated::Connect { connection: id });
+            self.pause(id);
         } else {
             self.open_session(now, id);
         }
