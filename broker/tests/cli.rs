@@ -152,6 +152,70 @@ error[C004]: `max_packet_size` cannot be 1GB
     assert_outcome(&outcome, 1, "", expected);
 }
 
+const ROOMS: &str = "[rule.rooms]\nfrom = \"room/{room}\"\nby = [\"room\"]\n\
+                     window = \"tumbling 1m\"\nselect = { mean = \"avg(value)\" }\n\
+                     to = { upstream = \"cloud\", topic = \"agg/{room}\" }\n";
+
+#[test]
+fn rules_are_checked_together_with_the_configuration() {
+    let text = "rules = [\"rules/*.toml\"]\npersistense = true\n";
+    let folder = Folder::new("rules")
+        .write("gateway/weir.toml", text)
+        .write("gateway/rules/rooms.toml", &ROOMS.replace("avg", "avgg"));
+    let outcome = folder.weir(&["check", "--config", "gateway/weir.toml"]);
+    let expected = r#"error[C002]: unknown key `persistense` at the top of the file
+  --> gateway/weir.toml:2:1
+2 | persistense = true
+  | ^^^^^^^^^^^ no such key
+  = help: did you mean `persistence`?
+error[R014]: unknown function `avgg`
+  --> gateway/rules/rooms.toml:5:20
+5 | select = { mean = "avgg(value)" }
+  |                    ^^^^ not a function
+  = help: did you mean `avg`?
+2 problems
+"#;
+    assert_outcome(&outcome, 1, "", expected);
+}
+
+#[test]
+fn an_upstream_that_only_a_rule_knows_is_an_error() {
+    let text = "rules = \"rooms.toml\"\n[upstream.clowd]\naddress = \"localhost:1884\"\n";
+    let folder = Folder::new("upstream").write("weir.toml", text).write("rooms.toml", ROOMS);
+    let outcome = folder.weir(&["check", "--config", "weir.toml"]);
+    let expected = r#"error[C009]: unknown upstream `cloud`
+  --> rooms.toml:6:19
+6 | to = { upstream = "cloud", topic = "agg/{room}" }
+  |                   ^^^^^^^ not in the configuration
+  = help: did you mean `clowd`?
+1 problem
+"#;
+    assert_outcome(&outcome, 1, "", expected);
+}
+
+#[test]
+fn rules_are_checked_and_tested_without_a_configuration() {
+    let with_test = |value: &str| {
+        format!(
+            "{ROOMS}[[rule.rooms.test]]\nname = \"the mean of a minute\"\n\
+             play = [ {{ at = \"0s\", topic = \"room/a\", payload = '{{\"value\":1}}' }},\n\
+             {{ at = \"61s\", topic = \"room/a\", payload = '{{\"value\":9}}' }} ]\n\
+             expect = [ {{ topic = \"agg/a\", where = \"mean == {value}\", times = 1 }} ]\n"
+        )
+    };
+    let folder = Folder::new("rules-test")
+        .write("right.toml", &with_test("1"))
+        .write("wrong.toml", &with_test("2"));
+    let outcome = folder.weir(&["rules", "check", "right.toml"]);
+    assert_outcome(&outcome, 0, "ok (1 rule in 1 file)\n", "");
+    let outcome = folder.weir(&["rules", "test", "right.toml"]);
+    let report = "rooms: the mean of a minute ... ok\n1 test, 0 failed\n";
+    assert_outcome(&outcome, 0, report, "");
+    let outcome = folder.weir(&["rules", "test", "wrong.toml"]);
+    assert!(outcome.stdout.contains("1 test, 1 failed\n"), "{}", outcome.stdout);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (1, ""));
+}
+
 #[test]
 fn an_override_is_checked_like_the_file() {
     let folder = Folder::new("set").write("weir.toml", "");
