@@ -12,6 +12,7 @@ mod key;
 mod load;
 mod overrides;
 mod problem;
+mod read;
 mod reference;
 mod route;
 mod rule_files;
