@@ -1,11 +1,13 @@
 //! A virtual network around one core: clients, a clock, and a store that remembers in memory.
 
 mod client;
+mod device;
 mod options;
 mod store;
 mod world;
 
 pub(crate) use client::{Client, Received};
+pub(crate) use device::Device;
 pub(crate) use options::{Options, WillOptions, v5, v31, v311};
 pub(crate) use store::Store;
 pub(crate) use weir_core::*;
