@@ -25,17 +25,6 @@ fn a_new_session_does_not_inherit_the_messages_of_one_that_ended() {
     assert_eq!(world.connect(v311("away").kept()).payloads(), ["not for strangers"]);
 }
 
-/// Chooses what happens next, the same way for the same seed.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
-
 /// One publisher and one subscriber, both by the book, and a crash after `crash_at` steps.
 /// Answers the payloads of the subscriber, and whether the crash came before the end.
 fn exchange(qos: QoS, version: Version, crash_at: usize, seed: u64) -> (Vec<String>, bool) {

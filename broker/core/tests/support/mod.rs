@@ -24,3 +24,14 @@ pub(crate) const QOS2: QoS = QoS::ExactlyOnce;
 pub(crate) fn packet_id(number: u16) -> PacketId {
     PacketId::new(number).expect("not zero")
 }
+
+/// Chooses what happens next, the same way for the same seed.
+pub(crate) struct Chance(pub(crate) u64);
+
+impl Chance {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        const FACTOR: u64 = 6_364_136_223_846_793_005;
+        self.0 = self.0.wrapping_mul(FACTOR).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
