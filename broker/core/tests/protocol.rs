@@ -18,5 +18,6 @@ mod order;
 mod qos2;
 mod recovery;
 mod retained;
+mod sequences;
 mod takeover;
 mod will;
