@@ -39,7 +39,7 @@ fn exchange(qos: QoS, version: Version, crash_at: usize, seed: u64) -> (Vec<Stri
     for n in 0..3 {
         publisher.to_publish.push_back((qos, "t".to_owned(), n.to_string()));
     }
-    subscriber.reads_on_after_loss = seed % 2 == 0;
+    subscriber.reads_on_after_loss = seed.is_multiple_of(2);
     publisher.reads_on_after_loss = seed % 4 < 2;
     world.hold_commits();
     let (mut steps, mut idle, mut crashed) = (0, 0, false);

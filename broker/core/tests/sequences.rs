@@ -70,8 +70,12 @@ impl Run {
             4..=9 => self.misbehave(),
             10 => self.world.advance_ms(self.chance.below(5000)),
             11 => self.world.commit(),
-            12..=35 => drop(self.world.commit_one()),
-            _ => drop(self.some_device().step()),
+            12..=35 => {
+                self.world.commit_one();
+            }
+            _ => {
+                self.some_device().step();
+            }
         }
     }
 
@@ -112,8 +116,12 @@ impl Run {
             5 => client.pubrec(id),
             6 => client.pubrel(id),
             7 => client.pubcomp(id),
-            8 | 9 => drop(client.send_subscribe("c/#", qos, None, |_| {})),
-            10 => drop(client.send_unsubscribe("c/#")),
+            8 | 9 => {
+                client.send_subscribe("c/#", qos, None, |_| {});
+            }
+            10 => {
+                client.send_unsubscribe("c/#");
+            }
             11 => client.stall(),
             12 => self.chaos.swap_remove(index).hang_up(),
             _ => client.send_bytes(&bytes),
@@ -128,8 +136,8 @@ impl Run {
         while idle < 3 {
             let publishers = self.publishers.iter_mut();
             let devices = publishers.chain(self.subscribers.iter_mut().map(|(_, device)| device));
-            let acted = devices.fold(false, |acted, device| device.step() || acted);
-            idle = if acted { 0 } else { idle + 1 };
+            let acted = devices.map(Device::step).filter(|acted| *acted).count();
+            idle = if acted > 0 { 0 } else { idle + 1 };
         }
     }
 
@@ -142,8 +150,9 @@ impl Run {
                 let from = format!("{index}/");
                 let payloads = subscriber.payloads();
                 let payloads = payloads.into_iter().filter(|payload| payload.starts_with(&from));
-                let payloads: Vec<usize> =
-                    payloads.map(|payload| payload[from.len()..].parse().unwrap()).collect();
+                let payloads: Vec<usize> = payloads
+                    .map(|payload| payload[from.len()..].parse().expect("a number"))
+                    .collect();
                 check_arrival(&payloads, *granted, seed);
             }
         }
