@@ -19,5 +19,6 @@ mod qos2;
 mod recovery;
 mod retained;
 mod sequences;
+mod session;
 mod takeover;
 mod will;
