@@ -103,3 +103,27 @@ fn qos1_arrives_at_least_once_and_in_order_whenever_the_broker_is_killed() {
         }
     }
 }
+
+/// A message for nobody that is kept takes a position that is never written. The cursor of a
+/// session stood behind it; after a crash the position was given again, and the next crash lost
+/// that message, which had been acknowledged.
+#[test]
+fn a_position_that_a_cursor_has_passed_is_not_given_again() {
+    let world = World::new();
+    let publisher = world.connect(v311("publisher"));
+    let kept = world.connect(v311("kept").kept());
+    kept.subscribe("t", QOS1);
+    let unkept = world.connect(v311("unkept"));
+    unkept.subscribe("u", QOS1);
+    publisher.publish_acknowledged("t", "1");
+    assert_eq!(kept.receive().payload, "1");
+    for _ in 0..3 {
+        publisher.publish_acknowledged("u", "takes a position");
+    }
+    kept.puback(1);
+    world.crash();
+    let publisher = world.connect(v311("publisher"));
+    publisher.publish_acknowledged("t", "2");
+    world.crash();
+    assert_eq!(world.connect(v311("kept").kept()).payloads(), ["2"]);
+}
