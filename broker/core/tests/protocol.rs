@@ -8,6 +8,7 @@
 #[allow(dead_code, unused_imports, reason = "the subjects that need the rest follow")]
 mod support;
 
+mod aliases;
 mod connect;
 mod expiry;
 mod gate;
@@ -18,6 +19,7 @@ mod order;
 mod qos0;
 mod qos1;
 mod qos2;
+mod readers;
 mod recovery;
 mod retained;
 mod sequences;
