@@ -120,7 +120,7 @@ impl Core {
             next_session: 1,
             subscriptions: Subscriptions::new(seed),
             retained: Retained::default(),
-            log: Log::new(recovered.next_sequence),
+            log: Log::new(recovered.first_unused()),
             readers: Vec::new(),
             gate: Gate::default(),
             timers: Timers::default(),

@@ -24,6 +24,17 @@ pub struct Recovered {
     pub readers: Vec<(ReaderId, Sequence)>,
 }
 
+impl Recovered {
+    /// The first position that may be given again. Some are never written, because their message
+    /// waited for nobody that is kept, but a cursor may stand behind them already: a message
+    /// that got such a position would count as delivered.
+    pub(crate) fn first_unused(&self) -> Sequence {
+        let cursors = self.sessions.iter().map(|session| session.cursor.start);
+        let readers = self.readers.iter().map(|(_, done)| done.next());
+        cursors.chain(readers).fold(self.next_sequence, Sequence::max)
+    }
+}
+
 /// One message of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogRecord {
