@@ -1,16 +1,71 @@
 //! The tests that stand in rule files, on a virtual clock.
+//!
+//! A test runs one rule alone. What the rule sends and what it would store are kept as a broker
+//! would keep them, in one step; a `power-cut` throws the engine away together with what was not
+//! stored, makes a new one, and plays again what was lost.
+
+mod play;
+mod verdict;
 
 use std::fmt;
 
+use play::Player;
+
+use crate::compile::compile_with_specs;
 use crate::diagnostic::Diagnostic;
+use crate::plan::Plan;
 use crate::source::Source;
+use crate::spec::Report;
 
 /// Runs every `[[rule.NAME.test]]` of the files.
 ///
+/// ```
+/// use weir_rules::{Source, run_cases};
+///
+/// let file = Source::new(
+///     "double.toml",
+///     r#"
+///     [rule.double]
+///     from   = "in/{x}"
+///     decode = "number"
+///     select = { twice = "2 * value" }
+///     to     = "out/{x}"
+///     [[rule.double.test]]
+///     name   = "a number is doubled"
+///     play   = [{ at = "0s", topic = "in/a", payload = "21" }]
+///     expect = [{ topic = "out/a", where = "twice == 42", times = 1 }]
+///     "#,
+/// );
+/// let report = run_cases(&[file]).expect("the file is correct");
+/// assert!(report.passed(), "{report}");
+/// ```
+///
 /// # Errors
 /// The files do not compile.
-pub fn run_cases(_sources: &[Source]) -> Result<CaseReport, Vec<Diagnostic>> {
-    Ok(CaseReport { cases: Vec::new() })
+pub fn run_cases(sources: &[Source]) -> Result<CaseReport, Vec<Diagnostic>> {
+    let (plan, specs) = compile_with_specs(sources)?;
+    let mut report = Report { sources, diagnostics: Vec::new() };
+    let mut prepared = Vec::new();
+    for spec in &specs {
+        for case in &spec.cases {
+            prepared.push((spec, case, verdict::prepare(case, &mut report)));
+        }
+    }
+    if !report.diagnostics.is_empty() {
+        return Err(report.diagnostics);
+    }
+    let mut cases = Vec::new();
+    for (spec, case, checks) in prepared {
+        let rules = plan.rules.iter().filter(|rule| *rule.name == *spec.name).cloned().collect();
+        let alone = Plan { rules, ..plan.clone() }.with_new_router();
+        let failures = match Player::new(alone, case).run() {
+            Ok(sent) => verdict::judge(&checks, &sent, &report),
+            Err(error) => vec![verdict::state_failure(case, &error, &report)],
+        };
+        let (rule, name) = (spec.name.clone(), case.name.value.clone());
+        cases.push(CaseResult { rule, name, failures });
+    }
+    Ok(CaseReport { cases })
 }
 
 /// What came of all tests of some files.
@@ -50,3 +105,6 @@ pub struct CaseResult {
     /// One for each expectation that was not met: which, and what was sent instead.
     pub failures: Vec<Diagnostic>,
 }
+
+#[cfg(test)]
+mod tests;

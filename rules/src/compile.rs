@@ -1,13 +1,137 @@
-//! From files to a plan.
+//! From files to a plan: reads, checks, compiles, then looks at all rules together.
+//!
+//! Every problem of every file is reported; a rule with a problem is left out of the checks that
+//! compare rules, so that one mistake gives one message.
 
-use crate::diagnostic::Diagnostic;
-use crate::plan::Plan;
+mod across;
+mod names;
+mod rule;
+
+use std::collections::BTreeMap;
+
+use crate::code;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::limits::RULES_MAX;
+use crate::payload::FieldTree;
+use crate::plan::{Plan, RuleSummary, push_new};
+use crate::rule::Rule;
 use crate::source::Source;
+use crate::spec::{Report, RuleSpec, read_source};
+use crate::topic::Template;
 
 /// Checks and compiles rule files.
 ///
+/// ```
+/// use weir_rules::{Source, compile};
+///
+/// let text = "[rule.copy]\nfrom = \"a/{x}\"\nto = \"b/{y}\"\ndecode = \"text\"\n";
+/// let problems = compile(&[Source::new("copy.toml", text)]).unwrap_err();
+/// assert_eq!(
+///     problems[0].to_string(),
+///     "error[R008]: `{y}` has no value\n  --> copy.toml:3:9\n3 | to = \"b/{y}\"\n  |         \
+///      ^^^ no capture, key or output has this name\n  = help: names here: x, value\n"
+/// );
+/// ```
+///
 /// # Errors
-/// All problems of all files.
-pub fn compile(_sources: &[Source]) -> Result<Plan, Vec<Diagnostic>> {
-    Ok(Plan::default())
+/// All problems of all files, with notes and warnings among them.
+pub fn compile(sources: &[Source]) -> Result<Plan, Vec<Diagnostic>> {
+    compile_with_specs(sources).map(|(plan, _)| plan)
 }
+
+/// A compiled rule and what it was made from.
+pub(crate) struct Compiled {
+    pub(crate) spec: RuleSpec,
+    pub(crate) rule: Rule,
+    /// Templates of the destinations, in order.
+    pub(crate) templates: Vec<Template>,
+    /// Names that can hold several levels of a topic.
+    pub(crate) rests: Vec<String>,
+    /// Forecast of the bytes of a key.
+    pub(crate) key_bytes: usize,
+}
+
+/// Also gives the specifications, for those who run the tests in them.
+pub(crate) fn compile_with_specs(
+    sources: &[Source],
+) -> Result<(Plan, Vec<RuleSpec>), Vec<Diagnostic>> {
+    let mut report = Report { sources, diagnostics: Vec::new() };
+    let mut specs = Vec::new();
+    for file in 0..sources.len() {
+        specs.extend(read_source(file, &mut report));
+    }
+    check_names(&specs, &mut report);
+    let mut fields = FieldTree::default();
+    let mut constants = String::new();
+    let mut compiled = Vec::new();
+    for spec in specs {
+        compiled.extend(rule::compile_rule(spec, &mut fields, &mut constants, &mut report));
+    }
+    across::check(&compiled, &mut report);
+    let failed = report.diagnostics.iter().any(|one| one.severity() == Severity::Error);
+    if failed {
+        return Err(report.diagnostics);
+    }
+    let warnings = report.diagnostics;
+    let specs = compiled.iter().map(|one| one.spec.clone()).collect();
+    Ok((build(sources, compiled, fields, constants, warnings), specs))
+}
+
+fn check_names(specs: &[RuleSpec], report: &mut Report<'_>) {
+    let mut known = BTreeMap::new();
+    for spec in specs {
+        if let Some(first) = known.insert(spec.name.as_str(), &spec.place) {
+            let message = format!("rule `{}` is defined twice", spec.name);
+            let path = report.sources.get(first.file).map_or("", |source| source.path.as_str());
+            let help = format!("the other one is in {path}");
+            report.error_with_help(code::DUPLICATE, message, &spec.place, "second time", help);
+        }
+    }
+    if let Some(spec) = specs.get(RULES_MAX) {
+        let message = format!("more than {RULES_MAX} rules");
+        report.error(code::LIMIT, message, &spec.place, "one too many");
+    }
+}
+
+fn build(
+    sources: &[Source],
+    compiled: Vec<Compiled>,
+    fields: FieldTree,
+    constants: String,
+    warnings: Vec<Diagnostic>,
+) -> Plan {
+    let mut plan = Plan { fields, constants, warnings, ..Plan::default() };
+    for one in compiled {
+        plan.summaries.push(summary(sources, &one));
+        if !one.spec.enabled {
+            continue;
+        }
+        for upstream in one.rule.to.iter().filter_map(|to| to.upstream.as_ref()) {
+            push_new(&mut plan.upstreams, upstream);
+        }
+        plan.rules.push(one.rule);
+    }
+    plan.with_new_router()
+}
+
+fn summary(sources: &[Source], one: &Compiled) -> RuleSummary {
+    let (spec, rule) = (&one.spec, &one.rule);
+    let source = sources.get(spec.place.file);
+    let before = source.and_then(|source| source.text.get(..spec.place.span.start));
+    RuleSummary {
+        name: spec.name.clone(),
+        path: source.map_or(String::new(), |source| source.path.clone()),
+        line: before.unwrap_or_default().matches('\n').count() + 1,
+        about: spec.about.clone(),
+        enabled: spec.enabled,
+        filters: rule.filters.iter().map(|filter| filter.mqtt()).collect(),
+        topics: spec.to.iter().map(|to| to.topic.value.clone()).collect(),
+        window: spec.window.as_ref().map(|(text, _)| text.value.clone()),
+        keys_max: rule.keys_max,
+        memory_bytes_max: rule.memory_max,
+        key_bytes: one.key_bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests;

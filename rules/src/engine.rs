@@ -1,60 +1,211 @@
 //! The running rules.
+//!
+//! [`Engine::handle`] takes a message through all rules that read its topic; [`Engine::advance`]
+//! fires timers. What comes out depends only on the messages, their arrival stamps and the times
+//! given to `advance`, never on how often it is called. A timer that is due at a time fires before
+//! a message that arrived at that time.
+
+mod close;
+mod intake;
+mod life;
+mod source;
+mod work;
 
 use std::sync::Arc;
 
+use life::Turn;
+use work::{Message, Work};
+
+use crate::code;
+use crate::expression::Fault;
 use crate::message::{Emission, Event, Timestamp};
+use crate::payload::{Decode, read_json};
 use crate::plan::Plan;
-use crate::state::StateError;
+use crate::running::Running;
+use crate::state::{self, StateError};
+use crate::timer::Timers;
+use crate::value::{Texts, Value};
 
 /// The rules of a plan and their state.
+///
+/// ```
+/// use weir_rules::{Engine, Event, Source, Timestamp, compile};
+///
+/// let file = Source::new(
+///     "climate.toml",
+///     r#"
+///     [rule.room]
+///     from   = "site/{room}/climate"
+///     by     = ["room"]
+///     window = "tumbling 1m"
+///     select = { temp = "avg(t)" }
+///     to     = "agg/{room}"
+///     "#,
+/// );
+/// let mut engine = Engine::new(compile(&[file]).expect("the rule is correct"));
+/// let mut out = Vec::new();
+/// for (ms, payload) in [(0, r#"{"t":20}"#), (30_000, r#"{"t":22}"#)] {
+///     let event = Event {
+///         topic: "site/hall/climate",
+///         payload: payload.as_bytes(),
+///         qos: 0,
+///         retain: false,
+///         client: "sensor",
+///         arrived: Timestamp(ms),
+///     };
+///     engine.handle(Timestamp(ms), &event, &mut out);
+/// }
+/// assert_eq!(engine.poll_timeout(), Some(Timestamp(60_000)));
+/// engine.advance(Timestamp(60_000), &mut out);
+/// assert_eq!(out[0].topic, "agg/hall");
+/// assert!(out[0].payload.starts_with(br#"{"room":"hall","temp":21,"window":"#));
+/// ```
 #[derive(Debug)]
 pub struct Engine {
     plan: Plan,
+    /// One for each rule of the plan.
+    running: Vec<Running>,
+    timers: Timers,
+    work: Work,
 }
 
 impl Engine {
     /// An engine without state.
     pub fn new(plan: Plan) -> Self {
-        Self { plan }
+        let running = plan.rules.iter().map(|_| Running::default()).collect();
+        let work = Work::new(&plan);
+        Self { plan, running, timers: Timers::default(), work }
     }
 
     /// An engine that goes on where another one stopped.
     ///
     /// `snapshot` are all blobs of the newest snapshot, `deltas` all blobs taken since, in order.
+    /// The state of a rule that is gone, or that now keeps something else, is dropped.
     ///
     /// # Errors
-    /// A blob is damaged or of an unknown version.
+    /// A blob is damaged or of another version.
     pub fn restore<S: AsRef<[u8]>, D: AsRef<[u8]>>(
         plan: Plan,
-        _snapshot: impl Iterator<Item = S>,
-        _deltas: impl Iterator<Item = D>,
+        snapshot: impl Iterator<Item = S>,
+        deltas: impl Iterator<Item = D>,
     ) -> Result<Self, StateError> {
-        Ok(Self::new(plan))
+        let mut engine = Self::new(plan);
+        for blob in snapshot {
+            state::apply(blob.as_ref(), state::Kind::Snapshot, &engine.plan, &mut engine.running)?;
+        }
+        for blob in deltas {
+            state::apply(blob.as_ref(), state::Kind::Delta, &engine.plan, &mut engine.running)?;
+        }
+        for (index, (rule, running)) in
+            engine.plan.rules.iter().zip(&mut engine.running).enumerate()
+        {
+            running.finish_restore(rule, index as u32, &mut engine.timers);
+        }
+        Ok(engine)
     }
 
     /// Computes one message. `now` is the time of the turn, not before `event.arrived`.
-    pub fn handle(&mut self, _now: Timestamp, _event: &Event<'_>, _out: &mut Vec<Emission>) {}
+    pub fn handle(&mut self, now: Timestamp, event: &Event<'_>, out: &mut Vec<Emission>) {
+        debug_assert!(event.arrived <= now, "a message arrives before it is handled");
+        self.advance(event.arrived, out);
+        let Self { plan, running, timers, work } = self;
+        plan.router.find(event.topic, &mut work.levels, &mut work.routes);
+        if work.routes.is_empty() {
+            return;
+        }
+        let payload = std::str::from_utf8(event.payload);
+        let mut arena = std::mem::take(&mut work.arena);
+        arena.clear();
+        let json = match payload {
+            Ok(payload) if work.wants_json(plan) => {
+                work.fields.fill(Value::Null);
+                read_json(payload, &plan.fields, &mut work.fields, &mut arena).map_err(|error| {
+                    Fault {
+                        code: code::DECODE_FAULT,
+                        message: format!("payload is not JSON: {error}"),
+                    }
+                })
+            }
+            _ => Ok(()),
+        };
+        let decoded = arena.len();
+        let mut message = Message {
+            event,
+            fields: &work.fields,
+            levels: &work.levels,
+            texts: Texts {
+                arena,
+                client: event.client,
+                constants: &plan.constants,
+                payload: payload.unwrap_or_default(),
+                topic: event.topic,
+            },
+            scratch: &mut work.message,
+        };
+        for route in &work.routes {
+            let index = route.rule as usize;
+            let (Some(rule), Some(running)) = (plan.rules.get(index), running.get_mut(index))
+            else {
+                continue;
+            };
+            message.texts.arena.truncate(decoded);
+            let constants = &plan.constants;
+            let result = &mut work.result;
+            let index = route.rule;
+            let mut turn = Turn { rule, index, constants, timers, work: result, out };
+            let decoded = match (&json, payload.is_ok(), rule.decode) {
+                (Err(fault), _, Decode::Json) => Err(fault.clone()),
+                (_, false, _) => Err(Fault {
+                    code: code::DECODE_FAULT,
+                    message: "payload is not UTF-8".to_owned(),
+                }),
+                _ => Ok(()),
+            };
+            running.handle(&mut turn, &mut message, route.filter, decoded);
+        }
+        work.arena = message.texts.arena;
+    }
 
-    /// Fires the timers that are due.
-    pub fn advance(&mut self, _now: Timestamp, _out: &mut Vec<Emission>) {}
+    /// Fires the timers that are due at `now`, in the order of their times.
+    pub fn advance(&mut self, now: Timestamp, out: &mut Vec<Emission>) {
+        let Self { plan, running, timers, work } = self;
+        while let Some(timer) = timers.take_due(now.0) {
+            let index = timer.rule as usize;
+            let (Some(rule), Some(running)) = (plan.rules.get(index), running.get_mut(index))
+            else {
+                continue;
+            };
+            let constants = &plan.constants;
+            let result = &mut work.result;
+            let mut turn = Turn { rule, index: timer.rule, constants, timers, work: result, out };
+            running.fire(&mut turn, timer.key, timer.deadline);
+        }
+    }
 
     /// When `advance` has work to do next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        None
+        self.timers.first().map(Timestamp)
     }
 
-    /// Appends what changed since the last call; `false` if nothing did.
-    pub fn take_delta(&mut self, _out: &mut Vec<u8>) -> bool {
-        false
+    /// Appends what changed since the last call as one blob; `false` if nothing did.
+    ///
+    /// It holds absolute values of the panes and keys that were touched, so that applying it twice
+    /// does no harm. Store it in the transaction that stores the input position.
+    pub fn take_delta(&mut self, out: &mut Vec<u8>) -> bool {
+        state::write_delta(&self.plan, &mut self.running, out)
     }
 
     /// Gives the whole state as blobs of at most `shard_bytes_max` bytes, or of one key.
-    pub fn snapshot(&mut self, _shard_bytes_max: usize, _shard: &mut dyn FnMut(&[u8])) {}
+    ///
+    /// What `take_delta` would give is in it, and stays due.
+    pub fn snapshot(&mut self, shard_bytes_max: usize, shard: &mut dyn FnMut(&[u8])) {
+        state::write_snapshot(&self.plan, &self.running, shard_bytes_max, shard);
+    }
 
     /// Counters and sizes of each rule.
     pub fn status(&self) -> Vec<RuleStatus> {
-        let _ = &self.plan;
-        Vec::new()
+        let rules = self.plan.rules.iter().zip(&self.running);
+        rules.map(|(rule, running)| running.status(rule)).collect()
     }
 }
 
@@ -80,3 +231,6 @@ pub struct RuleStatus {
     /// Estimate of the memory of the state.
     pub state_bytes: usize,
 }
+
+#[cfg(test)]
+mod tests;

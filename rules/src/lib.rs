@@ -4,14 +4,64 @@
 //! time, and answers with emissions. Nothing here does IO, reads a clock or draws randomness: the
 //! same inputs always give the same outputs, byte for byte, also across a restart.
 
+// A module uses only modules that stand below it.
 mod case;
-mod compile;
-mod diagnostic;
+
 mod engine;
-mod message;
-mod plan;
-mod source;
+
 mod state;
+
+mod running;
+
+mod compile;
+
+mod plan;
+
+mod rule;
+
+mod emit;
+
+mod spec;
+
+mod watermark;
+
+mod key;
+
+mod sources;
+
+mod window;
+
+mod aggregate;
+
+mod expression;
+
+mod payload;
+
+mod topic;
+
+mod boxed;
+
+mod value;
+
+mod message;
+
+mod metrics;
+
+mod timer;
+
+mod source;
+
+mod diagnostic;
+
+mod calendar;
+
+mod json;
+
+mod hash;
+
+mod code;
+
+mod limits;
 
 pub use case::{CaseReport, CaseResult, run_cases};
 pub use compile::compile;

@@ -1,14 +1,24 @@
 //! Rules that passed every check, ready to run.
 
 use crate::diagnostic::Diagnostic;
+use crate::payload::FieldTree;
+use crate::rule::Rule;
+use crate::topic::{Route, Router};
 
 /// All rules of all files, checked and compiled.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
-    filters: Vec<String>,
-    upstreams: Vec<String>,
-    summaries: Vec<RuleSummary>,
-    warnings: Vec<Diagnostic>,
+    /// Enabled rules, in the order of the files.
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) router: Router,
+    /// Payload fields that the rules name.
+    pub(crate) fields: FieldTree,
+    /// Texts in expressions.
+    pub(crate) constants: String,
+    pub(crate) filters: Vec<String>,
+    pub(crate) upstreams: Vec<String>,
+    pub(crate) summaries: Vec<RuleSummary>,
+    pub(crate) warnings: Vec<Diagnostic>,
 }
 
 impl Plan {
@@ -27,9 +37,31 @@ impl Plan {
         self.summaries.iter()
     }
 
+    /// The same plan with routes for the rules that it has now.
+    #[must_use]
+    pub(crate) fn with_new_router(mut self) -> Self {
+        self.router = Router::default();
+        self.filters.clear();
+        for (index, rule) in self.rules.iter().enumerate() {
+            for (position, filter) in rule.filters.iter().enumerate() {
+                let route = Route { rule: index as u32, filter: position as u16 };
+                self.router.insert(&filter.levels, route);
+                push_new(&mut self.filters, &filter.mqtt());
+            }
+        }
+        self
+    }
+
     /// What works but should be looked at.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
+    }
+}
+
+/// Appends a text that is not in the list yet.
+pub(crate) fn push_new(list: &mut Vec<String>, text: &str) {
+    if !list.iter().any(|known| known == text) {
+        list.push(text.to_owned());
     }
 }
 

@@ -3,7 +3,7 @@
 //! PUBREL may be said only when the store knows that PUBREC came: a message that came back to
 //! life after its PUBREL would be a second one to the client.
 
-use weir_mqtt::{Acknowledge, QoS, ReasonCode};
+use weir_mqtt::{Acknowledge, PacketId, QoS, ReasonCode};
 
 use crate::change::{Change, InflightState};
 use crate::clock::Now;
@@ -24,7 +24,7 @@ impl Core {
         let Some(entry) = session.inflight.find(acknowledge.packet_id).copied() else { return };
         if entry.delivery.qos == QoS::AtLeastOnce && entry.progress == Progress::Sent {
             session.inflight.finish(entry.packet_id);
-            self.forget_identifier(key, acknowledge);
+            self.forget_identifier(key, acknowledge.packet_id);
             self.settle(key, entry.delivery);
             self.pump(now, key);
         }
@@ -53,7 +53,7 @@ impl Core {
         if acknowledge.reason.is_error() {
             // Refused: the exchange ends here [MQTT-4.3.3-4].
             session.inflight.finish(packet_id);
-            self.forget_identifier(key, acknowledge);
+            self.forget_identifier(key, acknowledge.packet_id);
             self.settle(key, entry.delivery);
             return self.pump(now, key);
         }
@@ -78,18 +78,16 @@ impl Core {
         let Some(entry) = session.inflight.find(acknowledge.packet_id).copied() else { return };
         if entry.progress == Progress::Released {
             session.inflight.finish(entry.packet_id);
-            self.forget_identifier(key, acknowledge);
+            self.forget_identifier(key, acknowledge.packet_id);
             self.pump(now, key);
         }
     }
 
     /// The store may use a packet identifier for something else.
-    fn forget_identifier(&mut self, key: SessionKey, acknowledge: &Acknowledge<'_>) {
+    pub(crate) fn forget_identifier(&mut self, key: SessionKey, packet_id: PacketId) {
         let session = &self.sessions[key as usize];
         if session.stored {
-            let change =
-                Change::InflightRemoved { session: session.id, packet_id: acknowledge.packet_id };
-            self.record(change);
+            self.record(Change::InflightRemoved { session: session.id, packet_id });
         }
     }
 }

@@ -27,6 +27,10 @@ use crate::timer::Timer;
 const CLIENT_ID_CHARACTERS_MAX_V31: usize = 23;
 /// Longest client identifier, bytes.
 const CLIENT_ID_BYTES_MAX: usize = 1024;
+/// No CONNACK of an accepted CONNECT is longer, bytes.
+const CONNACK_BYTES_MAX: usize = 50;
+/// The assigned client identifier in it, bytes.
+const ASSIGNED_BYTES: usize = 24;
 const FOR_EVER: u32 = u32::MAX;
 
 impl Core {
@@ -58,10 +62,8 @@ impl Core {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let State::Connecting(key) = connection.state else { return };
         connection.state = State::Open(key);
-        let silence = connection.silence_ms_max;
-        if silence > 0 {
-            self.timers.arm(now.monotonic + silence, Timer::KeepAlive(id));
-        }
+        let silence = Some(connection.silence_ms_max).filter(|silence| *silence > 0);
+        self.arm(id, silence.map(|silence| (now.monotonic + silence, Timer::KeepAlive(id))));
         // CONNACK has waited in the buffer.
         self.buffer(id);
         self.sessions[key as usize].connection = Some(id);
@@ -106,7 +108,7 @@ impl Core {
             return Err(ReasonCode::NotAuthorized);
         }
         if self.connections.count() > self.limits.connections_max {
-            return Err(ReasonCode::ServerUnavailable);
+            return Err(ReasonCode::QuotaExceeded);
         }
         let client_id = connect.client_id;
         let too_long = client_id.len() > CLIENT_ID_BYTES_MAX
@@ -119,7 +121,15 @@ impl Core {
         if too_long || nameless_kept {
             return Err(ReasonCode::ClientIdentifierNotValid);
         }
+        let longest = CONNACK_BYTES_MAX - if client_id.is_empty() { 0 } else { ASSIGNED_BYTES };
+        let takes_connack = |max: NonZeroU32| max.get() as usize >= longest;
+        if !connect.properties.maximum_packet_size.is_none_or(takes_connack) {
+            // Its answer would be too long for it [MQTT-3.1.2-24].
+            return Err(ReasonCode::PacketTooLarge);
+        }
         match &connect.will {
+            // Whatever is `$`-something belongs to the broker.
+            Some(will) if will.topic.starts_with('$') => Err(ReasonCode::NotAuthorized),
             Some(will) if self.check_topic(will.topic).is_err() => {
                 Err(ReasonCode::TopicNameInvalid)
             }
@@ -157,11 +167,12 @@ impl Core {
         connect: &Connect<'_>,
     ) -> (SessionKey, bool) {
         if let Some(&key) = self.clients.get(client_id) {
-            if let Some(old) = self.connection_of(key) {
-                self.disconnect(now, old, ReasonCode::SessionTakenOver);
+            match self.connection_of(key) {
+                Some(old) => self.disconnect(now, old, ReasonCode::SessionTakenOver),
+                None => self.check_overdue(now, key),
             }
-            // The takeover may have ended the session: one that is not kept does not outlive
-            // its connection.
+            // That may have ended the session: one that is not kept does not outlive its
+            // connection, and one whose time is over is not gone on with.
             match self.clients.get(client_id) {
                 Some(&key) if !connect.clean_start => return (key, true),
                 Some(&key) => self.end_session(now, key),
@@ -199,6 +210,7 @@ impl Core {
         key: SessionKey,
         connect: &Connect<'_>,
     ) {
+        self.disarm_session(key);
         let limits = &self.limits;
         let properties = &connect.properties;
         let wanted_s = match connect.version {
@@ -220,8 +232,6 @@ impl Core {
             .map_or(u16::MAX, NonZeroU16::get)
             .min(limits.inflight_window());
         session.will = will;
-        session.will_at = None;
-        session.expires_at = None;
         session.disconnected_at_ms = None;
         session.claimed_by = Some(id);
         let connection = self.connections.get_mut(id).expect("its CONNECT is being handled");
@@ -264,6 +274,7 @@ impl Core {
         Packet::Connack(connack)
             .encode(connect.version, &mut frame)
             .expect("a CONNACK of bounded fields can be encoded");
+        debug_assert!(frame.len() <= CONNACK_BYTES_MAX, "checked against the client's maximum");
         // It waits in the buffer, unflushed, until the connection is opened.
         if let Some(connection) = self.connections.get_mut(id) {
             connection.outbound.buffer(&mut self.pool).extend_from_slice(&frame);
@@ -298,7 +309,8 @@ impl Core {
             }
             session.expiry_interval_s = expiry_s.min(self.limits.session_expiry_s_max);
         }
-        let with_will = disconnect.reason == ReasonCode::DisconnectWithWill;
+        // Any reason but the normal one leaves the will in force [MQTT-3.14.4-3].
+        let with_will = disconnect.reason != ReasonCode::Success;
         self.close(id);
         self.end_connection(now, key, with_will);
     }
@@ -338,10 +350,16 @@ impl Core {
     /// Records a session that is kept, or whose record says that it is.
     fn record_session(&mut self, key: SessionKey) {
         let session = &mut self.sessions[key as usize];
+        let is_new = !session.stored && session.is_kept();
         session.stored |= session.is_kept();
         if session.stored {
             let change = Change::SessionPut { session: session.id, record: session.record() };
             self.record(change);
+        }
+        if is_new {
+            // Nothing of the log as it stands is for it, although a session that had its number
+            // before a restart may be named there.
+            self.cursor_moved(key);
         }
     }
 
@@ -363,9 +381,29 @@ impl Core {
         }
     }
 
+    /// Does now what is due, should CONNECT come in before the timers.
+    fn check_overdue(&mut self, now: Now, key: SessionKey) {
+        let id = self.sessions[key as usize].id;
+        self.check_will(now, id);
+        self.check_expiry(now, id);
+    }
+
+    /// A session that is claimed or ends needs no timer.
+    fn disarm_session(&mut self, key: SessionKey) {
+        let session = &mut self.sessions[key as usize];
+        if let Some(at) = session.expires_at.take() {
+            self.timers.disarm(at, Timer::SessionExpiry(session.id));
+        }
+        if let Some(at) = session.will_at.take() {
+            self.timers.disarm(at, Timer::Will(session.id));
+        }
+    }
+
     fn publish_will(&mut self, now: Now, key: SessionKey) {
         let session = &mut self.sessions[key as usize];
-        session.will_at = None;
+        if let Some(at) = session.will_at.take() {
+            self.timers.disarm(at, Timer::Will(session.id));
+        }
         let Some(will) = session.will.take() else { return };
         let parts = will.message.parts();
         let expires_at_ms =
@@ -378,6 +416,7 @@ impl Core {
     /// Ends a session and all that belongs to it. A will that was waiting is published now: its
     /// delay ends with the session [MQTT-3.1.3-9].
     pub(crate) fn end_session(&mut self, now: Now, key: SessionKey) {
+        self.disarm_session(key);
         self.publish_will(now, key);
         let session = self.sessions.remove(key as usize);
         self.clients.remove(&session.client_id);

@@ -9,6 +9,7 @@ use crate::clock::Instant;
 use crate::identity::ConnectionId;
 use crate::outbound::Outbound;
 use crate::session::SessionKey;
+use crate::timer::Timer;
 
 /// An open connection.
 #[derive(Debug)]
@@ -21,12 +22,16 @@ pub(crate) struct Connection {
     /// follows a packet that has to wait.
     pub(crate) unhandled: Vec<u8>,
     pub(crate) last_received: Instant,
+    /// Its timer, which is armed or has just fired.
+    pub(crate) timer: Option<(Instant, Timer)>,
     /// Longest silence of the client; 0 = any.
     pub(crate) silence_ms_max: u64,
     /// Longest packet that the client takes, bytes.
     pub(crate) packet_bytes_max: usize,
-    /// QoS 1 and 2 exchanges that the client began and that are not over.
-    pub(crate) unacknowledged: u32,
+    /// QoS 1 and 2 exchanges that an MQTT 5 client began and that are not over.
+    pub(crate) exchanges: u32,
+    /// Answers to the client that wait at the gate.
+    pub(crate) gated: u32,
     /// Topic aliases that the client set, by number.
     pub(crate) aliases: Vec<Option<Box<str>>>,
     /// It stands in the list of connections to flush.
@@ -57,9 +62,11 @@ impl Connection {
             outbound: Outbound::default(),
             unhandled: Vec::new(),
             last_received: now,
+            timer: None,
             silence_ms_max: 0,
             packet_bytes_max: usize::MAX,
-            unacknowledged: 0,
+            exchanges: 0,
+            gated: 0,
             aliases: Vec::new(),
             to_flush: false,
             paused: false,
@@ -124,9 +131,8 @@ impl Connections {
         self.slots.get_mut(id.slot as usize)?.take().map(|connection| *connection)
     }
 
-    /// Every open connection.
-    pub(crate) fn ids(&self) -> Vec<ConnectionId> {
-        self.slots.iter().flatten().map(|connection| connection.id).collect()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.slots.iter().flatten().map(|connection| &**connection)
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -232,10 +232,11 @@ impl Core {
     fn handle_opened(&mut self, now: Now, connection: ConnectionId) {
         self.connections.insert(Connection::new(connection, now.monotonic));
         let at = now.monotonic + self.limits.connect_timeout_ms;
-        self.timers.arm(at, Timer::Connect(connection));
+        self.arm(connection, Some((at, Timer::Connect(connection))));
     }
 
     fn handle_closed(&mut self, now: Now, connection: ConnectionId) {
+        self.arm(connection, None);
         let Some(mut closed) = self.connections.remove(connection) else { return };
         closed.outbound.release(&mut self.pool);
         if let Some(session) = closed.session() {
@@ -264,15 +265,17 @@ impl Core {
                 Gated::Reply { connection, frame, ends_exchange } => {
                     self.write(connection, &frame);
                     if ends_exchange {
-                        self.end_exchange(now, connection);
+                        self.end_exchange(connection);
                     }
+                    self.reply_left_gate(now, connection);
                 }
             }
         }
     }
 
     fn handle_stop(&mut self, now: Now) {
-        for connection in self.connections.ids() {
+        let open: Vec<ConnectionId> = self.connections.iter().map(|open| open.id).collect();
+        for connection in open {
             self.disconnect(now, connection, ReasonCode::ServerShuttingDown);
         }
     }
@@ -302,9 +305,13 @@ impl Core {
 
     /// Ends a connection with a reason of the broker's.
     pub(crate) fn disconnect(&mut self, now: Now, connection: ConnectionId, reason: ReasonCode) {
-        let Some(open) = self.connections.get(connection) else { return };
-        if open.session().is_some() {
-            self.write_disconnect(connection, reason);
+        let Some(open) = self.connections.get_mut(connection) else { return };
+        match open.state {
+            State::Open(_) => self.write_disconnect(connection, reason),
+            // CONNACK waits for the commit, and nothing may be said before it
+            // [MQTT-3.14.0-1].
+            State::Connecting(_) => open.outbound.release(&mut self.pool),
+            State::AwaitingConnect | State::Closing => {}
         }
         self.close_session(now, connection);
     }
@@ -325,6 +332,17 @@ impl Core {
             open.state = State::Closing;
             open.unhandled = Vec::new();
             self.turn.effects.push(Effect::Close { connection });
+        }
+    }
+
+    /// Gives a connection another timer in place of the one it has.
+    pub(crate) fn arm(&mut self, connection: ConnectionId, timer: Option<(Instant, Timer)>) {
+        let Some(open) = self.connections.get_mut(connection) else { return };
+        if let Some((at, before)) = std::mem::replace(&mut open.timer, timer) {
+            self.timers.disarm(at, before);
+        }
+        if let Some((at, timer)) = timer {
+            self.timers.arm(at, timer);
         }
     }
 
@@ -350,8 +368,11 @@ impl Core {
 
     /// Appends an encoded packet.
     pub(crate) fn write(&mut self, connection: ConnectionId, frame: &[u8]) {
-        if let Some(buffer) = self.buffer(connection) {
-            buffer.extend_from_slice(frame);
+        let Some(buffer) = self.buffer(connection) else { return };
+        buffer.extend_from_slice(frame);
+        // Messages stop earlier; a client that lets answers pile up this far does not read.
+        if buffer.len() > self.limits.outbound_bytes_max() {
+            self.doomed.push((connection, ReasonCode::QuotaExceeded));
         }
     }
 

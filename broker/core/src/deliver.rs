@@ -4,6 +4,8 @@
 //! the session's queue. A QoS 2 message of a kept session goes out when its identifier is
 //! durable, because a client may keep identifiers for longer than a broker lives.
 
+use std::collections::VecDeque;
+
 use weir_mqtt::{Delivery, PacketId, QoS, ReasonCode};
 
 use crate::change::{Change, Destination, InflightState, Target};
@@ -44,13 +46,21 @@ impl Core {
             replay: false,
         };
         let packet_id = match self.can_send_at_once(key) {
+            Some(connection)
+                if self.is_too_large_routed(connection, &delivered, found, routing) =>
+            {
+                // Dropped as if it had been delivered [MQTT-3.1.2-25].
+                self.metrics.drops.too_large += 1;
+                self.sessions[key as usize].identifiers.remove(&sequence);
+                return;
+            }
             Some(connection) => {
                 self.send_at_once(now, key, connection, delivered, found, routing.parts)
             }
             None => None,
         };
         if packet_id.is_some() {
-            self.log.hold(sequence, &message);
+            self.log.hold(sequence, &message, message.len());
         } else if !self.enqueue_held(key, delivered, &message) {
             return;
         }
@@ -73,9 +83,11 @@ impl Core {
         delivered: Delivered,
         message: &Message,
     ) -> bool {
-        let queued = self.enqueue(key, delivered, message.len());
+        // A retained message on its way shares the bytes of the retained one.
+        let bytes = if delivered.replay { 0 } else { message.len() };
+        let queued = self.enqueue(key, delivered, bytes);
         if queued {
-            self.log.hold(delivered.sequence, message);
+            self.log.hold(delivered.sequence, message, bytes);
         } else if delivered.identifier == SEVERAL {
             self.sessions[key as usize].identifiers.remove(&delivered.sequence);
         }
@@ -108,19 +120,19 @@ impl Core {
             if !self.has_buffer_room(connection) {
                 return;
             }
-            let has_window_room = session.inflight.on_wire() < session.window;
             if let Some(entry) = session.inflight.first_waiting() {
-                if !has_window_room {
+                if session.inflight.on_wire() >= session.window {
                     return;
                 }
                 self.send_waiting(now, key, connection, entry);
                 continue;
             }
             let Some(&next) = session.queue.front() else { return };
-            if next.qos > QoS::AtMostOnce && !has_window_room {
+            // What waits at the gate has a place in the window already.
+            if next.qos > QoS::AtMostOnce && session.inflight.len() >= session.window {
                 return;
             }
-            self.dequeue(key);
+            self.dequeue(key, 0);
             self.send_dequeued(now, key, connection, next);
         }
     }
@@ -159,7 +171,7 @@ impl Core {
         session.queue.retain(|entry| {
             let kept = entry.qos > QoS::AtMostOnce;
             if !kept {
-                session.queue_bytes -= log.message(entry.sequence).len();
+                session.queue_bytes -= log.bytes_of(entry.sequence);
                 session.replays -= u32::from(entry.replay);
                 log.release(entry.sequence);
                 session.identifiers.remove(&entry.sequence);
@@ -171,20 +183,23 @@ impl Core {
 
     /// Lets a message wait in a session's queue; false when it was dropped instead.
     pub(crate) fn enqueue(&mut self, key: SessionKey, delivery: Delivered, bytes: usize) -> bool {
-        while self.queue_is_full(key, bytes) {
+        while self.queue_is_full(key, &delivery, bytes) {
             self.metrics.drops.queue_full += 1;
             let session = &self.sessions[key as usize];
-            match self.limits.queue_full {
-                QueueFull::DropOld if !session.queue.is_empty() => {
-                    let oldest = self.dequeue(key);
+            let bytes_max = self.limits.queued_bytes_max;
+            let fits = bytes_max == 0 || bytes <= bytes_max;
+            let oldest = session.queue.iter().position(|entry| !entry.replay);
+            match (self.limits.queue_full, oldest) {
+                (QueueFull::DropOld, Some(oldest)) if fits => {
+                    let oldest = self.dequeue(key, oldest);
                     self.settle(key, oldest);
                 }
-                QueueFull::Disconnect => {
+                (QueueFull::Disconnect, _) => {
                     let connection = session.claimed_by;
                     self.doomed.extend(connection.map(|id| (id, ReasonCode::QuotaExceeded)));
                     return false;
                 }
-                QueueFull::DropNew | QueueFull::DropOld => return false,
+                (QueueFull::DropNew | QueueFull::DropOld, _) => return false,
             }
         }
         let session = &mut self.sessions[key as usize];
@@ -206,19 +221,28 @@ impl Core {
         }
     }
 
-    fn queue_is_full(&self, key: SessionKey, bytes: usize) -> bool {
+    /// Retained messages on their way do not count, so that a new subscription gets all of them,
+    /// unless a client lets them be sent again and again without reading.
+    fn queue_is_full(&self, key: SessionKey, delivery: &Delivered, bytes: usize) -> bool {
         let (limits, session) = (&self.limits, &self.sessions[key as usize]);
+        let replays = session.replays as usize;
+        if delivery.replay {
+            return replays >= self.retained.count() * REPLAYS_PER_RETAINED_MAX;
+        }
         let (messages_max, bytes_max) = (limits.queued_messages_max, limits.queued_bytes_max);
-        (messages_max > 0 && session.queue.len() >= messages_max)
+        (messages_max > 0 && session.queue.len() - replays >= messages_max)
             || (bytes_max > 0 && session.queue_bytes + bytes > bytes_max)
             || self.log.bytes() + bytes > limits.queued_memory_max
     }
 
-    /// Takes the first message of a queue, which still holds its place in the log.
-    fn dequeue(&mut self, key: SessionKey) -> Delivered {
+    /// Takes a message out of a queue; it still holds its place in the log.
+    fn dequeue(&mut self, key: SessionKey, index: usize) -> Delivered {
         let session = &mut self.sessions[key as usize];
-        let delivery = session.queue.pop_front().expect("the queue is not empty");
-        session.queue_bytes -= self.log.message(delivery.sequence).len();
+        let delivery = session.queue.remove(index).expect("the queue is not empty");
+        if session.queue.is_empty() && session.queue.capacity() > QUEUE_CAPACITY_KEPT {
+            session.queue = VecDeque::new();
+        }
+        session.queue_bytes -= self.log.bytes_of(delivery.sequence);
         session.replays -= u32::from(delivery.replay);
         session.held_back -= u32::from(delivery.is_held_back());
         delivery
@@ -229,6 +253,7 @@ impl Core {
         let session = &self.sessions[key as usize];
         let connection = session.connection?;
         let free = session.queue.is_empty()
+            && session.inflight.first_waiting().is_none()
             && session.inflight.len() < session.window
             && self.has_buffer_room(connection);
         free.then_some(connection)
@@ -313,9 +338,7 @@ impl Core {
         connection: ConnectionId,
         entry: Inflight,
     ) {
-        let session = &mut self.sessions[key as usize];
-        session.inflight.advance(entry.packet_id, Progress::Sent);
-        let identifiers = session.identifiers_of(&entry.delivery);
+        let identifiers = self.sessions[key as usize].identifiers_of(&entry.delivery);
         let message = self.log.message(entry.delivery.sequence).clone();
         let parts = message.parts();
         let delivery = Delivery {
@@ -324,6 +347,17 @@ impl Core {
             subscription_identifiers: &identifiers,
             ..delivery_of(&parts, now, entry.delivery.qos, entry.delivery.retain)
         };
+        let is_too_large = self.is_too_large(connection, &delivery);
+        // Once it was sent it does not expire any more [MQTT-4.3.3-7].
+        let is_expired = !entry.sent_before && message.is_expired(now.unix_ms);
+        if is_too_large || is_expired {
+            let drops = &mut self.metrics.drops;
+            *(if is_too_large { &mut drops.too_large } else { &mut drops.expired }) += 1;
+            self.sessions[key as usize].inflight.finish(entry.packet_id);
+            self.forget_identifier(key, entry.packet_id);
+            return self.settle(key, entry.delivery);
+        }
+        self.sessions[key as usize].inflight.advance(entry.packet_id, Progress::Sent);
         self.send(connection, &delivery);
     }
 
@@ -412,12 +446,37 @@ impl Core {
         }
     }
 
+    /// Whether the client takes no packet of this length; the identifier may still be missing.
     fn is_too_large(&self, connection: ConnectionId, delivery: &Delivery<'_>) -> bool {
         let Some(open) = self.connections.get(connection) else { return false };
+        let packet_id = (delivery.qos > QoS::AtMostOnce).then_some(ANY_PACKET_ID);
         open.packet_bytes_max < usize::MAX
-            && delivery.encoded_len(open.version) > open.packet_bytes_max
+            && Delivery { packet_id, ..*delivery }.encoded_len(open.version) > open.packet_bytes_max
+    }
+
+    fn is_too_large_routed(
+        &self,
+        connection: ConnectionId,
+        delivered: &Delivered,
+        found: &Match,
+        routing: &Routing<'_>,
+    ) -> bool {
+        let Delivered { qos, retain, .. } = *delivered;
+        // The value of the expiry does not change the length.
+        let delivery = delivery_of(routing.parts, Now::default(), qos, retain);
+        let subscription_identifiers = &*found.identifiers;
+        self.is_too_large(connection, &Delivery { subscription_identifiers, ..delivery })
     }
 }
+
+/// Retained messages that wait for one session at a time, as often as there are any: enough for
+/// a few overlapping subscriptions.
+const REPLAYS_PER_RETAINED_MAX: usize = 4;
+/// An empty queue keeps room for this many messages.
+const QUEUE_CAPACITY_KEPT: usize = 64;
+
+/// Stands for an identifier where only its length matters.
+const ANY_PACKET_ID: PacketId = PacketId::new(1).expect("one is not zero");
 
 /// A QoS 2 message of a kept session waits until its identifier is durable.
 fn first_progress(delivered: Delivered) -> Progress {

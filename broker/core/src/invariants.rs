@@ -23,6 +23,10 @@ impl Core {
             held.for_each(|delivery| *holders.entry(delivery.sequence).or_default() += 1);
         }
         assert_eq!(self.log.holders(), holders, "the log holds what sessions refer to");
+        let timers = self.connections.iter().filter(|open| open.timer.is_some()).count()
+            + self.sessions.iter().filter(|(_, session)| session.expires_at.is_some()).count()
+            + self.sessions.iter().filter(|(_, session)| session.will_at.is_some()).count();
+        assert!(self.timers.len() <= timers, "each timer has an owner");
         assert_eq!(self.clients.len(), self.sessions.len());
         assert_eq!(self.session_keys.len(), self.sessions.len());
     }
@@ -32,7 +36,7 @@ impl Core {
         assert_eq!(self.session_keys.get(&session.id), Some(&key));
         session.inflight.check_counters();
         let queue = session.queue.iter();
-        let bytes: usize = queue.map(|entry| self.log.message(entry.sequence).len()).sum();
+        let bytes: usize = queue.map(|entry| self.log.bytes_of(entry.sequence)).sum();
         assert_eq!(session.queue_bytes, bytes);
         let replays = session.queue.iter().filter(|entry| entry.replay).count();
         assert_eq!(session.replays as usize, replays);

@@ -24,8 +24,8 @@ pub struct Limits {
     /// QoS 1 and 2 messages under way to a client, and from an MQTT 5 client (its Receive
     /// Maximum, answered with 0x93 when exceeded). 0 = 65,535.
     pub inflight_messages_max: u16,
-    /// QoS 1 and 2 messages of a 3.x client that wait for their acknowledgement; past it the
-    /// connection is not read until some are acknowledged.
+    /// Answers to a client that wait for a commit; past it the connection is not read until half
+    /// of them are out.
     pub unacknowledged_inbound_max: u32,
     /// Topic aliases that an MQTT 5 client may set; 0 = none.
     pub topic_aliases_max: u16,
@@ -40,6 +40,7 @@ pub struct Limits {
     /// Bytes of all queued messages in memory; past it every queue counts as full.
     pub queued_memory_max: usize,
     /// Unsent bytes of a connection; past it QoS 0 is dropped and the rest waits in the queue.
+    /// A client that lets answers pile up by as much again, and a packet, is disconnected.
     pub send_buffer_bytes_max: usize,
     /// Longest time that a session outlives its connection, seconds.
     pub session_expiry_s_max: u32,
@@ -88,5 +89,10 @@ impl Limits {
     #[must_use]
     pub fn inflight_window(&self) -> u16 {
         if self.inflight_messages_max == 0 { u16::MAX } else { self.inflight_messages_max }
+    }
+
+    /// No outbound buffer grows much further.
+    pub(crate) fn outbound_bytes_max(&self) -> usize {
+        self.packet_bytes_max.saturating_add(self.send_buffer_bytes_max.saturating_mul(2))
     }
 }

@@ -30,6 +30,8 @@ struct Chunk {
 #[derive(Debug)]
 struct Entry {
     message: Message,
+    /// What it counts for.
+    bytes: usize,
     /// Sessions that wait for it.
     holders: u32,
 }
@@ -48,8 +50,8 @@ impl Log {
         sequence
     }
 
-    /// Lets one more session wait for the message at `sequence`.
-    pub(crate) fn hold(&mut self, sequence: Sequence, message: &Message) {
+    /// Lets one more session wait for the message at `sequence`, which takes `bytes` of memory.
+    pub(crate) fn hold(&mut self, sequence: Sequence, message: &Message, bytes: usize) {
         assert!(sequence.0 < self.next, "a held position was reserved");
         let chunk_number = sequence.0 / CHUNK;
         if self.chunks.is_empty() {
@@ -68,9 +70,9 @@ impl Log {
         match entry {
             Some(entry) => entry.holders += 1,
             None => {
-                *entry = Some(Entry { message: message.clone(), holders: 1 });
+                *entry = Some(Entry { message: message.clone(), bytes, holders: 1 });
                 chunk.waiting += 1;
-                self.bytes += message.len();
+                self.bytes += bytes;
                 self.count += 1;
             }
         }
@@ -84,7 +86,7 @@ impl Log {
         if entry.holders > 0 {
             return;
         }
-        let bytes = entry.message.len();
+        let bytes = entry.bytes;
         *slot = None;
         self.bytes -= bytes;
         self.count -= 1;
@@ -100,12 +102,14 @@ impl Log {
         }
     }
 
+    /// Bytes that the message at `sequence`, which somebody holds, counts for.
+    pub(crate) fn bytes_of(&self, sequence: Sequence) -> usize {
+        self.entry(sequence).bytes
+    }
+
     /// The message at `sequence`, which somebody holds.
     pub(crate) fn message(&self, sequence: Sequence) -> &Message {
-        let index = (sequence.0 / CHUNK - self.first_chunk) as usize;
-        let chunk = self.chunks[index].as_ref().expect("the chunk of a held message");
-        let entry = chunk.entries[(sequence.0 % CHUNK) as usize].as_ref();
-        &entry.expect("a message is there while it is held").message
+        &self.entry(sequence).message
     }
 
     /// The oldest position that somebody holds, or the next one that will be given.
@@ -140,6 +144,13 @@ impl Log {
                 entries.filter_map(|(at, entry)| Some((Sequence(at), entry.as_ref()?.holders)))
             })
             .collect()
+    }
+
+    fn entry(&self, sequence: Sequence) -> &Entry {
+        let index = (sequence.0 / CHUNK - self.first_chunk) as usize;
+        let chunk = self.chunks[index].as_ref().expect("the chunk of a held message");
+        let entry = chunk.entries[(sequence.0 % CHUNK) as usize].as_ref();
+        entry.expect("a message is there while it is held")
     }
 
     fn slot_mut(&mut self, sequence: Sequence) -> &mut Option<Entry> {
@@ -178,8 +189,8 @@ mod tests {
     fn a_message_stays_until_its_last_holder_lets_go() {
         let mut log = Log::new(Sequence(1));
         let sequence = log.reserve();
-        log.hold(sequence, &message(b"a"));
-        log.hold(sequence, &message(b"a"));
+        log.hold(sequence, &message(b"a"), 1);
+        log.hold(sequence, &message(b"a"), 1);
         assert_eq!(log.count(), 1);
         log.release(sequence);
         assert_eq!(log.message(sequence).payload(), b"a");
@@ -192,10 +203,10 @@ mod tests {
     fn an_old_message_does_not_keep_the_chunks_behind_it() {
         let mut log = Log::new(Sequence(1));
         let pinned = log.reserve();
-        log.hold(pinned, &message(b"pinned"));
+        log.hold(pinned, &message(b"pinned"), 6);
         for _ in 0..100 * CHUNK {
             let sequence = log.reserve();
-            log.hold(sequence, &message(b"x"));
+            log.hold(sequence, &message(b"x"), 1);
             log.release(sequence);
         }
         assert_eq!(log.start(), pinned);

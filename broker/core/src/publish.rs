@@ -39,6 +39,10 @@ impl Core {
         publish: &Publish<'_>,
     ) {
         self.metrics.publish_received += 1;
+        // Only servers send those [MQTT-3.3.4-6].
+        if publish.properties.subscription_identifiers.iter().next().is_some() {
+            return self.violation(now, id, ReasonCode::ProtocolError);
+        }
         if let Some(alias) = publish.properties.topic_alias {
             if alias.get() > self.limits.topic_aliases_max {
                 return self.violation(now, id, ReasonCode::TopicAliasInvalid);
@@ -76,7 +80,7 @@ impl Core {
         }
         // Whatever is `$`-something belongs to the broker.
         if publish.topic.starts_with('$') {
-            return self.refuse_publish(now, id, reply, packet_id);
+            return self.refuse_publish(id, reply, packet_id);
         }
         let changes_before = self.turn.changes.len();
         if reply == Reply::Pubrec {
@@ -112,28 +116,26 @@ impl Core {
     }
 
     /// Takes a place of the client's quota. An MQTT 5 client that has none left breaks its
-    /// contract [MQTT-3.3.4-9]; an older one is not read until some are acknowledged.
+    /// contract [MQTT-3.3.4-7]; an older one has no quota.
     fn begin_exchange(&mut self, now: Now, id: ConnectionId) -> bool {
         let Some(connection) = self.connections.get_mut(id) else { return false };
-        connection.unacknowledged += 1;
         if connection.version == Version::V5 {
-            if connection.unacknowledged > u32::from(self.limits.inflight_window()) {
+            connection.exchanges += 1;
+            if connection.exchanges > u32::from(self.limits.inflight_window()) {
                 self.violation(now, id, ReasonCode::ReceiveMaximumExceeded);
                 return false;
             }
-        } else if connection.unacknowledged >= self.limits.unacknowledged_inbound_max {
-            self.pause(id);
         }
         true
     }
 
-    fn refuse_publish(&mut self, now: Now, id: ConnectionId, reply: Reply, packet_id: PacketId) {
+    fn refuse_publish(&mut self, id: ConnectionId, reply: Reply, packet_id: PacketId) {
         let version = self.connections.get(id).map(|connection| connection.version);
         // 3.x has no way to refuse: the message is acknowledged and goes nowhere, as the
         // standard allows [MQTT-3.3.5-2].
         self.reply(id, reply, packet_id, ReasonCode::NotAuthorized, false);
         if version == Some(Version::V5) && reply == Reply::Pubrec {
-            self.end_exchange(now, id);
+            self.end_exchange(id);
         }
     }
 
@@ -192,7 +194,8 @@ impl Core {
         if parts.payload.is_empty() {
             // An empty message removes the one before and is not kept itself
             // [MQTT-3.3.1-6].
-            if self.retained.remove(parts.topic) {
+            // Also when there is none: whatever removed it may not be durable yet.
+            if self.retained.remove(parts.topic) || parts.qos > QoS::AtMostOnce {
                 self.record(Change::RetainedRemoved { topic: parts.topic.into() });
             }
             return None;
@@ -219,7 +222,7 @@ impl Core {
         reason: ReasonCode,
         durable: bool,
     ) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
+        let Some(connection) = self.connections.get(id) else { return };
         let ends_exchange = match reply {
             Reply::Puback | Reply::Pubcomp => true,
             Reply::Pubrec | Reply::Pubrel => false,
@@ -227,13 +230,29 @@ impl Core {
         let frame = reply_frame(reply, packet_id, reason, connection.version);
         let behind = if durable { Some(self.turn.batch) } else { self.gate.last_batch() };
         if let Some(batch) = behind {
-            self.gate.wait(batch, Gated::Reply { connection: id, frame, ends_exchange });
-            return;
+            return self.gate_reply(batch, id, frame, ends_exchange);
         }
         if ends_exchange {
-            connection.unacknowledged = connection.unacknowledged.saturating_sub(1);
+            self.end_exchange(id);
         }
         self.write(id, &frame);
+    }
+
+    /// Lets an answer wait for a batch. A client for which many wait is not read meanwhile.
+    pub(crate) fn gate_reply(
+        &mut self,
+        batch: u64,
+        connection: ConnectionId,
+        frame: SmallVec<[u8; 8]>,
+        ends_exchange: bool,
+    ) {
+        self.gate.wait(batch, Gated::Reply { connection, frame, ends_exchange });
+        if let Some(open) = self.connections.get_mut(connection) {
+            open.gated += 1;
+            if open.gated >= self.limits.unacknowledged_inbound_max {
+                self.pause(connection);
+            }
+        }
     }
 }
 

@@ -24,6 +24,13 @@ impl Core {
             connection.unhandled.extend_from_slice(bytes);
             self.handle_unhandled(now, id);
         }
+        // What is sent behind a CONNECT that waits for the store is kept, but not without end.
+        if let Some(connection) = self.connections.get(id)
+            && matches!(connection.state, State::Connecting(_))
+            && !connection.unhandled.is_empty()
+        {
+            self.pause(id);
+        }
     }
 
     /// Goes on with what had to wait.
@@ -42,13 +49,21 @@ impl Core {
         }
     }
 
-    /// Ends one QoS 1 or 2 exchange that the client began, and reads on if that was the brake.
-    pub(crate) fn end_exchange(&mut self, now: Now, id: ConnectionId) {
+    /// Ends one QoS 1 or 2 exchange that the client began. There may be none: one that was begun
+    /// on an earlier connection does not count on this one.
+    pub(crate) fn end_exchange(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.exchanges = connection.exchanges.saturating_sub(1);
+        }
+    }
+
+    /// An answer waits no longer; reads on if that was the brake.
+    pub(crate) fn reply_left_gate(&mut self, now: Now, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
-        connection.unacknowledged = connection.unacknowledged.saturating_sub(1);
+        connection.gated -= 1;
         if connection.paused
             && matches!(connection.state, State::Open(_))
-            && connection.unacknowledged <= self.limits.unacknowledged_inbound_max / 2
+            && connection.gated <= self.limits.unacknowledged_inbound_max / 2
         {
             self.resume(now, id);
         }
@@ -135,7 +150,7 @@ impl Core {
             Packet::Pubcomp(acknowledge) => self.handle_pubcomp(now, session, &acknowledge),
             Packet::Subscribe(subscribe) => self.handle_subscribe(now, id, session, &subscribe),
             Packet::Unsubscribe(unsubscribe) => {
-                self.handle_unsubscribe(id, session, &unsubscribe);
+                self.handle_unsubscribe(now, id, session, &unsubscribe);
             }
             Packet::Pingreq => self.write(id, &[0xd0, 0]),
             Packet::Disconnect(disconnect) => {
@@ -155,7 +170,7 @@ impl Core {
         let due = connection.last_received + connection.silence_ms_max;
         if due > now.monotonic || connection.paused {
             let again = due.max(now.monotonic + 1000);
-            self.timers.arm(again, Timer::KeepAlive(id));
+            self.arm(id, Some((again, Timer::KeepAlive(id))));
         } else {
             self.disconnect(now, id, ReasonCode::KeepAliveTimeout);
         }

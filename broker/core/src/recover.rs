@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::change::{Destination, InflightState, Target};
+use crate::change::{Change, Destination, InflightState, Target};
 use crate::clock::Now;
 use crate::core::Core;
 use crate::identity::Sequence;
@@ -19,7 +19,9 @@ use weir_mqtt::QoS;
 impl Core {
     pub(crate) fn recover(&mut self, recovered: Recovered, now: Now) {
         for message in recovered.retained {
-            if !message.is_expired(now.unix_ms) {
+            if message.is_expired(now.unix_ms) {
+                self.record(Change::RetainedRemoved { topic: message.topic().into() });
+            } else {
                 self.retained.put(message);
             }
         }
@@ -113,7 +115,7 @@ impl Core {
             logged: true,
             replay: false,
         };
-        self.log.hold(sequence, &record.message);
+        self.log.hold(sequence, &record.message, record.message.len());
         let put_later = recovered.inflight.iter().find_map(|(packet_id, state)| {
             (*state == InflightState::Sent { sequence }).then_some(*packet_id)
         });

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use weir_mqtt::{
     Packet, QoS, ReasonCode, RetainHandling, Suback, Subscribe, SubscribeFilter, TopicFilter,
-    Unsuback, Unsubscribe, Version,
+    Unsuback, Unsubscribe,
 };
 
 use crate::change::{Change, Destination, SubscriptionRecord, Target};
 use crate::clock::Now;
+use crate::connection::State;
 use crate::core::Core;
-use crate::gate::Gated;
 use crate::identity::ConnectionId;
 use crate::inflight::Delivered;
 use crate::message::Message;
@@ -54,14 +54,18 @@ impl Core {
         }
         let durable = self.turn.changes.len() > changes_before;
         let suback = Packet::Suback(Suback::new(subscribe.packet_id, &reasons));
-        self.reply_packet(id, &suback, durable);
+        self.reply_packet(now, id, key, &suback, durable);
         for (filter, record) in replays {
-            self.replay_retained(now, key, filter, record);
+            // An answer too long for the client ends the connection, and may end the session.
+            if self.connections.get(id).is_some_and(|open| open.state == State::Open(key)) {
+                self.replay_retained(now, key, filter, record);
+            }
         }
     }
 
     pub(crate) fn handle_unsubscribe(
         &mut self,
+        now: Now,
         id: ConnectionId,
         key: SessionKey,
         unsubscribe: &Unsubscribe<'_>,
@@ -78,7 +82,7 @@ impl Core {
         }
         let durable = self.turn.changes.len() > changes_before;
         let unsuback = Packet::Unsuback(Unsuback::new(unsubscribe.packet_id, &reasons));
-        self.reply_packet(id, &unsuback, durable);
+        self.reply_packet(now, id, key, &unsuback, durable);
     }
 
     fn check_filter(
@@ -196,16 +200,28 @@ impl Core {
         }
     }
 
-    fn reply_packet(&mut self, id: ConnectionId, packet: &Packet<'_>, durable: bool) {
-        let version = self.connections.get(id).map_or(Version::V311, |open| open.version);
+    /// Answers SUBSCRIBE or UNSUBSCRIBE. For a kept session also an answer that changes nothing
+    /// waits behind the earlier ones: what it rests on may not be durable yet.
+    fn reply_packet(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        key: SessionKey,
+        packet: &Packet<'_>,
+        durable: bool,
+    ) {
+        let Some(open) = self.connections.get(id) else { return };
         let mut frame = Vec::new();
-        packet.encode(version, &mut frame).expect("an answer to a valid packet can be encoded");
-        if durable {
-            let frame = SmallVec::from_vec(frame);
-            let reply = Gated::Reply { connection: id, frame, ends_exchange: false };
-            self.gate.wait(self.turn.batch, reply);
-        } else {
-            self.write(id, &frame);
+        packet
+            .encode(open.version, &mut frame)
+            .expect("an answer to a valid packet can be encoded");
+        if frame.len() > open.packet_bytes_max {
+            return self.disconnect(now, id, ReasonCode::PacketTooLarge);
+        }
+        let earlier = self.gate.last_batch().filter(|_| self.sessions[key as usize].stored);
+        match if durable { Some(self.turn.batch) } else { earlier } {
+            Some(batch) => self.gate_reply(batch, id, SmallVec::from_vec(frame), false),
+            None => self.write(id, &frame),
         }
     }
 }

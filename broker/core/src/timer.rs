@@ -1,8 +1,7 @@
 //! What is to be looked at later, ordered by time.
 //!
-//! A timer is not cancelled: when it fires, its owner checks whether it still means anything.
-//! Owners arm a timer again only after it fired or when its time moves forward, so there are few
-//! stale ones.
+//! Owners disarm what they do not need any more, or a client that comes and goes would leave a
+//! timer behind each time. When one fires, its owner still checks whether it means anything.
 
 use std::collections::BTreeSet;
 
@@ -32,9 +31,19 @@ impl Timers {
         self.0.insert((at, timer));
     }
 
+    /// Forgets a timer.
+    pub(crate) fn disarm(&mut self, at: Instant, timer: Timer) {
+        self.0.remove(&(at, timer));
+    }
+
     /// When the first one is due.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.0.first().map(|(at, _)| *at)
+    }
+
+    /// Number of timers.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The first one that is due.

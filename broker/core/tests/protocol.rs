@@ -9,4 +9,14 @@
 mod support;
 
 mod connect;
+mod expiry;
+mod gate;
+mod keep_alive;
+mod limits;
+mod malformed;
+mod order;
+mod qos2;
+mod recovery;
 mod retained;
+mod takeover;
+mod will;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::{Answer, CliError};
+use super::{Answer, CliError, say};
 use crate::config::{ConfigError, Loaded, Overrides, load};
 
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     match load(arguments.config.as_deref(), &overrides) {
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|warning| eprint!("{warning}"));
-            println!("{}", summary(arguments, &loaded));
+            say(&format!("{}\n", summary(arguments, &loaded)))?;
             Ok(Answer::Yes)
         }
         Err(ConfigError::Invalid { problems }) => {

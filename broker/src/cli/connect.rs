@@ -55,6 +55,23 @@ pub(crate) enum Version {
 }
 
 impl ConnectArguments {
+    /// A connection with the defaults.
+    pub(crate) fn to(host: &str, port: u16, id: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            port,
+            id: id.to_owned(),
+            username: None,
+            password: None,
+            protocol_version: Version::V5,
+            keepalive: 60,
+            keep_session: false,
+            session_expiry_interval: None,
+            property: Vec::new(),
+            help: None,
+        }
+    }
+
     /// Checks what one option means for another.
     pub(crate) fn check(&self) -> Result<Properties, CliError> {
         let wrong = |argument, reason: &str, help: &str| {

@@ -6,7 +6,7 @@ use std::{error::Error as _, fmt::Write as _, io, path::PathBuf};
 use thiserror::Error;
 use weir_rules::Diagnostic;
 
-use crate::{config::ConfigError, logging::LogError};
+use crate::{broker::StartError, config::ConfigError, logging::LogError};
 
 /// Why a command could not be done.
 #[derive(Debug, Error)]
@@ -27,6 +27,9 @@ pub(crate) enum CliError {
     Connect { address: String, reason: String },
     #[error("cannot read `{}`", path.display())]
     File { path: PathBuf, source: io::Error },
+    /// A directory of the demo.
+    #[error("cannot create the directory `{}`", path.display())]
+    Folder { path: PathBuf, source: io::Error },
     #[error("cannot read the standard input")]
     Input(#[source] io::Error),
     #[error(transparent)]
@@ -34,13 +37,21 @@ pub(crate) enum CliError {
     /// The connection to a broker broke.
     #[error("lost the connection to {address}")]
     Lost { address: String, reason: String },
+    /// Too many ports are taken.
+    #[error("every port from {first} on is taken")]
+    NoPort { first: u16 },
     #[error("cannot write the output")]
     Output(#[source] io::Error),
     /// Rule files that do not compile.
     #[error("the rules cannot be used")]
     Rules(Vec<Diagnostic>),
-    #[error("cannot start the runtime")]
+    #[error("the system does not give what is needed")]
     Runtime(#[source] io::Error),
+    /// Its text has the reason and the way out.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("the broker cannot go on")]
+    Stopped(#[source] io::Error),
 }
 
 impl CliError {
@@ -56,6 +67,7 @@ impl CliError {
         line("error", &self.to_string());
         match self {
             Self::Connect { reason, .. } | Self::Lost { reason, .. } => line("  why", reason),
+            Self::Start(_) => {}
             _ => {
                 let mut source = self.source();
                 while let Some(cause) = source {
@@ -101,11 +113,14 @@ impl CliError {
                  name another"
                     .to_owned()
             }
+            Self::Folder { .. } => "set TMPDIR to a directory that you may write".to_owned(),
+            Self::NoPort { .. } => "name another port with -p".to_owned(),
             Self::Log(_) => "for example WEIR_LOG=warn,weir_broker=debug".to_owned(),
             Self::Lost { .. } => {
                 "messages that were not acknowledged may not have arrived".to_owned()
             }
-            Self::Input(_) | Self::Output(_) | Self::Runtime(_) => return None,
+            Self::Stopped(_) => "the log says more; weir can be started again".to_owned(),
+            Self::Input(_) | Self::Output(_) | Self::Runtime(_) | Self::Start(_) => return None,
         })
     }
 }

@@ -1,21 +1,27 @@
 //! The command line. It reads arguments, calls the rest of the program and writes the answer:
 //! results on stdout, everything else on stderr. Exit codes: 0 = ok, 1 = the answer is no (a
 //! check failed, a message was refused), 2 = it could not be done.
-#![allow(clippy::print_stderr, clippy::print_stdout, reason = "this is where the program speaks")]
+#![allow(clippy::print_stderr, reason = "this is where the program speaks")]
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod check;
 mod client;
 mod connect;
+mod demo;
 mod failure;
 mod format;
 mod property;
 mod publish;
 mod rules;
+mod run;
 mod status;
+mod stop;
 mod subscribe;
 
 use failure::CliError;
@@ -44,11 +50,15 @@ struct Arguments {
 enum Command {
     /// Check the configuration and the rules without running them
     Check(check::Arguments),
+    /// Show devices, rules and an upstream at work, on this machine only
+    Demo(demo::Arguments),
     /// Publish messages, as mosquitto_pub does
     Pub(Box<publish::Arguments>),
     /// Check and test stream rules
     #[command(subcommand)]
     Rules(rules::Command),
+    /// Run a broker
+    Run(run::Arguments),
     /// Show the state of a running broker
     Status(status::Arguments),
     /// Subscribe and print messages, as mosquitto_sub does
@@ -61,8 +71,10 @@ pub fn main() -> ExitCode {
     let answer = match arguments.command {
         None => help(),
         Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::Pub(arguments)) => publish::run(*arguments),
         Some(Command::Rules(command)) => rules::run(&command),
+        Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Status(arguments)) => status::run(&arguments),
         Some(Command::Sub(arguments)) => subscribe::run(*arguments),
     };
@@ -80,6 +92,12 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Writes to the standard output, which may be closed by whoever reads it.
+fn say(text: &str) -> Result<(), CliError> {
+    let mut output = io::stdout().lock();
+    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(CliError::Output)
+}
+
 fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)
 }
@@ -91,6 +109,9 @@ fn help() -> Result<Answer, CliError> {
 
 const EXAMPLES: &str = "\
 Examples:
+  weir demo                                 see it at work
+  weir run                                  a broker for this machine only
+  weir run --config weir.toml               a broker with a file of your own
   weir check --config weir.toml             every problem of the file and of the rules
   weir sub -t 'agg/#' -v                    print topics and payloads
   weir pub -t room/1 -m 21.5 -q 1 -r        publish a retained message

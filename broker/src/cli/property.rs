@@ -33,13 +33,17 @@ const NAMES: [&str; 9] = [
 ];
 
 impl Properties {
-    /// Reads the words of every `-D`, one after the other: the name says how many belong to it.
-    pub(crate) fn parse(words: &[String]) -> Result<Self, CliError> {
-        let mut properties = Self {
+    pub(crate) fn none() -> Self {
+        Self {
             connect: ConnectProperties::new(),
             publish: PublishProperties::default(),
             subscribe: SubscribeProperties { id: None, user_properties: Vec::new() },
-        };
+        }
+    }
+
+    /// Reads the words of every `-D`, one after the other: the name says how many belong to it.
+    pub(crate) fn parse(words: &[String]) -> Result<Self, CliError> {
+        let mut properties = Self::none();
         let mut words = words.iter().map(String::as_str);
         while let Some(packet) = words.next() {
             let name = words.next().ok_or_else(|| wrong("the name is missing".to_owned()))?;

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use weir_rules::{Diagnostic, Severity, Source, compile, run_cases};
 
-use super::{Answer, CliError, check::count};
+use super::{Answer, CliError, check::count, say};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -24,7 +24,7 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command) -> Result<Answer, CliError> {
     match command {
-        Command::Check { files } => Ok(check(&read(files)?)),
+        Command::Check { files } => check(&read(files)?),
         Command::Test { files } => test(&read(files)?),
     }
 }
@@ -38,26 +38,27 @@ fn read(files: &[PathBuf]) -> Result<Vec<Source>, CliError> {
     files.iter().map(read).collect()
 }
 
-fn check(sources: &[Source]) -> Answer {
+fn check(sources: &[Source]) -> Result<Answer, CliError> {
     match compile(sources) {
         Ok(plan) => {
             plan.warnings().iter().for_each(|warning| eprint!("{warning}"));
             let rules = plan.rules().count();
-            println!("ok ({} in {})", count(rules, "rule"), count(sources.len(), "file"));
-            Answer::Yes
+            let files = count(sources.len(), "file");
+            say(&format!("ok ({} in {files})\n", count(rules, "rule")))?;
+            Ok(Answer::Yes)
         }
         Err(problems) => {
             show(&problems);
-            Answer::No
+            Ok(Answer::No)
         }
     }
 }
 
 fn test(sources: &[Source]) -> Result<Answer, CliError> {
     let report = run_cases(sources).map_err(CliError::Rules)?;
-    print!("{report}");
     let failed = report.cases.iter().filter(|case| !case.failures.is_empty()).count();
-    println!("{}, {failed} failed", count(report.cases.len(), "test"));
+    let tests = count(report.cases.len(), "test");
+    say(&format!("{report}{tests}, {failed} failed\n"))?;
     Ok(if report.passed() { Answer::Yes } else { Answer::No })
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Answer, CliError};
+use super::{Answer, CliError, say};
 use crate::{admin::STATUS_PATH, config::HostPort, status::Status};
 
 /// The longest wait for the network, each time.
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     let body = ask(&mut stream, &address).map_err(wrong)?;
     let status: Status = serde_json::from_str(&body).map_err(|error| wrong(error.into()))?;
     let text = if arguments.json { format!("{body}\n") } else { table(&status) };
-    io::stdout().write_all(text.as_bytes()).map_err(CliError::Output)?;
+    say(&text)?;
     Ok(if status.ready { Answer::Yes } else { Answer::No })
 }
 
@@ -56,7 +56,9 @@ fn connect(address: &HostPort) -> io::Result<TcpStream> {
 
 /// One request of HTTP/1.1, after which the server closes.
 fn ask(stream: &mut TcpStream, host: &str) -> io::Result<String> {
-    write!(stream, "GET {STATUS_PATH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+    let request =
+        format!("GET {STATUS_PATH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(ANSWER_MAX_BYTES).read_to_string(&mut answer)?;
     let (head, body) =

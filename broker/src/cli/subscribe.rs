@@ -19,6 +19,7 @@ use super::{
     connect::ConnectArguments,
     format::Format,
     publish::{await_connection, await_end},
+    stop,
 };
 
 /// The longest wait for the end of the connection.
@@ -107,14 +108,17 @@ async fn print(
             None => std::future::pending().await,
         }
     };
-    tokio::pin!(end);
+    let stopped = stop::wait();
+    tokio::pin!(end, stopped);
     loop {
         let event = tokio::select! {
             event = events.recv() => event,
             () = &mut end => {
                 return Ok(if arguments.count.is_some() { Answer::No } else { Answer::Yes });
             }
-            _ = tokio::signal::ctrl_c() => return Ok(Answer::Yes),
+            stopped = &mut stopped => {
+                return stopped.map(|()| Answer::Yes).map_err(CliError::Runtime);
+            }
         };
         match event {
             Some(Event::Connected { session_present: false }) => {

@@ -58,12 +58,35 @@ impl Problem {
             true => Diagnostic::warning(code, message),
             false => Diagnostic::error(code, message),
         };
-        let problem = problem.at(&source.name.to_string_lossy(), &source.text, span).label(label);
+        let text = without_secrets(&source.text);
+        let problem = problem.at(&source.name.to_string_lossy(), &text, span).label(label);
         match help {
             Some(help) => problem.help(help),
             None => problem,
         }
     }
+}
+
+/// The text with stars in the place of passwords, of the same length. A line of a file ends up in
+/// the journal of the machine, where others can read it, and a misspelt `password` is one too.
+fn without_secrets(text: &str) -> String {
+    let hide = |line: &str| match line.split_once('=') {
+        Some((name, value)) if is_password(name) => {
+            let stars = value.chars().map(|c| match c.is_whitespace() {
+                true => c.to_string(),
+                false => "*".repeat(c.len_utf8()),
+            });
+            format!("{name}={}", stars.collect::<String>())
+        }
+        _ => line.to_owned(),
+    };
+    text.split_inclusive('\n').map(hide).collect()
+}
+
+fn is_password(name: &str) -> bool {
+    let name = name.rsplit(['.', '{', ',']).next().unwrap_or_default();
+    let name = name.rsplit("__").next().unwrap_or_default().trim().to_ascii_lowercase();
+    nearest(&name, ["password"]).is_some() && !name.ends_with("file")
 }
 
 /// The sentence that goes with an unknown name.
@@ -77,5 +100,21 @@ pub(crate) fn did_you_mean<'a>(
             let names: Vec<_> = known.into_iter().map(|name| format!("`{name}`")).collect();
             format!("possible here: {}", names.join(", "))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_do_not_show() {
+        let text = "a = 1\npassword = \"hünter2\" # x\npassword_file = \"cloud\"\n";
+        let hidden = without_secrets(text);
+        assert_eq!(hidden.len(), text.len());
+        assert!(!hidden.contains("nter2") && hidden.contains("a = 1") && hidden.contains("cloud"));
+        assert_eq!(without_secrets("upstream.cloud.pasword=x1"), "upstream.cloud.pasword=**");
+        let variable = "WEIR_UPSTREAM__CLOUD__PASSWORD=x1";
+        assert_eq!(without_secrets(variable), "WEIR_UPSTREAM__CLOUD__PASSWORD=**");
     }
 }

@@ -118,6 +118,17 @@ pub enum StoreError {
         /// How many names it can hold.
         limit: usize,
     },
+    /// The file was written by another generation of the database engine.
+    #[error(
+        "the store {} was written by another database engine (file format {found}); run the \
+         version of weir that wrote it, or move the file away to start empty", path.display()
+    )]
+    UnknownEngineFormat {
+        /// The file.
+        path: PathBuf,
+        /// The version of the engine's own format.
+        found: u8,
+    },
     /// The file was written by a version of weir with another format.
     #[error(
         "the store {} has format version {found} and this weir knows {known}; run the version \
@@ -171,11 +182,7 @@ pub(crate) fn engine(path: &Path, error: impl Into<redb::Error>) -> StoreError {
         redb::Error::Io(source) => io_error(path, source),
         redb::Error::DatabaseAlreadyOpen => StoreError::Locked { path },
         redb::Error::DatabaseClosed | redb::Error::PreviousIo => StoreError::Failed { path },
-        redb::Error::UpgradeRequired(found) => StoreError::UnknownFormat {
-            path,
-            found: u64::from(found),
-            known: crate::store::schema::FORMAT_VERSION,
-        },
+        redb::Error::UpgradeRequired(found) => StoreError::UnknownEngineFormat { path, found },
         other => StoreError::Corrupt { path, detail: other.to_string() },
     }
 }

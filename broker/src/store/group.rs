@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use weir_core::Message;
-use weir_core::{Batch, Change, Cursor, InflightState, SessionRecord, SubscriptionRecord, Target};
-use weir_core::{Sequence, SessionId, ShardId};
+use weir_core::{
+    Batch, Change, Cursor, InflightState, Message, Sequence, SessionId, SessionRecord, ShardId,
+    SubscriptionRecord, Target,
+};
 
 use crate::store::schema::{PacketKey, ReaderKey, SessionKey, packet_key, reader_key, session_key};
 

@@ -54,8 +54,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTableMetadata};
-use weir_core::Batch;
-use weir_core::ReaderId;
+use weir_core::{Batch, ReaderId};
 
 pub use self::commit::Committed;
 pub use self::error::{MalformedRecord, StoreError};
@@ -79,7 +78,10 @@ pub struct Store {
     totals: Totals,
     /// Set by the first commit that fails; nothing is written afterwards.
     failed: AtomicBool,
-    /// What the writer knows about the file without reading it. Held for the whole of a commit.
+    /// Held for the whole of a commit.
+    committing: Mutex<()>,
+    /// What the writer knows about the file without reading it. Held for a moment only, so that
+    /// nobody waits for the disk who wants to know.
     positions: Mutex<Positions>,
     /// The readers that this process has named.
     readers: Mutex<BTreeSet<ReaderId>>,

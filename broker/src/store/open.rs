@@ -127,6 +127,7 @@ impl Store {
             disk,
             totals: Totals::default(),
             failed: AtomicBool::new(false),
+            committing: Mutex::new(()),
             positions: Mutex::new(positions),
             readers: Mutex::new(BTreeSet::new()),
         })

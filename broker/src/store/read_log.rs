@@ -4,8 +4,7 @@
 //! gives and in what it looks at, so that a reader for whom little is meant does not hold the
 //! file for long.
 
-use weir_core::LogRecord;
-use weir_core::{ReaderId, Sequence, ShardId};
+use weir_core::{LogRecord, ReaderId, Sequence, ShardId};
 
 use crate::store::error::{MalformedRecord, StoreError};
 use crate::store::position::LogStats;

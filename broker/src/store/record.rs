@@ -6,11 +6,10 @@
 //! and what is here are the same; the stored fixture of a test holds them together.
 
 use smallvec::SmallVec;
-use weir_core::Message;
 use weir_core::{
-    Cursor, Destination, InflightState, SessionRecord, SubscriptionRecord, Target, WillRecord,
+    Cursor, Destination, InflightState, Message, ReaderId, Sequence, SessionId, SessionRecord,
+    SubscriptionRecord, Target, WillRecord,
 };
-use weir_core::{ReaderId, Sequence, SessionId};
 use weir_mqtt::{PacketId, QoS, RetainHandling, SubscriptionOptions, Version};
 
 use crate::store::error::MalformedRecord;

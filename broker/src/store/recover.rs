@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::ops::{Bound, RangeInclusive};
 
 use redb::{ReadTransaction, ReadableTable as _};
-use weir_core::Message;
-use weir_core::{Cursor, Destination};
-use weir_core::{LogRecord, Recovered, RecoveredSession};
-use weir_core::{ReaderId, Sequence, SessionId, ShardId};
+use weir_core::{
+    Cursor, Destination, LogRecord, Message, ReaderId, Recovered, RecoveredSession, Sequence,
+    SessionId, ShardId,
+};
 
 use crate::store::error::{MalformedRecord, StoreError};
 use crate::store::{Store, record, schema};

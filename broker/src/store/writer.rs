@@ -11,8 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use weir_core::Batch;
-use weir_core::ShardId;
+use weir_core::{Batch, ShardId};
 
 use crate::store::Store;
 use crate::store::error::StoreError;

@@ -7,7 +7,7 @@ use weir_broker::store::{Condition, Store, StoreError};
 use weir_tests::sim::disk::{Random, SimulatedDisk};
 
 use crate::model::Model;
-use crate::workload::{Workload, options};
+use crate::workload::{Workload, options, seeds};
 
 const GROUPS: usize = 30;
 
@@ -35,8 +35,8 @@ fn a_flipped_bit_gives_an_error_or_the_right_data() {
     for base in 0..8 {
         // Every other file is as a kill leaves it.
         let (image, states) = written(base, base % 2 == 0);
-        for flip in 0..60 {
-            let seed = base * 1000 + flip;
+        for flip in seeds(60) {
+            let seed = base * 1_000_000 + flip;
             let mut random = Random::new(seed);
             let mut image = image.clone();
             for _ in 0..=random.below(4) {
@@ -48,7 +48,7 @@ fn a_flipped_bit_gives_an_error_or_the_right_data() {
     }
     outcomes.engine_panics = PANICS.take().unwrap_or_default();
     let Outcomes { refused, right, .. } = outcomes;
-    assert!(refused > 50 && right > 50, "{outcomes:?}");
+    assert!(seeds(60).end < 60 || refused > 50 && right > 50, "{outcomes:?}");
 }
 
 /// A file after many groups, and what it held after each.

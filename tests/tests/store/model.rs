@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_broker::store::{RuleState, Store, StoreError};
-use weir_core::Message;
 use weir_core::{
-    Batch, Change, Cursor, Destination, InflightState, SessionRecord, SubscriptionRecord, Target,
+    Batch, Change, Cursor, Destination, InflightState, LogRecord, Message, ReaderId, Recovered,
+    RecoveredSession, Sequence, SessionId, SessionRecord, ShardId, SubscriptionRecord, Target,
 };
-use weir_core::{LogRecord, Recovered, RecoveredSession};
-use weir_core::{ReaderId, Sequence, SessionId, ShardId};
 use weir_mqtt::PacketId;
 
 /// How many messages that nobody waits for the store may keep: it trims in steps.

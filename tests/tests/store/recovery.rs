@@ -1,14 +1,13 @@
 //! After each group the store gives back what the model holds, also after it was opened anew.
 
-use weir_core::Destination;
-use weir_core::{ReaderId, Sequence, ShardId};
+use weir_core::{Destination, ReaderId, Sequence, ShardId};
 use weir_tests::sim::disk::SimulatedDisk;
 
-use crate::workload::{READERS, Workload, open};
+use crate::workload::{READERS, Workload, open, seeds};
 
 #[test]
 fn the_recovered_state_is_the_model_after_each_group() {
-    for seed in 0..40 {
+    for seed in seeds(40) {
         let mut workload = Workload::new(seed, 1 + (seed % 3) as u8);
         let disk = SimulatedDisk::new();
         let mut store = open(disk.clone()).expect("an empty disk");
@@ -27,7 +26,7 @@ fn the_recovered_state_is_the_model_after_each_group() {
 
 #[test]
 fn a_reader_gets_each_of_its_messages_once_and_in_order() {
-    for seed in 0..20 {
+    for seed in seeds(20) {
         let mut workload = Workload::new(seed, 1);
         let store = open(SimulatedDisk::new()).expect("an empty disk");
         let reader = ReaderId(0);
@@ -60,6 +59,29 @@ fn a_reader_gets_each_of_its_messages_once_and_in_order() {
         let read: Vec<_> = read.iter().map(|record| record.sequence).collect();
         assert_eq!(read, expected, "seed {seed}");
     }
+}
+
+#[test]
+fn one_look_into_the_log_is_bounded_also_for_a_reader_without_messages() {
+    let store = open(SimulatedDisk::new()).expect("an empty disk");
+    let mut workload = Workload::new(1, 1);
+    let mut logged = 0;
+    while logged < 6000 {
+        let mut group = workload.group(200);
+        group.iter_mut().for_each(|batch| batch.log_start = Sequence(0));
+        store.commit(&group).expect("a working disk");
+        logged = workload.model.shard(ShardId(0)).next.0 - 1;
+    }
+    let nobody = ReaderId(9);
+    let look = |after| {
+        let mut read = Vec::new();
+        let scanned = store.read_log(ShardId(0), after, nobody, 1 << 20, &mut read);
+        assert!(read.is_empty());
+        scanned.expect("a working disk")
+    };
+    assert_eq!(look(Sequence(0)), Sequence(4096));
+    assert_eq!(look(Sequence(4096)), Sequence(logged));
+    assert_eq!(look(Sequence(logged)), Sequence(logged));
 }
 
 #[test]

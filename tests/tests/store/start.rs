@@ -137,6 +137,19 @@ fn a_newer_format_is_an_error_that_names_both_versions() {
 }
 
 #[test]
+fn the_format_of_another_engine_is_an_error_that_names_it() {
+    let path = used("engine");
+    let file = path.join("weir.redb");
+    let handle = OpenOptions::new().write(true).open(&file).expect("it is there");
+    // The version is the first byte of each of the two commit slots in the engine's header.
+    for slot in [64, 192] {
+        handle.write_all_at(&[1], slot).expect("it can be written");
+    }
+    let error = refusal(&path);
+    assert!(matches!(error, StoreError::UnknownEngineFormat { found: 1, .. }), "{error:?}");
+}
+
+#[test]
 fn a_file_that_was_cut_or_overwritten_is_corrupt() {
     let path = used("cut");
     let file = path.join("weir.redb");

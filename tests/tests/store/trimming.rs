@@ -2,9 +2,9 @@
 
 use smallvec::smallvec;
 use weir_broker::store::Store;
-use weir_core::{Batch, Change, Cursor, Destination, Target};
-use weir_core::{Message, MessageParts};
-use weir_core::{Sequence, SessionId, ShardId};
+use weir_core::{
+    Batch, Change, Cursor, Destination, Message, MessageParts, Sequence, SessionId, ShardId, Target,
+};
 use weir_mqtt::QoS;
 use weir_tests::sim::disk::SimulatedDisk;
 

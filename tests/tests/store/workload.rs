@@ -1,13 +1,14 @@
 //! Random batches as cores could make them, and the model that goes with them.
 
+use std::env;
+use std::ops::Range;
+
 use smallvec::SmallVec;
 use weir_broker::store::{Store, StoreOptions};
 use weir_core::{
-    Batch, Change, Cursor, Destination, InflightState, SessionRecord, SubscriptionRecord, Target,
-    WillRecord,
+    Batch, Change, Cursor, Destination, InflightState, Message, MessageParts, ReaderId, Sequence,
+    SessionId, SessionRecord, ShardId, SubscriptionRecord, Target, WillRecord,
 };
-use weir_core::{Message, MessageParts};
-use weir_core::{ReaderId, Sequence, SessionId, ShardId};
 use weir_mqtt::{PacketId, QoS, RetainHandling, SubscriptionOptions, Version};
 use weir_tests::sim::disk::{Random, SimulatedDisk};
 
@@ -25,6 +26,12 @@ pub(crate) fn open(disk: SimulatedDisk) -> Result<Store, weir_broker::store::Sto
     let store = Store::with_backend(disk, options())?;
     store.register_readers(&READERS)?;
     Ok(store)
+}
+
+/// The seeds of a test; `WEIR_TEST_SEEDS` sets how many, to look for longer.
+pub(crate) fn seeds(count: u64) -> Range<u64> {
+    let set = env::var("WEIR_TEST_SEEDS").ok();
+    0..set.map_or(count, |count| count.parse().expect("WEIR_TEST_SEEDS is a number"))
 }
 
 #[derive(Clone, Debug)]

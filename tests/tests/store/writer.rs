@@ -6,8 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use weir_broker::store::{Refused, Store, Writer, WriterOptions, WriterState};
-use weir_core::{Batch, Change};
-use weir_core::{Sequence, ShardId};
+use weir_core::{Batch, Change, Sequence, ShardId};
 use weir_tests::sim::disk::SimulatedDisk;
 
 use crate::workload::{Workload, open};

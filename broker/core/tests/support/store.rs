@@ -38,7 +38,9 @@ impl Store {
         for change in batch.changes {
             self.apply_change(change);
         }
-        self.log = self.log.split_off(&batch.log_start);
+        while self.log.first_key_value().is_some_and(|(first, _)| *first < batch.log_start) {
+            self.log.pop_first();
+        }
     }
 
     /// The process ends; batches are counted anew.

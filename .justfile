@@ -1,0 +1,46 @@
+# A menu: every line here is a command that also stands somewhere else.
+
+# Show the menu
+default:
+    @just --justfile .justfile --list
+
+# Everything that has to pass before a change lands
+ci:
+    .ci/run
+
+# All tests, with the foreign programs that they need
+test *arguments:
+    tests/run {{arguments}}
+
+# The tests that need no foreign program
+quick:
+    cargo test --workspace
+
+# The tests of one file of tests/tests
+one name *arguments:
+    cargo test --package weir-tests --test {{name}} -- {{arguments}}
+
+# Kill the broker a thousand times
+kill rounds="1000":
+    WEIR_KILL_ROUNDS={{rounds}} cargo test --release --package weir-tests --test durability -- --nocapture
+
+# Ten minutes without an upstream
+outage seconds="600":
+    WEIR_OUTAGE_SECONDS={{seconds}} cargo test --release --package weir-tests --test upstream_outage -- --nocapture
+
+# Format and lint
+lint:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# The documentation of the crates
+doc:
+    cargo doc --workspace --no-deps --open
+
+# Fuzz one target
+fuzz target="decode" seconds="60":
+    cargo +nightly fuzz run --fuzz-dir tests/fuzz {{target}} -- -max_total_time={{seconds}}
+
+# What is shipped
+dist:
+    cargo build --profile dist

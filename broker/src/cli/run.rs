@@ -1,0 +1,89 @@
+//! `weir run`: a broker until it is told to stop.
+
+use std::{path::PathBuf, time::Duration};
+
+use tokio::time::sleep;
+
+use super::{Answer, CliError, say, stop};
+use crate::{
+    admin::STATUS_PATH,
+    broker::Broker,
+    config::{Config, Overrides, load},
+    logging,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Configuration file; without it Weir listens on 127.0.0.1:1883, for this machine only
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Value that goes before the file, such as limits.max_packet_size=1MB
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Directory of the store; goes before every other place that names one
+    #[arg(long, value_name = "DIRECTORY")]
+    data_dir: Option<PathBuf>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
+    let overrides = Overrides::of_process(arguments.set.clone());
+    let mut loaded = load(arguments.config.as_deref(), &overrides)?;
+    loaded.warnings.iter().for_each(|warning| eprint!("{warning}"));
+    if let Some(data_dir) = &arguments.data_dir {
+        loaded.config.data_dir.clone_from(data_dir);
+    }
+    logging::start(loaded.config.log.level)?;
+    let runtime = super::runtime()?;
+    let told = welcome(arguments, &loaded.config);
+    let broker = Broker::start(loaded.config)?;
+    for address in broker.addresses() {
+        say(&format!("weir {} listens on {address}\n", env!("CARGO_PKG_VERSION")))?;
+    }
+    if let Some(address) = broker.admin_address() {
+        say(&format!("  status at http://{address}{STATUS_PATH}\n"))?;
+    }
+    say(&told)?;
+    let ended = runtime.block_on(wait(&broker));
+    broker.shutdown();
+    ended.map(|()| Answer::Yes)
+}
+
+/// Waits until the process is told to end, or until the broker cannot go on: then a service
+/// manager shall start the process again.
+async fn wait(broker: &Broker) -> Result<(), CliError> {
+    let stopped = stop::wait();
+    tokio::pin!(stopped);
+    loop {
+        tokio::select! {
+            stopped = &mut stopped => return stopped.map_err(CliError::Runtime),
+            () = sleep(LOOK) => {
+                if let Some(reason) = broker.failure() {
+                    return Err(CliError::Stopped(reason));
+                }
+            }
+        }
+    }
+}
+
+/// How often the health of the broker is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What somebody who has no file yet wants to know; nothing for everybody else.
+fn welcome(arguments: &Arguments, config: &Config) -> String {
+    if arguments.config.is_some() {
+        return String::new();
+    }
+    let data = match config.persistence {
+        true => format!("data is kept in {}", config.data_dir.display()),
+        false => "nothing is kept after the end".to_owned(),
+    };
+    format!(
+        "  {data}\n\n\
+         Next, in another terminal:\n  \
+         weir sub -t '#' -v                   print every message\n  \
+         weir pub -t hello -m world           publish one\n  \
+         weir demo                            sensors, rules and an upstream to look at\n  \
+         weir run --config weir.toml          with a file of your own\n\n\
+         Ctrl-C ends it.\n"
+    )
+}

@@ -1,0 +1,21 @@
+//! Aggregates: what a pane keeps for them, how panes are merged, what comes out.
+//!
+//! The aggregates of a rule are broken into parts (`avg` and `sum` share their sum), and the
+//! parts of one pane lie next to each other in one row of cells. What does not fit into cells
+//! (values for quantiles, sets for `distinct`, texts) is a [`Side`].
+
+mod distinct;
+mod layout;
+mod quantile;
+mod row;
+mod side;
+
+pub(crate) use distinct::Distinct;
+pub(crate) use layout::Layout;
+pub(crate) use row::{
+    count_message, late_messages, merge_row, messages, result, start_row, update_row,
+};
+pub(crate) use side::Side;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! Plays the messages of a test, with a store that survives power cuts.
+
+use std::collections::BTreeMap;
+
+use crate::engine::Engine;
+use crate::hash::mix;
+use crate::json::write_number;
+use crate::message::{Emission, Event, Timestamp};
+use crate::plan::Plan;
+use crate::spec::{Action, CaseSpec, StepMessage};
+use crate::state::StateError;
+
+/// An engine, its store and what is to be played.
+pub(super) struct Player<'c> {
+    plan: Plan,
+    case: &'c CaseSpec,
+    engine: Engine,
+    store: Store,
+    /// Messages since the last commit: a power cut plays them again.
+    pending: Vec<Played>,
+}
+
+/// What a broker keeps on disk.
+#[derive(Default)]
+struct Store {
+    snapshot: Vec<Vec<u8>>,
+    deltas: Vec<Vec<u8>>,
+    /// What was sent, in order; a replay finds the same identifiers.
+    sent: Vec<Emission>,
+    known: BTreeMap<u128, usize>,
+}
+
+/// A message at its time.
+#[derive(Clone)]
+struct Played {
+    at: i64,
+    topic: String,
+    payload: String,
+    qos: u8,
+    retain: bool,
+    client: String,
+}
+
+/// A step in time: a message or a power cut.
+enum Move {
+    Message(Played),
+    PowerCut(i64),
+}
+
+impl<'c> Player<'c> {
+    pub(super) fn new(plan: Plan, case: &'c CaseSpec) -> Self {
+        let engine = Engine::new(plan.clone());
+        Self { plan, case, engine, store: Store::default(), pending: Vec::new() }
+    }
+
+    /// Plays everything; gives what was sent.
+    pub(super) fn run(mut self) -> Result<Vec<Emission>, StateError> {
+        for (position, next) in self.moves().into_iter().enumerate() {
+            match next {
+                Move::Message(message) => {
+                    self.play(&message);
+                    self.pending.push(message);
+                    if position % COMMIT_EVERY == COMMIT_EVERY - 1 {
+                        self.commit();
+                    }
+                }
+                Move::PowerCut(at) => self.power_cut(at)?,
+            }
+        }
+        self.finish();
+        self.commit();
+        Ok(self.store.sent)
+    }
+
+    /// All steps with their repetitions, in the order of their times.
+    fn moves(&self) -> Vec<Move> {
+        let mut moves = Vec::new();
+        let mut random = SEED;
+        for step in &self.case.play {
+            let start = self.case.start + step.at;
+            match &step.action {
+                Action::PowerCut => moves.push((start, Move::PowerCut(start))),
+                Action::Message(message) => {
+                    for number in 0..message.repeat {
+                        let at = start + message.every * i64::from(number);
+                        let payload = payload(message, at, number, &mut random);
+                        let played = Played {
+                            at,
+                            topic: message.topic.clone(),
+                            payload,
+                            qos: message.qos,
+                            retain: message.retain,
+                            client: message.client.clone(),
+                        };
+                        moves.push((at, Move::Message(played)));
+                    }
+                }
+            }
+        }
+        moves.sort_by_key(|(at, _)| *at);
+        moves.into_iter().map(|(_, next)| next).collect()
+    }
+
+    fn play(&mut self, message: &Played) {
+        let arrived = Timestamp(message.at);
+        let event = Event {
+            topic: &message.topic,
+            payload: message.payload.as_bytes(),
+            qos: message.qos,
+            retain: message.retain,
+            client: &message.client,
+            arrived,
+        };
+        let mut out = Vec::new();
+        self.engine.handle(arrived, &event, &mut out);
+        self.store.send(out);
+    }
+
+    /// Stores what changed, now and then as a whole.
+    fn commit(&mut self) {
+        self.pending.clear();
+        let mut delta = Vec::new();
+        if self.engine.take_delta(&mut delta) {
+            self.store.deltas.push(delta);
+        }
+        if self.store.deltas.len() > DELTAS_MAX {
+            let snapshot = &mut self.store.snapshot;
+            snapshot.clear();
+            self.engine.snapshot(SHARD_BYTES, &mut |shard| snapshot.push(shard.to_vec()));
+            self.store.deltas.clear();
+        }
+    }
+
+    /// A new engine from the store; what was not stored is played again.
+    fn power_cut(&mut self, at: i64) -> Result<(), StateError> {
+        let (snapshot, deltas) = (self.store.snapshot.iter(), self.store.deltas.iter());
+        self.engine = Engine::restore(self.plan.clone(), snapshot, deltas)?;
+        for message in std::mem::take(&mut self.pending) {
+            self.play(&message);
+        }
+        self.commit();
+        let mut out = Vec::new();
+        self.engine.advance(Timestamp(at), &mut out);
+        self.store.send(out);
+        Ok(())
+    }
+
+    /// Lets the clock run to the end of the test.
+    fn finish(&mut self) {
+        let until = self.case.until.map(|until| self.case.start + until);
+        for _ in 0..TIMERS_MAX {
+            let Some(next) = self.engine.poll_timeout() else { return };
+            if until.is_some_and(|until| next.0 > until) {
+                return;
+            }
+            let mut out = Vec::new();
+            self.engine.advance(next, &mut out);
+            self.store.send(out);
+        }
+    }
+}
+
+impl Store {
+    /// Keeps what is sent; the same identifier overwrites the same row.
+    fn send(&mut self, out: Vec<Emission>) {
+        for emission in out {
+            match self.known.get(&emission.id).and_then(|at| self.sent.get_mut(*at)) {
+                Some(row) => *row = emission,
+                None => {
+                    self.known.insert(emission.id, self.sent.len());
+                    self.sent.push(emission);
+                }
+            }
+        }
+    }
+}
+
+/// The payload of one repetition.
+fn payload(message: &StepMessage, at: i64, number: u32, random: &mut u64) -> String {
+    let mut payload =
+        message.payload.replace("${at}", &at.to_string()).replace("${n}", &number.to_string());
+    for (field, width) in &message.jitter {
+        *random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let unit = (mix(*random) >> 11) as f64 / (1u64 << 53) as f64;
+        let difference = width * (2.0 * unit - 1.0);
+        payload = if field.is_empty() {
+            shifted(payload.trim(), difference).unwrap_or(payload)
+        } else {
+            shift_field(&payload, field, difference).unwrap_or(payload)
+        };
+    }
+    payload
+}
+
+/// A number as text, with something added.
+fn shifted(number: &str, difference: f64) -> Option<String> {
+    let number: f64 = number.parse().ok()?;
+    let mut out = String::new();
+    write_number(number + difference, &mut out);
+    Some(out)
+}
+
+/// An object in which one number is changed; everything else stays as it is written.
+fn shift_field(payload: &str, field: &str, difference: f64) -> Option<String> {
+    let label = format!("\"{field}\":");
+    let start = payload.find(&label)? + label.len();
+    let rest = payload.get(start..)?;
+    let end = rest.find([',', '}']).unwrap_or(rest.len());
+    let number = shifted(rest.get(..end)?.trim(), difference)?;
+    Some(format!("{}{number}{}", payload.get(..start)?, rest.get(end..)?))
+}
+
+const SEED: u64 = 0x7765_6972;
+/// Not 1, so that a power cut finds messages that were not stored.
+const COMMIT_EVERY: usize = 3;
+const DELTAS_MAX: usize = 16;
+const SHARD_BYTES: usize = 64 << 10;
+const TIMERS_MAX: usize = 10_000_000;

@@ -1,0 +1,114 @@
+//! What can only be seen when all rules are there: rules that feed themselves, and rules that
+//! write one retained topic.
+
+use super::Compiled;
+use crate::code;
+use crate::diagnostic::Diagnostic;
+use crate::spec::Report;
+use crate::topic::{Level, overlap};
+
+/// Checks the enabled rules together.
+pub(super) fn check(compiled: &[Compiled], report: &mut Report<'_>) {
+    let enabled: Vec<&Compiled> = compiled.iter().filter(|one| one.spec.enabled).collect();
+    check_loops(&enabled, report);
+    check_retained(&enabled, report);
+}
+
+/// The topics that a destination can make, as levels of a filter.
+fn levels(one: &Compiled, destination: usize) -> Vec<Level> {
+    let rests: Vec<&str> = one.rests.iter().map(String::as_str).collect();
+    one.templates.get(destination).map_or(Vec::new(), |template| template.levels(&rests))
+}
+
+/// Which destination of a rule, if any, writes what the other reads.
+fn feeds(from: &Compiled, to: &Compiled) -> Option<usize> {
+    (0..from.templates.len()).find(|destination| {
+        let local = from.spec.to.get(*destination).is_some_and(|to| to.upstream.is_none());
+        let written = levels(from, *destination);
+        local && to.rule.filters.iter().any(|filter| overlap(&written, &filter.levels))
+    })
+}
+
+fn check_loops(rules: &[&Compiled], report: &mut Report<'_>) {
+    let next: Vec<Vec<usize>> = rules
+        .iter()
+        .map(|from| (0..rules.len()).filter(|to| feeds(from, rules[*to]).is_some()).collect())
+        .collect();
+    // A rule that was looked at is in no loop that is not reported yet.
+    let mut done = vec![false; rules.len()];
+    for start in 0..rules.len() {
+        if !done[start]
+            && let Some(cycle) = find_cycle(start, &next, &mut done)
+        {
+            report_loop(&cycle, rules, report);
+        }
+    }
+}
+
+/// Walks all rules that can be reached; gives the first way that comes back to itself.
+fn find_cycle(start: usize, next: &[Vec<usize>], done: &mut [bool]) -> Option<Vec<usize>> {
+    let mut way = vec![(start, 0)];
+    let mut found = None;
+    while let Some((rule, position)) = way.last_mut() {
+        let Some(to) = next.get(*rule).and_then(|list| list.get(*position)).copied() else {
+            done[*rule] = true;
+            way.pop();
+            continue;
+        };
+        *position += 1;
+        if let Some(at) = way.iter().position(|(known, _)| *known == to) {
+            found.get_or_insert_with(|| way[at..].iter().map(|(rule, _)| *rule).collect());
+        } else if !done[to] {
+            way.push((to, 0));
+        }
+    }
+    found
+}
+
+fn report_loop(cycle: &[usize], rules: &[&Compiled], report: &mut Report<'_>) {
+    let (Some(first), Some(last)) = (cycle.first(), cycle.last()) else { return };
+    let names = cycle.iter().chain([first]).map(|at| format!("`{}`", rules[*at].spec.name));
+    let way = names.collect::<Vec<_>>().join(" -> ");
+    let from = rules[*last];
+    let place = feeds(from, rules[*first]).and_then(|to| from.spec.to.get(to));
+    let Some(destination) = place else { return };
+    let message = match cycle.len() {
+        1 => format!("rule `{}` feeds itself", from.spec.name),
+        _ => "these rules feed each other without end".to_owned(),
+    };
+    let label = format!("is read by `{}`", rules[*first].spec.name);
+    let help = format!("the loop is {way}; write to a topic that none of them reads");
+    let topic = destination.topic.place.clone();
+    report.error_with_help(code::LOOP, message, &topic, label, help);
+}
+
+fn check_retained(rules: &[&Compiled], report: &mut Report<'_>) {
+    let mut written: Vec<(&Compiled, usize, Vec<Level>)> = Vec::new();
+    for one in rules {
+        for (position, to) in one.spec.to.iter().enumerate() {
+            if !to.retain || to.upstream.is_some() {
+                continue;
+            }
+            let new = levels(one, position);
+            let other = written
+                .iter()
+                .find(|(other, _, known)| other.spec.name != one.spec.name && overlap(known, &new));
+            if let Some((other, _, known)) = other {
+                let same = *known == new;
+                let name = &other.spec.name;
+                let message = match same {
+                    true => format!("rule `{name}` writes this retained topic, too"),
+                    false => format!("rule `{name}` may write the same retained topic"),
+                };
+                let diagnostic = match same {
+                    true => Diagnostic::error(code::OVERLAP, message),
+                    false => Diagnostic::warning(code::OVERLAP, message),
+                };
+                let label = "each would overwrite the value of the other";
+                let diagnostic = report.at(&to.topic.place, diagnostic).label(label);
+                report.diagnostics.push(diagnostic.help("give each rule a topic of its own"));
+            }
+            written.push((one, position, new));
+        }
+    }
+}

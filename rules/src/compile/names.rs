@@ -1,0 +1,133 @@
+//! The names of one rule while it is compiled, and expressions compiled with them.
+
+use crate::code;
+use crate::diagnostic::Diagnostic;
+use crate::expression::{
+    Call, Name, Op, Prev, Problem, Program, RESERVED, Scope, Stage, Type, compile_expression,
+};
+use crate::payload::FieldTree;
+use crate::spec::{Located, Place, Report};
+
+/// What the expressions of a rule share.
+pub(super) struct Names<'a> {
+    pub(super) message_stage: Stage,
+    /// Captures, the value of the payload, lets.
+    pub(super) message: Vec<Name>,
+    /// Outputs and keys; in rules without window also everything of the message.
+    pub(super) result: Vec<Name>,
+    pub(super) prev: Vec<Prev>,
+    pub(super) calls: Vec<Call>,
+    pub(super) locals: u16,
+    pub(super) has_window: bool,
+    pub(super) fields: &'a mut FieldTree,
+    pub(super) constants: &'a mut String,
+}
+
+/// Which part of a rule an expression is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Computed for each message, before its key is known.
+    Key,
+    /// Computed for each message.
+    Message,
+    /// `select`, `having` and topics.
+    Result,
+}
+
+impl Names<'_> {
+    /// Compiles an expression, or reports all of its problems.
+    pub(super) fn compile(
+        &mut self,
+        text: &Located,
+        wanted: Type,
+        part: Part,
+        report: &mut Report<'_>,
+    ) -> Option<Program> {
+        match self.try_compile(&text.value, wanted, part) {
+            Ok(program) => Some(program),
+            Err(problems) => {
+                for problem in problems {
+                    let place = text.inside(report.sources, problem.span.clone());
+                    push(problem, &place, report);
+                }
+                None
+            }
+        }
+    }
+
+    /// Compiles an expression that stands nowhere by itself.
+    pub(super) fn try_compile(
+        &mut self,
+        text: &str,
+        wanted: Type,
+        part: Part,
+    ) -> Result<Program, Vec<Problem>> {
+        let windowed = part == Part::Result && self.has_window;
+        let names: Vec<Name> = match part {
+            Part::Key => self.message.iter().filter(|name| !name.after_key).cloned().collect(),
+            Part::Message => self.message.clone(),
+            Part::Result if windowed => Vec::new(),
+            Part::Result => self.result.iter().chain(&self.message).cloned().collect(),
+        };
+        let message = if windowed { self.message.clone() } else { names };
+        let mut scope = Scope {
+            stage: if windowed { Stage::Result } else { self.message_stage },
+            message_stage: self.message_stage,
+            message: &message,
+            result: &self.result,
+            fields: self.fields,
+            constants: self.constants,
+            aggregates: windowed.then_some(&mut self.calls),
+            no_aggregates: match (self.has_window, part) {
+                (true, Part::Key | Part::Message) => {
+                    "this is computed for each message; aggregates stand in `select` and `having`"
+                }
+                _ => "an aggregate needs a `window`",
+            },
+            prev: (part != Part::Key).then_some(&mut self.prev),
+            locals: &mut self.locals,
+        };
+        compile_expression(text, wanted, &mut scope)
+    }
+
+    /// Gives out a local.
+    pub(super) fn local(&mut self) -> u16 {
+        let slot = self.locals;
+        self.locals = slot.saturating_add(1);
+        slot
+    }
+
+    /// Whether a program needs something that is known only once the key is.
+    pub(super) fn needs_key(&self, program: &Program) -> bool {
+        program.ops.iter().any(|op| match op {
+            Op::Local(slot) => {
+                self.prev.iter().any(|prev| prev.slot == *slot)
+                    || self.message.iter().any(|name| name.slot == *slot && name.after_key)
+            }
+            _ => false,
+        })
+    }
+
+    /// Adds the name of a message, unless it is taken.
+    pub(super) fn add_message(&mut self, name: Name, place: &Place, report: &mut Report<'_>) {
+        if RESERVED.contains(&name.text.as_str()) {
+            let message = format!("`{}` already has a meaning", name.text);
+            report.error(code::DUPLICATE, message, place, "choose another name");
+        }
+        if let Some(known) = self.message.iter().find(|known| known.text == name.text) {
+            let message = format!("`{}` is already the name of a {}", name.text, known.role);
+            report.error(code::DUPLICATE, message, place, "choose another name");
+        }
+        self.message.push(name);
+    }
+}
+
+/// Reports a problem of an expression at its place.
+pub(super) fn push(problem: Problem, place: &Place, report: &mut Report<'_>) {
+    let diagnostic = Diagnostic::error(problem.code, problem.message);
+    let mut diagnostic = report.at(place, diagnostic).label(problem.label);
+    if let Some(help) = problem.help {
+        diagnostic = diagnostic.help(help);
+    }
+    report.diagnostics.push(diagnostic);
+}

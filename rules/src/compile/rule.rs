@@ -1,0 +1,621 @@
+//! One rule as it is written to one that runs.
+
+use std::sync::Arc;
+
+use super::Compiled;
+use super::names::{Names, Part};
+use crate::aggregate::Layout;
+use crate::code;
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::expression::{Name, Op, Program, Stage, Type};
+use crate::hash::StableHash;
+use crate::json::write_text;
+use crate::key::KeyState;
+use crate::payload::{Decode, FieldTree};
+use crate::rule::{Destination, Key, Let, Output, Rule, TopicPart};
+use crate::spec::{
+    DestinationSpec, Located, Named, Report, RuleSpec, format_bytes, format_duration,
+};
+use crate::topic::{Capture, Filter, Piece, Template};
+use crate::watermark::{EventTime, Time, Unit};
+use crate::window::Window;
+
+/// Compiles a rule; `None` if there was an error, which is reported.
+pub(super) fn compile_rule(
+    spec: RuleSpec,
+    fields: &mut FieldTree,
+    constants: &mut String,
+    report: &mut Report<'_>,
+) -> Option<Compiled> {
+    let problems = count_errors(report);
+    let filters = compile_filters(&spec, report);
+    let mut names = Names {
+        message_stage: if spec.decode == Decode::Json { Stage::Json } else { Stage::Scalar },
+        message: Vec::new(),
+        result: Vec::new(),
+        prev: Vec::new(),
+        calls: Vec::new(),
+        locals: 0,
+        has_window: spec.window.is_some(),
+        fields,
+        constants,
+    };
+    let captures = add_captures(&spec, &filters, &mut names, report);
+    let value = add_value(&spec, &mut names, report);
+    let lets = compile_lets(&spec, &mut names, report);
+    let by = compile_keys(&spec, &mut names, report);
+    let filter = spec
+        .filter
+        .as_ref()
+        .and_then(|text| names.compile(text, Type::Bool, Part::Message, report));
+    let time = compile_time(&spec, &mut names, report);
+    let select = compile_outputs(&spec, &mut names, report);
+    let having =
+        spec.having.as_ref().and_then(|text| names.compile(text, Type::Bool, Part::Result, report));
+    let rests = rest_names(&filters, &by, &captures);
+    let (to, templates) = compile_destinations(&spec, &mut names, &rests, report);
+    let errors = compile_errors_topic(&spec, report);
+    check_combinations(&spec, report);
+    let window = spec.window.as_ref().map(|(_, window)| *window);
+    let correct = match (&spec.late_update, window) {
+        (Some(_), Some(window)) => window.size(),
+        _ => 0,
+    };
+    let layout = Layout::new(names.calls);
+    let (expire, keys_max) =
+        (expire(&spec, report), spec.keys.as_ref().map_or(KEYS, |keys| keys.0));
+    let memory_max = spec.memory.as_ref().map_or(MEMORY_BYTES, |memory| memory.0) as usize;
+    let rule = Rule {
+        name: Arc::from(spec.name.as_str()),
+        definition: definition_hash(&spec),
+        state: 0,
+        filters,
+        captures,
+        decode: spec.decode,
+        value,
+        time,
+        lets,
+        filter,
+        by,
+        prev: names.prev,
+        window,
+        layout,
+        select,
+        having,
+        correct,
+        empty: spec.empty.is_some(),
+        to,
+        errors,
+        keys_max,
+        memory_max,
+        expire,
+        locals: usize::from(names.locals),
+    };
+    let rule = Rule { state: state_hash(&spec, &rule), ..rule };
+    if count_errors(report) > problems {
+        return None;
+    }
+    let key_bytes = forecast(&spec, &rule, report);
+    Some(Compiled { spec, rule, templates, rests, key_bytes })
+}
+
+fn count_errors(report: &Report<'_>) -> usize {
+    let errors = report.diagnostics.iter();
+    errors.filter(|one| one.severity() == crate::diagnostic::Severity::Error).count()
+}
+
+fn compile_filters(spec: &RuleSpec, report: &mut Report<'_>) -> Vec<Filter> {
+    let mut filters: Vec<Filter> = Vec::new();
+    for text in spec.from.iter().filter(|text| !text.value.starts_with("rule:")) {
+        match Filter::parse(&text.value) {
+            Ok(filter) => filters.push(filter),
+            Err(problem) => {
+                let place = text.inside(report.sources, problem.span);
+                report.error(code::TOPIC, problem.message, &place, problem.label);
+                continue;
+            }
+        }
+        let (Some(first), Some(last)) = (filters.first(), filters.last()) else { continue };
+        let names = |filter: &Filter| {
+            let mut names: Vec<String> =
+                filter.captures.iter().map(|(name, _)| format!("{{{name}}}")).collect();
+            names.sort();
+            names.join(", ")
+        };
+        if names(first) != names(last) {
+            let message = "all filters of a rule must capture the same names";
+            let label = match names(last).as_str() {
+                "" => "captures nothing".to_owned(),
+                names => format!("captures {names}"),
+            };
+            let help = match names(first).as_str() {
+                "" => "the first filter captures nothing".to_owned(),
+                names => format!("the first filter captures {names}"),
+            };
+            report.error_with_help(code::UNBOUND, message, &text.place, label, help);
+        }
+    }
+    filters
+}
+
+/// Names the captures; they have the first locals.
+fn add_captures(
+    spec: &RuleSpec,
+    filters: &[Filter],
+    names: &mut Names<'_>,
+    report: &mut Report<'_>,
+) -> Vec<Vec<Capture>> {
+    let Some(first) = filters.first() else { return Vec::new() };
+    for (text, _) in &first.captures {
+        let slot = names.local();
+        let name =
+            Name { text: text.clone(), slot, kind: Type::Text, after_key: false, role: "capture" };
+        let place = spec.from.first().map(|from| from.place.clone()).unwrap_or_default();
+        names.add_message(name, &place, report);
+    }
+    let places = |filter: &Filter| {
+        let wanted = first.captures.iter();
+        let found = wanted.filter_map(|(name, _)| {
+            filter.captures.iter().find(|(known, _)| known == name).map(|(_, capture)| *capture)
+        });
+        found.collect()
+    };
+    filters.iter().map(places).collect()
+}
+
+fn add_value(spec: &RuleSpec, names: &mut Names<'_>, report: &mut Report<'_>) -> Option<u16> {
+    let kind = match spec.decode {
+        Decode::Bool => Type::Bool,
+        Decode::Json => return None,
+        Decode::Number => Type::Number,
+        Decode::Text => Type::Text,
+    };
+    let slot = names.local();
+    let text = "value".to_owned();
+    let name = Name { text, slot, kind, after_key: false, role: "value" };
+    names.add_message(name, &spec.place, report);
+    Some(slot)
+}
+
+fn compile_lets(spec: &RuleSpec, names: &mut Names<'_>, report: &mut Report<'_>) -> Vec<Let> {
+    let mut lets = Vec::new();
+    for one in &spec.lets {
+        check_word(one, report);
+        let program = names.compile(&one.expression, Type::Any, Part::Message, report);
+        let kind = program.as_ref().map_or(Type::Any, |program| program.result);
+        let after_key = program.as_ref().is_some_and(|program| names.needs_key(program));
+        let slot = names.local();
+        let name = Name { text: one.name.clone(), slot, kind, after_key, role: "let" };
+        names.add_message(name, &one.name_place, report);
+        lets.extend(program.map(|program| Let { slot, program, after_key }));
+    }
+    lets
+}
+
+/// Names of lets are used in expressions, so they must be one word.
+fn check_word(one: &Named, report: &mut Report<'_>) {
+    let mut characters = one.name.chars();
+    let first = characters.next().is_some_and(|c| c == '_' || c.is_alphabetic());
+    if !first || !characters.all(|c| c == '_' || c.is_alphanumeric()) {
+        let message = format!("`{}` cannot be used in expressions", one.name);
+        let label = "a name has letters, digits and _";
+        report.error(code::WRONG_VALUE, message, &one.name_place, label);
+    }
+}
+
+fn compile_keys(spec: &RuleSpec, names: &mut Names<'_>, report: &mut Report<'_>) -> Vec<Key> {
+    let mut keys = Vec::new();
+    for one in &spec.by {
+        let program = names.compile(&one.expression, Type::Any, Part::Key, report);
+        check_output(spec, one, names, report);
+        let slot = names.local();
+        let kind = program.as_ref().map_or(Type::Any, |program| program.result);
+        let text = one.name.clone();
+        names.result.push(Name { text, slot, kind, after_key: false, role: "key" });
+        keys.extend(program.map(|program| Key { label: label(&one.name), slot, program }));
+    }
+    keys
+}
+
+fn compile_outputs(
+    spec: &RuleSpec,
+    names: &mut Names<'_>,
+    report: &mut Report<'_>,
+) -> Option<Vec<Output>> {
+    let Some(select) = &spec.select else {
+        if spec.window.is_some() {
+            let message = format!("rule `{}` has a window, but no `select`", spec.name);
+            let help = "for example select = { mean = \"avg(temperature)\", n = \"count()\" }";
+            let label = "what is computed?";
+            report.error_with_help(code::MISSING_KEY, message, &spec.place, label, help);
+        }
+        return None;
+    };
+    let mut outputs = Vec::new();
+    // In rules without window an output is not seen by the next: its name is often that of the
+    // field it is made from.
+    let mut added = Vec::new();
+    for one in select {
+        let part = if names.has_window { Part::Result } else { Part::Message };
+        let program = names.compile(&one.expression, Type::Any, part, report);
+        check_output(spec, one, names, report);
+        if added.iter().any(|known: &Name| known.text == one.name) {
+            let message = format!("`{}` is selected twice", one.name);
+            report.error(code::DUPLICATE, message, &one.name_place, "second time");
+        }
+        let slot = names.local();
+        let kind = program.as_ref().map_or(Type::Any, |program| program.result);
+        let name = Name { text: one.name.clone(), slot, kind, after_key: false, role: "output" };
+        if names.has_window {
+            names.result.push(name);
+        } else {
+            added.push(name);
+        }
+        outputs.extend(program.map(|program| Output { label: label(&one.name), slot, program }));
+    }
+    names.result.splice(0..0, added);
+    Some(outputs)
+}
+
+/// Entries of a body have different names.
+fn check_output(spec: &RuleSpec, one: &Named, names: &Names<'_>, report: &mut Report<'_>) {
+    let meta = spec.to.iter().any(|to| to.meta.is_some());
+    let taken = match one.name.as_str() {
+        "window" => spec.window.is_some(),
+        "id" | "rule" => meta,
+        _ => false,
+    };
+    if taken {
+        let message = format!("`{}` is already an entry of the result", one.name);
+        report.error(code::DUPLICATE, message, &one.name_place, "choose another name");
+    }
+    if let Some(known) = names.result.iter().find(|known| known.text == one.name) {
+        let message = format!("`{}` is already the name of a {}", one.name, known.role);
+        report.error(code::DUPLICATE, message, &one.name_place, "choose another name");
+    }
+}
+
+fn compile_time(spec: &RuleSpec, names: &mut Names<'_>, report: &mut Report<'_>) -> Time {
+    let Some(time) = &spec.time else { return Time::Arrival };
+    if time.unit == Unit::Guess {
+        let message = format!("the unit of `{}` is guessed for each message", time.field.value);
+        let note = report.at(&time.field.place, Diagnostic::note(code::UNIT, message));
+        let help = "say it with unit = \"s\", \"ms\", \"us\", \"ns\" or \"rfc3339\"";
+        report.diagnostics.push(note.label("s, ms, us or ns by its size").help(help));
+    }
+    if spec.window.is_none() {
+        let message = "`time` does nothing without a `window`";
+        let warning = report.at(&time.field.place, Diagnostic::warning(code::WINDOW, message));
+        report.diagnostics.push(warning.label("not used"));
+    }
+    match names.compile(&time.field, Type::Any, Part::Message, report) {
+        None => Time::Arrival,
+        Some(program) => Time::Field(EventTime {
+            program,
+            unit: time.unit,
+            late: time.late,
+            idle: time.idle,
+            ahead: time.ahead.unwrap_or(AHEAD_MS),
+            per_source: time.per_source,
+        }),
+    }
+}
+
+/// Names whose value can have slashes, because it was captured from several levels.
+fn rest_names(filters: &[Filter], by: &[Key], captures: &[Vec<Capture>]) -> Vec<String> {
+    let is_rest = |slot: usize| {
+        let mut places = captures.iter().filter_map(|places| places.get(slot));
+        places.any(|place| matches!(place, Capture::Rest(_)))
+    };
+    let mut names = Vec::new();
+    for (slot, (name, _)) in filters.iter().take(1).flat_map(|first| &first.captures).enumerate() {
+        if is_rest(slot) {
+            names.push(name.clone());
+        }
+    }
+    for key in by {
+        if matches!(key.program.ops[..], [Op::Local(slot)] if is_rest(usize::from(slot))) {
+            names.push(key.program.source.trim().to_owned());
+        }
+    }
+    names
+}
+
+fn compile_destinations(
+    spec: &RuleSpec,
+    names: &mut Names<'_>,
+    rests: &[String],
+    report: &mut Report<'_>,
+) -> (Vec<Destination>, Vec<Template>) {
+    let (mut to, mut templates) = (Vec::new(), Vec::new());
+    for one in &spec.to {
+        let template = match Template::parse(&one.topic.value) {
+            Ok(template) => template,
+            Err(problem) => {
+                let place = one.topic.inside(report.sources, problem.span);
+                report.error(code::TOPIC, problem.message, &place, problem.label);
+                continue;
+            }
+        };
+        if let (Some(place), None) = (&one.meta, &spec.select) {
+            let message = "`meta` needs a `select`";
+            let label = "the payload is sent as it came";
+            report.error(code::MISSING_KEY, message, place, label);
+        }
+        let topic = compile_topic(spec, one, &template, names, rests, report);
+        to.push(Destination {
+            topic,
+            qos: one.qos,
+            retain: one.retain,
+            upstream: one.upstream.as_ref().map(|text| Arc::from(text.value.as_str())),
+            expire_s: one.expire_s,
+            meta: one.meta.is_some(),
+        });
+        templates.push(template);
+    }
+    (to, templates)
+}
+
+fn compile_topic(
+    spec: &RuleSpec,
+    one: &DestinationSpec,
+    template: &Template,
+    names: &mut Names<'_>,
+    rests: &[String],
+    report: &mut Report<'_>,
+) -> Vec<TopicPart> {
+    let mut parts = Vec::new();
+    for piece in &template.pieces {
+        match piece {
+            Piece::Literal(text) => parts.push(TopicPart::Literal(text.clone())),
+            Piece::Name(name, span) => match compile_name(name, names) {
+                Some(program) => {
+                    warn_of_field(&program, (name, span), &one.topic, names, report);
+                    parts.push(TopicPart::Value { program, rest: rests.contains(name) });
+                }
+                None => unbound(spec, (name, span), &one.topic, names, report),
+            },
+        }
+    }
+    parts
+}
+
+/// The value of a name in a topic: any name that is known, or a field.
+fn compile_name(name: &str, names: &mut Names<'_>) -> Option<Program> {
+    let known = names.result.iter().chain(if names.has_window { &[] } else { &names.message[..] });
+    if let Some(found) = known.into_iter().find(|known| known.text == name) {
+        let (ops, result) = (vec![Op::Local(found.slot)], found.kind);
+        let span = std::iter::once(0..name.len()).collect();
+        return Some(Program { ops, spans: span, source: name.into(), result });
+    }
+    if names.has_window || name.contains('-') {
+        return None;
+    }
+    names.try_compile(name, Type::Any, Part::Result).ok()
+}
+
+/// A field in a topic is allowed, but it may be a mistyped capture.
+fn warn_of_field(
+    program: &Program,
+    (name, span): (&str, &std::ops::Range<usize>),
+    text: &Located,
+    names: &Names<'_>,
+    report: &mut Report<'_>,
+) {
+    if !matches!(program.ops[..], [Op::Field(_)]) {
+        return;
+    }
+    let captures = names.message.iter().filter(|known| known.role == "capture");
+    let Some(near) = nearest(name, captures.map(|known| known.text.as_str())) else { return };
+    let place = text.inside(report.sources, span.clone());
+    let message = format!("`{{{name}}}` is not a capture, it is read from the payload");
+    let warning = report.at(&place, Diagnostic::warning(code::UNBOUND, message));
+    let warning = warning.label("a payload field").help(format!("did you mean `{{{near}}}`?"));
+    report.diagnostics.push(warning);
+}
+
+fn unbound(
+    spec: &RuleSpec,
+    (name, span): (&str, &std::ops::Range<usize>),
+    text: &Located,
+    names: &Names<'_>,
+    report: &mut Report<'_>,
+) {
+    let place = text.inside(report.sources, span.clone());
+    let message = format!("`{{{name}}}` has no value");
+    let captured = names.message.iter().any(|known| known.text == name);
+    if spec.window.is_some() && captured {
+        let label = "a result is made from many messages";
+        let help = format!("add \"{name}\" to `by`: then there is one window for each {name}");
+        report.error_with_help(code::UNBOUND, message, &place, label, help);
+        return;
+    }
+    let mut known: Vec<&str> = names.result.iter().map(|known| known.text.as_str()).collect();
+    if !names.has_window {
+        known.extend(names.message.iter().map(|known| known.text.as_str()));
+    }
+    let label = "no capture, key or output has this name";
+    let list = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let help = match nearest(name, known.iter().copied()) {
+        Some(near) if near.len() > 1 => format!("did you mean `{{{near}}}`? names here: {list}"),
+        _ => format!("names here: {list}"),
+    };
+    report.error_with_help(code::UNBOUND, message, &place, label, help);
+}
+
+fn compile_errors_topic(spec: &RuleSpec, report: &mut Report<'_>) -> String {
+    let Some(text) = &spec.errors else { return format!("$rules/{}/errors", spec.name) };
+    match Template::parse(&text.value) {
+        Ok(template) if template.pieces.iter().all(|p| matches!(p, Piece::Literal(_))) => {}
+        Ok(_) => {
+            let message = "the topic of errors is the same for all messages";
+            report.error(code::TOPIC, message, &text.place, "leave out the names in braces");
+        }
+        Err(problem) => {
+            let place = text.inside(report.sources, problem.span);
+            report.error(code::TOPIC, problem.message, &place, problem.label);
+        }
+    }
+    text.value.clone()
+}
+
+fn check_combinations(spec: &RuleSpec, report: &mut Report<'_>) {
+    let window = spec.window.as_ref().map(|(_, window)| *window);
+    let each = matches!(window, Some(Window::Each { .. }));
+    for (place, what) in [(&spec.late_update, "late = \"update\""), (&spec.empty, "empty = true")] {
+        let Some(place) = place else { continue };
+        if window.is_none() || each {
+            let message = format!("`{what}` needs a window with a step");
+            let label = match each {
+                true => "this window ends with each message",
+                false => "this rule has no window",
+            };
+            let help = "for example window = \"sliding 5m every 10s\"";
+            report.error_with_help(code::WINDOW, message, place, label, help);
+        }
+    }
+    if let (Some(place), None) = (&spec.late_update, &spec.time) {
+        let message = "`late = \"update\"` needs a `time` field";
+        report.error(code::WINDOW, message, place, "by arrival, nothing is late");
+    }
+}
+
+fn expire(spec: &RuleSpec, report: &mut Report<'_>) -> i64 {
+    let size = spec.window.as_ref().map(|(_, window)| window.size());
+    match (&spec.expire, size) {
+        (None, None) => DAY_MS,
+        (None, Some(size)) => 2 * size,
+        (Some((expire, place)), size) => {
+            let least = size.unwrap_or(1);
+            if *expire < least {
+                let message = "a key expires before its window is over";
+                let label = format!("at least {}", format_duration(least));
+                report.error(code::WRONG_VALUE, message, place, label);
+            }
+            *expire
+        }
+    }
+}
+
+/// Forecast of the bytes of a key, compared with the limit.
+fn forecast(spec: &RuleSpec, rule: &Rule, report: &mut Report<'_>) -> usize {
+    if !rule.keeps_keys() {
+        return 0;
+    }
+    let panes = match rule.window {
+        None => 0,
+        Some(Window::Each { .. }) => TYPICAL_MESSAGES,
+        Some(Window::Sliding { size, width, .. }) => (size + rule.correct) / width + 1,
+    };
+    let prev = rule.prev.len() * 24;
+    let key = KeyState::base_bytes(TYPICAL_KEY_BYTES)
+        + prev
+        + usize::try_from(panes).unwrap_or(usize::MAX).saturating_mul(rule.layout.pane_bytes());
+    let keys = if rule.by.is_empty() { 1 } else { rule.keys_max };
+    let total = keys.saturating_mul(key);
+    if total <= rule.memory_max {
+        return key;
+    }
+    let message = format!(
+        "{keys} keys of about {} need {}, more than the limit of {}",
+        format_bytes(key as u64),
+        format_bytes(total as u64),
+        format_bytes(rule.memory_max as u64),
+    );
+    let fit = rule.memory_max / key;
+    let label = format!("about {fit} keys fit; then new ones are refused");
+    let help = "set limits = { keys = ..., memory = \"...\" } to what this box can give";
+    let (place, diagnostic) = match (&spec.keys, &spec.memory) {
+        (Some((_, place)), _) => (place, Diagnostic::error(code::FORECAST, message)),
+        (None, Some((_, place))) => (place, Diagnostic::warning(code::FORECAST, message)),
+        (None, None) => (&spec.place, Diagnostic::warning(code::FORECAST, message)),
+    };
+    let diagnostic = report.at(place, diagnostic).label(label).help(help);
+    report.diagnostics.push(diagnostic);
+    key
+}
+
+/// The beginning of an entry of a JSON object.
+fn label(name: &str) -> String {
+    let mut label = String::new();
+    write_text(name, &mut label);
+    label.push(':');
+    label
+}
+
+/// Hash of everything that a rule does. Names and order count, white space does not.
+fn definition_hash(spec: &RuleSpec) -> u128 {
+    let mut hash = input_hash(spec);
+    let option =
+        |text: &Option<Located>| text.as_ref().map_or("", |text| text.value.trim()).to_owned();
+    hash = hash.text(&option(&spec.filter)).text(&option(&spec.having)).text(&option(&spec.errors));
+    hash = named_hash(hash, spec.select.as_deref().unwrap_or_default());
+    if let Some(time) = &spec.time {
+        hash = hash.number(time.late as u64).number(time.idle.unwrap_or(-1) as u64);
+        hash = hash.number(time.ahead.unwrap_or(-1) as u64);
+    }
+    hash = hash.number(u64::from(spec.late_update.is_some()) * 2 + u64::from(spec.empty.is_some()));
+    for to in &spec.to {
+        hash = hash.text(&to.topic.value).number(u64::from(to.qos)).number(u64::from(to.retain));
+        hash = hash.text(&option(&to.upstream)).number(u64::from(to.expire_s.unwrap_or(0)));
+        hash = hash.number(u64::from(to.meta.is_some()));
+    }
+    hash.finish()
+}
+
+/// Hash of what the state of a rule depends on: the same means that it can be kept.
+fn state_hash(spec: &RuleSpec, rule: &Rule) -> u128 {
+    let mut hash = input_hash(spec).text("state").number(u64::from(rule.empty));
+    for prev in &rule.prev {
+        hash = hash.text(prev.program.source.trim());
+        let span = prev.program.spans.first().cloned().unwrap_or_default();
+        hash = hash.text(prev.program.source.get(span).unwrap_or_default());
+    }
+    for column in &rule.layout.columns {
+        let span = column.argument.whole();
+        hash = hash.text(column.argument.source.get(span).unwrap_or_default().trim());
+    }
+    for part in &rule.layout.parts {
+        hash = hash.text(&format!("{:?}", part.kind)).number(u64::from(part.column));
+    }
+    hash.finish()
+}
+
+/// Hash of what goes into panes: topics, payload, time, names, keys and the window.
+fn input_hash(spec: &RuleSpec) -> StableHash {
+    let mut hash = StableHash::new().text(&spec.name).text(&format!("{:?}", spec.decode));
+    for from in &spec.from {
+        hash = hash.text(&from.value);
+    }
+    if let Some(time) = &spec.time {
+        hash = hash.text(time.field.value.trim()).text(&format!("{:?}", time.unit));
+        hash = hash.number(u64::from(time.per_source));
+    }
+    hash = named_hash(hash.text("let"), &spec.lets);
+    hash = named_hash(hash.text("by"), &spec.by);
+    match spec.window.as_ref().map(|(_, window)| *window) {
+        None => hash.text("none"),
+        Some(Window::Each { size }) => hash.text("each").number(size as u64),
+        Some(Window::Sliding { size, slide, .. }) => {
+            hash.text("sliding").number(size as u64).number(slide as u64)
+        }
+    }
+}
+
+fn named_hash(mut hash: StableHash, list: &[Named]) -> StableHash {
+    for one in list {
+        hash = hash.text(&one.name).text(one.expression.value.trim());
+    }
+    hash.number(list.len() as u64)
+}
+
+/// Keys of a rule, if it does not say.
+const KEYS: usize = 10_000;
+/// State of a rule, if it does not say.
+const MEMORY_BYTES: u64 = 16 << 20;
+/// How far ahead of its arrival a stamp may be, if the rule does not say.
+const AHEAD_MS: i64 = 600_000;
+const DAY_MS: i64 = 86_400_000;
+/// For forecasts.
+const TYPICAL_KEY_BYTES: usize = 24;
+const TYPICAL_MESSAGES: i64 = 64;

@@ -1,0 +1,171 @@
+//! Results to messages: the body, the topic and the identifier.
+
+use crate::calendar::write_timestamp;
+use crate::code;
+use crate::expression::{Fault, Inputs, evaluate};
+use crate::hash::StableHash;
+use crate::json::{write_number, write_text};
+use crate::message::Emission;
+use crate::rule::{Destination, Key, Output, Rule, TopicPart};
+use crate::value::{Texts, Value};
+
+/// What stands in the `window` entry of a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WindowLabel {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    pub(crate) late: u64,
+    pub(crate) revision: u32,
+}
+
+/// The body of a result.
+pub(crate) fn body(
+    keys: &[Key],
+    outputs: &[Output],
+    window: Option<WindowLabel>,
+    locals: &[Value],
+    texts: &Texts<'_>,
+) -> String {
+    let mut out = String::with_capacity(BODY_CAPACITY);
+    out.push('{');
+    for (label, slot) in keys
+        .iter()
+        .map(|key| (&key.label, key.slot))
+        .chain(outputs.iter().map(|output| (&output.label, output.slot)))
+    {
+        separate(&mut out);
+        out.push_str(label);
+        let value = locals.get(usize::from(slot)).copied().unwrap_or(Value::Null);
+        write_value(value, texts, &mut out);
+    }
+    if let Some(window) = window {
+        separate(&mut out);
+        out.push_str("\"window\":{\"start\":\"");
+        write_timestamp(window.start, &mut out);
+        out.push_str("\",\"end\":\"");
+        write_timestamp(window.end, &mut out);
+        out.push_str("\",\"late\":");
+        write_number(window.late as f64, &mut out);
+        out.push_str(",\"rev\":");
+        write_number(f64::from(window.revision), &mut out);
+        out.push('}');
+    }
+    out.push('}');
+    out
+}
+
+/// Sends a body, or an unchanged payload, to all destinations of a rule.
+///
+/// `identity` is the hash of what makes this result different from all others of the rule.
+pub(crate) fn send(
+    rule: &Rule,
+    payload: &[u8],
+    identity: StableHash,
+    inputs: &Inputs<'_>,
+    texts: &mut Texts<'_>,
+    stack: &mut Vec<Value>,
+    out: &mut Vec<Emission>,
+) -> Result<u64, Fault> {
+    let sent = out.len();
+    for (position, destination) in rule.to.iter().enumerate() {
+        let topic = match topic(destination, inputs, texts, stack) {
+            Ok(topic) => topic,
+            Err(fault) => {
+                // All destinations or none.
+                out.truncate(sent);
+                return Err(fault);
+            }
+        };
+        let id = identity.number(position as u64).finish();
+        let mut payload = payload.to_vec();
+        if destination.meta {
+            add_meta(&mut payload, id, &rule.name);
+        }
+        out.push(Emission {
+            rule: rule.name.clone(),
+            id,
+            topic,
+            payload,
+            qos: destination.qos,
+            retain: destination.retain,
+            upstream: destination.upstream.clone(),
+            expire_s: destination.expire_s,
+            error: None,
+            meta: destination.meta,
+        });
+    }
+    Ok((out.len() - sent) as u64)
+}
+
+/// The beginning of every identifier of a rule.
+pub(crate) fn identity(rule: &Rule) -> StableHash {
+    let definition = rule.definition;
+    StableHash::new().text(&rule.name).number(definition as u64).number((definition >> 64) as u64)
+}
+
+fn write_value(value: Value, texts: &Texts<'_>, out: &mut String) {
+    match value {
+        Value::Bool(yes) => out.push_str(if yes { "true" } else { "false" }),
+        Value::Composite | Value::Null => out.push_str("null"),
+        Value::Number(number) => write_number(number, out),
+        Value::Text(text) => write_text(texts.resolve(text), out),
+    }
+}
+
+fn separate(out: &mut String) {
+    if out.len() > 1 {
+        out.push(',');
+    }
+}
+
+/// Adds `id` and `rule` at the end of a body that was written here.
+fn add_meta(payload: &mut Vec<u8>, id: u128, rule: &str) {
+    let close = payload.pop();
+    debug_assert_eq!(close, Some(b'}'), "meta needs a body of our own");
+    if payload.len() > 1 {
+        payload.push(b',');
+    }
+    // Names of rules need no escapes.
+    payload.extend_from_slice(format!("\"id\":\"{id:032x}\",\"rule\":\"{rule}\"}}").as_bytes());
+}
+
+fn topic(
+    destination: &Destination,
+    inputs: &Inputs<'_>,
+    texts: &mut Texts<'_>,
+    stack: &mut Vec<Value>,
+) -> Result<String, Fault> {
+    let mut topic = String::new();
+    for part in &destination.topic {
+        match part {
+            TopicPart::Literal(text) => topic.push_str(text),
+            TopicPart::Value { program, rest } => {
+                let value = evaluate(program, inputs, texts, stack)?;
+                let start = topic.len();
+                let name = &program.source;
+                match value {
+                    Value::Bool(yes) => topic.push_str(if yes { "true" } else { "false" }),
+                    Value::Number(number) => write_number(number, &mut topic),
+                    Value::Text(text) => topic.push_str(texts.resolve(text)),
+                    Value::Composite | Value::Null => {
+                        let message = format!("`{{{name}}}` of the topic is {}", value.kind());
+                        return Err(Fault { code: code::TOPIC_FAULT, message });
+                    }
+                }
+                let added = topic.get(start..).unwrap_or_default();
+                let slash = !rest && added.contains('/');
+                if slash || added.contains(['+', '#', '\0']) {
+                    let message = format!("`{{{name}}}` has characters a topic level cannot have");
+                    return Err(Fault { code: code::TOPIC_FAULT, message });
+                }
+            }
+        }
+    }
+    if topic.is_empty() || topic.len() > usize::from(u16::MAX) {
+        let message = format!("topic of {} bytes", topic.len());
+        return Err(Fault { code: code::TOPIC_FAULT, message });
+    }
+    Ok(topic)
+}
+
+const BODY_CAPACITY: usize = 192;

@@ -1,0 +1,195 @@
+//! Closes windows: merges panes, computes outputs, sends results and corrections.
+
+use super::life::{Turn, next_end};
+use crate::aggregate::{late_messages, messages, result};
+use crate::code;
+use crate::emit::{WindowLabel, body, identity, send};
+use crate::expression::{Fault, Inputs, evaluate};
+use crate::key::{KeyState, take_part};
+use crate::limits::EMPTY_WINDOWS_MAX;
+use crate::rule::Rule;
+use crate::running::{Running, key_bytes};
+use crate::value::{Texts, Value};
+use crate::window::Window;
+
+impl Running {
+    /// Sends the results of all windows of a key that end at `watermark` or before, and drops the
+    /// panes that are of no more use.
+    pub(super) fn close(&mut self, turn: &mut Turn<'_>, id: u32, watermark: i64) {
+        let rule = turn.rule;
+        let Some(window) = rule.window else { return };
+        let mut empty = 0;
+        while let Some(key) = self.keys.get_mut(id) {
+            let Some(end) = next_end(rule, window, key).filter(|end| *end <= watermark) else {
+                break;
+            };
+            key.watermark = end;
+            if self.send_window(turn, id, end, 0) == 0 {
+                empty += 1;
+                if empty >= EMPTY_WINDOWS_MAX {
+                    self.skip_empty(rule, window, id, watermark);
+                }
+            }
+        }
+        let Some(key) = self.keys.get_mut(id) else { return };
+        key.watermark = watermark.max(key.watermark);
+        let freed = drop_panes(rule, window, key);
+        self.state_bytes -= freed.min(self.state_bytes);
+        self.mark_changed(id, i64::MAX);
+    }
+
+    /// Sends a closed window again, because of a late message.
+    pub(super) fn send_correction(&mut self, turn: &mut Turn<'_>, id: u32, end: i64) {
+        let Some(key) = self.keys.get_mut(id) else { return };
+        let before = key.more_bytes();
+        let revisions = &mut key.more.get_or_insert_default().revisions;
+        let at = match revisions.binary_search_by_key(&end, |(known, _)| *known) {
+            Ok(at) => at,
+            Err(at) => {
+                revisions.insert(at, (end, 0));
+                at
+            }
+        };
+        revisions[at].1 = revisions[at].1.saturating_add(1);
+        let revision = revisions[at].1;
+        self.state_bytes += key.more_bytes() - before;
+        self.send_window(turn, id, end, revision);
+    }
+
+    /// Sends one result; gives the number of panes it was made from.
+    fn send_window(&mut self, turn: &mut Turn<'_>, id: u32, end: i64, revision: u32) -> usize {
+        let (rule, Some(window)) = (turn.rule, turn.rule.window) else { return 0 };
+        let Some(key) = self.keys.get_mut(id) else { return 0 };
+        let (from, to) = window.range(end);
+        let merged = &mut turn.work.merged;
+        let panes = key.panes.merge(&rule.layout, from, to, merged);
+        if panes == 0 && !rule.empty {
+            return 0;
+        }
+        if merged.only_counts() && key.panes.holds_values(&rule.layout, from, to) {
+            let before = key_bytes(rule, key);
+            key.panes.forget_values(&rule.layout, from, to);
+            let after = key_bytes(rule, key);
+            self.state_bytes = self.state_bytes + after - before;
+            self.mark_changed(id, from);
+        }
+        let label = WindowLabel { start: end - window.size(), end, late: 0, revision };
+        match self.send_result(turn, id, label) {
+            Ok(sent) => self.metrics.emitted += sent,
+            Err((fault, body)) => self.report(turn, fault, "", body.as_bytes()),
+        }
+        panes
+    }
+
+    /// Computes the outputs of the merged window and sends them. On a fault, gives what is known
+    /// of the result.
+    fn send_result(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: u32,
+        mut label: WindowLabel,
+    ) -> Result<u64, (Fault, String)> {
+        let (rule, work) = (turn.rule, &mut *turn.work);
+        let Some(key) = self.keys.get(id) else { return Ok(0) };
+        let mut arena = std::mem::take(&mut work.arena);
+        arena.clear();
+        let mut texts = Texts { arena, constants: turn.constants, ..Texts::default() };
+        work.locals.clear();
+        work.locals.resize(rule.locals, Value::Null);
+        let mut parts = &*key.bytes;
+        for part in &rule.by {
+            let value = take_part(&mut parts, &mut texts);
+            debug_assert!(value.is_some(), "a key has a part for each `by`");
+            work.locals[usize::from(part.slot)] = value.unwrap_or(Value::Null);
+        }
+        let (row, sides) = work.merged.parts();
+        label.late = late_messages(row);
+        debug_assert!(rule.empty || messages(row) > 0, "panes hold messages");
+        for aggregate in &rule.layout.aggregates {
+            let value = result(&rule.layout, aggregate, row, sides, &mut texts);
+            work.locals[usize::from(aggregate.slot)] = value;
+        }
+        let outputs = rule.select.as_deref().unwrap_or_default();
+        let computed = compute_outputs(rule, &mut work.locals, &mut work.stack, &mut texts);
+        let sent = match computed {
+            Ok(false) => Ok(0),
+            Ok(true) => {
+                let body = body(&rule.by, outputs, Some(label), &work.locals, &texts);
+                let identity = identity(rule)
+                    .bytes(&key.bytes)
+                    .number(label.end as u64)
+                    .number(u64::from(label.revision));
+                let inputs = inputs(&work.locals);
+                let stack = &mut work.stack;
+                send(rule, body.as_bytes(), identity, &inputs, &mut texts, stack, turn.out)
+                    .map_err(|fault| (fault, body))
+            }
+            Err(fault) => Err((fault, body(&rule.by, &[], Some(label), &work.locals, &texts))),
+        };
+        work.arena = texts.arena;
+        sent
+    }
+
+    /// Goes on with the next window that holds messages.
+    fn skip_empty(&mut self, rule: &Rule, window: Window, id: u32, watermark: i64) {
+        let Some(key) = self.keys.get_mut(id) else { return };
+        let at = key.panes.position(&rule.layout, window.range(key.watermark).1);
+        let next = if at < key.panes.len(&rule.layout) {
+            window.next_end(key.panes.id(&rule.layout, at), key.watermark)
+        } else {
+            i64::MAX
+        };
+        let slide = window.slide().unwrap_or(1);
+        let last = watermark.div_euclid(slide) * slide;
+        key.watermark = key.watermark.max(next.saturating_sub(slide).min(last));
+    }
+}
+
+/// Computes `select` and `having`; `false` if the result is not to be sent.
+fn compute_outputs(
+    rule: &Rule,
+    locals: &mut [Value],
+    stack: &mut Vec<Value>,
+    texts: &mut Texts<'_>,
+) -> Result<bool, Fault> {
+    for output in rule.select.as_deref().unwrap_or_default() {
+        let value = evaluate(&output.program, &inputs(locals), texts, stack)?;
+        locals[usize::from(output.slot)] = value;
+    }
+    let Some(having) = &rule.having else { return Ok(true) };
+    match evaluate(having, &inputs(locals), texts, stack)? {
+        Value::Bool(yes) => Ok(yes),
+        Value::Null => Ok(false),
+        other => {
+            let message = format!("`having` gave {}", other.kind());
+            Err(Fault { code: code::TYPE_FAULT, message })
+        }
+    }
+}
+
+/// A result has no message: only locals.
+fn inputs(locals: &[Value]) -> Inputs<'_> {
+    Inputs { fields: &[], locals, qos: 0, retain: false, now: 0 }
+}
+
+/// Drops panes and revisions that no window needs any more; gives the bytes that are freed.
+fn drop_panes(rule: &Rule, window: Window, key: &mut KeyState) -> usize {
+    let layout = &rule.layout;
+    let mut freed = 0;
+    while key.panes.len(layout) > 0 {
+        let first = key.panes.id(layout, 0);
+        if window.expiry(first, rule.correct) > key.watermark {
+            break;
+        }
+        freed += key.panes.pane_bytes(layout, 0);
+        key.panes.drop_first(layout);
+    }
+    let before = key.more_bytes();
+    if let Some(more) = &mut key.more {
+        let keep = if window.slide().is_some() { rule.correct } else { 1 };
+        let watermark = key.watermark;
+        let gone = more.revisions.partition_point(|(end, _)| end + keep <= watermark);
+        more.revisions.drain(..gone);
+    }
+    freed + before - key.more_bytes()
+}

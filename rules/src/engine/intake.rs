@@ -1,0 +1,413 @@
+//! Takes a message through one rule: values, key, `where`, then a result or a pane.
+
+use super::life::Turn;
+use super::work::Message;
+use crate::aggregate::{Side, count_message, update_row};
+use crate::boxed;
+use crate::code;
+use crate::emit::{body, identity, send};
+use crate::expression::{Fault, Program, evaluate};
+use crate::key::{TIME_MIN, push_part};
+use crate::limits::{KEY_BYTES_MAX, PANES_MAX};
+use crate::payload::{Decode, read_bool, read_number};
+use crate::rule::Rule;
+use crate::running::Running;
+use crate::topic::Capture;
+use crate::value::{Place, Text, Value, whole};
+use crate::watermark::Time;
+use crate::window::{Found, Window};
+
+impl Running {
+    /// Computes one message. `decoded` is the fault of decoding it, if any.
+    pub(super) fn handle(
+        &mut self,
+        turn: &mut Turn<'_>,
+        message: &mut Message<'_>,
+        filter: u16,
+        decoded: Result<(), Fault>,
+    ) {
+        self.metrics.matched += 1;
+        if message.event.payload.is_empty() {
+            // It only clears a retained message.
+            self.metrics.filtered += 1;
+            return;
+        }
+        let outcome = decoded.and_then(|()| self.compute(turn, message, filter));
+        if let Err(fault) = outcome {
+            if fault.code == code::KEYS_FAULT || fault.code == code::MEMORY_FAULT {
+                self.metrics.dropped += 1;
+            }
+            let event = message.event;
+            self.report(turn, fault, event.topic, event.payload);
+        }
+    }
+
+    fn compute(
+        &mut self,
+        turn: &mut Turn<'_>,
+        message: &mut Message<'_>,
+        filter: u16,
+    ) -> Result<(), Fault> {
+        let rule = turn.rule;
+        message.start(rule, filter)?;
+        message.lets(rule, false)?;
+        message.key(rule)?;
+        if rule.prev.is_empty() {
+            return self.judge(turn, message);
+        }
+        let id = match self.keys.find(&message.scratch.key) {
+            Some(id) => id,
+            None => self.add_key(turn, &message.scratch.key, 0)?,
+        };
+        self.load_prev(rule, message, id);
+        let outcome = message.lets(rule, true).and_then(|()| self.judge(turn, message));
+        // The message is the one before the next, whatever came of it.
+        let stored = self.store_prev(turn, message, id);
+        outcome.and(stored)
+    }
+
+    /// Asks `where` and uses the message if it passes.
+    fn judge(&mut self, turn: &mut Turn<'_>, message: &mut Message<'_>) -> Result<(), Fault> {
+        let rule = turn.rule;
+        let passes = match &rule.filter {
+            None => true,
+            Some(program) => message.is_true(program, "where")?,
+        };
+        if !passes {
+            self.metrics.filtered += 1;
+            return Ok(());
+        }
+        match rule.window {
+            None => self.pass(turn, message),
+            Some(window) => self.collect(turn, message, window),
+        }
+    }
+
+    /// Sends the result of a rule without window.
+    fn pass(&mut self, turn: &mut Turn<'_>, message: &mut Message<'_>) -> Result<(), Fault> {
+        let rule = turn.rule;
+        for output in rule.select.as_deref().unwrap_or_default() {
+            let value = message.evaluate(&output.program)?;
+            if value == Value::Composite {
+                let name = &output.program.source;
+                let message = format!("`{name}` is an object or array: select its fields");
+                return Err(Fault { code: code::TYPE_FAULT, message });
+            }
+            message.scratch.locals[usize::from(output.slot)] = value;
+        }
+        if let Some(having) = &rule.having
+            && !message.is_true(having, "having")?
+        {
+            self.metrics.filtered += 1;
+            return Ok(());
+        }
+        let made = rule
+            .select
+            .as_ref()
+            .map(|outputs| body(&rule.by, outputs, None, &message.scratch.locals, &message.texts));
+        let payload = made.as_ref().map_or(message.event.payload, |body| body.as_bytes());
+        let identity = identity(rule).bytes(&message.scratch.key).number(self.next_sequence());
+        let (inputs, texts, stack) = message.split();
+        let sent = send(rule, payload, identity, &inputs, texts, stack, turn.out)?;
+        self.metrics.emitted += sent;
+        Ok(())
+    }
+
+    /// Puts a message into its pane.
+    fn collect(
+        &mut self,
+        turn: &mut Turn<'_>,
+        message: &mut Message<'_>,
+        window: Window,
+    ) -> Result<(), Fault> {
+        let rule = turn.rule;
+        let arrived = message.event.arrived.0;
+        let time = match &rule.time {
+            Time::Arrival => arrived,
+            Time::Field(time) => {
+                let value = message.evaluate(&time.program)?;
+                time.read(value, arrived, &message.texts)?
+            }
+        };
+        message.columns(rule)?;
+        let id = match self.keys.find(&message.scratch.key) {
+            Some(id) => id,
+            None => self.add_key(turn, &message.scratch.key, rule.layout.pane_start_bytes())?,
+        };
+        self.place(turn, message, window, id, time)
+    }
+
+    fn place(
+        &mut self,
+        turn: &mut Turn<'_>,
+        message: &mut Message<'_>,
+        window: Window,
+        id: u32,
+        time: i64,
+    ) -> Result<(), Fault> {
+        let rule = turn.rule;
+        let client = message.event.client;
+        let shared = match &rule.time {
+            Time::Field(field) if field.per_source => Some(field),
+            _ => None,
+        };
+        if let Some(field) = shared {
+            self.follow(turn, field, id, client);
+        }
+        let newest = shared.and_then(|_| self.sources.newest(client));
+        let Some(key) = self.keys.get_mut(id) else { return Ok(()) };
+        let (time, watermark) = match &rule.time {
+            // The clock of a key does not go back: a message that seems to be older than a closed
+            // window goes into the next one.
+            Time::Arrival if window.slide().is_some() => (time.max(key.watermark), key.watermark),
+            Time::Arrival => (time.max(key.watermark), time.max(key.watermark)),
+            Time::Field(field) => {
+                let newest = newest.unwrap_or(key.newest).max(time);
+                (time, field.watermark(newest).max(key.watermark))
+            }
+        };
+        let pane = window.pane(time);
+        let late = time < key.watermark;
+        if late {
+            self.metrics.late += 1;
+            if window.expiry(pane, rule.correct) <= key.watermark || window.slide().is_none() {
+                self.metrics.dropped += 1;
+                if key.arrived == TIME_MIN {
+                    // It was made for this message.
+                    self.remove_key(turn, id);
+                }
+                return Ok(());
+            }
+        }
+        // Windows that end before this message leave first: their panes make room.
+        if let Some(slide) = window.slide() {
+            if watermark.div_euclid(slide) > key.watermark.div_euclid(slide) {
+                self.close(turn, id, watermark);
+            } else {
+                key.watermark = watermark;
+            }
+        }
+        let added = self.add_to_pane(rule, message, id, (pane, time, late))?;
+        self.mark_changed(id, pane);
+        if late {
+            self.correct(turn, window, id, pane);
+        } else if window.slide().is_none() {
+            match self.keys.get(id) {
+                Some(key) if time <= key.watermark => self.send_correction(turn, id, time),
+                _ => self.close(turn, id, watermark),
+            }
+        }
+        let idle = matches!(&rule.time, Time::Field(field) if field.idle.is_some());
+        if added || idle {
+            self.set_timer(turn, id);
+        }
+        if shared.is_some() {
+            self.note_standing(rule, id);
+            self.close_followers(turn, client, watermark);
+        }
+        Ok(())
+    }
+
+    /// Sends again every closed window that a late message belongs to.
+    fn correct(&mut self, turn: &mut Turn<'_>, window: Window, id: u32, pane: i64) {
+        let (correct, Some(slide)) = (turn.rule.correct, window.slide()) else { return };
+        let Some(watermark) = self.keys.get(id).map(|key| key.watermark) else { return };
+        let open_from = watermark - correct;
+        let mut end = window.next_end(pane, open_from);
+        while correct > 0 && end <= watermark.min(window.last_end(pane)) {
+            self.send_correction(turn, id, end);
+            end += slide;
+        }
+    }
+
+    /// Changes the pane; gives whether it is a new one.
+    fn add_to_pane(
+        &mut self,
+        rule: &Rule,
+        message: &Message<'_>,
+        id: u32,
+        (pane, time, late): (i64, i64, bool),
+    ) -> Result<bool, Fault> {
+        let layout = &rule.layout;
+        let Some(key) = self.keys.get(id) else { return Ok(false) };
+        let found = key.panes.find(layout, pane);
+        let needed = match found {
+            Found::At(_) => layout.sides.len() * size_of::<u64>(),
+            Found::Before(_) => layout.pane_start_bytes(),
+        };
+        self.check_memory(rule, needed)?;
+        if matches!(found, Found::Before(_)) && key.panes.len(layout) >= 2 * PANES_MAX {
+            let message = format!(
+                "a window per message holds at most {PANES_MAX} messages; use `sliding D every D`"
+            );
+            return Err(Fault { code: code::SIZE_FAULT, message });
+        }
+        let Some(key) = self.keys.get_mut(id) else { return Ok(false) };
+        let at = match found {
+            Found::At(at) => at,
+            Found::Before(at) => {
+                key.panes.insert(layout, at, pane);
+                at
+            }
+        };
+        let added = matches!(found, Found::Before(_));
+        let (row, sides) = key.panes.row_mut(layout, at);
+        let bytes = |sides: &[Side]| sides.iter().map(Side::bytes).sum::<usize>();
+        let before = if added { 0 } else { bytes(sides) };
+        count_message(row, late);
+        update_row(layout, row, sides, &message.scratch.columns, time, &message.texts);
+        let row_bytes = if added { size_of_val(row) } else { 0 };
+        self.state_bytes = self.state_bytes + bytes(sides) + row_bytes - before;
+        key.arrived = message.event.arrived.0;
+        key.newest = key.newest.max(time);
+        if rule.empty {
+            let before = key.more_bytes();
+            key.more.get_or_insert_default().since.get_or_insert(time);
+            self.state_bytes += key.more_bytes() - before;
+        }
+        Ok(added)
+    }
+
+    fn load_prev(&self, rule: &Rule, message: &mut Message<'_>, id: u32) {
+        let more = self.keys.get(id).and_then(|key| key.more.as_ref());
+        for (position, prev) in rule.prev.iter().enumerate() {
+            let stored = more.and_then(|more| more.prev.get(position));
+            let value = stored.map_or(Value::Null, |(bits, text)| {
+                boxed::value(*bits, text.as_deref().unwrap_or_default(), &mut message.texts)
+            });
+            message.scratch.locals[usize::from(prev.slot)] = value;
+        }
+    }
+
+    fn store_prev(
+        &mut self,
+        turn: &mut Turn<'_>,
+        message: &mut Message<'_>,
+        id: u32,
+    ) -> Result<(), Fault> {
+        let rule = turn.rule;
+        let mut values = Vec::with_capacity(rule.prev.len());
+        for prev in &rule.prev {
+            let value = message.evaluate(&prev.program)?;
+            values.push((boxed::bits(value), boxed::text(value, &message.texts)));
+        }
+        let texts: usize =
+            values.iter().filter_map(|(_, text)| text.as_ref().map(|t| t.len())).sum();
+        let outcome = self.check_memory(rule, texts);
+        let Some(key) = self.keys.get_mut(id) else { return Ok(()) };
+        let before = key.more_bytes();
+        key.more.get_or_insert_default().prev = if outcome.is_ok() { values } else { Vec::new() };
+        key.arrived = message.event.arrived.0;
+        self.state_bytes = self.state_bytes + key.more_bytes() - before;
+        self.mark_changed(id, i64::MAX);
+        self.set_timer(turn, id);
+        outcome
+    }
+}
+
+impl Message<'_> {
+    /// Sets the locals that the message itself gives: captures and the value of the payload.
+    fn start(&mut self, rule: &Rule, filter: u16) -> Result<(), Fault> {
+        let locals = &mut self.scratch.locals;
+        locals.clear();
+        locals.resize(rule.locals, Value::Null);
+        let captures = rule.captures.get(usize::from(filter)).map_or(&[][..], Vec::as_slice);
+        for (slot, capture) in captures.iter().enumerate() {
+            locals[slot] = capture_value(*capture, self.event.topic, self.levels);
+        }
+        let Some(slot) = rule.value else { return Ok(()) };
+        let payload = self.texts.payload;
+        let value = match rule.decode {
+            Decode::Bool => read_bool(payload),
+            Decode::Json => None,
+            Decode::Number => read_number(payload),
+            Decode::Text => Some(whole(Place::Payload, payload)),
+        };
+        let Some(value) = value else {
+            let wanted = if rule.decode == Decode::Bool { "true or false" } else { "a number" };
+            let message = format!("payload is not {wanted}");
+            return Err(Fault { code: code::DECODE_FAULT, message });
+        };
+        self.scratch.locals[usize::from(slot)] = value;
+        Ok(())
+    }
+
+    fn lets(&mut self, rule: &Rule, after_key: bool) -> Result<(), Fault> {
+        for one in rule.lets.iter().filter(|one| one.after_key == after_key) {
+            let value = self.evaluate(&one.program)?;
+            self.scratch.locals[usize::from(one.slot)] = value;
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, rule: &Rule) -> Result<(), Fault> {
+        self.scratch.key.clear();
+        for part in &rule.by {
+            let value = self.evaluate(&part.program)?;
+            self.scratch.locals[usize::from(part.slot)] = value;
+            if !push_part(value, &self.texts, &mut self.scratch.key) {
+                let name = &part.program.source;
+                let message = format!("`by` cannot group by `{name}`, it is {}", value.kind());
+                return Err(Fault { code: code::TYPE_FAULT, message });
+            }
+        }
+        let len = self.scratch.key.len();
+        if len > KEY_BYTES_MAX {
+            let message = format!("key of {len} bytes, at most {KEY_BYTES_MAX} are allowed");
+            return Err(Fault { code: code::SIZE_FAULT, message });
+        }
+        Ok(())
+    }
+
+    /// Computes the arguments of all aggregates, before anything changes.
+    fn columns(&mut self, rule: &Rule) -> Result<(), Fault> {
+        self.scratch.columns.clear();
+        for column in &rule.layout.columns {
+            let value = self.evaluate(&column.argument)?;
+            let fits = match value {
+                Value::Null | Value::Number(_) => true,
+                Value::Composite => false,
+                _ => !column.numeric,
+            };
+            if !fits {
+                let name = &column.argument.source;
+                let message = format!("an aggregate cannot take {} in `{name}`", value.kind());
+                return Err(Fault { code: code::TYPE_FAULT, message });
+            }
+            self.scratch.columns.push(value);
+        }
+        Ok(())
+    }
+
+    fn is_true(&mut self, program: &Program, role: &str) -> Result<bool, Fault> {
+        match self.evaluate(program)? {
+            Value::Bool(yes) => Ok(yes),
+            Value::Null => Ok(false),
+            other => {
+                let message = format!("`{role}` gave {}", other.kind());
+                Err(Fault { code: code::TYPE_FAULT, message })
+            }
+        }
+    }
+
+    fn evaluate(&mut self, program: &Program) -> Result<Value, Fault> {
+        let (inputs, texts, stack) = self.split();
+        evaluate(program, &inputs, texts, stack)
+    }
+}
+
+/// The part of a topic that a capture takes; `levels` are the starts of its levels.
+fn capture_value(capture: Capture, topic: &str, levels: &[u32]) -> Value {
+    let start_of = |level: u16| levels.get(usize::from(level)).copied();
+    let end = topic.len() as u32;
+    let (start, end) = match capture {
+        Capture::Level(level) => {
+            let next = start_of(level.saturating_add(1));
+            (start_of(level), next.map_or(end, |next| next - 1))
+        }
+        // `a/#` also matches `a`: then the rest is empty.
+        Capture::Rest(level) => (start_of(level), end),
+    };
+    let start = start.unwrap_or(end);
+    Value::Text(Text { place: Place::Topic, start, len: end - start })
+}

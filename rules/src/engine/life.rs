@@ -1,0 +1,201 @@
+//! The life of a key: added, woken by its timer, forgotten; and dead letters.
+
+use super::RuleStatus;
+use super::work::ResultWork;
+use crate::code;
+use crate::emit::identity;
+use crate::expression::Fault;
+use crate::key::{KeyState, TIMER_NONE};
+use crate::message::{DeadLetter, Emission};
+use crate::metrics::Metrics;
+use crate::rule::Rule;
+use crate::running::{Running, key_bytes};
+use crate::timer::{Timer, Timers};
+use crate::watermark::Time;
+use crate::window::Window;
+
+/// What a rule needs from the engine to take a step.
+pub(crate) struct Turn<'t> {
+    pub(super) rule: &'t Rule,
+    pub(super) index: u32,
+    pub(super) constants: &'t str,
+    pub(super) timers: &'t mut Timers,
+    pub(super) work: &'t mut ResultWork,
+    pub(super) out: &'t mut Vec<Emission>,
+}
+
+impl Running {
+    /// Fires the timer of a key.
+    pub(super) fn fire(&mut self, turn: &mut Turn<'_>, id: u32, clock: i64) {
+        let rule = turn.rule;
+        let Some(key) = self.keys.get_mut(id) else { return };
+        debug_assert_eq!(key.timer, clock, "a key has one timer");
+        key.timer = TIMER_NONE;
+        if deadline(rule, key) > clock {
+            // The key was used since the timer was set.
+            self.set_timer(turn, id);
+            return;
+        }
+        let watermark = match &rule.time {
+            Time::Arrival => clock,
+            Time::Field(time) => match time.idle {
+                Some(idle) if clock - key.arrived >= idle => time.idle_watermark(key, clock),
+                _ => key.watermark,
+            },
+        };
+        if rule.window.is_some() && watermark > key.watermark {
+            self.close(turn, id, watermark);
+            self.note_standing(rule, id);
+        }
+        let Some(key) = self.keys.get(id) else { return };
+        if key.arrived.saturating_add(rule.expire) > clock {
+            self.set_timer(turn, id);
+            return;
+        }
+        if let Some(window) = rule.window
+            && let Some(last) = key.panes.last_id(&rule.layout)
+        {
+            let end = window.last_end(last).max(key.watermark);
+            self.close(turn, id, end);
+        }
+        self.remove_key(turn, id);
+    }
+
+    /// Sets the timer of a key if it is due earlier than it is set for.
+    pub(super) fn set_timer(&mut self, turn: &mut Turn<'_>, id: u32) {
+        let Some(key) = self.keys.get_mut(id) else { return };
+        let due = deadline(turn.rule, key);
+        if due >= key.timer {
+            return;
+        }
+        if key.timer != TIMER_NONE {
+            turn.timers.remove(Timer { deadline: key.timer, rule: turn.index, key: id });
+        }
+        key.timer = due;
+        turn.timers.insert(Timer { deadline: due, rule: turn.index, key: id });
+    }
+
+    /// Adds a key; `extra` are the bytes that will follow at once.
+    pub(super) fn add_key(
+        &mut self,
+        turn: &mut Turn<'_>,
+        bytes: &[u8],
+        extra: usize,
+    ) -> Result<u32, Fault> {
+        let rule = turn.rule;
+        if self.keys.len() >= rule.keys_max {
+            let message = format!("new key refused: limits.keys is {}", rule.keys_max);
+            return Err(Fault { code: code::KEYS_FAULT, message });
+        }
+        let needed = KeyState::base_bytes(bytes.len());
+        self.check_memory(rule, needed + extra)?;
+        self.state_bytes += needed;
+        let id = self.keys.insert(KeyState::new(bytes));
+        self.mark_changed(id, i64::MAX);
+        Ok(id)
+    }
+
+    /// Counts a fault and sends the dead letter.
+    pub(super) fn report(
+        &mut self,
+        turn: &mut Turn<'_>,
+        fault: Fault,
+        topic: &str,
+        payload: &[u8],
+    ) {
+        let rule = turn.rule;
+        self.metrics.count_error(fault.code);
+        let id = identity(rule).text("error").number(self.next_sequence()).finish();
+        let letter =
+            DeadLetter { code: fault.code, message: fault.message, topic: topic.to_owned() };
+        turn.out.push(Emission {
+            rule: rule.name.clone(),
+            id,
+            topic: rule.errors.clone(),
+            payload: payload.to_vec(),
+            qos: 1,
+            retain: false,
+            upstream: None,
+            expire_s: None,
+            error: Some(letter),
+            meta: false,
+        });
+    }
+
+    /// Computes the size of the state and sets all timers.
+    pub(super) fn finish_restore(&mut self, rule: &Rule, index: u32, timers: &mut Timers) {
+        self.keys.finish_restore();
+        let ids: Vec<u32> = self.keys.iter().map(|(id, _)| id).collect();
+        self.state_bytes = self.keys.iter().map(|(_, key)| key_bytes(rule, key)).sum();
+        for id in ids {
+            if let Some(key) = self.keys.get_mut(id) {
+                key.timer = deadline(rule, key);
+                timers.insert(Timer { deadline: key.timer, rule: index, key: id });
+            }
+            self.note_standing(rule, id);
+        }
+    }
+
+    pub(super) fn status(&self, rule: &Rule) -> RuleStatus {
+        let Metrics { matched, filtered, late, dropped, emitted, ref errors } = self.metrics;
+        RuleStatus {
+            name: rule.name.clone(),
+            matched,
+            filtered,
+            late,
+            dropped,
+            errors: errors.iter().map(|(code, count)| (*code, *count)).collect(),
+            emitted,
+            keys: self.keys.len(),
+            state_bytes: self.state_bytes,
+        }
+    }
+
+    /// Forgets a key.
+    pub(super) fn remove_key(&mut self, turn: &mut Turn<'_>, id: u32) {
+        self.leave(id);
+        let Some(key) = self.keys.remove(id) else { return };
+        self.state_bytes -= key_bytes(turn.rule, &key).min(self.state_bytes);
+        if key.timer != TIMER_NONE {
+            turn.timers.remove(Timer { deadline: key.timer, rule: turn.index, key: id });
+        }
+        self.removed_keys.insert(id);
+        self.changed = true;
+    }
+}
+
+/// When a key next needs the clock.
+fn deadline(rule: &Rule, key: &KeyState) -> i64 {
+    let expiry = key.arrived.saturating_add(rule.expire);
+    let end = match rule.window {
+        Some(window @ Window::Sliding { .. }) => next_end(rule, window, key),
+        Some(window @ Window::Each { .. }) if matches!(rule.time, Time::Field(_)) => {
+            next_end(rule, window, key)
+        }
+        _ => None,
+    };
+    let Some(end) = end else { return expiry };
+    match &rule.time {
+        Time::Arrival => expiry.min(end),
+        Time::Field(time) => expiry.min(time.idle_deadline(key, end).unwrap_or(expiry)),
+    }
+}
+
+/// End of the next window of a key that gives a result.
+pub(super) fn next_end(rule: &Rule, window: Window, key: &KeyState) -> Option<i64> {
+    let layout = &rule.layout;
+    let grid = window.next_end(window.pane(key.watermark), key.watermark);
+    let since = key.more.as_ref().and_then(|more| more.since);
+    if let (true, Some(since)) = (rule.empty, since)
+        && key.watermark >= since
+    {
+        return Some(grid);
+    }
+    // Panes before this one lie only in windows that are closed.
+    let first = match window {
+        Window::Each { .. } => grid,
+        Window::Sliding { .. } => window.range(grid).0,
+    };
+    let at = key.panes.position(layout, first);
+    (at < key.panes.len(layout)).then(|| window.next_end(key.panes.id(layout, at), key.watermark))
+}

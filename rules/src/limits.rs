@@ -1,0 +1,36 @@
+//! Every bound of the engine that is not a key of a rule file.
+
+/// Rules of a plan.
+pub(crate) const RULES_MAX: usize = 1024;
+/// Bytes of one rule file.
+pub(crate) const SOURCE_BYTES_MAX: usize = 4 << 20;
+/// Bytes of an expression.
+pub(crate) const EXPRESSION_BYTES_MAX: usize = 4096;
+/// Names, numbers and operators of an expression; a tree is at most this deep.
+pub(crate) const EXPRESSION_TOKENS_MAX: usize = 1024;
+/// Nesting of an expression.
+pub(crate) const EXPRESSION_DEPTH_MAX: usize = 48;
+/// Different payload fields that all rules of a plan name together.
+pub(crate) const FIELDS_MAX: usize = 2048;
+/// Steps of a field path, such as `a.b[0]`.
+pub(crate) const PATH_STEPS_MAX: usize = 16;
+/// Entries of each list and table of a rule: outputs, keys, filters, destinations.
+pub(crate) const ENTRIES_MAX: usize = 64;
+/// Panes of a window, and messages of a window that is computed per message.
+pub(crate) const PANES_MAX: usize = 4096;
+/// Bytes of a text that an expression makes.
+pub(crate) const TEXT_BYTES_MAX: usize = 64 << 10;
+/// Bytes of the encoded key of a group.
+pub(crate) const KEY_BYTES_MAX: usize = 1024;
+/// Levels of a topic that captures can look at; a topic with more matches no rule.
+pub(crate) const TOPIC_LEVELS_MAX: usize = 128;
+/// Windows without messages that are sent in one go when the time of a key jumps.
+pub(crate) const EMPTY_WINDOWS_MAX: i64 = 1000;
+/// Values of a window up to which quantiles are exact.
+pub(crate) const EXACT_VALUES_MAX: usize = 4096;
+/// Different values up to which `distinct` is exact.
+pub(crate) const EXACT_DISTINCT_MAX: usize = 64;
+/// What `limits.keys` can be at most.
+pub(crate) const KEYS_MAX: usize = 1 << 24;
+/// What `limits.memory` can be at most.
+pub(crate) const MEMORY_BYTES_MAX: u64 = 64 << 30;

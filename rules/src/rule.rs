@@ -1,0 +1,106 @@
+//! One compiled rule.
+
+use std::sync::Arc;
+
+use crate::aggregate::Layout;
+use crate::expression::{Prev, Program};
+use crate::payload::Decode;
+use crate::topic::{Capture, Filter};
+use crate::watermark::Time;
+use crate::window::Window;
+
+/// Everything the engine needs to run a rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    pub(crate) name: Arc<str>,
+    /// Hash of what the rule does.
+    pub(crate) definition: u128,
+    /// Hash of what its state depends on.
+    pub(crate) state: u128,
+    pub(crate) filters: Vec<Filter>,
+    /// For each filter, where the captures are; the value of the first goes to local 0.
+    pub(crate) captures: Vec<Vec<Capture>>,
+    pub(crate) decode: Decode,
+    /// The local of the payload, unless it is JSON.
+    pub(crate) value: Option<u16>,
+    pub(crate) time: Time,
+    pub(crate) lets: Vec<Let>,
+    /// Named `where` in files.
+    pub(crate) filter: Option<Program>,
+    pub(crate) by: Vec<Key>,
+    pub(crate) prev: Vec<Prev>,
+    pub(crate) window: Option<Window>,
+    pub(crate) layout: Layout,
+    /// `None` sends the payload as it came.
+    pub(crate) select: Option<Vec<Output>>,
+    pub(crate) having: Option<Program>,
+    /// How long after its end a window is corrected by late messages; 0 is never.
+    pub(crate) correct: i64,
+    /// Whether windows without messages give results.
+    pub(crate) empty: bool,
+    pub(crate) to: Vec<Destination>,
+    /// Topic of dead letters.
+    pub(crate) errors: String,
+    pub(crate) keys_max: usize,
+    pub(crate) memory_max: usize,
+    /// Silence after which a key is forgotten, in milliseconds.
+    pub(crate) expire: i64,
+    /// Number of locals.
+    pub(crate) locals: usize,
+}
+
+/// A name for an expression.
+#[derive(Clone, Debug)]
+pub(crate) struct Let {
+    pub(crate) slot: u16,
+    pub(crate) program: Program,
+    /// Whether it needs `prev`, which is known only once the key is.
+    pub(crate) after_key: bool,
+}
+
+/// A value that messages are grouped by.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    /// As the beginning of a JSON entry, with quotes and colon.
+    pub(crate) label: String,
+    pub(crate) slot: u16,
+    pub(crate) program: Program,
+}
+
+/// A value that is sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Output {
+    /// As the beginning of a JSON entry, with quotes and colon.
+    pub(crate) label: String,
+    pub(crate) slot: u16,
+    pub(crate) program: Program,
+}
+
+/// Where results go.
+#[derive(Clone, Debug)]
+pub(crate) struct Destination {
+    pub(crate) topic: Vec<TopicPart>,
+    pub(crate) qos: u8,
+    pub(crate) retain: bool,
+    pub(crate) upstream: Option<Arc<str>>,
+    pub(crate) expire_s: Option<u32>,
+    pub(crate) meta: bool,
+}
+
+/// A part of a topic to write.
+#[derive(Clone, Debug)]
+pub(crate) enum TopicPart {
+    Literal(String),
+    Value {
+        program: Program,
+        /// Whether it may hold slashes: it was captured from several levels.
+        rest: bool,
+    },
+}
+
+impl Rule {
+    /// Whether the rule keeps anything per key.
+    pub(crate) fn keeps_keys(&self) -> bool {
+        self.window.is_some() || !self.prev.is_empty()
+    }
+}

@@ -1,0 +1,69 @@
+//! One rule while it runs: its keys and what has changed since the last delta.
+//!
+//! `state_bytes` is kept up with every change and is the same before and after a restart: limits
+//! are decided by it, and decisions must not depend on whether the power failed.
+
+use std::collections::BTreeSet;
+
+use crate::code;
+use crate::expression::Fault;
+use crate::key::{KeyState, Keys};
+use crate::metrics::Metrics;
+use crate::rule::Rule;
+use crate::sources::Sources;
+
+/// The state of one rule.
+#[derive(Debug, Default)]
+pub(crate) struct Running {
+    pub(crate) keys: Keys,
+    /// Follows from the keys.
+    pub(crate) sources: Sources,
+    /// Counts messages that are sent one by one, to tell them apart.
+    pub(crate) sequence: u64,
+    pub(crate) state_bytes: usize,
+    pub(crate) metrics: Metrics,
+    /// Keys that the next delta must hold; may name keys that are gone.
+    pub(crate) changed_keys: Vec<u32>,
+    /// Keys that were removed since the last delta.
+    pub(crate) removed_keys: BTreeSet<u32>,
+    /// Whether the next delta must name this rule.
+    pub(crate) changed: bool,
+}
+
+impl Running {
+    /// Notes that the next delta must hold a key, and its panes from `pane` on.
+    pub(crate) fn mark_changed(&mut self, id: u32, pane: i64) {
+        self.changed = true;
+        let Some(key) = self.keys.get_mut(id) else { return };
+        key.changed_from = key.changed_from.min(pane);
+        if !key.changed {
+            key.changed = true;
+            self.changed_keys.push(id);
+        }
+    }
+
+    /// The next number of a message that is sent by itself.
+    pub(crate) fn next_sequence(&mut self) -> u64 {
+        self.changed = true;
+        self.sequence += 1;
+        self.sequence
+    }
+
+    /// Whether `needed` more bytes are allowed.
+    pub(crate) fn check_memory(&self, rule: &Rule, needed: usize) -> Result<(), Fault> {
+        if self.state_bytes + needed <= rule.memory_max {
+            return Ok(());
+        }
+        let (used, allowed) = (self.state_bytes, rule.memory_max);
+        let message = format!("refused: {used} of limits.memory {allowed} bytes are used");
+        Err(Fault { code: code::MEMORY_FAULT, message })
+    }
+}
+
+/// Estimate of the memory of a key with everything it holds.
+pub(crate) fn key_bytes(rule: &Rule, key: &KeyState) -> usize {
+    let panes = 0..key.panes.len(&rule.layout);
+    KeyState::base_bytes(key.bytes.len())
+        + key.more_bytes()
+        + panes.map(|at| key.panes.pane_bytes(&rule.layout, at)).sum::<usize>()
+}

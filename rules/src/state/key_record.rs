@@ -1,0 +1,226 @@
+//! The record of one key: its number, its times, and its panes from some pane on.
+
+use super::bytes::{Reader, push_bytes, push_number, push_signed};
+use crate::aggregate::{Distinct, Layout, Side};
+use crate::key::{KeyState, Keys, More};
+use crate::limits::{EXACT_DISTINCT_MAX, KEY_BYTES_MAX, KEYS_MAX, PANES_MAX};
+use crate::window::Found;
+
+/// Appends the record of a key. A full one starts the key anew; others change it.
+pub(super) fn write_key(
+    id: u32,
+    key: &KeyState,
+    layout: &Layout,
+    (full, from): (bool, i64),
+    out: &mut Vec<u8>,
+) {
+    push_number(u64::from(id), out);
+    let panes = key.panes.len(layout);
+    let flags = (if full { FULL } else { 0 })
+        | (if key.more.is_some() { MORE } else { 0 })
+        | (if panes > 0 { PANES } else { 0 });
+    out.push(flags);
+    if full {
+        push_bytes(&key.bytes, out);
+    }
+    for time in [key.watermark, key.newest, key.arrived] {
+        push_signed(time, out);
+    }
+    if let Some(more) = &key.more {
+        write_more(more, out);
+    }
+    if panes == 0 {
+        return;
+    }
+    let start = if full { 0 } else { key.panes.position(layout, from) };
+    let mut before = key.panes.id(layout, 0);
+    push_signed(before, out);
+    push_number((panes - start) as u64, out);
+    for at in start..panes {
+        let (row, sides) = key.panes.row(layout, at);
+        push_signed((row[0] as i64).wrapping_sub(before), out);
+        before = row[0] as i64;
+        for cell in &row[1..] {
+            out.extend_from_slice(&cell.to_le_bytes());
+        }
+        for side in sides {
+            write_side(side, full, out);
+        }
+    }
+}
+
+/// Reads a record and changes the keys accordingly; an error says what was expected.
+pub(super) fn apply_key(
+    reader: &mut Reader<'_>,
+    layout: &Layout,
+    keys: &mut Keys,
+) -> Result<(), &'static str> {
+    let id = reader.number().and_then(|id| u32::try_from(id).ok());
+    let id = id.filter(|id| (*id as usize) < KEYS_MAX).ok_or("expected the number of a key")?;
+    let flags = reader.byte().ok_or("expected flags")?;
+    if flags & FULL != 0 {
+        let bytes = reader.bytes().filter(|bytes| bytes.len() <= KEY_BYTES_MAX);
+        let bytes = bytes.ok_or("expected the values of a key")?;
+        keys.remove(id);
+        if !keys.restore(id, KeyState::new(bytes)) {
+            return Err("two keys have the same values");
+        }
+    }
+    let key = keys.get_mut(id).ok_or("the key is not known")?;
+    key.fresh = false;
+    let mut time = || reader.signed().ok_or("expected a time");
+    (key.watermark, key.newest, key.arrived) = (time()?, time()?, time()?);
+    key.more = match flags & MORE {
+        0 => None,
+        _ => Some(Box::new(read_more(reader).ok_or("expected the values of a message")?)),
+    };
+    if flags & PANES == 0 {
+        key.panes.clear();
+        return Ok(());
+    }
+    read_panes(reader, layout, key)
+}
+
+fn read_panes(
+    reader: &mut Reader<'_>,
+    layout: &Layout,
+    key: &mut KeyState,
+) -> Result<(), &'static str> {
+    let mut id = reader.signed().ok_or("expected the first pane")?;
+    while key.panes.len(layout) > 0 && key.panes.id(layout, 0) < id {
+        key.panes.drop_first(layout);
+    }
+    let count = reader.count().ok_or("expected the number of panes")?;
+    for _ in 0..count {
+        id = id.wrapping_add(reader.signed().ok_or("expected a pane")?);
+        let at = match key.panes.find(layout, id) {
+            Found::At(at) => at,
+            Found::Before(at) => {
+                key.panes.insert(layout, at, id);
+                at
+            }
+        };
+        if key.panes.len(layout) > 4 * PANES_MAX {
+            return Err("too many panes");
+        }
+        let (row, sides) = key.panes.row_mut(layout, at);
+        for cell in row.iter_mut().skip(1) {
+            *cell = reader.bits().ok_or("expected a cell")?;
+        }
+        for side in sides {
+            read_side(reader, side).ok_or("expected the values of a pane")?;
+        }
+    }
+    Ok(())
+}
+
+fn write_more(more: &More, out: &mut Vec<u8>) {
+    push_number(more.prev.len() as u64, out);
+    for (bits, text) in &more.prev {
+        out.extend_from_slice(&bits.to_le_bytes());
+        write_text(text.as_deref(), out);
+    }
+    push_number(more.revisions.len() as u64, out);
+    for (end, revision) in &more.revisions {
+        push_signed(*end, out);
+        push_number(u64::from(*revision), out);
+    }
+    out.push(u8::from(more.since.is_some()));
+    if let Some(since) = more.since {
+        push_signed(since, out);
+    }
+    write_text(more.source.as_deref(), out);
+}
+
+fn read_more(reader: &mut Reader<'_>) -> Option<More> {
+    let mut more = More::default();
+    for _ in 0..reader.count()? {
+        more.prev.push((reader.bits()?, read_text(reader)?));
+    }
+    for _ in 0..reader.count()? {
+        let end = reader.signed()?;
+        more.revisions.push((end, u32::try_from(reader.number()?).ok()?));
+    }
+    more.since = match reader.byte()? {
+        0 => None,
+        _ => Some(reader.signed()?),
+    };
+    more.source = read_text(reader)?;
+    Some(more)
+}
+
+fn write_side(side: &Side, full: bool, out: &mut Vec<u8>) {
+    match side {
+        Side::Distinct(Distinct::Exact(hashes)) => {
+            out.push(EXACT);
+            push_number(hashes.len() as u64, out);
+            hashes.iter().for_each(|hash| out.extend_from_slice(&hash.to_le_bytes()));
+        }
+        Side::Distinct(Distinct::Sketch(registers)) => {
+            out.push(SKETCH);
+            out.extend_from_slice(registers);
+        }
+        Side::Quantile(quantile) => {
+            let from = if full { 0 } else { quantile.saved() };
+            let (values, buckets) = quantile.parts(from);
+            push_number(from as u64, out);
+            push_number(values.len() as u64, out);
+            values.iter().for_each(|x| out.extend_from_slice(&x.to_bits().to_le_bytes()));
+            push_number(buckets.len() as u64, out);
+            for (bucket, count) in buckets {
+                push_signed(i64::from(*bucket), out);
+                push_number(u64::from(*count), out);
+            }
+        }
+        Side::Text(text) => write_text(text.as_deref(), out),
+    }
+}
+
+fn read_side(reader: &mut Reader<'_>, side: &mut Side) -> Option<()> {
+    match side {
+        Side::Distinct(set) => match reader.byte()? {
+            EXACT => {
+                let count = reader.count().filter(|count| *count <= EXACT_DISTINCT_MAX)?;
+                let hashes = (0..count).map(|_| reader.bits()).collect::<Option<Vec<u64>>>()?;
+                *set = Distinct::Exact(hashes.is_sorted().then_some(hashes)?);
+            }
+            _ => *set = Distinct::Sketch(reader.take(Distinct::REGISTERS)?.into()),
+        },
+        Side::Quantile(quantile) => {
+            let from = usize::try_from(reader.number()?).ok()?;
+            let count = reader.count()?;
+            let values: Option<Vec<f64>> =
+                (0..count).map(|_| reader.bits().map(f64::from_bits)).collect();
+            let count = reader.count()?;
+            let buckets: Option<Vec<(i32, u32)>> = (0..count)
+                .map(|_| {
+                    let bucket = i32::try_from(reader.signed()?).ok()?;
+                    Some((bucket, u32::try_from(reader.number()?).ok()?))
+                })
+                .collect();
+            quantile.replace(from, values?, buckets?)?;
+        }
+        Side::Text(text) => *text = read_text(reader)?,
+    }
+    Some(())
+}
+
+fn write_text(text: Option<&str>, out: &mut Vec<u8>) {
+    out.push(u8::from(text.is_some()));
+    if let Some(text) = text {
+        push_bytes(text.as_bytes(), out);
+    }
+}
+
+fn read_text(reader: &mut Reader<'_>) -> Option<Option<Box<str>>> {
+    match reader.byte()? {
+        0 => Some(None),
+        _ => Some(Some(reader.text()?.into())),
+    }
+}
+
+const FULL: u8 = 1;
+const MORE: u8 = 2;
+const PANES: u8 = 4;
+const EXACT: u8 = 0;
+const SKETCH: u8 = 1;

@@ -1,0 +1,41 @@
+//! All timers of all rules in one ordered structure: earliest first, then by rule and key.
+
+use std::collections::BTreeSet;
+
+/// What a timer belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Timer {
+    /// Milliseconds since the Unix epoch.
+    pub(crate) deadline: i64,
+    pub(crate) rule: u32,
+    pub(crate) key: u32,
+}
+
+/// The timers that are set.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    set: BTreeSet<Timer>,
+}
+
+impl Timers {
+    pub(crate) fn insert(&mut self, timer: Timer) {
+        self.set.insert(timer);
+    }
+
+    pub(crate) fn remove(&mut self, timer: Timer) {
+        self.set.remove(&timer);
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn first(&self) -> Option<i64> {
+        self.set.first().map(|timer| timer.deadline)
+    }
+
+    /// Takes the earliest timer if it is due.
+    pub(crate) fn take_due(&mut self, now: i64) -> Option<Timer> {
+        if self.set.first()?.deadline > now {
+            return None;
+        }
+        self.set.pop_first()
+    }
+}
