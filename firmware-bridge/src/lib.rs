@@ -1,8 +1,8 @@
 //! Devices that cannot speak MQTT, brought to a broker.
 //!
 //! [`Probe`] polls one sensor by the rules of the bridge: it tries again, counts, goes offline and
-//! comes back. [`simulate`] is a bus with register models of chips on it; the drivers that read it
-//! are the ones that read real chips.
+//! comes back. [`simulate`] is a bus with register models of chips on it, and a small fleet of
+//! devices for demonstrations; the drivers that read it are the ones that read real chips.
 
 // A module uses modules listed below it, never above.
 pub mod simulate;

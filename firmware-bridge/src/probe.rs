@@ -6,6 +6,8 @@
 //!
 //! Invariant: readings come only from a sample taken in this poll. A failed poll has none.
 
+use std::ops::Add;
+
 use weir_node::sense::{QUANTITIES_MAX, Quantity, Reading, SenseError, Sensor};
 
 /// Polls a sensor at a fixed interval.
@@ -78,6 +80,22 @@ pub struct ProbeCounters {
     pub not_ready: u64,
     /// Tries discarded because a value was outside of what the chip can measure.
     pub out_of_range: u64,
+}
+
+impl Add for ProbeCounters {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            samples: self.samples + other.samples,
+            failed_polls: self.failed_polls + other.failed_polls,
+            bus: self.bus + other.bus,
+            crc: self.crc + other.crc,
+            not_present: self.not_present + other.not_present,
+            not_ready: self.not_ready + other.not_ready,
+            out_of_range: self.out_of_range + other.out_of_range,
+        }
+    }
 }
 
 impl<S: Sensor> Probe<S> {

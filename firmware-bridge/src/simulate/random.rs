@@ -14,6 +14,22 @@ impl Random {
         self.0 = self.0.wrapping_add(GOLDEN);
         mix(self.0)
     }
+
+    /// From `min` up to, not including, `max`.
+    pub(super) fn between(&mut self, min: u64, max: u64) -> u64 {
+        debug_assert!(min < max);
+        min + self.next() % (max - min)
+    }
+}
+
+/// A value of its own for each pair, without state.
+pub(super) fn hash(seed: u64, index: u64) -> u64 {
+    mix(mix(seed.wrapping_add(GOLDEN)).wrapping_add(index.wrapping_mul(GOLDEN)))
+}
+
+/// The upper 53 bits as a number from 0 up to, not including, 1.
+pub(super) fn unit(bits: u64) -> f64 {
+    (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
 fn mix(value: u64) -> u64 {
