@@ -153,6 +153,7 @@ fn filters_match_as_the_standard_says() {
         qos: QOS0,
         retain: false,
         expires_at_ms: None,
+        received_at_ms: 0,
         topic: "$SYS/x",
         properties: &[],
         payload: b"from the broker",
