@@ -31,7 +31,8 @@ pub struct Limits {
     pub topic_aliases_max: u16,
     /// Cap on the keep alive, seconds; 0 = none.
     pub keep_alive_s_max: u16,
-    /// Messages that wait for one session, besides those in flight; 0 = no limit.
+    /// Messages that wait for one session, besides those in flight and retained ones for a new
+    /// subscription; 0 = no limit.
     pub queued_messages_max: usize,
     /// Bytes that wait for one session; 0 = no limit.
     pub queued_bytes_max: usize,

@@ -12,7 +12,8 @@ use crate::message::Message;
 /// The committed state of one shard.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovered {
-    /// The position after the last one that was ever written.
+    /// The position after the last one that was ever written; some before it may be missing, and
+    /// cursors may stand behind it.
     pub next_sequence: Sequence,
     /// The sessions, by ascending number.
     pub sessions: Vec<RecoveredSession>,

@@ -215,3 +215,42 @@ fn packets_may_arrive_in_any_portions() {
     client.expect(PacketKind::Puback, 7);
     client.look(|packet| assert_eq!(*packet, Packet::Pingresp));
 }
+
+/// [MQTT-3.1.2-9] [MQTT-3.1.2-16] to [MQTT-3.1.2-18] [MQTT-3.1.3-1] [MQTT-3.1.3-3] [MQTT-3.1.3-4]
+/// [MQTT-3.1.3-11] [MQTT-3.1.3-12] [MQTT-3.1.4-1]
+#[test]
+fn a_connect_whose_fields_are_wrong_is_malformed() {
+    let world = World::new();
+    for (flags, payload) in [
+        (0x02, &b""[..]),
+        (0x02, b"\x00\x01\xff"),
+        (0x82, b"\x00\x01a"),
+        (0x02, b"\x00\x01a\x00\x01u"),
+        (0x42, b"\x00\x01a"),
+        (0x82, b"\x00\x01a\x00\x01\xff"),
+        (0x06, b"\x00\x01a"),
+        (0x06, b"\x00\x01a\x00\x00\x01\xff\x00\x00"),
+    ] {
+        let mut bytes = b"\x10\x0b\x00\x04MQTT\x05\x02\x00\x3c\x00".to_vec();
+        bytes[1] += u8::try_from(payload.len()).unwrap();
+        bytes[9] = flags;
+        bytes.extend_from_slice(payload);
+        let mut client = world.open();
+        client.version = Version::V5;
+        client.send_bytes(&bytes);
+        client.expect_refused(ReasonCode::MalformedPacket);
+    }
+}
+
+/// [MQTT-3.1.2-19], and of 3.1.1 [MQTT-3.1.2-22]
+#[test]
+fn a_password_may_come_without_a_user_name_in_5_0_only() {
+    let world = World::new();
+    let mut new = world.open();
+    new.version = Version::V5;
+    new.send_bytes(b"\x10\x11\x00\x04MQTT\x05\x42\x00\x3c\x00\x00\x01a\x00\x01p");
+    new.expect_connack();
+    let old = world.open();
+    old.send_bytes(b"\x10\x10\x00\x04MQTT\x04\x42\x00\x3c\x00\x01a\x00\x01p");
+    old.expect_closed();
+}

@@ -114,3 +114,27 @@ fn a_byte_order_mark_stays_where_it_is() {
     let received = client.receive();
     assert_eq!((received.topic.as_str(), received.payload.as_str()), ("\u{feff}t", "x"));
 }
+
+/// [MQTT-1.5.7-1] [MQTT-3.3.2-1] [MQTT-3.3.2-13] [MQTT-3.3.2-19] [MQTT-3.8.3-1] [MQTT-3.10.3-1]
+/// [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-4.8.2-1] [MQTT-4.8.2-2]
+#[test]
+fn text_that_is_none_and_filters_that_cannot_be_are_told_apart() {
+    use ReasonCode::{MalformedPacket, TopicFilterInvalid};
+    let world = World::new();
+    let cases: [(&[u8], ReasonCode); 9] = [
+        (b"\x30\x0b\x00\x01t\x07\x26\x00\x01a\x00\x01\xff", MalformedPacket),
+        (b"\x30\x08\x00\x01t\x04\x03\x00\x01\xff", MalformedPacket),
+        (b"\x30\x08\x00\x01t\x04\x08\x00\x01\xff", MalformedPacket),
+        (b"\x82\x07\x00\x01\x00\x00\x01\xff\x00", MalformedPacket),
+        (b"\x82\x07\x00\x01\x00\x00\x01\x00\x00", MalformedPacket),
+        (b"\xa2\x06\x00\x01\x00\x00\x01\xff", MalformedPacket),
+        (b"\x82\x06\x00\x01\x00\x00\x00\x00", TopicFilterInvalid),
+        (b"\x82\x10\x00\x01\x00\x00\x0a$share/+/t\x00", TopicFilterInvalid),
+        (b"\x82\x0f\x00\x01\x00\x00\x09$share//t\x00", TopicFilterInvalid),
+    ];
+    for (bytes, reason) in cases {
+        let client = world.connect(v5("a"));
+        client.send_bytes(bytes);
+        client.expect_disconnected(reason);
+    }
+}

@@ -5,7 +5,6 @@
 
 #![allow(clippy::wildcard_imports, reason = "tests may import everything from their support")]
 
-#[allow(dead_code, unused_imports, reason = "the subjects that need the rest follow")]
 mod support;
 
 mod aliases;
