@@ -55,8 +55,6 @@ pub struct Limits {
     pub subscriptions_max: usize,
     /// Retained messages; past it a message for a new topic is delivered but not retained.
     pub retained_messages_max: usize,
-    /// Whether sessions outlive the process; without it nothing is written.
-    pub persistence: bool,
 }
 
 impl Default for Limits {
@@ -80,7 +78,6 @@ impl Default for Limits {
             topic_bytes_max: 4096,
             subscriptions_max: 10_000,
             retained_messages_max: 1_000_000,
-            persistence: true,
         }
     }
 }

@@ -254,21 +254,3 @@ fn a_gated_delivery_goes_to_the_new_connection() {
     assert_eq!((received.payload.as_str(), received.dup), ("x", false));
     second.expect_nothing();
 }
-
-/// Nothing is written and nothing waits.
-#[test]
-fn without_persistence_there_is_no_gate() {
-    let world = World::with_limits(Limits { persistence: false, ..Limits::default() });
-    world.hold_commits();
-    let publisher = world.connect(v311("publisher").kept());
-    let subscriber = world.connect(v5("subscriber").kept());
-    subscriber.subscribe("t", QOS2);
-    publisher.publish_exactly_once("t", "1");
-    assert_eq!(subscriber.payloads(), ["1"]);
-    subscriber.hang_up();
-    publisher.publish_exactly_once("t", "2");
-    publisher.publish_retained(QOS1, "t", "3");
-    publisher.expect(PacketKind::Puback, 3);
-    assert_eq!(world.connect(v5("subscriber").kept()).payloads(), ["2", "3"]);
-    assert!(world.net().pending.is_empty());
-}
