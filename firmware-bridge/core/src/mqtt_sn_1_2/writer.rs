@@ -23,11 +23,12 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        let end = self.length.saturating_add(bytes.len());
-        if let Some(place) = self.out.get_mut(self.length..end) {
+        let free = self.out.get_mut(self.length..);
+        // Cut this way, the compiler sees that the lengths agree and drops the panic of the copy.
+        if let Some(place) = free.and_then(|free| free.get_mut(..bytes.len())) {
             place.copy_from_slice(bytes);
         }
-        self.length = end;
+        self.length = self.length.saturating_add(bytes.len());
     }
 
     pub(super) fn u8(&mut self, value: u8) {
