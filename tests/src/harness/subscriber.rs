@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use weir_mqtt::{
-    Acknowledge, Packet, PacketId, Publish, QoS, Subscribe, SubscribeFilter, SubscribeFilters,
-    SubscribeProperties, SubscriptionOptions, TopicFilter, Version,
+    Acknowledge, Connect, Packet, PacketId, Publish, QoS, Subscribe, SubscribeFilter,
+    SubscribeFilters, SubscribeProperties, SubscriptionOptions, TopicFilter, Version,
 };
 
 use super::client::{Client, Received};
@@ -21,7 +21,8 @@ use super::wait::LIMIT;
 pub struct Subscriber {
     client_id: String,
     version: Version,
-    filter: String,
+    filters: Vec<String>,
+    is_brief: bool,
     known: bool,
     subscribed: bool,
     /// QoS 2 messages that were received and not released.
@@ -47,12 +48,20 @@ impl Subscriber {
         Self {
             client_id: client_id.to_owned(),
             version,
-            filter: filter.to_owned(),
+            filters: vec![filter.to_owned()],
+            is_brief: false,
             known: false,
             subscribed: false,
             received: HashSet::new(),
             client: None,
         }
+    }
+
+    /// A subscriber whose session ends with its connection.
+    #[must_use]
+    pub fn brief(client_id: &str, filters: &[&str]) -> Self {
+        let filters = filters.iter().map(|filter| (*filter).to_owned()).collect();
+        Self { filters, is_brief: true, ..Self::new(client_id, Version::V5, "") }
     }
 
     /// Connects, and subscribes with QoS 2 unless the broker has acknowledged that already.
@@ -63,8 +72,12 @@ impl Subscriber {
     /// # Panics
     /// The broker has forgotten the session or refuses the subscription.
     pub fn connect(&mut self, address: SocketAddr) -> io::Result<()> {
-        let mut client = session::resume(address, self.version, &self.client_id, &mut self.known)?;
-        if !self.subscribed {
+        let mut client = if self.is_brief {
+            Client::connect(address, Connect::new(self.version, &self.client_id))?.0
+        } else {
+            session::resume(address, self.version, &self.client_id, &mut self.known)?
+        };
+        if !self.subscribed || self.is_brief {
             self.subscribe(&mut client)?;
             self.subscribed = true;
         }
@@ -131,9 +144,12 @@ impl Subscriber {
     }
 
     fn subscribe(&self, client: &mut Client) -> io::Result<()> {
-        let filter = TopicFilter::parse(&self.filter).expect("a filter of a test is right");
-        let filters =
-            [SubscribeFilter { filter, options: SubscriptionOptions::new(QoS::ExactlyOnce) }];
+        let options = SubscriptionOptions::new(QoS::ExactlyOnce);
+        let filters = self.filters.iter().map(|filter| {
+            let filter = TopicFilter::parse(filter).expect("a filter of a test is right");
+            SubscribeFilter { filter, options }
+        });
+        let filters: Vec<_> = filters.collect();
         let packet_id = PacketId::new(u16::MAX).expect("it is not zero");
         client.send(&Packet::Subscribe(Subscribe {
             packet_id,
