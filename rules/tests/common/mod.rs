@@ -1,7 +1,7 @@
 //! What the property tests share: messages as data, and engines that are driven by them.
 
 // Each test uses a part of this.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use proptest::prelude::*;
 use serde_json::Value;
