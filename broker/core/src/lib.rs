@@ -39,21 +39,24 @@ mod subscribe;
 mod connection;
 mod frames;
 mod gate;
-mod inflight;
 mod log;
 mod outbound;
 mod retained;
-mod session;
 mod subscriptions;
 mod timer;
+
+mod session;
+
+mod inflight;
 
 mod effect;
 mod input;
 mod limits;
 mod metrics;
 
-mod change;
 mod recovered;
+
+mod change;
 
 mod clock;
 mod identity;
