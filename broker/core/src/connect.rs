@@ -20,7 +20,6 @@ use crate::identity::{ConnectionId, SessionId};
 use crate::message::{Message, MessageParts};
 use crate::router::Origin;
 use crate::session::{Session, SessionKey};
-use crate::subscriptions::Holder;
 use crate::timer::Timer;
 
 /// A client identifier of MQTT 3.1 has at most this many characters.
@@ -264,7 +263,6 @@ impl Core {
                 .and_then(NonZeroU32::new),
             assigned_client_identifier: assigned,
             topic_alias_maximum: Some(limits.topic_aliases_max).filter(|max| *max > 0),
-            shared_subscription_available: Some(false),
             server_keep_alive_s: cap_keep_alive.then_some(limits.keep_alive_s_max),
             ..ConnackProperties::default()
         };
@@ -345,6 +343,7 @@ impl Core {
         }
         self.timers.arm(now.monotonic + expiry_ms, Timer::SessionExpiry(id));
         self.record_session(key);
+        self.strand(now, key);
     }
 
     /// Records a session that is kept, or whose record says that it is.
@@ -421,8 +420,9 @@ impl Core {
         let session = self.sessions.remove(key as usize);
         self.clients.remove(&session.client_id);
         self.session_keys.remove(&session.id);
+        let legacy = self.legacy(&session);
         for (filter, _) in &session.subscriptions {
-            self.subscriptions.remove(filter, Holder::Session(key));
+            self.leave_subscription(key, filter);
         }
         let waiting = session.queue.iter();
         let held = waiting.chain(session.inflight.holding());
@@ -432,6 +432,7 @@ impl Core {
         if session.stored {
             self.record(Change::SessionRemoved { session: session.id });
         }
+        self.bequeath(now, legacy);
     }
 }
 

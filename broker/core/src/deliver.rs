@@ -13,6 +13,7 @@ use crate::clock::Now;
 use crate::core::Core;
 use crate::frames;
 use crate::gate::Gated;
+use crate::handover;
 use crate::identity::{ConnectionId, Sequence, SessionId};
 use crate::inflight::{Delivered, Inflight, Progress, SEVERAL};
 use crate::limits::QueueFull;
@@ -37,9 +38,10 @@ impl Core {
         }
         let message = routing.message(self);
         let sequence = routing.sequence(self);
+        let identifiers = handover::identifiers_of(found.share, &found.identifiers);
         let delivered = Delivered {
             sequence,
-            identifier: self.keep_identifiers(key, sequence, &found.identifiers),
+            identifier: self.keep_identifiers(key, sequence, &identifiers),
             qos,
             retain,
             logged: self.sessions[key as usize].stored,
@@ -70,7 +72,7 @@ impl Core {
                 qos,
                 retain,
                 packet_id,
-                subscription_identifiers: found.identifiers.iter().copied().collect(),
+                subscription_identifiers: identifiers,
             });
         }
     }
@@ -127,7 +129,12 @@ impl Core {
                 self.send_waiting(now, key, connection, entry);
                 continue;
             }
-            let Some(&next) = session.queue.front() else { return };
+            let Some(&next) = session.queue.front() else {
+                if self.take_over(key) {
+                    continue;
+                }
+                return;
+            };
             // What waits at the gate has a place in the window already.
             if next.qos > QoS::AtMostOnce && session.inflight.len() >= session.window {
                 return;
@@ -202,12 +209,17 @@ impl Core {
                 (QueueFull::DropNew | QueueFull::DropOld, _) => return false,
             }
         }
+        self.push_waiting(key, delivery, bytes);
+        true
+    }
+
+    /// Appends to a queue whose bounds somebody else looks after.
+    pub(crate) fn push_waiting(&mut self, key: SessionKey, delivery: Delivered, bytes: usize) {
         let session = &mut self.sessions[key as usize];
         session.queue.push_back(delivery);
         session.queue_bytes += bytes;
         session.replays += u32::from(delivery.replay);
         session.held_back += u32::from(delivery.is_held_back());
-        true
     }
 
     /// A session is done with a message.
@@ -236,7 +248,7 @@ impl Core {
     }
 
     /// Takes a message out of a queue; it still holds its place in the log.
-    fn dequeue(&mut self, key: SessionKey, index: usize) -> Delivered {
+    pub(crate) fn dequeue(&mut self, key: SessionKey, index: usize) -> Delivered {
         let session = &mut self.sessions[key as usize];
         let delivery = session.queue.remove(index).expect("the queue is not empty");
         if session.queue.is_empty() && session.queue.capacity() > QUEUE_CAPACITY_KEPT {

@@ -12,6 +12,23 @@ pub enum QueueFull {
     DropOld,
 }
 
+/// Which member of a shared subscription gets a message. Members with a connection go before
+/// those without in each case.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ShareStrategy {
+    /// The same member for all messages of a publisher.
+    HashClient,
+    /// The same member for all messages of a topic.
+    HashTopic,
+    /// The member with the fewest messages under way and waiting.
+    LeastInflight,
+    /// One after the other.
+    #[default]
+    RoundRobin,
+    /// The same member for as long as it is there.
+    Sticky,
+}
+
 /// The bounds of a core. The defaults are those of the configuration.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -53,6 +70,8 @@ pub struct Limits {
     pub topic_bytes_max: usize,
     /// Subscriptions of one session; past it SUBACK says 0x97 (3.x: 0x80).
     pub subscriptions_max: usize,
+    /// How shared subscriptions are shared.
+    pub share_strategy: ShareStrategy,
     /// Retained messages; past it a message for a new topic is delivered but not retained.
     pub retained_messages_max: usize,
 }
@@ -77,6 +96,7 @@ impl Default for Limits {
             topic_levels_max: 128,
             topic_bytes_max: 4096,
             subscriptions_max: 10_000,
+            share_strategy: ShareStrategy::default(),
             retained_messages_max: 1_000_000,
         }
     }

@@ -23,6 +23,7 @@ mod recovery;
 mod retained;
 mod sequences;
 mod session;
+mod shared;
 mod subscribe;
 mod takeover;
 mod will;
