@@ -11,6 +11,7 @@ use weir_mqtt::{
     Version, Will,
 };
 
+use crate::alias::OutboundAliases;
 use crate::change::{Change, WillRecord};
 use crate::clock::Now;
 use crate::connection::State;
@@ -240,6 +241,9 @@ impl Core {
         connection.silence_ms_max = u64::from(keep_alive_s) * 1500;
         connection.packet_bytes_max =
             properties.maximum_packet_size.map_or(usize::MAX, |max| max.get() as usize);
+        let aliases_max = properties.topic_alias_maximum.unwrap_or(0);
+        connection.outbound_aliases =
+            OutboundAliases::new(aliases_max.min(self.limits.outbound_topic_aliases_max));
     }
 
     fn write_connack(

@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 
 use weir_mqtt::Version;
 
+use crate::alias::OutboundAliases;
 use crate::clock::Instant;
 use crate::identity::ConnectionId;
 use crate::outbound::Outbound;
@@ -34,6 +35,8 @@ pub(crate) struct Connection {
     pub(crate) gated: u32,
     /// Topic aliases that the client set, by number.
     pub(crate) aliases: Vec<Option<Box<str>>>,
+    /// Topic aliases that the broker set.
+    pub(crate) outbound_aliases: OutboundAliases,
     /// It stands in the list of connections to flush.
     pub(crate) to_flush: bool,
     /// The shell was told not to read it.
@@ -68,6 +71,7 @@ impl Connection {
             exchanges: 0,
             gated: 0,
             aliases: Vec::new(),
+            outbound_aliases: OutboundAliases::default(),
             to_flush: false,
             paused: false,
         }

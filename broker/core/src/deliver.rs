@@ -423,10 +423,10 @@ impl Core {
     /// Appends a PUBLISH of the message that is being routed; the frame is shared with everybody
     /// who gets the same bytes.
     fn send_routed(&mut self, connection: ConnectionId, delivery: &Delivery<'_>) {
-        if !delivery.subscription_identifiers.is_empty() {
+        let Some(open) = self.connections.get_mut(connection) else { return };
+        if open.outbound_aliases.are_taken() || !delivery.subscription_identifiers.is_empty() {
             return self.send(connection, delivery);
         }
-        let Some(open) = self.connections.get_mut(connection) else { return };
         let (frame, packet_id_at) = self.frames.frame(delivery, open.version);
         if frame.len() > open.packet_bytes_max {
             self.metrics.drops.too_large += 1;
@@ -446,12 +446,13 @@ impl Core {
 
     /// Appends a PUBLISH.
     fn send(&mut self, connection: ConnectionId, delivery: &Delivery<'_>) {
-        let Some(open) = self.connections.get(connection) else { return };
+        let Some(open) = self.connections.get_mut(connection) else { return };
         let version = open.version;
         if delivery.encoded_len(version) > open.packet_bytes_max {
             self.metrics.drops.too_large += 1;
             return;
         }
+        let delivery = open.outbound_aliases.shorten(*delivery, open.packet_bytes_max);
         self.metrics.publish_sent += 1;
         if let Some(buffer) = self.buffer(connection) {
             delivery.encode(version, buffer).expect("a routed message can be encoded");

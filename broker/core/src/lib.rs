@@ -38,6 +38,8 @@ mod router;
 mod subscribe;
 
 mod connection;
+
+mod alias;
 mod frames;
 mod gate;
 mod inflight;

@@ -46,6 +46,8 @@ pub struct Limits {
     pub unacknowledged_inbound_max: u32,
     /// Topic aliases that an MQTT 5 client may set; 0 = none.
     pub topic_aliases_max: u16,
+    /// Topic aliases that the broker sets for an MQTT 5 client, if that takes as many; 0 = none.
+    pub outbound_topic_aliases_max: u16,
     /// Cap on the keep alive, seconds; 0 = none.
     pub keep_alive_s_max: u16,
     /// Messages that wait for one session, besides those in flight and retained ones for a new
@@ -85,6 +87,7 @@ impl Default for Limits {
             inflight_messages_max: 20,
             unacknowledged_inbound_max: 1024,
             topic_aliases_max: 10,
+            outbound_topic_aliases_max: 10,
             keep_alive_s_max: 0,
             queued_messages_max: 100_000,
             queued_bytes_max: 16_000_000,
