@@ -16,6 +16,7 @@ use crate::change::{Change, WillRecord};
 use crate::clock::Now;
 use crate::connection::State;
 use crate::core::Core;
+use crate::explanation;
 use crate::gate::Gated;
 use crate::identity::{ConnectionId, SessionId};
 use crate::message::{Message, MessageParts};
@@ -36,10 +37,14 @@ const FOR_EVER: u32 = u32::MAX;
 impl Core {
     pub(crate) fn handle_connect(&mut self, now: Now, id: ConnectionId, connect: &Connect<'_>) {
         if let Some(connection) = self.connections.get_mut(id) {
+            let properties = &connect.properties;
             connection.version = connect.version;
+            connection.packet_bytes_max =
+                properties.maximum_packet_size.map_or(usize::MAX, |max| max.get() as usize);
+            connection.wants_explanations = properties.request_problem_information != Some(false);
         }
         if let Err(reason) = self.check_connect(connect) {
-            return self.refuse(id, connect.version, reason);
+            return self.refuse(id, reason);
         }
         let assigned = connect.client_id.is_empty().then(|| self.assign_client_id());
         let client_id: Arc<str> = assigned.clone().unwrap_or_else(|| connect.client_id.into());
@@ -82,18 +87,24 @@ impl Core {
     ) {
         let reason = error.reason();
         match Connect::peek_version(frame) {
-            Some(Version::V5) => self.refuse(id, Version::V5, reason),
-            _ if reason == ReasonCode::UnsupportedProtocolVersion => {
-                self.refuse(id, Version::V311, reason);
+            Some(Version::V5) => {
+                // How long an answer it takes was not understood either.
+                if let Some(connection) = self.connections.get_mut(id) {
+                    connection.version = Version::V5;
+                    connection.packet_bytes_max = 0;
+                }
+                self.refuse(id, reason);
             }
+            _ if reason == ReasonCode::UnsupportedProtocolVersion => self.refuse(id, reason),
             _ => self.violation(now, id, reason),
         }
     }
 
-    fn refuse(&mut self, id: ConnectionId, version: Version, reason: ReasonCode) {
+    fn refuse(&mut self, id: ConnectionId, reason: ReasonCode) {
+        let Some(connection) = self.connections.get(id) else { return };
         let mut frame = Vec::new();
         let connack = Packet::Connack(Connack::refusal(reason));
-        if connack.encode(version, &mut frame).is_ok() {
+        if explanation::encode(&connack, connection, &mut frame).is_ok() {
             self.write(id, &frame);
         }
         self.metrics.violations += 1;
@@ -239,8 +250,6 @@ impl Core {
         connection.last_received = now.monotonic;
         // One and a half times the keep alive [MQTT-3.1.2-22].
         connection.silence_ms_max = u64::from(keep_alive_s) * 1500;
-        connection.packet_bytes_max =
-            properties.maximum_packet_size.map_or(usize::MAX, |max| max.get() as usize);
         let aliases_max = properties.topic_alias_maximum.unwrap_or(0);
         connection.outbound_aliases =
             OutboundAliases::new(aliases_max.min(self.limits.outbound_topic_aliases_max));
@@ -289,7 +298,7 @@ impl Core {
         if connection.version == Version::V5 {
             let mut frame = Vec::new();
             let disconnect = Packet::Disconnect(Disconnect::with_reason(reason));
-            if disconnect.encode(Version::V5, &mut frame).is_ok() {
+            if explanation::encode(&disconnect, connection, &mut frame).is_ok() {
                 self.write(id, &frame);
             }
         }

@@ -29,6 +29,8 @@ pub(crate) struct Connection {
     pub(crate) silence_ms_max: u64,
     /// Longest packet that the client takes, bytes.
     pub(crate) packet_bytes_max: usize,
+    /// It has not said that it wants no problem information.
+    pub(crate) wants_explanations: bool,
     /// QoS 1 and 2 exchanges that an MQTT 5 client began and that are not over.
     pub(crate) exchanges: u32,
     /// Answers to the client that wait at the gate.
@@ -68,6 +70,7 @@ impl Connection {
             timer: None,
             silence_ms_max: 0,
             packet_bytes_max: usize::MAX,
+            wants_explanations: true,
             exchanges: 0,
             gated: 0,
             aliases: Vec::new(),

@@ -37,6 +37,8 @@ mod recover;
 mod router;
 mod subscribe;
 
+mod explanation;
+
 mod connection;
 
 mod alias;

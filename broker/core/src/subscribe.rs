@@ -15,6 +15,7 @@ use crate::change::{Change, Destination, SubscriptionRecord, Target};
 use crate::clock::Now;
 use crate::connection::State;
 use crate::core::Core;
+use crate::explanation;
 use crate::identity::ConnectionId;
 use crate::inflight::Delivered;
 use crate::message::Message;
@@ -216,8 +217,7 @@ impl Core {
     ) {
         let Some(open) = self.connections.get(id) else { return };
         let mut frame = Vec::new();
-        packet
-            .encode(open.version, &mut frame)
+        explanation::encode(packet, open, &mut frame)
             .expect("an answer to a valid packet can be encoded");
         if frame.len() > open.packet_bytes_max {
             return self.disconnect(now, id, ReasonCode::PacketTooLarge);

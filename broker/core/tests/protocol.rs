@@ -10,6 +10,7 @@ mod support;
 mod aliases;
 mod connect;
 mod expiry;
+mod explanations;
 mod gate;
 mod keep_alive;
 mod limits;

@@ -91,6 +91,10 @@ impl Options {
         Self { topic_alias_max: Some(max), ..self }
     }
 
+    pub(crate) fn problem_information(self, wanted: bool) -> Self {
+        Self { problem_information: Some(wanted), ..self }
+    }
+
     /// Adds a QoS 1 will without delay.
     pub(crate) fn will(self, topic: &'static str, payload: &'static str) -> Self {
         let qos = QoS::AtLeastOnce;
