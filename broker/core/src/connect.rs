@@ -7,8 +7,8 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
 use weir_mqtt::{
-    Connack, ConnackProperties, Connect, DecodeError, Disconnect, Packet, ReasonCode, TopicName,
-    Version, Will,
+    Connack, ConnackProperties, Connect, DecodeError, Disconnect, Packet, QoS, ReasonCode,
+    TopicName, Version, Will,
 };
 
 use crate::alias::OutboundAliases;
@@ -28,8 +28,8 @@ use crate::timer::Timer;
 const CLIENT_ID_CHARACTERS_MAX_V31: usize = 23;
 /// Longest client identifier, bytes.
 const CLIENT_ID_BYTES_MAX: usize = 1024;
-/// No CONNACK of an accepted CONNECT is longer, bytes.
-const CONNACK_BYTES_MAX: usize = 50;
+/// No CONNACK of an accepted CONNECT is longer, bytes, but for the response information.
+const CONNACK_BYTES_MAX: usize = 52;
 /// The assigned client identifier in it, bytes.
 const ASSIGNED_BYTES: usize = 24;
 const FOR_EVER: u32 = u32::MAX;
@@ -139,6 +139,11 @@ impl Core {
             return Err(ReasonCode::PacketTooLarge);
         }
         match &connect.will {
+            // [MQTT-3.2.2-12] [MQTT-3.2.2-13]
+            Some(will) if will.qos > self.limits.qos_max => Err(ReasonCode::QoSNotSupported),
+            Some(will) if will.retain && !self.limits.retain_available => {
+                Err(ReasonCode::RetainNotSupported)
+            }
             // Whatever is `$`-something belongs to the broker.
             Some(will) if will.topic.starts_with('$') => Err(ReasonCode::NotAuthorized),
             Some(will) if self.check_topic(will.topic).is_err() => {
@@ -271,6 +276,8 @@ impl Core {
             session_expiry_interval_s: expiry_s.filter(|wanted| *wanted > capped).map(|_| capped),
             receive_maximum: NonZeroU16::new(limits.inflight_window())
                 .filter(|max| max.get() < u16::MAX),
+            maximum_qos: Some(limits.qos_max).filter(|max| *max < QoS::ExactlyOnce),
+            retain_available: (!limits.retain_available).then_some(false),
             maximum_packet_size: u32::try_from(limits.packet_bytes_max)
                 .ok()
                 .and_then(NonZeroU32::new),
@@ -280,17 +287,32 @@ impl Core {
             ..ConnackProperties::default()
         };
         let connack = Connack { session_present, reason: ReasonCode::Success, properties };
-        let mut frame = std::mem::take(&mut self.scratch);
-        frame.clear();
-        Packet::Connack(connack)
-            .encode(connect.version, &mut frame)
-            .expect("a CONNACK of bounded fields can be encoded");
-        debug_assert!(frame.len() <= CONNACK_BYTES_MAX, "checked against the client's maximum");
+        let response_information =
+            self.response_information(connect, assigned.unwrap_or(connect.client_id));
         // It waits in the buffer, unflushed, until the connection is opened.
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.outbound.buffer(&mut self.pool).extend_from_slice(&frame);
+        let connection = self.connections.get_mut(id).expect("its CONNECT is being handled");
+        let buffer = connection.outbound.buffer(&mut self.pool);
+        let start = buffer.len();
+        let mut encode = |response_information| {
+            let properties = ConnackProperties { response_information, ..properties };
+            buffer.truncate(start);
+            Packet::Connack(Connack { properties, ..connack })
+                .encode(connect.version, buffer)
+                .expect("a CONNACK of bounded fields can be encoded");
+            buffer.len() - start
+        };
+        if encode(response_information.as_deref()) > connection.packet_bytes_max {
+            let length = encode(None);
+            debug_assert!(length <= CONNACK_BYTES_MAX, "checked against the client's maximum");
         }
-        self.scratch = frame;
+    }
+
+    /// What a client that asks for it is told [MQTT-3.1.2-28].
+    fn response_information(&self, connect: &Connect<'_>, client_id: &str) -> Option<String> {
+        let is_wanted = connect.properties.request_response_information == Some(true);
+        let template = self.limits.response_information.as_ref().filter(|_| is_wanted)?;
+        let text = template.replace("{client}", client_id);
+        (text.len() <= usize::from(u16::MAX)).then_some(text)
     }
 
     pub(crate) fn write_disconnect(&mut self, id: ConnectionId, reason: ReasonCode) {

@@ -31,7 +31,8 @@ impl Core {
         found: &Match,
         routing: &mut Routing<'_>,
     ) {
-        let qos = found.qos.min(routing.parts.qos);
+        // A kept subscription may have been granted more before the maximum was lowered.
+        let qos = found.qos.min(routing.parts.qos).min(self.limits.qos_max);
         let retain = found.retain_as_published && routing.parts.retain;
         if qos == QoS::AtMostOnce {
             return self.send_unqueued(now, key, found, retain, routing);

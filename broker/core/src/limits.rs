@@ -1,5 +1,7 @@
 //! Every bound of the core, in one place. What happens at a bound stands with its field.
 
+use weir_mqtt::QoS;
+
 /// What a full queue does with a message.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum QueueFull {
@@ -74,6 +76,15 @@ pub struct Limits {
     pub subscriptions_max: usize,
     /// How shared subscriptions are shared.
     pub share_strategy: ShareStrategy,
+    /// Highest QoS that clients may publish with and are granted. A PUBLISH above it ends the
+    /// connection with 0x9B, a will above it refuses CONNECT.
+    pub qos_max: QoS,
+    /// Whether clients may retain messages. Otherwise RETAIN ends the connection with 0x9A, a
+    /// retained will refuses CONNECT, and nothing is retained or sent as retained.
+    pub retain_available: bool,
+    /// What an MQTT 5 client that asks for it is told to build response topics from, with
+    /// `{client}` in place of its identifier; none = nothing.
+    pub response_information: Option<String>,
     /// Retained messages; past it a message for a new topic is delivered but not retained.
     pub retained_messages_max: usize,
 }
@@ -100,6 +111,9 @@ impl Default for Limits {
             topic_bytes_max: 4096,
             subscriptions_max: 10_000,
             share_strategy: ShareStrategy::default(),
+            qos_max: QoS::ExactlyOnce,
+            retain_available: true,
+            response_information: None,
             retained_messages_max: 1_000_000,
         }
     }

@@ -66,7 +66,7 @@ impl Core {
     }
 
     fn accept(&mut self, now: Now, id: ConnectionId, key: SessionKey, publish: &Publish<'_>) {
-        if let Err(reason) = self.check_publish_topic(publish.topic) {
+        if let Err(reason) = self.check_publish(publish) {
             return self.violation(now, id, reason);
         }
         let Some(packet_id) = publish.packet_id else {
@@ -144,7 +144,15 @@ impl Core {
         }
     }
 
-    fn check_publish_topic(&self, topic: &str) -> Result<(), ReasonCode> {
+    fn check_publish(&self, publish: &Publish<'_>) -> Result<(), ReasonCode> {
+        if publish.qos > self.limits.qos_max {
+            return Err(ReasonCode::QoSNotSupported);
+        }
+        if publish.retain && !self.limits.retain_available {
+            // [MQTT-3.2.2-14]
+            return Err(ReasonCode::RetainNotSupported);
+        }
+        let topic = publish.topic;
         let levels = || topic.bytes().filter(|byte| *byte == b'/').count() + 1;
         if topic.len() > self.limits.topic_bytes_max || levels() > self.limits.topic_levels_max {
             return Err(ReasonCode::TopicNameInvalid);
@@ -191,7 +199,8 @@ impl Core {
 
     /// Retains a message if it is flagged, and routes it; true when anybody wanted it.
     pub(crate) fn publish(&mut self, now: Now, parts: &MessageParts<'_>, origin: Origin) -> bool {
-        let retained = if parts.retain { self.retain(parts) } else { None };
+        let is_retained = parts.retain && self.limits.retain_available;
+        let retained = if is_retained { self.retain(parts) } else { None };
         self.route(now, parts, origin, retained)
     }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use weir_mqtt::{
-    Packet, QoS, ReasonCode, RetainHandling, Suback, Subscribe, SubscribeFilter, TopicFilter,
-    Unsuback, Unsubscribe,
+    Packet, QoS, ReasonCode, RetainHandling, Suback, Subscribe, SubscribeFilter,
+    SubscriptionOptions, TopicFilter, Unsuback, Unsubscribe,
 };
 
 use crate::change::{Change, Destination, SubscriptionRecord, Target};
@@ -37,7 +37,9 @@ impl Core {
             let reason = match self.check_filter(key, &wanted) {
                 Err(reason) => reason,
                 Ok(()) => {
-                    let record = SubscriptionRecord { options: wanted.options, identifier };
+                    let qos = wanted.options.qos.min(self.limits.qos_max);
+                    let options = SubscriptionOptions { qos, ..wanted.options };
+                    let record = SubscriptionRecord { options, identifier };
                     let is_new = self.add_subscription(key, wanted.filter, record);
                     let replay = match wanted.options.retain_handling {
                         // A group has no first message of its own.
@@ -46,10 +48,10 @@ impl Core {
                         RetainHandling::SendIfNew => is_new,
                         RetainHandling::DoNotSend => false,
                     };
-                    if replay {
+                    if replay && self.limits.retain_available {
                         replays.push((wanted.filter, record));
                     }
-                    granted(wanted.options.qos)
+                    granted(qos)
                 }
             };
             reasons.push(reason);

@@ -8,6 +8,7 @@
 mod support;
 
 mod aliases;
+mod announced;
 mod connect;
 mod expiry;
 mod explanations;

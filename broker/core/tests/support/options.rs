@@ -95,6 +95,10 @@ impl Options {
         Self { problem_information: Some(wanted), ..self }
     }
 
+    pub(crate) fn response_information(self, wanted: bool) -> Self {
+        Self { response_information: Some(wanted), ..self }
+    }
+
     /// Adds a QoS 1 will without delay.
     pub(crate) fn will(self, topic: &'static str, payload: &'static str) -> Self {
         let qos = QoS::AtLeastOnce;
