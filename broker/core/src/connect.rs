@@ -312,7 +312,7 @@ impl Core {
         let is_wanted = connect.properties.request_response_information == Some(true);
         let template = self.limits.response_information.as_ref().filter(|_| is_wanted)?;
         let text = template.replace("{client}", client_id);
-        (text.len() <= usize::from(u16::MAX)).then_some(text)
+        (text.len() <= usize::from(u16::MAX) && !text.contains('\0')).then_some(text)
     }
 
     pub(crate) fn write_disconnect(&mut self, id: ConnectionId, reason: ReasonCode) {
