@@ -29,6 +29,7 @@ mod core;
 mod acknowledge;
 mod connect;
 mod deliver;
+mod handover;
 mod invariants;
 mod publish;
 mod receive;
@@ -36,12 +37,17 @@ mod recover;
 mod router;
 mod subscribe;
 
+mod explanation;
+
 mod connection;
+
+mod alias;
 mod frames;
 mod gate;
 mod log;
 mod outbound;
 mod retained;
+mod shared;
 mod subscriptions;
 mod timer;
 
@@ -71,7 +77,7 @@ pub use core::{Core, ReaderConfig};
 pub use effect::{Effect, Records};
 pub use identity::{ConnectionId, ReaderId, Sequence, SessionId, ShardId};
 pub use input::{Input, Publication, Route};
-pub use limits::{Limits, QueueFull};
+pub use limits::{Limits, QueueFull, ShareStrategy};
 pub use message::{Message, MessageParts, RecordError, parse as parse_message};
 pub use metrics::{Drops, Metrics};
 pub use outbound::Outbound;

@@ -40,7 +40,9 @@ pub struct Metrics {
     pub retained_bytes: u64,
     /// Sessions, connected or not.
     pub sessions: u64,
-    /// Subscriptions.
+    /// Memberships of shared subscriptions.
+    pub shared_subscriptions: u64,
+    /// Subscriptions, with the shared ones and those of readers.
     pub subscriptions: u64,
     /// Connections that ended because of what the client sent.
     pub violations: u64,

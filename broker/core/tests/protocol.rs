@@ -8,8 +8,10 @@
 mod support;
 
 mod aliases;
+mod announced;
 mod connect;
 mod expiry;
+mod explanations;
 mod gate;
 mod keep_alive;
 mod limits;
@@ -23,6 +25,7 @@ mod recovery;
 mod retained;
 mod sequences;
 mod session;
+mod shared;
 mod subscribe;
 mod takeover;
 mod will;

@@ -29,8 +29,8 @@ pub use reference::{reference_page, sample_file};
 pub use route::{Route, TopicTemplate, TopicTemplateError};
 pub use settings::{
     AdminConfig, AuthConfig, Config, LimitsConfig, ListenerConfig, LogConfig, LogLevel,
-    MqttVersion, Protocol, QueueFull, RestartTimeout, Secret, StoreConfig, UpstreamConfig,
-    UpstreamKind,
+    MqttVersion, Protocol, QueueFull, RestartTimeout, Secret, ShareStrategy, StoreConfig,
+    UpstreamConfig, UpstreamKind,
 };
 
 #[cfg(test)]
