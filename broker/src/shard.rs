@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use weir_core::{Batch, ConnectionId, Core, Effect, Input, Now, ReaderId, Records};
+use weir_core::{Batch, ConnectionId, Core, Effect, Input, Now, Outcome, ReaderId, Records};
+use weir_mqtt::ReasonCode;
 
 use crate::clock::Clock;
 use crate::inner_turn::InnerTurn;
@@ -336,6 +337,12 @@ impl Shard {
 
     fn carry_out(&mut self, now: Now, effect: Effect) {
         match effect {
+            // Nobody checks credentials here, and the core does not ask for it.
+            Effect::Authenticate { connection, .. } => {
+                let outcome = Outcome::Refused(ReasonCode::ServerUnavailable);
+                let answer = Input::Authenticated { connection, outcome };
+                self.parts.core.handle(now, answer);
+            }
             Effect::Close { connection } => self.close(now, connection),
             Effect::Commit(batch) => {
                 if self.refused.is_empty() {
@@ -344,6 +351,7 @@ impl Shard {
                     self.refused.push_back(batch);
                 }
             }
+            Effect::Denied { denial, .. } => tracing::debug!(?denial, "a client was denied"),
             Effect::Flush { connection } => self.flush(now, connection),
             Effect::Pause { connection } => {
                 if let Some(socket) = self.sockets.get_mut(connection) {

@@ -7,6 +7,7 @@
 use smallvec::SmallVec;
 use weir_mqtt::QoS;
 
+use crate::authorize::Access;
 use crate::change::{Change, Destination, Target};
 use crate::clock::Now;
 use crate::core::{Core, Reader, ReaderConfig};
@@ -31,6 +32,8 @@ pub(crate) struct Match {
     /// The highest QoS of the subscriptions [MQTT-3.3.4-2].
     pub(crate) qos: QoS,
     pub(crate) retain_as_published: bool,
+    /// None of the subscriptions says that the receiver may read the topic.
+    pub(crate) checked: bool,
     pub(crate) identifiers: SmallVec<[u32; 2]>,
 }
 
@@ -59,6 +62,12 @@ impl Core {
         for found in &matches {
             match found.holder {
                 Holder::Reader(index) => self.give_to_reader(index, &mut routing),
+                Holder::Session(key)
+                    if found.checked
+                        && !self.sessions[key as usize].may(Access::Read, parts.topic) =>
+                {
+                    self.metrics.drops.acl += 1;
+                }
                 Holder::Session(key) => self.deliver(now, key, found, &mut routing),
             }
         }
@@ -91,6 +100,7 @@ impl Core {
                     qos: Self::READER_QOS,
                     no_local: false,
                     retain_as_published: true,
+                    checked: false,
                     identifier: 0,
                 };
                 self.subscriptions.insert(&filter.as_str().into(), subscriber);
@@ -172,6 +182,7 @@ impl Match {
             holder: subscriber.holder,
             qos: subscriber.qos,
             retain_as_published: subscriber.retain_as_published,
+            checked: subscriber.checked,
             identifiers,
         }
     }
@@ -179,6 +190,7 @@ impl Match {
     fn merge(&mut self, subscriber: &Subscriber) {
         self.qos = self.qos.max(subscriber.qos);
         self.retain_as_published |= subscriber.retain_as_published;
+        self.checked &= subscriber.checked;
         if subscriber.identifier != 0 {
             self.identifiers.push(subscriber.identifier);
         }

@@ -8,6 +8,7 @@
 #[allow(dead_code, unused_imports, reason = "the subjects that need the rest follow")]
 mod support;
 
+mod authorize;
 mod connect;
 mod expiry;
 mod gate;

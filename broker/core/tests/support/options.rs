@@ -16,6 +16,8 @@ pub(crate) struct Options {
     pub(crate) packet_max: Option<u32>,
     pub(crate) will: Option<WillOptions>,
     pub(crate) authentication_method: Option<&'static str>,
+    pub(crate) username: Option<&'static str>,
+    pub(crate) password: Option<&'static [u8]>,
 }
 
 /// A will in the making.
@@ -41,6 +43,8 @@ pub(crate) fn v5(client_id: &str) -> Options {
         packet_max: None,
         will: None,
         authentication_method: None,
+        username: None,
+        password: None,
     }
 }
 
@@ -67,6 +71,10 @@ impl Options {
 
     pub(crate) fn expiry(self, seconds: u32) -> Self {
         Self { clean: false, expiry_s: Some(seconds), ..self }
+    }
+
+    pub(crate) fn username(self, name: &'static str) -> Self {
+        Self { username: Some(name), ..self }
     }
 
     pub(crate) fn keep_alive(self, seconds: u16) -> Self {
@@ -115,6 +123,8 @@ impl Options {
             clean_start: self.clean,
             keep_alive_s: self.keep_alive_s,
             will,
+            username: self.username,
+            password: self.password,
             properties: ConnectProperties {
                 session_expiry_interval_s: self.expiry_s,
                 receive_maximum: self.receive_max.and_then(NonZeroU16::new),
