@@ -116,7 +116,7 @@ impl Core {
             self.record(Change::ReceivedRemoved { session, packet_id });
         }
         let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-        let durable = known && stored && self.limits.persistence;
+        let durable = known && stored;
         self.reply(id, Reply::Pubcomp, packet_id, reason, durable);
     }
 

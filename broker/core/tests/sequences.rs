@@ -136,8 +136,8 @@ impl Run {
         while idle < 3 {
             let publishers = self.publishers.iter_mut();
             let devices = publishers.chain(self.subscribers.iter_mut().map(|(_, device)| device));
-            let acted = devices.fold(false, |acted, device| device.step() || acted);
-            idle = if acted { 0 } else { idle + 1 };
+            let acted = devices.map(Device::step).filter(|acted| *acted).count();
+            idle = if acted > 0 { 0 } else { idle + 1 };
         }
     }
 
@@ -150,8 +150,9 @@ impl Run {
                 let from = format!("{index}/");
                 let payloads = subscriber.payloads();
                 let payloads = payloads.into_iter().filter(|payload| payload.starts_with(&from));
-                let payloads: Vec<usize> =
-                    payloads.map(|payload| payload[from.len()..].parse().unwrap()).collect();
+                let payloads: Vec<usize> = payloads
+                    .map(|payload| payload[from.len()..].parse().expect("a number"))
+                    .collect();
                 check_arrival(&payloads, *granted, seed);
             }
         }

@@ -1,2 +1,12 @@
 //! Sensors and links for microcontrollers, no_std without alloc.
+//!
+//! What a node needs that cannot speak MQTT itself: [`sense`] reads sensors on `embedded-hal`
+//! buses. Everything is sans-IO where there is IO to leave out: no clock is read, nothing is
+//! allocated, and no input makes it panic.
 #![no_std]
+#![warn(clippy::indexing_slicing)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod sense;

@@ -8,8 +8,7 @@ mod world;
 
 pub(crate) use client::{Client, Received};
 pub(crate) use device::Device;
-pub(crate) use options::{Options, WillOptions, v5, v31, v311};
-pub(crate) use store::Store;
+pub(crate) use options::{Options, v5, v31, v311};
 pub(crate) use weir_core::*;
 pub(crate) use weir_mqtt::{
     Acknowledge, Packet, PacketId, PacketKind, Publish, QoS, ReasonCode, RetainHandling, Subscribe,

@@ -1,0 +1,363 @@
+//! A whole broker inside a process: the store, the shard, the rules, the upstreams, the admin
+//! server, and the order in which they start and end.
+//!
+//! ```no_run
+//! use weir_broker::{Broker, config::Config};
+//!
+//! let broker = Broker::start(Config::default())?;
+//! println!("listening on {:?}", broker.addresses());
+//! broker.shutdown();
+//! # Ok::<(), weir_broker::StartError>(())
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use mio::{Poll, Waker};
+use weir_core::{Core, Limits, QueueFull, ReaderConfig, ReaderId, ShardId};
+use weir_rules::{Diagnostic, Engine, Plan};
+
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::control::Control;
+use crate::listener::tcp::Listener;
+use crate::mailbox::{Mail, Mailbox, mailbox};
+use crate::pipeline::{Pipeline, PipelineThread, not_handled};
+use crate::probe::Probe;
+use crate::shard::{self, Parts, RecordSink, Shard};
+use crate::status::Status;
+use crate::store::{RuleState, Store, StoreError, StoreOptions, Writer, WriterOptions};
+use crate::upstream::Upstream;
+
+/// The one shard of a broker.
+const SHARD: ShardId = ShardId(0);
+/// The name under which the rule engine reads the log.
+const RULES: &str = "rules";
+
+/// Why a broker does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The admin server has no address to listen on.
+    #[error("the admin server cannot listen on {address}: {source}; {}", listen_help(.source))]
+    Admin {
+        /// The address of the configuration.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A listener has no address to listen on.
+    #[error("cannot listen on {address}: {source}; {}", listen_help(.source))]
+    Listen {
+        /// The address of the configuration.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The rules have errors.
+    #[error("the rules have errors:\n{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Rules(Vec<Diagnostic>),
+    /// The state of the rules in the store cannot be used.
+    #[error(
+        "the state of the rules in {} cannot be read: {source}; \
+         start with another data directory, and report this with the file", .path.display()
+    )]
+    RuleState {
+        /// The data directory.
+        path: PathBuf,
+        /// What is wrong.
+        source: weir_rules::StateError,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system gives no thread, no poll or no random numbers.
+    #[error("the system does not give the broker what it needs: {0}")]
+    System(#[from] io::Error),
+}
+
+fn listen_help(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program listens there: stop it, or choose another port"
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need a privilege: choose another port, or grant CAP_NET_BIND_SERVICE"
+        }
+        _ => "check the address",
+    }
+}
+
+/// A running broker. Dropping it shuts it down.
+pub struct Broker {
+    addresses: Vec<SocketAddr>,
+    admin_address: Option<SocketAddr>,
+    probe: Arc<Probe>,
+    running: Option<Running>,
+}
+
+struct Running {
+    mailbox: Mailbox,
+    shard: JoinHandle<()>,
+    ended: mpsc::Receiver<io::Error>,
+    pipeline: Option<PipelineThread>,
+    writer: Writer,
+    control: Control,
+}
+
+/// The readers of the log and their numbers.
+struct Readers {
+    rules: Option<ReaderId>,
+    upstreams: Vec<(Arc<str>, ReaderId)>,
+}
+
+impl Broker {
+    /// Starts a broker and returns when clients can connect.
+    ///
+    /// # Errors
+    /// Each variant of [`StartError`] says what is in the way and what to do.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let clock = Clock::start();
+        let plan = weir_rules::compile(&config.rules).map_err(StartError::Rules)?;
+        let store = Arc::new(open_store(&config)?);
+        let readers = register_readers(&store, &config, &plan)?;
+        let reader_configs = reader_configs(&readers, &config, &plan);
+        let pipeline = restore_pipeline(&store, &config, &readers, plan)?;
+        let recovered = store.recover(SHARD)?;
+        let listeners = bind(&config)?;
+        let addresses = listeners.iter().map(Listener::address).collect();
+        let core =
+            Core::new(SHARD, limits(&config), reader_configs, recovered, seed()?, clock.now());
+
+        let poll = Poll::new()?;
+        let (mailbox, mail) = mailbox(Waker::new(poll.registry(), shard::WAKER)?);
+        let upstreams: Vec<Upstream> = config
+            .upstreams
+            .iter()
+            .zip(&readers.upstreams)
+            .map(|(upstream, (_, reader))| {
+                Upstream::new(upstream.clone(), *reader, SHARD, store.clone(), mailbox.clone())
+            })
+            .collect();
+        let handles: Vec<_> = upstreams.iter().map(Upstream::handle).collect();
+        let writer = Writer::start(store.clone(), writer_options(&config), {
+            let (mailbox, handles) = (mailbox.clone(), handles.clone());
+            move |outcome| match outcome {
+                Ok(batches) => {
+                    if let Some((_, number)) = batches.last() {
+                        mailbox.send(Mail::Committed(*number));
+                    }
+                    handles.iter().for_each(|upstream| upstream.log_grew());
+                }
+                Err(_) => mailbox.send(Mail::StoreFailed),
+            }
+        })?;
+        let pipeline = match pipeline {
+            Some((pipeline, waiting)) => {
+                Some(PipelineThread::start(pipeline, waiting, mailbox.clone())?)
+            }
+            None => None,
+        };
+        let mut sinks: Vec<(ReaderId, Box<dyn RecordSink>)> = Vec::new();
+        if let (Some(reader), Some(pipeline)) = (readers.rules, &pipeline) {
+            sinks.push((reader, Box::new(pipeline.handle())));
+        }
+        for ((_, reader), handle) in readers.upstreams.iter().zip(&handles) {
+            sinks.push((*reader, Box::new(handle.clone())));
+        }
+        let probe = Arc::new(Probe {
+            clock,
+            mailbox: mailbox.clone(),
+            store,
+            writer: writer.sender(),
+            pipeline: pipeline.as_ref().map(PipelineThread::handle),
+            upstreams: handles,
+        });
+        let (control, admin_address) = Control::start(&config, upstreams, probe.clone())?;
+        let parts =
+            Parts { poll, core, clock, mail, listeners, store: writer.sender(), readers: sinks };
+        let (shard, ended) = start_shard(Shard::new(parts)?)?;
+        let running =
+            Some(Running { mailbox, shard, ended, pipeline, writer, control });
+        Ok(Self { addresses, admin_address, probe, running })
+    }
+
+    /// The addresses that clients can connect to, in the order of the configuration.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The address of the admin server, if there is one.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// How the broker is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.probe.status()
+    }
+
+    /// The error that ended the broker, if one has: its clients are gone then, and the process
+    /// had better end too.
+    #[must_use]
+    pub fn failure(&self) -> Option<io::Error> {
+        self.running.as_ref()?.ended.try_recv().ok()
+    }
+
+    /// Ends the broker: clients are told, and what was acknowledged is on the disk when this
+    /// returns.
+    pub fn shutdown(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        let Some(running) = self.running.take() else { return };
+        running.control.stop();
+        if let Some(pipeline) = running.pipeline {
+            pipeline.stop();
+        }
+        running.mailbox.send(Mail::Stop);
+        if running.shard.join().is_err() {
+            tracing::error!("the thread of the shard panicked");
+        }
+        running.writer.stop();
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn open_store(config: &Config) -> Result<Store, StoreError> {
+    let options = StoreOptions {
+        cache_bytes: usize::try_from(config.store.cache_bytes).unwrap_or(usize::MAX),
+        ..StoreOptions::default()
+    };
+    if config.persistence {
+        Store::open(&config.data_dir, options)
+    } else {
+        Store::in_memory(options)
+    }
+}
+
+fn register_readers(store: &Store, config: &Config, plan: &Plan) -> Result<Readers, StoreError> {
+    let has_rules = plan.filters().next().is_some();
+    let names: Vec<String> =
+        config.upstreams.iter().map(|upstream| format!("upstream/{}", upstream.name)).collect();
+    let mut all: Vec<&str> = names.iter().map(String::as_str).collect();
+    if has_rules {
+        all.push(RULES);
+    }
+    let mut ids = store.register_readers(&all)?;
+    let rules = if has_rules { ids.pop() } else { None };
+    let upstreams =
+        config.upstreams.iter().map(|upstream| Arc::from(upstream.name.as_str())).zip(ids);
+    Ok(Readers { rules, upstreams: upstreams.collect() })
+}
+
+fn reader_configs(readers: &Readers, config: &Config, plan: &Plan) -> Vec<ReaderConfig> {
+    let upstreams = config.upstreams.iter().zip(&readers.upstreams);
+    let mut configs: Vec<ReaderConfig> = upstreams
+        .map(|(upstream, (_, reader))| ReaderConfig {
+            reader: *reader,
+            filters: upstream.forward.iter().map(|route| route.from.clone()).collect(),
+            takes_logged: false,
+        })
+        .collect();
+    configs.extend(readers.rules.map(|reader| ReaderConfig {
+        reader,
+        filters: plan.filters().map(str::to_owned).collect(),
+        takes_logged: true,
+    }));
+    configs
+}
+
+fn restore_pipeline(
+    store: &Store,
+    config: &Config,
+    readers: &Readers,
+    plan: Plan,
+) -> Result<Option<(Pipeline, weir_core::Records)>, StartError> {
+    let Some(reader) = readers.rules else { return Ok(None) };
+    let RuleState { snapshot, deltas } = store.rules()?;
+    let engine = Engine::restore(plan, snapshot.iter(), deltas.iter()).map_err(|source| {
+        StartError::RuleState { path: config.data_dir.clone(), source }
+    })?;
+    let done = store.reader_cursor(SHARD, reader)?;
+    let waiting = not_handled(store, SHARD, reader, done)?;
+    Ok(Some((Pipeline::new(engine, reader, readers.upstreams.clone()), waiting)))
+}
+
+fn bind(config: &Config) -> Result<Vec<Listener>, StartError> {
+    let bind_one = |listener: &config::ListenerConfig| {
+        let address = listener.address.to_string();
+        Listener::bind(&address).map_err(|source| StartError::Listen { address, source })
+    };
+    config.listeners.iter().map(bind_one).collect()
+}
+
+fn writer_options(config: &Config) -> WriterOptions {
+    WriterOptions {
+        group_commit_max_delay: config.store.group_commit_max_delay,
+        ..WriterOptions::default()
+    }
+}
+
+fn start_shard(shard: Shard) -> io::Result<(JoinHandle<()>, mpsc::Receiver<io::Error>)> {
+    let (report, ended) = mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name("weir-shard-0".to_owned()).spawn(move || {
+        if let Err(error) = shard.run() {
+            tracing::error!(%error, "the shard has ended");
+            // Whoever owns the broker may have dropped it already.
+            let _ = report.send(error);
+        }
+    })?;
+    Ok((thread, ended))
+}
+
+fn seed() -> io::Result<u64> {
+    use std::io::Read as _;
+    let mut bytes = [0; 8];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn limits(config: &Config) -> Limits {
+    let from = &config.limits;
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    Limits {
+        allow_anonymous: config.auth.allow_anonymous,
+        connect_timeout_ms: u64::try_from(from.connect_timeout.as_millis()).unwrap_or(u64::MAX),
+        packet_bytes_max: from.max_packet_size as usize,
+        inflight_messages_max: from.max_inflight_messages,
+        topic_aliases_max: from.max_topic_alias,
+        keep_alive_s_max: from.max_keepalive.unwrap_or(0),
+        queued_messages_max: from.max_queued_messages.unwrap_or(0) as usize,
+        queued_bytes_max: bytes(from.max_queued_bytes.unwrap_or(0)),
+        queue_full: match from.queue_full {
+            config::QueueFull::Disconnect => QueueFull::Disconnect,
+            config::QueueFull::DropNew => QueueFull::DropNew,
+            config::QueueFull::DropOld => QueueFull::DropOld,
+        },
+        queued_memory_max: bytes(from.queued_memory),
+        send_buffer_bytes_max: from.max_send_buffer as usize,
+        session_expiry_s_max: from.persistent_client_expiration.map_or(u32::MAX, |time| {
+            u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
+        }),
+        connections_max: from.global_max_connections.map_or(usize::MAX, |max| max as usize),
+        topic_levels_max: from.topic_levels.into(),
+        topic_bytes_max: from.max_topic_bytes.into(),
+        subscriptions_max: from.max_subscriptions as usize,
+        retained_messages_max: from.max_retained_messages as usize,
+        ..Limits::default()
+    }
+}

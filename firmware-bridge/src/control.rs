@@ -1,0 +1,76 @@
+//! The control thread: everything that waits for others and is not on the way of a message. One
+//! tokio runtime on one thread runs the upstream connections and the admin server.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use crate::admin;
+use crate::broker::StartError;
+use crate::config::Config;
+use crate::probe::Probe;
+use crate::upstream::Upstream;
+
+/// The running thread.
+pub(crate) struct Control {
+    stop: watch::Sender<bool>,
+    thread: JoinHandle<()>,
+}
+
+impl Control {
+    /// Starts the thread; answers the address of the admin server too.
+    pub(crate) fn start(
+        config: &Config,
+        upstreams: Vec<Upstream>,
+        probe: Arc<Probe>,
+    ) -> Result<(Self, Option<SocketAddr>), StartError> {
+        let admin = bind_admin(config)?;
+        let admin_address = match &admin {
+            Some(listener) => Some(listener.local_addr()?),
+            None => None,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = watch::channel(false);
+        let thread = std::thread::Builder::new().name("weir-control".to_owned()).spawn(move || {
+            let tasks = LocalSet::new();
+            for upstream in upstreams {
+                tasks.spawn_local(upstream.run(stopped.clone()));
+            }
+            if let Some(listener) = admin {
+                let stopped = stopped.clone();
+                tasks.spawn_local(async move {
+                    let status = move || probe.status();
+                    if let Err(error) = admin::serve(listener, status, until(stopped)).await {
+                        tracing::error!(%error, "the admin server has ended");
+                    }
+                });
+            }
+            runtime.block_on(tasks.run_until(until(stopped)));
+        })?;
+        Ok((Self { stop, thread }, admin_address))
+    }
+
+    /// Ends what runs there.
+    pub(crate) fn stop(self) {
+        // The thread may have ended already.
+        let _ = self.stop.send(true);
+        if self.thread.join().is_err() {
+            tracing::error!("the control thread panicked");
+        }
+    }
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error says that the sender is gone, which means the same.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+fn bind_admin(config: &Config) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = &config.admin.address else { return Ok(None) };
+    let address = address.to_string();
+    let listener = TcpListener::bind(&address);
+    listener.map(Some).map_err(|source| StartError::Admin { address, source })
+}

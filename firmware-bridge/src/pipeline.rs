@@ -1,0 +1,213 @@
+//! The rules on their way through the broker.
+//!
+//! A [`Pipeline`] feeds messages to the rule engine and turns what comes of it into one
+//! [`InnerTurn`]: emissions, the state they came from, and the position of the input. A shard
+//! publishes it as a whole, so after a crash the engine stands exactly where its last durable
+//! output left it and reads the log on from there.
+//!
+//! State that only QoS 0 messages have changed is written with the next turn that is durable
+//! anyway: such messages promise nothing and cost no write of their own.
+
+use std::sync::Arc;
+
+use weir_core::{Change, MessageParts, ReaderId, Records, Route, Sequence};
+use weir_mqtt::{PublishProperties, QoS, UserProperties};
+use weir_rules::{Emission, Engine, Event, RuleStatus, Timestamp};
+
+use crate::inner_turn::{InnerTurn, OwnedPublication};
+
+mod thread;
+
+pub(crate) use thread::{PipelineHandle, PipelineThread, not_handled};
+
+/// Deltas are replaced by a snapshot when they come to so many bytes, or to more than the
+/// snapshot itself, whichever is more.
+const DELTA_BYTES_MAX: usize = 1 << 20;
+/// A snapshot is stored in pieces of this size.
+const SNAPSHOT_SHARD_BYTES: usize = 64 * 1024;
+
+/// The rule engine between the log and the broker.
+#[derive(Debug)]
+pub struct Pipeline {
+    engine: Engine,
+    reader: ReaderId,
+    /// The readers that rules can send to, by the name of the upstream.
+    upstreams: Vec<(Arc<str>, ReaderId)>,
+    emissions: Vec<Emission>,
+    publications: Vec<OwnedPublication>,
+    /// The last position of the log that was handled.
+    done: Option<Sequence>,
+    /// The state must be written with this turn.
+    is_durable: bool,
+    delta_bytes: usize,
+    snapshot_bytes: usize,
+}
+
+impl Pipeline {
+    /// A pipeline for an engine that was restored from the store. `reader` is the number under
+    /// which the engine reads the log.
+    #[must_use]
+    pub fn new(engine: Engine, reader: ReaderId, upstreams: Vec<(Arc<str>, ReaderId)>) -> Self {
+        Self {
+            engine,
+            reader,
+            upstreams,
+            emissions: Vec::new(),
+            publications: Vec::new(),
+            done: None,
+            is_durable: false,
+            // The first turn writes a snapshot, which drops the deltas of the last run.
+            delta_bytes: usize::MAX,
+            snapshot_bytes: 0,
+        }
+    }
+
+    /// Feeds messages to the rules.
+    pub fn handle(&mut self, unix_ms: u64, records: &Records) {
+        for (sequence, parts) in records.iter() {
+            self.handle_message(unix_ms, sequence, &parts);
+        }
+    }
+
+    /// Feeds one message to the rules; `sequence` is its position if it is in the log.
+    pub fn handle_message(
+        &mut self,
+        unix_ms: u64,
+        sequence: Option<Sequence>,
+        parts: &MessageParts<'_>,
+    ) {
+        if let Some(sequence) = sequence {
+            // What was handled before a crash may be offered again.
+            if self.done.is_some_and(|done| sequence <= done) {
+                return;
+            }
+            self.done = Some(sequence);
+            self.is_durable = true;
+        }
+        let event = Event {
+            topic: parts.topic,
+            payload: parts.payload,
+            qos: parts.qos as u8,
+            retain: parts.retain,
+            client: "",
+            arrived: timestamp(parts.received_at_ms),
+        };
+        self.engine.handle(timestamp(unix_ms), &event, &mut self.emissions);
+        self.publish_emissions(unix_ms);
+    }
+
+    /// Lets windows close whose time has come.
+    pub fn advance(&mut self, unix_ms: u64) {
+        self.engine.advance(timestamp(unix_ms), &mut self.emissions);
+        self.publish_emissions(unix_ms);
+    }
+
+    /// When [`Pipeline::advance`] has something to do, milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<u64> {
+        self.engine.poll_timeout().map(|at| u64::try_from(at.0).unwrap_or(0))
+    }
+
+    /// What the broker has to publish and to remember; none when there is nothing.
+    pub fn take_turn(&mut self) -> Option<InnerTurn> {
+        let mut turn = InnerTurn {
+            publications: std::mem::take(&mut self.publications),
+            ..InnerTurn::default()
+        };
+        if std::mem::take(&mut self.is_durable) {
+            turn.done = self.done.map(|done| (self.reader, done));
+            turn.changes.extend(self.state_change());
+        }
+        let is_empty =
+            turn.publications.is_empty() && turn.changes.is_empty() && turn.done.is_none();
+        (!is_empty).then_some(turn)
+    }
+
+    /// The last turn before the broker ends: also what only QoS 0 messages have changed.
+    pub fn take_last_turn(&mut self) -> Option<InnerTurn> {
+        self.is_durable = true;
+        self.take_turn()
+    }
+
+    /// Counters and sizes of the rules.
+    #[must_use]
+    pub fn status(&self) -> Vec<RuleStatus> {
+        self.engine.status()
+    }
+
+    fn publish_emissions(&mut self, unix_ms: u64) {
+        for emission in self.emissions.drain(..) {
+            let route = match &emission.upstream {
+                None => Route::Subscribers { origin: None },
+                Some(name) => {
+                    let known = self.upstreams.iter().find(|(known, _)| known == name);
+                    let Some((_, reader)) = known else {
+                        // The configuration is checked for this before it gets here.
+                        tracing::error!(upstream = %name, "a rule names an unknown upstream");
+                        continue;
+                    };
+                    Route::Reader(*reader)
+                }
+            };
+            self.is_durable |= emission.qos > 0 || emission.retain;
+            let record = record_of(&emission, unix_ms);
+            self.publications.push(OwnedPublication { record, route });
+        }
+    }
+
+    /// The delta since the last turn, or the whole state when the deltas have grown too long.
+    fn state_change(&mut self) -> Option<Change> {
+        let mut delta = Vec::new();
+        if !self.engine.take_delta(&mut delta) {
+            return None;
+        }
+        self.delta_bytes = self.delta_bytes.saturating_add(delta.len());
+        if self.delta_bytes <= DELTA_BYTES_MAX.max(self.snapshot_bytes) {
+            return Some(Change::RuleDelta { delta });
+        }
+        let mut shards: Vec<Vec<u8>> = Vec::new();
+        self.engine.snapshot(SNAPSHOT_SHARD_BYTES, &mut |shard| shards.push(shard.to_vec()));
+        self.snapshot_bytes = shards.iter().map(Vec::len).sum();
+        self.delta_bytes = 0;
+        Some(Change::RuleSnapshot { shards })
+    }
+}
+
+fn timestamp(unix_ms: u64) -> Timestamp {
+    Timestamp(i64::try_from(unix_ms).unwrap_or(i64::MAX))
+}
+
+/// An emission as a message. MQTT 5 receivers find its rule and its identifier in user
+/// properties; the same identifier comes again when a window is computed again after a crash.
+fn record_of(emission: &Emission, unix_ms: u64) -> Vec<u8> {
+    let id = format!("{:032x}", emission.id);
+    let mut user = vec![("rule", &*emission.rule), ("id", id.as_str())];
+    if let Some(dead) = &emission.error {
+        user.extend([
+            ("error", dead.message.as_str()),
+            ("code", dead.code),
+            ("topic", dead.topic.as_str()),
+        ]);
+    }
+    let properties = PublishProperties {
+        user_properties: UserProperties::from(user.as_slice()),
+        ..PublishProperties::default()
+    };
+    let mut encoded = Vec::new();
+    if let Err(error) = properties.encode_end_to_end(&mut encoded) {
+        tracing::warn!(%error, "an emission is sent without its properties");
+        encoded.clear();
+    }
+    let parts = MessageParts {
+        qos: QoS::try_from(emission.qos).unwrap_or(QoS::AtLeastOnce),
+        retain: emission.retain,
+        expires_at_ms: emission.expire_s.map(|seconds| unix_ms + u64::from(seconds) * 1000),
+        received_at_ms: unix_ms,
+        topic: &emission.topic,
+        properties: &encoded,
+        payload: &emission.payload,
+    };
+    let mut record = Vec::new();
+    parts.append_to(&mut record);
+    record
+}
