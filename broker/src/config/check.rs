@@ -119,17 +119,24 @@ fn auth(
             let help = "listen on 127.0.0.1, or keep the port behind a firewall";
             problems.warn(at.source, refusal.help(help));
         }
-        _ if !allow_anonymous => warn_of_nobody(given.or(first_origin(listeners)), problems),
+        _ if !allow_anonymous && values.origin("password_file").is_none() => {
+            warn_of_nobody(given.or(first_origin(listeners)), problems);
+        }
         _ => {}
     }
-    AuthConfig { allow_anonymous }
+    if let (Some(at), None) = (values.origin("acl_file"), values.origin("password_file")) {
+        let message = "the ACL is for clients without a name: without passwords nobody has one";
+        let refusal = Refusal::new(code::EXPOSED, at.span.clone(), message, "no `password_file`");
+        problems.warn(at.source, refusal.help("`weir passwd FILE USER` makes a password file"));
+    }
+    AuthConfig::read(values, allow_anonymous)
 }
 
 fn first_origin(listeners: &[(ListenerConfig, Option<Origin>)]) -> Option<&Origin> {
     listeners.first().and_then(|(_, origin)| origin.as_ref())
 }
 
-/// There are no passwords yet, so that anonymous clients are all there are.
+/// Without passwords anonymous clients are all there are.
 fn warn_of_nobody(at: Option<&Origin>, problems: &mut Problems) {
     let Some(Origin { source, span }) = at else { return };
     let refusal = Refusal::new(
@@ -138,7 +145,7 @@ fn warn_of_nobody(at: Option<&Origin>, problems: &mut Problems) {
         "no client can connect: anonymous clients are not allowed",
         "`allow_anonymous` is false",
     );
-    let help = "this version knows no passwords yet: set allow_anonymous = true in [auth]";
+    let help = "set password_file or allow_anonymous = true in [auth]";
     problems.warn(*source, refusal.help(help));
 }
 

@@ -15,11 +15,9 @@ const TB: u64 = 1 << 40;
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Keys of other versions and of the plan, so that a message can say more than "unknown".
-pub(crate) const LATER: [&str; 13] = [
-    "auth.acl_file",
+pub(crate) const LATER: [&str; 11] = [
     "auth.hook",
     "auth.jwt",
-    "auth.password_file",
     "listener.max_connections",
     "listener.path",
     "listener.tls",
@@ -100,16 +98,45 @@ pub(crate) static LISTENER: Section = Section {
 pub(crate) static AUTH: Section = Section {
     name: "auth",
     form: Form::Table,
-    text: "Who may connect.",
-    keys: &[Key {
-        name: "allow_anonymous",
-        text: "Let clients in without a user name.",
-        kind: Kind::Flag,
-        initial: Initial::Unset {
-            example: "false",
-            meaning: "true when no listener is configured, false otherwise",
+    text: "Who may connect, and what they may do. The files are read again on SIGHUP.",
+    keys: &[
+        Key {
+            name: "allow_anonymous",
+            text: "Let clients in without a user name.",
+            kind: Kind::Flag,
+            initial: Initial::Unset {
+                example: "false",
+                meaning: "true when no listener is configured, false otherwise",
+            },
         },
-    }],
+        Key {
+            name: "password_file",
+            text: "Users and the hashes of their passwords, as mosquitto_passwd or weir passwd \
+                   writes them.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"passwords\"", meaning: "no user has a password" },
+        },
+        Key {
+            name: "acl_file",
+            text: "Which topics users may read and write, in the form of mosquitto. What no line \
+                   allows is denied.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"acl\"", meaning: "everybody may do everything" },
+        },
+        Key {
+            name: "max_failures",
+            text: "Wrong passwords from one address until it is banned. 0 = it never is.",
+            kind: Kind::Whole { min: 0, max: 1_000_000, unit: "failures" },
+            initial: Initial::Default("10"),
+        },
+        Key {
+            name: "ban",
+            text: "How long a banned address cannot connect with a password, and how long a wrong \
+                   password is remembered.",
+            kind: Kind::Duration { min: Duration::from_secs(1), max: YEAR },
+            initial: Initial::Default("\"10m\""),
+        },
+    ],
 };
 
 pub(crate) static STORE: Section = Section {

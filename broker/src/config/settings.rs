@@ -7,9 +7,10 @@ use weir_rules::Source;
 
 use super::{
     HostPort, Route,
-    declared::{LIMITS, LOG, STORE, TOP},
+    declared::{AUTH, LIMITS, LOG, STORE, TOP},
     values::Values,
 };
+use crate::auth::Sources;
 
 /// Everything that `weir.toml` and the rule files say.
 ///
@@ -61,6 +62,14 @@ pub struct ListenerConfig {
 pub struct AuthConfig {
     /// Clients without a user name are let in.
     pub allow_anonymous: bool,
+    /// The users and the hashes of their passwords; `None` = nobody has a password.
+    pub password_file: Option<PathBuf>,
+    /// What users may do; `None` = everything.
+    pub acl_file: Option<PathBuf>,
+    /// Wrong passwords from one address until it is banned; `None` = it never is.
+    pub max_failures: Option<u32>,
+    /// How long a ban lasts.
+    pub ban: Duration,
 }
 
 /// `[store]`.
@@ -231,7 +240,7 @@ impl Default for Config {
             rules: Vec::new(),
             persistence: top.flag("persistence"),
             listeners: vec![ListenerConfig::new(HostPort::new("127.0.0.1", 1883))],
-            auth: AuthConfig { allow_anonymous: true },
+            auth: AuthConfig::default(),
             store: StoreConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
@@ -249,6 +258,29 @@ impl ListenerConfig {
 
     pub(crate) fn read(values: &Values, address: HostPort) -> Self {
         Self { address, protocol: Protocol::from_name(values.choice("protocol")) }
+    }
+}
+
+impl AuthConfig {
+    /// Whether anonymous clients are let in may depend on the listeners.
+    pub(crate) fn read(values: &Values, allow_anonymous: bool) -> Self {
+        Self {
+            allow_anonymous,
+            password_file: values.path("password_file"),
+            acl_file: values.path("acl_file"),
+            max_failures: unless_zero(values.whole("max_failures")),
+            ban: values.duration("ban"),
+        }
+    }
+
+    pub(crate) fn sources(&self) -> Sources {
+        Sources { password_file: self.password_file.clone(), acl_file: self.acl_file.clone() }
+    }
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self::read(&Values::new(&AUTH), true)
     }
 }
 
