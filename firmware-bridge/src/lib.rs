@@ -10,3 +10,8 @@ pub mod simulate;
 mod probe;
 
 pub use probe::{Availability, Polled, Probe, ProbeCounters};
+
+/// The example of the README compiles and holds.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,7 +1,7 @@
 //! What the property tests share: messages as data, and engines that are driven by them.
 
 // Each test uses a part of this.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -9,24 +9,24 @@ use weir_rules::{Emission, Engine, Event, Plan, Source, Timestamp, compile};
 
 /// A message. Times are milliseconds; a missing value is null in the payload.
 #[derive(Clone, Debug)]
-pub struct Input {
-    pub arrived: i64,
-    pub time: i64,
-    pub key: u8,
-    pub value: Option<f64>,
-    pub word: u8,
-    pub client: u8,
+pub(crate) struct Input {
+    pub(crate) arrived: i64,
+    pub(crate) time: i64,
+    pub(crate) key: u8,
+    pub(crate) value: Option<f64>,
+    pub(crate) word: u8,
+    pub(crate) client: u8,
 }
 
 impl Input {
-    pub fn payload(&self) -> String {
+    pub(crate) fn payload(&self) -> String {
         let value = self.value.map_or("null".to_owned(), |value| format!("{value:?}"));
         format!(r#"{{"ts":{},"v":{value},"w":"w{}"}}"#, self.time, self.word)
     }
 }
 
 /// Messages in order of arrival: gaps, duplicates, and stamps that jump back and forth.
-pub fn inputs(len: usize) -> impl Strategy<Value = Vec<Input>> {
+pub(crate) fn inputs(len: usize) -> impl Strategy<Value = Vec<Input>> {
     let step = prop_oneof![5 => 0i64..2000, 1 => 0i64..40_000, 2 => Just(0i64)];
     let back = prop_oneof![3 => Just(0i64), 3 => 0i64..3000, 1 => 0i64..60_000];
     let value = prop_oneof![
@@ -46,7 +46,7 @@ pub fn inputs(len: usize) -> impl Strategy<Value = Vec<Input>> {
 }
 
 /// A plan from one rule.
-pub fn plan(text: &str) -> Plan {
+pub(crate) fn plan(text: &str) -> Plan {
     match compile(&[Source::new("test.toml", text)]) {
         Ok(plan) => plan,
         Err(problems) => {
@@ -56,7 +56,7 @@ pub fn plan(text: &str) -> Plan {
     }
 }
 
-pub fn handle(engine: &mut Engine, input: &Input, out: &mut Vec<Emission>) {
+pub(crate) fn handle(engine: &mut Engine, input: &Input, out: &mut Vec<Emission>) {
     let (topic, payload) = (format!("in/{}", input.key), input.payload());
     let client = format!("client{}", input.client);
     let arrived = Timestamp(input.arrived);
@@ -72,14 +72,14 @@ pub fn handle(engine: &mut Engine, input: &Input, out: &mut Vec<Emission>) {
 }
 
 /// Lets the clock run until nothing is left to do.
-pub fn finish(engine: &mut Engine, out: &mut Vec<Emission>) {
+pub(crate) fn finish(engine: &mut Engine, out: &mut Vec<Emission>) {
     while let Some(next) = engine.poll_timeout() {
         engine.advance(next, out);
     }
 }
 
 /// Everything that an engine sends.
-pub fn run(text: &str, inputs: &[Input]) -> Vec<Emission> {
+pub(crate) fn run(text: &str, inputs: &[Input]) -> Vec<Emission> {
     let mut engine = Engine::new(plan(text));
     let mut out = Vec::new();
     for input in inputs {
@@ -89,9 +89,9 @@ pub fn run(text: &str, inputs: &[Input]) -> Vec<Emission> {
     out
 }
 
-pub fn body(emission: &Emission) -> Value {
+pub(crate) fn body(emission: &Emission) -> Value {
     serde_json::from_slice(&emission.payload).expect("results are JSON")
 }
 
 /// 2026-01-10T00:00:00Z
-pub const START: i64 = 1_768_003_200_000;
+pub(crate) const START: i64 = 1_768_003_200_000;
