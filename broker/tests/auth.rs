@@ -12,7 +12,7 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, Packet, PubAckReason, SubscribeReasonCode};
 use rumqttc::v5::{Client, Connection, ConnectionError, Event, MqttOptions};
 use weir_broker::Broker;
-use weir_broker::config::{Config, HostPort, ListenerConfig};
+use weir_broker::config::{Config, HostPort, JwtConfig, JwtKey, ListenerConfig};
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -262,4 +262,25 @@ fn files_that_are_wrong_stop_the_start_with_every_problem_at_once() {
     let told = error.to_string();
     assert!(told.contains("passwords:1:1") && told.contains("acl:1:1"), "{told}");
     assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn a_token_takes_the_place_of_a_password() {
+    let folder = Folder::new("token");
+    let mut config = folder.config();
+    config.auth.password_file = None;
+    let key = folder.write("key", "a secret of thirty-two bytes, at least\n");
+    let mut jwt = JwtConfig::new(JwtKey::Secret(key));
+    jwt.acl_claim = Some("acl".to_owned());
+    config.auth.jwt = Some(jwt);
+    let broker = Broker::start(config).unwrap();
+    // HS256, {"sub":"ann","exp":4102444800,"acl":["write out/#"]}
+    let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4iLCJleHAiOjQxMDI0NDQ4MDAsImFjbCI6WyJ3cml0ZSB\
+        vdXQvIyJdfQ.EGaJmLjplV76tBg2BdQK5hqk72_Qcg3wcn825WfbK5c";
+    let mut ann = Device::connect(&broker, "a", Some(("anything", token))).unwrap();
+    assert_ne!(ann.publish("out/x"), PubAckReason::NotAuthorized);
+    assert_eq!(ann.publish("in/x"), PubAckReason::NotAuthorized);
+    let changed = token.replace("eyJzdWIi", "eyJzdWJi");
+    let refused = Device::connect(&broker, "b", Some(("ann", &changed))).err();
+    assert_eq!(refused, Some(ConnectReturnCode::BadUserNamePassword));
 }

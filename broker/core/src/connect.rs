@@ -16,6 +16,7 @@ use crate::change::{Change, WillRecord};
 use crate::clock::Now;
 use crate::connection::State;
 use crate::core::Core;
+use crate::effect::{Denial, Effect};
 use crate::gate::Gated;
 use crate::identity::{ConnectionId, SessionId};
 use crate::message::{Message, MessageParts};
@@ -49,7 +50,11 @@ impl Core {
         let client_id: Arc<str> = assigned.clone().unwrap_or_else(|| connect.client_id.into());
         let permissions = Permissions::of(&identity, &client_id, self.acl.as_ref());
         let may_write = |topic| permissions.as_ref().is_none_or(|p| p.allow(Access::Write, topic));
-        if !connect.will.as_ref().is_none_or(|will| may_write(will.topic)) {
+        if let Some(will) = connect.will.filter(|will| !may_write(will.topic)) {
+            let (username, access) = (identity.username, Access::Write);
+            let denial = Denial { client_id, username, access, topic: will.topic.into() };
+            let denial = Box::new(denial);
+            self.turn.effects.push(Effect::Denied { connection: id, denial });
             return self.refuse(id, connect.version, ReasonCode::NotAuthorized);
         }
         let changes_before = self.turn.changes.len();

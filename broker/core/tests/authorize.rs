@@ -298,6 +298,7 @@ fn a_will_must_be_allowed_when_it_is_given_and_when_it_is_published() {
     let refused = world.dial(&v5("c").username("a").will("no", ""));
     world.judge(granted("a"));
     refused.expect_refused(ReasonCode::NotAuthorized);
+    assert_eq!(&*world.take_denials()[0].topic, "no");
 
     let reader = world.connect_as("b", v5("r"));
     reader.subscribe("#", QOS0);

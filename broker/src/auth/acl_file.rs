@@ -3,9 +3,10 @@
 //! | line | meaning |
 //! |---|---|
 //! | `user NAME` | the topics that follow are of this user |
-//! | `topic [read\|write\|readwrite\|deny] TOPIC` | of the user; before any user, of clients without a name |
-//! | `pattern [read\|write\|readwrite\|deny] TOPIC` | of everybody; `%u` and `%c` stand for the user name and the client identifier |
+//! | `topic [ACCESS] TOPIC` | of the user; before any user, of clients without a name |
+//! | `pattern [ACCESS] TOPIC` | of everybody; `%u` is the user name, `%c` the client identifier |
 //!
+//! The access is `read`, `write`, `readwrite` (also without a word) or `deny`.
 //! What the rules mean is for the core to say.
 
 use std::ops::Range;
@@ -36,6 +37,12 @@ pub(crate) fn parse(text: &str, name: &str) -> Result<Acl, Vec<Diagnostic>> {
         }
     }
     if problems.is_empty() { Ok(Acl::new(topics, patterns)) } else { Err(problems) }
+}
+
+/// Reads what stands behind `topic` in such a file; none when it is wrong.
+pub(crate) fn topic_rule(text: &str) -> Option<Rule> {
+    let line = Line::whole(text);
+    rule(&line, line.text, Rule::topic).ok()
 }
 
 enum Statement<'a> {

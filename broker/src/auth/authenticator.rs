@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{self, LocalSet};
@@ -149,7 +149,9 @@ impl Desk {
             let (asked, request) = (rights.clone(), request.clone());
             let identify = move || {
                 let password = request.password.as_deref()?;
-                asked.identify(request.username.as_deref(), password)
+                let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+                let username = request.username.as_deref();
+                asked.identify(username, password, since_epoch.as_secs())
             };
             // A panic there lets nobody in.
             let identity = task::spawn_blocking(identify).await.ok().flatten();

@@ -25,6 +25,11 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
 }
 
 impl<'a> Line<'a> {
+    /// A text that is one line, whatever it begins with.
+    pub(crate) fn whole(text: &'a str) -> Self {
+        Self::new(text, 0)
+    }
+
     fn new(whole: &'a str, start: usize) -> Self {
         let before = whole.len() - whole.trim_start().len();
         Self { text: whole.trim(), start: start + before }
@@ -47,7 +52,9 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<String, Box<Diagnostic>> {
     std::fs::read_to_string(path).map_err(|error| {
         let message = format!("cannot read the {what} `{}`: {error}", path.display());
         let help = match error.kind() {
-            io::ErrorKind::NotFound => "check the name; `weir passwd` makes a password file",
+            io::ErrorKind::NotFound => {
+                "check the name; a relative one starts at the configuration file"
+            }
             io::ErrorKind::InvalidData => "the file must be UTF-8 text",
             _ => "the user that runs weir must be able to read the file",
         };
@@ -62,4 +69,5 @@ pub(crate) mod code {
     pub(crate) const HASH: &str = "A003";
     pub(crate) const TWICE: &str = "A004";
     pub(crate) const TOPIC: &str = "A005";
+    pub(crate) const KEY: &str = "A006";
 }

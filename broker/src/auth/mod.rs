@@ -9,6 +9,7 @@
 mod authenticator;
 
 mod rights;
+mod token;
 
 mod audit;
 mod bans;
@@ -16,9 +17,12 @@ pub(crate) mod password_file;
 
 mod acl_file;
 mod hash;
+mod token_key;
 
 mod line;
 
+#[cfg(test)]
+mod token_vectors;
 #[cfg(test)]
 mod vectors;
 
@@ -26,3 +30,4 @@ pub(crate) use audit::denied;
 pub(crate) use authenticator::{Authenticator, AuthenticatorHandle, Question, Settings};
 pub(crate) use hash::PasswordHash;
 pub(crate) use rights::{Rights, Sources};
+pub(crate) use token::{Claims, KeySource, TokenSources};

@@ -8,12 +8,14 @@ use weir_rules::Diagnostic;
 
 use super::acl_file;
 use super::password_file::Passwords;
+use super::token::{TokenSources, Tokens};
 
 /// Where it stands who may connect and what they may do.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
     pub(crate) password_file: Option<PathBuf>,
     pub(crate) acl_file: Option<PathBuf>,
+    pub(crate) tokens: Option<TokenSources>,
 }
 
 /// What stands there.
@@ -21,6 +23,7 @@ pub(crate) struct Sources {
 pub(crate) struct Rights {
     pub(crate) passwords: Option<Passwords>,
     pub(crate) acl: Option<Arc<Acl>>,
+    pub(crate) tokens: Option<Tokens>,
 }
 
 impl Sources {
@@ -32,18 +35,29 @@ impl Sources {
         let passwords = passwords.map_err(&mut keep).ok().flatten();
         let acl = self.acl_file.as_deref().map(acl_file::read).transpose();
         let acl = acl.map_err(&mut keep).ok().flatten().map(Arc::new);
-        if problems.is_empty() { Ok(Rights { passwords, acl }) } else { Err(problems) }
+        let tokens = self.tokens.as_ref().map(TokenSources::read).transpose();
+        let tokens = tokens.map_err(&mut keep).ok().flatten();
+        if problems.is_empty() { Ok(Rights { passwords, acl, tokens }) } else { Err(problems) }
     }
 
     /// Whether there is anything that credentials can be checked against.
     pub(crate) fn has_credentials(&self) -> bool {
-        self.password_file.is_some()
+        self.password_file.is_some() || self.tokens.is_some()
     }
 }
 
 impl Rights {
     /// Who has these credentials; none when nobody has. Takes as long as a hash takes.
-    pub(crate) fn identify(&self, username: Option<&str>, password: &[u8]) -> Option<Identity> {
+    /// A token says itself whose it is.
+    pub(crate) fn identify(
+        &self,
+        username: Option<&str>,
+        password: &[u8],
+        unix_s: u64,
+    ) -> Option<Identity> {
+        if let Some(tokens) = self.tokens.as_ref().filter(|_| Tokens::are_like(password)) {
+            return tokens.identify(password, unix_s);
+        }
         let username = username?;
         let known = self.passwords.as_ref().is_some_and(|known| known.verify(username, password));
         known.then(|| Identity { username: Some(username.into()), rules: None })

@@ -15,9 +15,8 @@ const TB: u64 = 1 << 40;
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Keys of other versions and of the plan, so that a message can say more than "unknown".
-pub(crate) const LATER: [&str; 11] = [
+pub(crate) const LATER: [&str; 10] = [
     "auth.hook",
-    "auth.jwt",
     "listener.max_connections",
     "listener.path",
     "listener.tls",
@@ -30,8 +29,8 @@ pub(crate) const LATER: [&str; 11] = [
 ];
 
 /// The sections in the order of the file.
-pub(crate) static SECTIONS: [&Section; 8] =
-    [&TOP, &LISTENER, &AUTH, &STORE, &LIMITS, &LOG, &ADMIN, &UPSTREAM];
+pub(crate) static SECTIONS: [&Section; 9] =
+    [&TOP, &LISTENER, &AUTH, &JWT, &STORE, &LIMITS, &LOG, &ADMIN, &UPSTREAM];
 
 /// The declaration of a key; the name of the top section is empty.
 pub(crate) fn find(section: &str, name: &str) -> Option<&'static Key> {
@@ -135,6 +134,52 @@ pub(crate) static AUTH: Section = Section {
                    password is remembered.",
             kind: Kind::Duration { min: Duration::from_secs(1), max: YEAR },
             initial: Initial::Default("\"10m\""),
+        },
+    ],
+};
+
+pub(crate) static JWT: Section = Section {
+    name: "auth.jwt",
+    form: Form::Table,
+    text: "JSON Web Tokens that clients send in the place of a password. One of the two files turns \
+           them on.",
+    keys: &[
+        Key {
+            name: "key_file",
+            text: "Public key that checks them, in PEM form: RSA (RS256), P-256 (ES256) or Ed25519 \
+                   (EdDSA).",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"jwt.pem\"", meaning: "no public key" },
+        },
+        Key {
+            name: "secret_file",
+            text: "Secret that checks them (HS256), in one line of at least 32 bytes.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"jwt.secret\"", meaning: "no secret" },
+        },
+        Key {
+            name: "username_claim",
+            text: "Claim with the user name.",
+            kind: Kind::Text,
+            initial: Initial::Default("\"sub\""),
+        },
+        Key {
+            name: "acl_claim",
+            text: "Claim with a list of what the user may do, each as behind topic in an ACL file.",
+            kind: Kind::Text,
+            initial: Initial::Unset { example: "\"acl\"", meaning: "only acl_file says so" },
+        },
+        Key {
+            name: "issuer",
+            text: "Value that the claim iss must have.",
+            kind: Kind::Text,
+            initial: Initial::Unset { example: "\"https://ca.example.org\"", meaning: "any" },
+        },
+        Key {
+            name: "audience",
+            text: "Value that the claim aud must have, or have among others.",
+            kind: Kind::Text,
+            initial: Initial::Unset { example: "\"weir\"", meaning: "any" },
         },
     ],
 };

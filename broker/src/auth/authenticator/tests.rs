@@ -62,7 +62,7 @@ impl Drop for Running {
 fn rights(users: &[(&str, usize)]) -> Rights {
     let lines = users.iter().map(|(name, vector)| format!("{name}:{}\n", SHA512[*vector].1));
     let text: String = lines.collect();
-    Rights { passwords: Some(Passwords::parse(&text, "passwords").unwrap()), acl: None }
+    Rights { passwords: Some(Passwords::parse(&text, "passwords").unwrap()), ..Rights::default() }
 }
 
 fn ann() -> Outcome {
