@@ -21,8 +21,4 @@ pub mod harness {
     pub mod wait;
 }
 
-pub mod sim {
-    //! The parts of a simulated machine.
-
-    pub mod disk;
-}
+pub mod sim;

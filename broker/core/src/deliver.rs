@@ -228,7 +228,7 @@ impl Core {
         let (limits, session) = (&self.limits, &self.sessions[key as usize]);
         let replays = session.replays as usize;
         if delivery.replay {
-            return replays >= self.retained.count() * REPLAYS_PER_RETAINED_MAX;
+            return replays >= REPLAYS_MIN.max(self.retained.count() * REPLAYS_PER_RETAINED_MAX);
         }
         let (messages_max, bytes_max) = (limits.queued_messages_max, limits.queued_bytes_max);
         (messages_max > 0 && session.queue.len() - replays >= messages_max)
@@ -483,6 +483,8 @@ impl Core {
 /// Retained messages that wait for one session at a time, as often as there are any: enough for
 /// a few overlapping subscriptions.
 const REPLAYS_PER_RETAINED_MAX: usize = 4;
+/// So many may always wait, however few retained messages there are.
+const REPLAYS_MIN: usize = 1024;
 /// An empty queue keeps room for this many messages.
 const QUEUE_CAPACITY_KEPT: usize = 64;
 
