@@ -18,7 +18,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mio::{Poll, Waker};
-use weir_core::{Core, Input, Limits, QueueFull, ReaderConfig, ReaderId, ShardId};
+use weir_core::{Core, Input, Limits, QueueFull, ReaderConfig, ReaderId, ShardId, ShareStrategy};
+use weir_mqtt::QoS;
 use weir_rules::{Diagnostic, Engine, Plan};
 
 use crate::auth::{Authenticator, AuthenticatorHandle, Rights, Settings, Sources};
@@ -396,6 +397,17 @@ fn limits(config: &Config) -> Limits {
         packet_bytes_max: from.max_packet_size as usize,
         inflight_messages_max: from.max_inflight_messages,
         topic_aliases_max: from.max_topic_alias,
+        outbound_topic_aliases_max: from.max_topic_alias_broker,
+        qos_max: QoS::try_from(from.max_qos).unwrap_or(QoS::ExactlyOnce),
+        retain_available: from.retain_available,
+        share_strategy: match from.shared_subscription_strategy {
+            config::ShareStrategy::HashClient => ShareStrategy::HashClient,
+            config::ShareStrategy::HashTopic => ShareStrategy::HashTopic,
+            config::ShareStrategy::LeastInflight => ShareStrategy::LeastInflight,
+            config::ShareStrategy::RoundRobin => ShareStrategy::RoundRobin,
+            config::ShareStrategy::Sticky => ShareStrategy::Sticky,
+        },
+        response_information: from.response_information.clone(),
         keep_alive_s_max: from.max_keepalive.unwrap_or(0),
         queued_messages_max: from.max_queued_messages.unwrap_or(0) as usize,
         queued_bytes_max: bytes(from.max_queued_bytes.unwrap_or(0)),

@@ -16,7 +16,6 @@ use crate::effect::{AuthenticationRequest, Denial, Effect};
 use crate::identity::ConnectionId;
 use crate::input::Outcome;
 use crate::session::SessionKey;
-use crate::subscriptions::{Holder, Subscriber};
 
 impl Core {
     /// Whether a CONNECT says anything that could be checked.
@@ -60,9 +59,8 @@ impl Core {
                 self.resume(now, id);
             }
             Outcome::Refused(reason) => {
-                let version = connection.version;
                 self.metrics.refused += 1;
-                self.refuse(id, version, reason);
+                self.refuse(id, reason);
             }
         }
     }
@@ -102,11 +100,8 @@ impl Core {
         if before.is_none() && session.permissions.is_none() {
             return;
         }
-        for (filter, record) in &session.subscriptions {
-            let holder = Holder::Session(key);
-            let subscriber = Subscriber::new(holder, record.options, record.identifier);
-            let checked = session.checks(filter);
-            self.subscriptions.insert(filter, Subscriber { checked, ..subscriber });
+        for (filter, record) in session.subscriptions.clone() {
+            self.enter_subscription(key, &filter, &record);
         }
     }
 

@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 
 use weir_mqtt::Version;
 
+use crate::alias::OutboundAliases;
 use crate::authorize::Identity;
 use crate::clock::Instant;
 use crate::identity::ConnectionId;
@@ -31,12 +32,16 @@ pub(crate) struct Connection {
     pub(crate) silence_ms_max: u64,
     /// Longest packet that the client takes, bytes.
     pub(crate) packet_bytes_max: usize,
+    /// It has not said that it wants no problem information.
+    pub(crate) wants_explanations: bool,
     /// QoS 1 and 2 exchanges that an MQTT 5 client began and that are not over.
     pub(crate) exchanges: u32,
     /// Answers to the client that wait at the gate.
     pub(crate) gated: u32,
     /// Topic aliases that the client set, by number.
     pub(crate) aliases: Vec<Option<Box<str>>>,
+    /// Topic aliases that the broker set.
+    pub(crate) outbound_aliases: OutboundAliases,
     /// It stands in the list of connections to flush.
     pub(crate) to_flush: bool,
     /// The shell was told not to read it.
@@ -75,9 +80,11 @@ impl Connection {
             timer: None,
             silence_ms_max: 0,
             packet_bytes_max: usize::MAX,
+            wants_explanations: true,
             exchanges: 0,
             gated: 0,
             aliases: Vec::new(),
+            outbound_aliases: OutboundAliases::default(),
             to_flush: false,
             paused: false,
             told_of_publish: false,

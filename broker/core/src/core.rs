@@ -31,6 +31,7 @@ use crate::recovered::Recovered;
 use crate::retained::Retained;
 use crate::router::Match;
 use crate::session::{Session, SessionKey};
+use crate::shared::Shares;
 use crate::subscriptions::Subscriptions;
 use crate::timer::{Timer, Timers};
 
@@ -47,6 +48,7 @@ pub struct Core {
     pub(crate) session_keys: HashMap<SessionId, SessionKey, FixedState>,
     pub(crate) next_session: u32,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) shares: Shares,
     pub(crate) retained: Retained,
     pub(crate) log: Log,
     pub(crate) readers: Vec<Reader>,
@@ -123,6 +125,7 @@ impl Core {
             session_keys: HashMap::with_hasher(hasher),
             next_session: 1,
             subscriptions: Subscriptions::new(seed),
+            shares: Shares::new(seed),
             retained: Retained::default(),
             log: Log::new(recovered.first_unused()),
             readers: Vec::new(),
@@ -227,7 +230,10 @@ impl Core {
             retained: self.retained.count() as u64,
             retained_bytes: self.retained.bytes() as u64,
             sessions: self.sessions.len() as u64,
-            subscriptions: self.subscriptions.count() as u64,
+            shared_subscriptions: self.shares.member_count() as u64,
+            // A group stands once among the others.
+            subscriptions: (self.subscriptions.count() + self.shares.member_count()
+                - self.shares.count()) as u64,
             ..self.metrics
         }
     }

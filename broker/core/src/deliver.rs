@@ -14,6 +14,7 @@ use crate::clock::Now;
 use crate::core::Core;
 use crate::frames;
 use crate::gate::Gated;
+use crate::handover;
 use crate::identity::{ConnectionId, Sequence, SessionId};
 use crate::inflight::{Delivered, Inflight, Progress, SEVERAL};
 use crate::limits::QueueFull;
@@ -31,16 +32,18 @@ impl Core {
         found: &Match,
         routing: &mut Routing<'_>,
     ) {
-        let qos = found.qos.min(routing.parts.qos);
+        // A kept subscription may have been granted more before the maximum was lowered.
+        let qos = found.qos.min(routing.parts.qos).min(self.limits.qos_max);
         let retain = found.retain_as_published && routing.parts.retain;
         if qos == QoS::AtMostOnce {
             return self.send_unqueued(now, key, found, retain, routing);
         }
         let message = routing.message(self);
         let sequence = routing.sequence(self);
+        let identifiers = handover::identifiers_of(found.share, &found.identifiers);
         let delivered = Delivered {
             sequence,
-            identifier: self.keep_identifiers(key, sequence, &found.identifiers),
+            identifier: self.keep_identifiers(key, sequence, &identifiers),
             qos,
             retain,
             logged: self.sessions[key as usize].stored,
@@ -71,7 +74,7 @@ impl Core {
                 qos,
                 retain,
                 packet_id,
-                subscription_identifiers: found.identifiers.iter().copied().collect(),
+                subscription_identifiers: identifiers,
             });
         }
     }
@@ -128,7 +131,12 @@ impl Core {
                 self.send_waiting(now, key, connection, entry);
                 continue;
             }
-            let Some(&next) = session.queue.front() else { return };
+            let Some(&next) = session.queue.front() else {
+                if self.take_over(key) {
+                    continue;
+                }
+                return;
+            };
             // What waits at the gate has a place in the window already.
             if next.qos > QoS::AtMostOnce && session.inflight.len() >= session.window {
                 return;
@@ -203,12 +211,17 @@ impl Core {
                 (QueueFull::DropNew | QueueFull::DropOld, _) => return false,
             }
         }
+        self.push_waiting(key, delivery, bytes);
+        true
+    }
+
+    /// Appends to a queue whose bounds somebody else looks after.
+    pub(crate) fn push_waiting(&mut self, key: SessionKey, delivery: Delivered, bytes: usize) {
         let session = &mut self.sessions[key as usize];
         session.queue.push_back(delivery);
         session.queue_bytes += bytes;
         session.replays += u32::from(delivery.replay);
         session.held_back += u32::from(delivery.is_held_back());
-        true
     }
 
     /// A session is done with a message.
@@ -237,7 +250,7 @@ impl Core {
     }
 
     /// Takes a message out of a queue; it still holds its place in the log.
-    fn dequeue(&mut self, key: SessionKey, index: usize) -> Delivered {
+    pub(crate) fn dequeue(&mut self, key: SessionKey, index: usize) -> Delivered {
         let session = &mut self.sessions[key as usize];
         let delivery = session.queue.remove(index).expect("the queue is not empty");
         if session.queue.is_empty() && session.queue.capacity() > QUEUE_CAPACITY_KEPT {
@@ -422,10 +435,10 @@ impl Core {
     /// Appends a PUBLISH of the message that is being routed; the frame is shared with everybody
     /// who gets the same bytes.
     fn send_routed(&mut self, connection: ConnectionId, delivery: &Delivery<'_>) {
-        if !delivery.subscription_identifiers.is_empty() {
+        let Some(open) = self.connections.get_mut(connection) else { return };
+        if open.outbound_aliases.are_taken() || !delivery.subscription_identifiers.is_empty() {
             return self.send(connection, delivery);
         }
-        let Some(open) = self.connections.get_mut(connection) else { return };
         let (frame, packet_id_at) = self.frames.frame(delivery, open.version);
         if frame.len() > open.packet_bytes_max {
             self.metrics.drops.too_large += 1;
@@ -445,12 +458,13 @@ impl Core {
 
     /// Appends a PUBLISH.
     fn send(&mut self, connection: ConnectionId, delivery: &Delivery<'_>) {
-        let Some(open) = self.connections.get(connection) else { return };
+        let Some(open) = self.connections.get_mut(connection) else { return };
         let version = open.version;
         if delivery.encoded_len(version) > open.packet_bytes_max {
             self.metrics.drops.too_large += 1;
             return;
         }
+        let delivery = open.outbound_aliases.shorten(*delivery, open.packet_bytes_max);
         self.metrics.publish_sent += 1;
         if let Some(buffer) = self.buffer(connection) {
             delivery.encode(version, buffer).expect("a routed message can be encoded");

@@ -42,7 +42,9 @@ pub struct Metrics {
     pub retained_bytes: u64,
     /// Sessions, connected or not.
     pub sessions: u64,
-    /// Subscriptions.
+    /// Memberships of shared subscriptions.
+    pub shared_subscriptions: u64,
+    /// Subscriptions, with the shared ones and those of readers.
     pub subscriptions: u64,
     /// Clients that were refused for their credentials.
     pub refused: u64,

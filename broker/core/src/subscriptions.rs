@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use weir_mqtt::{QoS, SubscriptionOptions};
 
 use crate::session::SessionKey;
+use crate::shared::ShareKey;
 
 /// Who holds a subscription.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,6 +20,8 @@ pub(crate) enum Holder {
     Reader(u16),
     /// A session.
     Session(SessionKey),
+    /// A group of sessions, one of which gets each message.
+    Share(ShareKey),
 }
 
 /// One subscription of a filter.
@@ -296,7 +299,7 @@ mod tests {
         let mut numbers = Vec::new();
         subscriptions.matching(topic, |subscriber| match subscriber.holder {
             Holder::Reader(number) => numbers.push(number),
-            Holder::Session(_) => unreachable!("only readers subscribe here"),
+            Holder::Session(_) | Holder::Share(_) => unreachable!("only readers subscribe here"),
         });
         numbers.sort_unstable();
         numbers

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     key::{Form, Initial, Key, Kind, Section},
-    settings::{LogLevel, MqttVersion, Protocol, QueueFull, UpstreamKind},
+    settings::{LogLevel, MqttVersion, Protocol, QueueFull, ShareStrategy, UpstreamKind},
 };
 
 const KB: u64 = 1 << 10;
@@ -228,6 +228,42 @@ pub(crate) static LIMITS: Section = Section {
             text: "Topic aliases that a client may use.",
             kind: Kind::Whole { min: 0, max: 65_535, unit: "aliases" },
             initial: Initial::Default("10"),
+        },
+        Key {
+            name: "max_topic_alias_broker",
+            text: "Topic aliases that Weir uses towards a client, if the client takes as many.",
+            kind: Kind::Whole { min: 0, max: 1_000, unit: "aliases" },
+            initial: Initial::Default("10"),
+        },
+        Key {
+            name: "max_qos",
+            text: "Highest QoS of messages from clients and of their subscriptions. MQTT 5 \
+                   clients are told.",
+            kind: Kind::Whole { min: 0, max: 2, unit: "QoS" },
+            initial: Initial::Default("2"),
+        },
+        Key {
+            name: "retain_available",
+            text: "Let clients retain messages. With false a client that tries is disconnected \
+                   and no retained message is sent; MQTT 5 clients are told.",
+            kind: Kind::Flag,
+            initial: Initial::Default("true"),
+        },
+        Key {
+            name: "shared_subscription_strategy",
+            text: "Which member of a shared subscription gets a message: one after the other, \
+                   the one with the fewest messages under way and waiting, the same for as long \
+                   as it is there, or the same for each publisher or topic. Members that are \
+                   connected go before those that are not.",
+            kind: Kind::Choice(&ShareStrategy::NAMES),
+            initial: Initial::Default("\"round_robin\""),
+        },
+        Key {
+            name: "response_information",
+            text: "What MQTT 5 clients that ask for it are told to begin their response topics \
+                   with; {client} is the client identifier.",
+            kind: Kind::Text,
+            initial: Initial::Unset { example: "\"response/{client}\"", meaning: "nothing" },
         },
         Key {
             name: "max_keepalive",

@@ -29,7 +29,7 @@ pub use reference::{reference_page, sample_file};
 pub use route::{Route, TopicTemplate, TopicTemplateError};
 pub use settings::{
     AdminConfig, AuthConfig, Config, JwtConfig, JwtKey, LimitsConfig, ListenerConfig, LogConfig,
-    LogLevel, MqttVersion, Protocol, QueueFull, RestartTimeout, Secret, StoreConfig,
+    LogLevel, MqttVersion, Protocol, QueueFull, RestartTimeout, Secret, ShareStrategy, StoreConfig,
     UpstreamConfig, UpstreamKind,
 };
 

@@ -120,6 +120,16 @@ pub struct LimitsConfig {
     pub max_packet_size: u32,
     /// Topic aliases that a client may use.
     pub max_topic_alias: u16,
+    /// Topic aliases that the broker uses towards a client.
+    pub max_topic_alias_broker: u16,
+    /// Highest QoS of clients.
+    pub max_qos: u8,
+    /// Clients may retain messages.
+    pub retain_available: bool,
+    /// Which member of a shared subscription gets a message.
+    pub shared_subscription_strategy: ShareStrategy,
+    /// What response topics begin with; `None` = clients are told nothing.
+    pub response_information: Option<String>,
     /// Longest keep alive in seconds; `None` = no limit.
     pub max_keepalive: Option<u16>,
     /// Messages that wait for one client; `None` = no limit.
@@ -213,6 +223,21 @@ pub enum QueueFull {
     DropNew,
     /// The oldest message is dropped.
     DropOld,
+}
+
+/// Which member of a shared subscription gets a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShareStrategy {
+    /// The same for all messages of a publisher.
+    HashClient,
+    /// The same for all messages of a topic.
+    HashTopic,
+    /// The one with the fewest messages under way and waiting.
+    LeastInflight,
+    /// One after the other.
+    RoundRobin,
+    /// The same for as long as it is there.
+    Sticky,
 }
 
 /// The least important events that are written.
@@ -379,6 +404,13 @@ impl LimitsConfig {
             max_inflight_messages: values.whole("max_inflight_messages"),
             max_packet_size: some_bytes("max_packet_size"),
             max_topic_alias: values.whole("max_topic_alias"),
+            max_topic_alias_broker: values.whole("max_topic_alias_broker"),
+            max_qos: values.whole("max_qos"),
+            retain_available: values.flag("retain_available"),
+            shared_subscription_strategy: ShareStrategy::from_name(
+                values.choice("shared_subscription_strategy"),
+            ),
+            response_information: values.text("response_information"),
             max_keepalive: unless_zero(values.whole("max_keepalive")),
             max_queued_messages: unless_zero(values.whole("max_queued_messages")),
             max_queued_bytes: unless_zero(values.size("max_queued_bytes")),
@@ -469,6 +501,22 @@ impl QueueFull {
             "disconnect" => Self::Disconnect,
             "drop_new" => Self::DropNew,
             "drop_old" => Self::DropOld,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
+impl ShareStrategy {
+    pub(crate) const NAMES: [&'static str; 5] =
+        ["round_robin", "least_inflight", "sticky", "hash_client", "hash_topic"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "hash_client" => Self::HashClient,
+            "hash_topic" => Self::HashTopic,
+            "least_inflight" => Self::LeastInflight,
+            "round_robin" => Self::RoundRobin,
+            "sticky" => Self::Sticky,
             _ => unreachable!("declared by the same names"),
         }
     }

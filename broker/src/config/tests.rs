@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use super::{ConfigError, JwtKey, Loaded, Overrides, QueueFull, load};
+use super::{ConfigError, JwtKey, Loaded, Overrides, QueueFull, ShareStrategy, load};
 
 /// A directory with a `weir.toml`, removed at the end.
 struct Folder(PathBuf);
@@ -69,6 +69,8 @@ fn a_full_file_is_read() {
         cache_bytes = 4_194_304
         [limits]
         queue_full = "drop_old"
+        shared_subscription_strategy = "least_inflight"
+        max_qos = 1
         global_max_connections = 5
         persistent_client_expiration = "0s"
         [upstream.cloud]
@@ -86,6 +88,9 @@ fn a_full_file_is_read() {
     assert_eq!(config.listeners[0].address.port(), 1884);
     assert_eq!(config.store.cache_bytes, 4_194_304);
     assert_eq!(config.limits.queue_full, QueueFull::DropOld);
+    assert_eq!(config.limits.shared_subscription_strategy, ShareStrategy::LeastInflight);
+    assert_eq!((config.limits.max_qos, config.limits.max_topic_alias_broker), (1, 10));
+    assert!(config.limits.retain_available && config.limits.response_information.is_none());
     assert_eq!(config.limits.global_max_connections, Some(5));
     assert_eq!(config.limits.persistent_client_expiration, None);
     let cloud = &config.upstreams[0];

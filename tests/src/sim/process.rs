@@ -471,7 +471,6 @@ impl Process {
         let limits = &around.conduct.limits;
         let mut bounds = vec![
             ("bytes in queues", metrics.queued_bytes, limits.queued_memory_max as u64),
-            ("drops by full queues", metrics.drops.queue_full, 0),
             ("drops by expiry", metrics.drops.expired, 0),
             ("violations of clients", metrics.violations, 0),
         ];
