@@ -5,6 +5,7 @@
 //! and no database, so `weir check` can run on any machine. A [`Config`] that was loaded holds no
 //! value outside its declared range.
 
+mod auth;
 mod check;
 mod declared;
 mod host_port;
@@ -22,15 +23,15 @@ mod unit;
 mod upstreams;
 mod values;
 
+pub use auth::{AuthConfig, JwtConfig, JwtKey};
 pub use host_port::{HostPort, HostPortError};
 pub use load::{ConfigError, Loaded, load, state_dir};
 pub use overrides::Overrides;
 pub use reference::{reference_page, sample_file};
 pub use route::{Route, TopicTemplate, TopicTemplateError};
 pub use settings::{
-    AdminConfig, AuthConfig, Config, JwtConfig, JwtKey, LimitsConfig, ListenerConfig, LogConfig,
-    LogLevel, MqttVersion, Protocol, QueueFull, RestartTimeout, Secret, ShareStrategy, StoreConfig,
-    UpstreamConfig, UpstreamKind,
+    AdminConfig, Config, LimitsConfig, ListenerConfig, LogConfig, LogLevel, MqttVersion, Protocol,
+    QueueFull, RestartTimeout, Secret, ShareStrategy, StoreConfig, UpstreamConfig, UpstreamKind,
 };
 
 #[cfg(test)]
