@@ -1,6 +1,6 @@
 //! The configuration: one `weir.toml` and the rule files that it names.
 //!
-//! Every key is declared once, in [`declared`]; the defaults, the reading, the messages and the
+//! Every key is declared once, in `declared`; the defaults, the reading, the messages and the
 //! generated reference come from that. This module knows files and text only: it opens no socket
 //! and no database, so `weir check` can run on any machine. A [`Config`] that was loaded holds no
 //! value outside its declared range.
