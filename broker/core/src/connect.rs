@@ -12,10 +12,12 @@ use weir_mqtt::{
 };
 
 use crate::alias::OutboundAliases;
+use crate::authorize::{Access, Permissions};
 use crate::change::{Change, WillRecord};
 use crate::clock::Now;
 use crate::connection::State;
 use crate::core::Core;
+use crate::effect::{Denial, Effect};
 use crate::explanation;
 use crate::gate::Gated;
 use crate::identity::{ConnectionId, SessionId};
@@ -46,10 +48,24 @@ impl Core {
         if let Err(reason) = self.check_connect(connect) {
             return self.refuse(id, reason);
         }
+        let Some(identity) = self.identify(id, connect) else {
+            return self.authenticate(id, connect);
+        };
         let assigned = connect.client_id.is_empty().then(|| self.assign_client_id());
         let client_id: Arc<str> = assigned.clone().unwrap_or_else(|| connect.client_id.into());
+        let permissions = Permissions::of(&identity, &client_id, self.acl.as_ref());
+        let may_write = |topic| permissions.as_ref().is_none_or(|p| p.allow(Access::Write, topic));
+        if let Some(will) = connect.will.filter(|will| !may_write(will.topic)) {
+            let (username, access) = (identity.username, Access::Write);
+            let denial = Denial { client_id, username, access, topic: will.topic.into() };
+            let denial = Box::new(denial);
+            self.turn.effects.push(Effect::Denied { connection: id, denial });
+            return self.refuse(id, ReasonCode::NotAuthorized);
+        }
         let changes_before = self.turn.changes.len();
         let (key, present) = self.claim_session(now, &client_id, connect);
+        self.sessions[key as usize].identity = Some(identity);
+        self.apply_permissions(key, permissions);
         self.apply_connect(now, id, key, connect);
         self.write_connack(id, connect, assigned.as_deref(), present);
         self.record_session(key);
@@ -100,7 +116,7 @@ impl Core {
         }
     }
 
-    fn refuse(&mut self, id: ConnectionId, reason: ReasonCode) {
+    pub(crate) fn refuse(&mut self, id: ConnectionId, reason: ReasonCode) {
         let Some(connection) = self.connections.get(id) else { return };
         let mut frame = Vec::new();
         let connack = Packet::Connack(Connack::refusal(reason));
@@ -115,7 +131,7 @@ impl Core {
         if connect.properties.authentication_method.is_some() {
             return Err(ReasonCode::BadAuthenticationMethod);
         }
-        if !self.limits.allow_anonymous {
+        if !self.limits.allow_anonymous && !self.has_credentials(connect) {
             return Err(ReasonCode::NotAuthorized);
         }
         if self.connections.count() > self.limits.connections_max {
@@ -440,6 +456,10 @@ impl Core {
         }
         let Some(will) = session.will.take() else { return };
         let parts = will.message.parts();
+        if !session.may(Access::Write, parts.topic) {
+            self.metrics.drops.acl += 1;
+            return;
+        }
         let expires_at_ms =
             will.expiry_interval_s.map(|seconds| now.unix_ms + u64::from(seconds) * 1000);
         let parts = MessageParts { expires_at_ms, received_at_ms: now.unix_ms, ..parts };

@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 use slab::Slab;
 use weir_mqtt::{QoS, ReasonCode};
 
+use crate::authorize::Acl;
 use crate::change::{Batch, Change};
 use crate::clock::{Instant, Now};
 use crate::connection::{Connection, Connections, State};
@@ -39,6 +40,8 @@ use crate::timer::{Timer, Timers};
 pub struct Core {
     pub(crate) shard: ShardId,
     pub(crate) limits: Limits,
+    /// What clients may do; none when nothing is restricted.
+    pub(crate) acl: Option<Arc<Acl>>,
     pub(crate) connections: Connections,
     pub(crate) sessions: Slab<Session>,
     pub(crate) clients: HashMap<Arc<str>, SessionKey, FixedState>,
@@ -115,6 +118,7 @@ impl Core {
         let mut core = Self {
             shard,
             limits,
+            acl: None,
             connections: Connections::default(),
             sessions: Slab::new(),
             clients: HashMap::with_hasher(hasher.clone()),
@@ -146,13 +150,18 @@ impl Core {
     /// Handles one input.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         match input {
+            Input::Authenticated { connection, outcome } => {
+                self.handle_authenticated(now, connection, outcome);
+            }
             Input::Closed { connection } => self.handle_closed(now, connection),
             Input::Committed { batch } => self.handle_committed(now, batch),
             Input::Opened { connection } => self.handle_opened(now, connection),
+            Input::Permissions(acl) => self.handle_permissions(acl),
             Input::Publish(publication) => self.handle_publication(now, &publication),
             Input::ReaderDone { reader, sequence } => self.handle_reader_done(reader, sequence),
             Input::Received { connection, bytes } => self.handle_received(now, connection, bytes),
             Input::Record(change) => self.record(change),
+            Input::Revoked { username } => self.handle_revoked(now, username),
             Input::Sent { connection, bytes } => self.handle_sent(now, connection, bytes),
             Input::Stop => self.handle_stop(now),
             Input::Timeout => self.handle_timeout(now),
@@ -291,7 +300,7 @@ impl Core {
             match timer {
                 Timer::Connect(connection) => {
                     let waiting = self.connections.get(connection);
-                    if waiting.is_some_and(|open| open.state == State::AwaitingConnect) {
+                    if waiting.is_some_and(Connection::awaits_connect) {
                         self.close(connection);
                     }
                 }
@@ -317,7 +326,7 @@ impl Core {
             // CONNACK waits for the commit, and nothing may be said before it
             // [MQTT-3.14.0-1].
             State::Connecting(_) => open.outbound.release(&mut self.pool),
-            State::AwaitingConnect | State::Closing => {}
+            State::Authenticating | State::AwaitingConnect | State::Closing => {}
         }
         self.close_session(now, connection);
     }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use weir_mqtt::{Delivery, PacketId, QoS, ReasonCode};
 
+use crate::authorize::Access;
 use crate::change::{Change, Destination, InflightState, Target};
 use crate::clock::Now;
 use crate::core::Core;
@@ -363,9 +364,14 @@ impl Core {
         let is_too_large = self.is_too_large(connection, &delivery);
         // Once it was sent it does not expire any more [MQTT-4.3.3-7].
         let is_expired = !entry.sent_before && message.is_expired(now.unix_ms);
-        if is_too_large || is_expired {
+        let is_denied = !self.sessions[key as usize].may(Access::Read, parts.topic);
+        if is_denied || is_too_large || is_expired {
             let drops = &mut self.metrics.drops;
-            *(if is_too_large { &mut drops.too_large } else { &mut drops.expired }) += 1;
+            *(match (is_denied, is_too_large) {
+                (true, _) => &mut drops.acl,
+                (_, true) => &mut drops.too_large,
+                _ => &mut drops.expired,
+            }) += 1;
             self.sessions[key as usize].inflight.finish(entry.packet_id);
             self.forget_identifier(key, entry.packet_id);
             return self.settle(key, entry.delivery);
@@ -392,6 +398,11 @@ impl Core {
         };
         if message.is_expired(now.unix_ms) {
             self.metrics.drops.expired += 1;
+            return self.settle(key, delivered);
+        }
+        if !self.sessions[key as usize].may(Access::Read, parts.topic) {
+            // It has waited since before its client came back, or an ACL was changed.
+            self.metrics.drops.acl += 1;
             return self.settle(key, delivered);
         }
         if self.is_too_large(connection, &delivery) {

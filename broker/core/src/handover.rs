@@ -46,7 +46,8 @@ impl Core {
         let Some(inner) = inner_filter(filter) else {
             let holder = Holder::Session(key);
             let subscriber = Subscriber::new(holder, record.options, record.identifier);
-            return self.subscriptions.insert(filter, subscriber);
+            let checked = self.sessions[key as usize].checks(filter);
+            return self.subscriptions.insert(filter, Subscriber { checked, ..subscriber });
         };
         let (share, is_new) = self.shares.join(filter, key, record);
         let shares = &mut self.sessions[key as usize].shares;

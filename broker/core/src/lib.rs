@@ -27,6 +27,7 @@
 mod core;
 
 mod acknowledge;
+mod authenticate;
 mod connect;
 mod deliver;
 mod handover;
@@ -64,19 +65,21 @@ mod recovered;
 
 mod change;
 
+mod authorize;
 mod clock;
 mod identity;
 mod message;
 
+pub use authorize::{Access, Acl, Identity, Rule};
 pub use change::{
     Batch, Change, Cursor, Destination, InflightState, SessionRecord, SubscriptionRecord, Target,
     WillRecord,
 };
 pub use clock::{Instant, Now};
 pub use core::{Core, ReaderConfig};
-pub use effect::{Effect, Records};
+pub use effect::{AuthenticationRequest, Denial, Effect, Records};
 pub use identity::{ConnectionId, ReaderId, Sequence, SessionId, ShardId};
-pub use input::{Input, Publication, Route};
+pub use input::{Input, Outcome, Publication, Route};
 pub use limits::{Limits, QueueFull, ShareStrategy};
 pub use message::{Message, MessageParts, RecordError, parse as parse_message};
 pub use metrics::{Drops, Metrics};

@@ -36,6 +36,9 @@ pub enum ShareStrategy {
 pub struct Limits {
     /// Whether a client without credentials may connect.
     pub allow_anonymous: bool,
+    /// Whether credentials are checked, by the shell. Otherwise nobody has any: a name that a
+    /// client gives itself counts for nothing.
+    pub authentication: bool,
     /// A connection that has not sent CONNECT by then is closed, milliseconds.
     pub connect_timeout_ms: u64,
     /// Longest packet that is taken, bytes; a longer one closes the connection unread.
@@ -93,6 +96,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             allow_anonymous: true,
+            authentication: false,
             connect_timeout_ms: 10_000,
             packet_bytes_max: 2_000_000,
             inflight_messages_max: 20,

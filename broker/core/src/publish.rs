@@ -7,6 +7,7 @@
 use smallvec::SmallVec;
 use weir_mqtt::{Acknowledge, Packet, PacketId, Publish, QoS, ReasonCode, Version};
 
+use crate::authorize::Access;
 use crate::change::Change;
 use crate::clock::Now;
 use crate::connection::Connection;
@@ -70,7 +71,9 @@ impl Core {
             return self.violation(now, id, reason);
         }
         let Some(packet_id) = publish.packet_id else {
-            self.publish_packet(now, key, publish);
+            if self.may_publish(id, key, publish.topic) {
+                self.publish_packet(now, key, publish);
+            }
             return;
         };
         let reply = if publish.qos == QoS::ExactlyOnce { Reply::Pubrec } else { Reply::Puback };
@@ -83,8 +86,7 @@ impl Core {
         if !self.begin_exchange(now, id) {
             return;
         }
-        // Whatever is `$`-something belongs to the broker.
-        if publish.topic.starts_with('$') {
+        if !self.may_publish(id, key, publish.topic) {
             return self.refuse_publish(id, reply, packet_id);
         }
         let changes_before = self.turn.changes.len();
@@ -160,10 +162,19 @@ impl Core {
         Ok(())
     }
 
-    fn publish_packet(&mut self, now: Now, key: SessionKey, publish: &Publish<'_>) -> bool {
-        if publish.topic.starts_with('$') {
-            return false;
+    /// Whether a client may publish to a topic; it is counted when not.
+    fn may_publish(&mut self, id: ConnectionId, key: SessionKey, topic: &str) -> bool {
+        // Whatever is `$`-something belongs to the broker.
+        let allowed =
+            !topic.starts_with('$') && self.sessions[key as usize].may(Access::Write, topic);
+        if !allowed {
+            self.metrics.drops.acl += 1;
+            self.tell_denied(id, key, Access::Write, topic);
         }
+        allowed
+    }
+
+    fn publish_packet(&mut self, now: Now, key: SessionKey, publish: &Publish<'_>) -> bool {
         let mut properties = std::mem::take(&mut self.properties);
         properties.clear();
         publish

@@ -7,6 +7,7 @@
 use smallvec::SmallVec;
 use weir_mqtt::QoS;
 
+use crate::authorize::Access;
 use crate::change::{Change, Destination, Target};
 use crate::clock::Now;
 use crate::core::{Core, Reader, ReaderConfig};
@@ -32,6 +33,8 @@ pub(crate) struct Match {
     /// The highest QoS of the subscriptions [MQTT-3.3.4-2].
     pub(crate) qos: QoS,
     pub(crate) retain_as_published: bool,
+    /// None of the subscriptions says that the receiver may read the topic.
+    pub(crate) checked: bool,
     pub(crate) identifiers: SmallVec<[u32; 2]>,
     /// The share whose member this is.
     pub(crate) share: Option<ShareMark>,
@@ -82,7 +85,14 @@ impl Core {
     fn give(&mut self, now: Now, found: &Match, routing: &mut Routing<'_>) {
         match found.holder {
             Holder::Reader(index) => self.give_to_reader(index, routing),
-            Holder::Session(key) => self.deliver(now, key, found, routing),
+            Holder::Session(key) => {
+                let checked = found.checked || found.share.is_some();
+                if checked && !self.sessions[key as usize].may(Access::Read, routing.parts.topic) {
+                    self.metrics.drops.acl += 1;
+                } else {
+                    self.deliver(now, key, found, routing);
+                }
+            }
             Holder::Share(_) => unreachable!("a member was put in its place"),
         }
     }
@@ -109,6 +119,7 @@ impl Core {
                     qos: Self::READER_QOS,
                     no_local: false,
                     retain_as_published: true,
+                    checked: false,
                     identifier: 0,
                 };
                 self.subscriptions.insert(&filter.as_str().into(), subscriber);
@@ -191,6 +202,7 @@ impl Match {
             holder: subscriber.holder,
             qos: subscriber.qos,
             retain_as_published: subscriber.retain_as_published,
+            checked: subscriber.checked,
             identifiers,
             share: None,
             is_further: false,
@@ -200,6 +212,7 @@ impl Match {
     fn merge(&mut self, subscriber: &Subscriber) {
         self.qos = self.qos.max(subscriber.qos);
         self.retain_as_published |= subscriber.retain_as_published;
+        self.checked &= subscriber.checked;
         if subscriber.identifier != 0 {
             self.identifiers.push(subscriber.identifier);
         }

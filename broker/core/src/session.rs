@@ -9,6 +9,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use weir_mqtt::{PacketId, Version};
 
+use crate::authorize::{Access, Identity, Permissions};
 use crate::change::{Cursor, SessionRecord, SubscriptionRecord, WillRecord};
 use crate::clock::Instant;
 use crate::identity::{ConnectionId, Sequence, SessionId};
@@ -24,6 +25,11 @@ pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) client_id: Arc<str>,
     pub(crate) version: Version,
+    /// Who the client is; none since the start of the process if it has not come back yet.
+    pub(crate) identity: Option<Identity>,
+    /// What it may do; none when nothing restricts it, or when it is not known who it is, in
+    /// which case messages wait for it unseen.
+    pub(crate) permissions: Option<Box<Permissions>>,
     pub(crate) expiry_interval_s: u32,
     /// What it was disconnected at, by the calendar; none while it is connected.
     pub(crate) disconnected_at_ms: Option<u64>,
@@ -70,6 +76,8 @@ impl Session {
             id,
             client_id,
             version,
+            identity: None,
+            permissions: None,
             expiry_interval_s: 0,
             disconnected_at_ms: None,
             expires_at: None,
@@ -97,6 +105,16 @@ impl Session {
     /// Whether it outlives its connection.
     pub(crate) fn is_kept(&self) -> bool {
         self.expiry_interval_s > 0
+    }
+
+    /// Whether its client may read, or write, a topic.
+    pub(crate) fn may(&self, access: Access, topic: &str) -> bool {
+        self.permissions.as_ref().is_none_or(|permissions| permissions.allow(access, topic))
+    }
+
+    /// Whether each delivery for a subscription to `filter` has to be checked.
+    pub(crate) fn checks(&self, filter: &str) -> bool {
+        self.permissions.as_ref().is_some_and(|permissions| !permissions.allow_whole(filter))
     }
 
     /// The place of a filter among the subscriptions, or where it would stand.

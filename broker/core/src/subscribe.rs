@@ -11,6 +11,7 @@ use weir_mqtt::{
     SubscriptionOptions, TopicFilter, Unsuback, Unsubscribe,
 };
 
+use crate::authorize::Access;
 use crate::change::{Change, Destination, SubscriptionRecord, Target};
 use crate::clock::Now;
 use crate::connection::State;
@@ -35,7 +36,12 @@ impl Core {
         let mut replays: SmallVec<[(TopicFilter<'_>, SubscriptionRecord); 8]> = SmallVec::new();
         for wanted in subscribe.filters.iter() {
             let reason = match self.check_filter(key, &wanted) {
-                Err(reason) => reason,
+                Err(reason) => {
+                    if reason == ReasonCode::NotAuthorized {
+                        self.tell_denied(id, key, Access::Read, wanted.filter.as_str());
+                    }
+                    reason
+                }
                 Ok(()) => {
                     let qos = wanted.options.qos.min(self.limits.qos_max);
                     let options = SubscriptionOptions { qos, ..wanted.options };
@@ -110,6 +116,10 @@ impl Core {
             return Err(ReasonCode::TopicFilterInvalid);
         }
         let session = &self.sessions[key as usize];
+        let permissions = session.permissions.as_ref();
+        if !permissions.is_none_or(|allowed| allowed.allow_subscription(filter.filter())) {
+            return Err(ReasonCode::NotAuthorized);
+        }
         if session.subscriptions.len() >= self.limits.subscriptions_max
             && session.subscription(filter.as_str()).is_err()
         {
@@ -167,8 +177,11 @@ impl Core {
         record: SubscriptionRecord,
     ) {
         let mut found: Vec<Message> = Vec::new();
+        let session = &self.sessions[key as usize];
+        let checked = session.checks(filter.filter());
         self.retained.matching(filter, |message| {
-            if !message.is_expired(now.unix_ms) {
+            let may_read = !checked || session.may(Access::Read, message.topic());
+            if may_read && !message.is_expired(now.unix_ms) {
                 found.push(message.clone());
             }
         });

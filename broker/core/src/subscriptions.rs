@@ -31,6 +31,8 @@ pub(crate) struct Subscriber {
     pub(crate) qos: QoS,
     pub(crate) no_local: bool,
     pub(crate) retain_as_published: bool,
+    /// Its holder may not read everything that matches.
+    pub(crate) checked: bool,
     /// 0 = none.
     pub(crate) identifier: u32,
 }
@@ -46,6 +48,7 @@ impl Subscriber {
             qos: options.qos,
             no_local: options.no_local,
             retain_as_published: options.retain_as_published,
+            checked: false,
             identifier: identifier.unwrap_or(0),
         }
     }
@@ -287,6 +290,7 @@ mod tests {
             qos: QoS::AtMostOnce,
             no_local: false,
             retain_as_published: false,
+            checked: false,
             identifier: 0,
         }
     }

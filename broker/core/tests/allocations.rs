@@ -1,7 +1,11 @@
 //! QoS 0 fan-out costs no allocation per delivery: encode once, append many, reuse every buffer.
 
+use std::sync::Arc;
+
 use allocation_counter::measure;
-use weir_core::{ConnectionId, Core, Effect, Input, Instant, Limits, Now, Recovered, ShardId};
+use weir_core::{
+    Access, Acl, ConnectionId, Core, Effect, Input, Instant, Limits, Now, Recovered, Rule, ShardId,
+};
 use weir_mqtt::{
     Connect, Packet, PacketId, Publish, Subscribe, SubscribeFilter, SubscribeProperties,
     SubscriptionOptions, TopicFilter, Version,
@@ -152,6 +156,19 @@ fn a_topic_alias_allocates_nothing() {
     fan.receive(0, &encode(version, Packet::Publish(publish)));
     publish.topic = "";
     assert_eq!(allocations(&mut fan, &encode(version, Packet::Publish(publish))), 0);
+}
+
+#[test]
+fn checking_each_delivery_against_an_acl_allocates_nothing() {
+    let mut fan = Fan::new(Version::V5, &["site/#"], None);
+    let rule = |access, filter| {
+        (None, Rule::topic(access, TopicFilter::parse(filter).expect("a valid filter")))
+    };
+    let topics = [rule(Access::Deny, "site/secret"), rule(Access::ReadWrite, "site/+/4/#")];
+    let pattern = TopicFilter::parse("of/%c/#").expect("a valid filter");
+    let acl = Acl::new(topics, [Rule::pattern(Access::Read, pattern)]);
+    fan.core.handle(NOW, Input::Permissions(Some(Arc::new(acl))));
+    assert_eq!(allocations(&mut fan, &message(Version::V5)), 0);
 }
 
 /// What a connection that says nothing costs: no buffer of its own.

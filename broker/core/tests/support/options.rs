@@ -19,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) problem_information: Option<bool>,
     pub(crate) will: Option<WillOptions>,
     pub(crate) authentication_method: Option<&'static str>,
+    pub(crate) username: Option<&'static str>,
+    pub(crate) password: Option<&'static [u8]>,
 }
 
 /// A will in the making.
@@ -47,6 +49,8 @@ pub(crate) fn v5(client_id: &str) -> Options {
         problem_information: None,
         will: None,
         authentication_method: None,
+        username: None,
+        password: None,
     }
 }
 
@@ -73,6 +77,10 @@ impl Options {
 
     pub(crate) fn expiry(self, seconds: u32) -> Self {
         Self { clean: false, expiry_s: Some(seconds), ..self }
+    }
+
+    pub(crate) fn username(self, name: &'static str) -> Self {
+        Self { username: Some(name), ..self }
     }
 
     pub(crate) fn keep_alive(self, seconds: u16) -> Self {
@@ -133,6 +141,8 @@ impl Options {
             clean_start: self.clean,
             keep_alive_s: self.keep_alive_s,
             will,
+            username: self.username,
+            password: self.password,
             properties: ConnectProperties {
                 session_expiry_interval_s: self.expiry_s,
                 receive_maximum: self.receive_max.and_then(NonZeroU16::new),
