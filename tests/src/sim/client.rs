@@ -18,7 +18,7 @@ use super::model::{
 use super::network::{Leave, LinkId};
 use super::surroundings::{Event, Surroundings};
 use super::trace::About;
-use super::workload::{Action, Draft, Profile};
+use super::workload::{Action, Draft, Profile, Role};
 
 /// A client and all it remembers.
 #[derive(Debug)]
@@ -165,6 +165,9 @@ impl Client {
                 around.now + 1_000
             }
             State::Online => {
+                if self.profile.role == Role::Watcher && !around.is_watched {
+                    self.subscribe(around, "out/#", QoS::ExactlyOnce);
+                }
                 let action =
                     Action::draw(&mut around.random, &around.conduct, self.number, &self.profile);
                 self.carry_out(around, action);
@@ -360,12 +363,14 @@ impl Client {
         let is_v5 = self.profile.version == Version::V5;
         self.keeps_session = self.profile.is_kept && (is_v5 || !clean);
         self.may_have_session = self.keeps_session || (self.may_have_session && !clean);
+        let stamp_ms = around.true_unix_ms();
         let will = self.profile.will.map(|will| {
             let message = around.model.publish(Published {
                 publisher: Publisher::Will(self.number),
                 topic: format!("will/{}", self.number),
                 qos: will.qos,
                 retain: false,
+                stamp_ms,
                 is_removal: false,
                 first_sent: u64::MAX,
                 sends: 0,
@@ -390,7 +395,8 @@ impl Client {
         self.inbox.clear();
         self.state = State::Connecting { since: around.now, clean };
         let will_topic = format!("will/{}", self.number);
-        let will_payload = will.map(|(message, _)| payload(message, 0)).unwrap_or_default();
+        let will_payload =
+            will.map(|(message, _)| payload(message, stamp_ms, 0)).unwrap_or_default();
         let name = self.profile.name.clone();
         let connect = Connect {
             clean_start: clean,
@@ -420,18 +426,25 @@ impl Client {
         if draft.qos > QoS::AtMostOnce && self.outgoing.len() >= self.quota(around) {
             return;
         }
+        // Otherwise nobody would see what comes of it.
+        if self.profile.role == Role::Sensor && !around.is_watched {
+            return;
+        }
+        let stamp_ms = around.true_unix_ms();
         let message = around.model.publish(Published {
             publisher: Publisher::Client(self.number),
             topic: draft.topic,
             qos: draft.qos,
             retain: draft.retain,
+            stamp_ms,
             is_removal: draft.is_removal,
             first_sent: u64::MAX,
             sends: 0,
             acknowledged: None,
             is_cancelled: false,
         });
-        let payload = if draft.is_removal { Vec::new() } else { payload(message, draft.padding) };
+        let payload =
+            if draft.is_removal { Vec::new() } else { payload(message, stamp_ms, draft.padding) };
         if draft.qos == QoS::AtMostOnce {
             return self.send_publish(around, message, None, &payload, false);
         }
@@ -617,6 +630,16 @@ impl Client {
             (QoS::ExactlyOnce, Some(packet_id)) => self.incoming.insert(packet_id),
             _ => true,
         };
+        if self.profile.role == Role::Watcher && id.is_none() {
+            let text = String::from_utf8_lossy(publish.payload);
+            around.note(about, format_args!("  result {text}"));
+        }
+        if is_new
+            && self.profile.role == Role::Watcher
+            && let Some(text) = around.outputs.receive(publish)
+        {
+            self.blame(around, format!("got a result of a rule: {text}"));
+        }
         if is_new && let Some(message) = id {
             let delivered = Delivered {
                 message,
@@ -692,6 +715,7 @@ impl Client {
             return self.blame(around, format!("was granted {granted:?}, not {wanted:?}"));
         }
         around.model.granted(session, subscription);
+        around.is_watched |= self.profile.role == Role::Watcher;
         around.note(
             About::client(self.number),
             format_args!("client {} has SUBACK {}", self.number, suback.packet_id.get()),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use weir_mqtt::{QoS, TopicFilter};
 
+use super::disk::Random;
 use super::trace::About;
 
 /// A message, by its number; later ones of a publisher have higher numbers.
@@ -28,6 +29,8 @@ pub(crate) struct Published {
     pub(crate) topic: String,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
+    /// When it was made, by the calendar of its publisher.
+    pub(crate) stamp_ms: u64,
     /// It is empty and removes the retained message.
     pub(crate) is_removal: bool,
     /// Nobody can have seen it before.
@@ -329,12 +332,19 @@ impl Subscription {
     }
 }
 
-/// The payload of a message: the number first, then something to make it long.
-pub(crate) fn payload(id: MessageId, padding: usize) -> Vec<u8> {
-    let mut payload = format!("{{\"m\":{id},\"v\":{},\"p\":\"", id % 97).into_bytes();
+/// The payload of a message: the number first, what rules read, something to make it long.
+pub(crate) fn payload(id: MessageId, stamp_ms: u64, padding: usize) -> Vec<u8> {
+    let value = fingerprint(id);
+    let payload = format!("{{\"m\":{id},\"v\":{value},\"ts\":{stamp_ms},\"p\":\"");
+    let mut payload = payload.into_bytes();
     payload.resize(payload.len() + padding, b'x');
     payload.extend_from_slice(b"\"}");
     payload
+}
+
+/// A number by which a message is recognised in a sum; a few thousand add up without rounding.
+pub(crate) fn fingerprint(id: MessageId) -> u64 {
+    Random::new(u64::from(id)).number() >> 24
 }
 
 /// The number in a payload.
