@@ -190,8 +190,9 @@ fn run(name: &str, text: &str, (keys, events): (u64, u64)) -> f64 {
     assert!(status.errors.is_empty(), "{:?}", status.errors);
     let rate = events as f64 / spent;
     let bytes = status.state_bytes.checked_div(status.keys).unwrap_or(0);
-    // For few keys, what the process has at all hides what the keys need.
-    let real = if keys < 100_000 { String::new() } else { format!(", {resident} resident") };
+    // With few keys, or memory that a run before has freed, this says nothing.
+    let known = keys >= 100_000 && resident * 2 > bytes;
+    let real = if known { format!(", {resident} resident") } else { String::new() };
     println!(
         "  {name:<34} {:>5.2} M/s {:>6.0} ns, {:>6} results, {bytes} bytes per key{real}",
         rate / 1e6,

@@ -207,6 +207,31 @@ proptest! {
 }
 
 #[test]
+fn many_values_of_quantiles_come_back_in_parts_and_as_counts() {
+    let text = rule(
+        r#"window = "sliding 20s every 10s"
+           select = { p90 = "p90(v)", stamps = "distinct(ts)" }"#,
+    );
+    let input = |number: i64| Input {
+        arrived: common::START + number * 2,
+        time: common::START + number,
+        key: 0,
+        value: Some(((number * 7919) % 1000) as f64),
+        word: 0,
+        client: 0,
+    };
+    let inputs: Vec<Input> = (0..18_000).map(input).collect();
+    // Commits, restarts, and long stretches without either.
+    let mut cuts = vec![9; 700];
+    for (position, cut) in [(50, 2), (90, 2), (300, 0), (420, 2), (500, 1), (650, 0)] {
+        cuts[position] = cut;
+    }
+    let expected = run(&text, &inputs);
+    assert!(expected.len() > 4);
+    assert_eq!(run_with_restarts(&text, &inputs, &cuts), expected);
+}
+
+#[test]
 fn state_is_kept_when_only_outputs_change_and_dropped_when_panes_do() {
     let text = |window: &str, select: &str| {
         rule(&format!("window = \"{window}\"\nselect = {{ {select} }}"))

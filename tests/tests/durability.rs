@@ -56,6 +56,7 @@ by = ["publisher"]
 window = "tumbling 1s"
 select = { n = "count()", sum = "sum(value)", min = "min(value)", max = "max(value)" }
 to = { topic = "window/{publisher}", qos = 2 }
+limits = { expire = "1d" }
 "#;
 
 #[test]

@@ -28,9 +28,9 @@ pub use overrides::Overrides;
 pub use reference::{reference_page, sample_file};
 pub use route::{Route, TopicTemplate, TopicTemplateError};
 pub use settings::{
-    AdminConfig, AuthConfig, Config, LimitsConfig, ListenerConfig, LogConfig, LogLevel,
-    MqttVersion, Protocol, QueueFull, RestartTimeout, Secret, StoreConfig, UpstreamConfig,
-    UpstreamKind,
+    AdminConfig, AuthConfig, Config, JwtConfig, JwtKey, LimitsConfig, ListenerConfig, LogConfig,
+    LogLevel, MqttVersion, Protocol, QueueFull, RestartTimeout, Secret, ShareStrategy, StoreConfig,
+    UpstreamConfig, UpstreamKind,
 };
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use weir_rules::Source;
 
 use super::{
     HostPort, Route,
-    declared::{LIMITS, LOG, STORE, TOP},
+    declared::{AUTH, JWT, LIMITS, LOG, STORE, TOP},
     values::Values,
 };
+use crate::auth::{Claims, KeySource, Sources, TokenSources};
 
 /// Everything that `weir.toml` and the rule files say.
 ///
@@ -61,6 +62,42 @@ pub struct ListenerConfig {
 pub struct AuthConfig {
     /// Clients without a user name are let in.
     pub allow_anonymous: bool,
+    /// The users and the hashes of their passwords; `None` = nobody has a password.
+    pub password_file: Option<PathBuf>,
+    /// What users may do; `None` = everything.
+    pub acl_file: Option<PathBuf>,
+    /// Tokens in the place of passwords; `None` = there are none.
+    pub jwt: Option<JwtConfig>,
+    /// Wrong passwords from one address until it is banned; `None` = it never is.
+    pub max_failures: Option<u32>,
+    /// How long a ban lasts.
+    pub ban: Duration,
+}
+
+/// `[auth.jwt]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JwtConfig {
+    /// The file that tokens are checked with.
+    pub key: JwtKey,
+    /// Claim with the user name.
+    pub username_claim: String,
+    /// Claim with what the user may do; `None` = only the ACL file says so.
+    pub acl_claim: Option<String>,
+    /// Who must have made them; `None` = anybody who has the key.
+    pub issuer: Option<String>,
+    /// Whom they must be for; `None` = anybody.
+    pub audience: Option<String>,
+}
+
+/// What tokens are checked with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JwtKey {
+    /// A file with a public key in PEM form.
+    Public(PathBuf),
+    /// A file with a secret.
+    Secret(PathBuf),
 }
 
 /// `[store]`.
@@ -83,6 +120,16 @@ pub struct LimitsConfig {
     pub max_packet_size: u32,
     /// Topic aliases that a client may use.
     pub max_topic_alias: u16,
+    /// Topic aliases that the broker uses towards a client.
+    pub max_topic_alias_broker: u16,
+    /// Highest QoS of clients.
+    pub max_qos: u8,
+    /// Clients may retain messages.
+    pub retain_available: bool,
+    /// Which member of a shared subscription gets a message.
+    pub shared_subscription_strategy: ShareStrategy,
+    /// What response topics begin with; `None` = clients are told nothing.
+    pub response_information: Option<String>,
     /// Longest keep alive in seconds; `None` = no limit.
     pub max_keepalive: Option<u16>,
     /// Messages that wait for one client; `None` = no limit.
@@ -178,6 +225,21 @@ pub enum QueueFull {
     DropOld,
 }
 
+/// Which member of a shared subscription gets a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShareStrategy {
+    /// The same for all messages of a publisher.
+    HashClient,
+    /// The same for all messages of a topic.
+    HashTopic,
+    /// The one with the fewest messages under way and waiting.
+    LeastInflight,
+    /// One after the other.
+    RoundRobin,
+    /// The same for as long as it is there.
+    Sticky,
+}
+
 /// The least important events that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
@@ -231,7 +293,7 @@ impl Default for Config {
             rules: Vec::new(),
             persistence: top.flag("persistence"),
             listeners: vec![ListenerConfig::new(HostPort::new("127.0.0.1", 1883))],
-            auth: AuthConfig { allow_anonymous: true },
+            auth: AuthConfig::default(),
             store: StoreConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
@@ -249,6 +311,73 @@ impl ListenerConfig {
 
     pub(crate) fn read(values: &Values, address: HostPort) -> Self {
         Self { address, protocol: Protocol::from_name(values.choice("protocol")) }
+    }
+}
+
+impl AuthConfig {
+    /// Whether anonymous clients are let in may depend on the listeners.
+    pub(crate) fn read(values: &Values, jwt: &Values, allow_anonymous: bool) -> Self {
+        Self {
+            allow_anonymous,
+            jwt: JwtConfig::read(jwt),
+            password_file: values.path("password_file"),
+            acl_file: values.path("acl_file"),
+            max_failures: unless_zero(values.whole("max_failures")),
+            ban: values.duration("ban"),
+        }
+    }
+
+    pub(crate) fn sources(&self) -> Sources {
+        Sources {
+            password_file: self.password_file.clone(),
+            acl_file: self.acl_file.clone(),
+            tokens: self.jwt.as_ref().map(JwtConfig::sources),
+        }
+    }
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self::read(&Values::new(&AUTH), &Values::new(&JWT), true)
+    }
+}
+
+impl JwtConfig {
+    /// Tokens that are checked with a key, with the defaults.
+    pub fn new(key: JwtKey) -> Self {
+        Self::with(key, &Values::new(&JWT))
+    }
+
+    /// None when there is no key.
+    fn read(values: &Values) -> Option<Self> {
+        let public = values.path("key_file").map(JwtKey::Public);
+        let key = public.or_else(|| values.path("secret_file").map(JwtKey::Secret))?;
+        Some(Self::with(key, values))
+    }
+
+    fn with(key: JwtKey, values: &Values) -> Self {
+        Self {
+            key,
+            username_claim: values.text("username_claim").expect("declared with a default"),
+            acl_claim: values.text("acl_claim"),
+            issuer: values.text("issuer"),
+            audience: values.text("audience"),
+        }
+    }
+
+    fn sources(&self) -> TokenSources {
+        TokenSources {
+            key: match &self.key {
+                JwtKey::Public(path) => KeySource::Public(path.clone()),
+                JwtKey::Secret(path) => KeySource::Secret(path.clone()),
+            },
+            claims: Claims {
+                username: self.username_claim.clone(),
+                acl: self.acl_claim.clone(),
+                issuer: self.issuer.clone(),
+                audience: self.audience.clone(),
+            },
+        }
     }
 }
 
@@ -275,6 +404,13 @@ impl LimitsConfig {
             max_inflight_messages: values.whole("max_inflight_messages"),
             max_packet_size: some_bytes("max_packet_size"),
             max_topic_alias: values.whole("max_topic_alias"),
+            max_topic_alias_broker: values.whole("max_topic_alias_broker"),
+            max_qos: values.whole("max_qos"),
+            retain_available: values.flag("retain_available"),
+            shared_subscription_strategy: ShareStrategy::from_name(
+                values.choice("shared_subscription_strategy"),
+            ),
+            response_information: values.text("response_information"),
             max_keepalive: unless_zero(values.whole("max_keepalive")),
             max_queued_messages: unless_zero(values.whole("max_queued_messages")),
             max_queued_bytes: unless_zero(values.size("max_queued_bytes")),
@@ -365,6 +501,22 @@ impl QueueFull {
             "disconnect" => Self::Disconnect,
             "drop_new" => Self::DropNew,
             "drop_old" => Self::DropOld,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
+impl ShareStrategy {
+    pub(crate) const NAMES: [&'static str; 5] =
+        ["round_robin", "least_inflight", "sticky", "hash_client", "hash_topic"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "hash_client" => Self::HashClient,
+            "hash_topic" => Self::HashTopic,
+            "least_inflight" => Self::LeastInflight,
+            "round_robin" => Self::RoundRobin,
+            "sticky" => Self::Sticky,
             _ => unreachable!("declared by the same names"),
         }
     }

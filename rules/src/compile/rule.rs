@@ -341,6 +341,9 @@ fn expire(spec: &RuleSpec, report: &mut Report<'_>) -> i64 {
     let size = spec.window.as_ref().map(|(_, window)| window.size());
     match (&spec.expire, size) {
         (None, None) => DAY_MS,
+        // A device that stamps its own messages may be silent for a while and go on where it was;
+        // its windows wait for it as long as that is likely.
+        (None, Some(size)) if spec.time.is_some() => (2 * size).max(SILENCE_MS),
         (None, Some(size)) => 2 * size,
         (Some((expire, place)), size) => {
             let least = size.unwrap_or(1);
@@ -353,6 +356,9 @@ fn expire(spec: &RuleSpec, report: &mut Report<'_>) -> i64 {
         }
     }
 }
+
+/// How long the windows of a silent device stay open at least, by default.
+const SILENCE_MS: i64 = 600_000;
 
 /// Forecast of the bytes of a key, compared with the limit.
 fn forecast(spec: &RuleSpec, rule: &Rule, report: &mut Report<'_>) -> usize {

@@ -140,8 +140,7 @@ fn read_from(
 }
 
 fn read_decode(section: &mut Section<'_, '_>, report: &mut Report<'_>) -> Decode {
-    let mut probe = section.take("decode").into_iter();
-    let Some(entry) = probe.next() else { return Decode::Json };
+    let Some(entry) = section.take("decode") else { return Decode::Json };
     let word = entry.value.as_str().unwrap_or_default();
     let kind = word.split(':').next().unwrap_or_default();
     if DECODE_NOT_YET.contains(&kind) {

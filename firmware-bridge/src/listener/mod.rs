@@ -1,3 +1,0 @@
-//! Where clients come in.
-
-pub(crate) mod tcp;
