@@ -15,7 +15,7 @@ use crate::core::Core;
 use crate::effect::{AuthenticationRequest, Denial, Effect};
 use crate::identity::ConnectionId;
 use crate::input::Outcome;
-use crate::session::SessionKey;
+use crate::key::SessionKey;
 
 impl Core {
     /// Whether a CONNECT says anything that could be checked.

@@ -21,9 +21,10 @@ use crate::effect::{Denial, Effect};
 use crate::explanation;
 use crate::gate::Gated;
 use crate::identity::{ConnectionId, SessionId};
+use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::router::Origin;
-use crate::session::{Session, SessionKey};
+use crate::session::Session;
 use crate::timer::Timer;
 
 /// A client identifier of MQTT 3.1 has at most this many characters.

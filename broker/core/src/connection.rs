@@ -9,8 +9,8 @@ use crate::alias::OutboundAliases;
 use crate::authorize::Identity;
 use crate::clock::Instant;
 use crate::identity::ConnectionId;
+use crate::key::SessionKey;
 use crate::outbound::Outbound;
-use crate::session::SessionKey;
 use crate::timer::Timer;
 
 /// An open connection.

@@ -17,11 +17,11 @@ use crate::gate::Gated;
 use crate::handover;
 use crate::identity::{ConnectionId, Sequence, SessionId};
 use crate::inflight::{Delivered, Inflight, Progress, SEVERAL};
+use crate::key::SessionKey;
 use crate::limits::QueueFull;
 use crate::message::{Message, MessageParts};
 use crate::publish::Reply;
 use crate::router::{Match, Routing};
-use crate::session::SessionKey;
 
 impl Core {
     /// Gives a message that is being routed to one session.

@@ -13,14 +13,16 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use weir_mqtt::QoS;
 
+use crate::authorize::Access;
 use crate::change::{Change, Destination, SubscriptionRecord, Target};
 use crate::clock::Now;
 use crate::core::Core;
 use crate::inflight::{Delivered, Inflight, Progress};
+use crate::key::SessionKey;
 use crate::limits::ShareStrategy;
 use crate::message::{Message, MessageParts};
 use crate::router::{Match, Origin};
-use crate::session::{Session, SessionKey};
+use crate::session::Session;
 use crate::shared::{Candidate, Member, ShareKey, ShareMark, hash, inner_filter};
 use crate::subscriptions::{Holder, Subscriber};
 
@@ -45,9 +47,10 @@ impl Core {
     ) {
         let Some(inner) = inner_filter(filter) else {
             let holder = Holder::Session(key);
-            let subscriber = Subscriber::new(holder, record.options, record.identifier);
             let checked = self.sessions[key as usize].checks(filter);
-            return self.subscriptions.insert(filter, Subscriber { checked, ..subscriber });
+            let subscriber = Subscriber::new(holder, record.options, record.identifier);
+            let subscriber = Subscriber { checked, ..subscriber };
+            return self.subscriptions.insert(filter, subscriber);
         };
         let (share, is_new) = self.shares.join(filter, key, record);
         let shares = &mut self.sessions[key as usize].shares;
@@ -93,7 +96,7 @@ impl Core {
                 ShareStrategy::HashTopic => hash(parts.topic),
                 _ => 0,
             };
-            let Some(member) = self.choose_member(share, parts.qos, hash, ONLINE) else {
+            let Some(member) = self.choose_member(share, parts, hash, ONLINE) else {
                 return false;
             };
             let mark = &mut self.sessions[member.session as usize].matched;
@@ -125,7 +128,10 @@ impl Core {
                     break;
                 }
                 let mark = self.shares.mark(share);
-                let taken = if is_back { Vec::new() } else { self.take_waiting(from, mark, room) };
+                let taken = match is_back {
+                    true => Vec::new(),
+                    false => self.take_waiting(from, mark, room, Some(key)),
+                };
                 if taken.is_empty() {
                     self.shares.unstrand_first(share);
                     continue;
@@ -191,7 +197,7 @@ impl Core {
             }
             let parts = message.parts();
             let hash = hash(parts.topic);
-            let Some(member) = self.choose_member(share, parts.qos, hash, UNACKNOWLEDGED) else {
+            let Some(member) = self.choose_member(share, &parts, hash, UNACKNOWLEDGED) else {
                 continue;
             };
             let mark = self.shares.mark(share);
@@ -216,7 +222,7 @@ impl Core {
         if self.shares.members(share).next().is_none() {
             return;
         }
-        let taken = self.take_waiting(key, mark, usize::MAX);
+        let taken = self.take_waiting(key, mark, usize::MAX, None);
         let legacy = taken
             .iter()
             .map(|delivered| (share, self.log.message(delivered.sequence).clone()))
@@ -225,18 +231,21 @@ impl Core {
         self.bequeath(now, legacy);
     }
 
-    /// The member that gets a message. `without_acknowledgement` is the rank of one that is
+    /// The member that gets a message, of those that may read it. `without_acknowledgement` is the rank of one that is
     /// there but takes it at QoS 0.
     fn choose_member(
         &mut self,
         share: ShareKey,
-        qos: QoS,
+        parts: &MessageParts<'_>,
         hash: u64,
         without_acknowledgement: u8,
     ) -> Option<Member> {
-        let sessions = &self.sessions;
+        let (sessions, qos) = (&self.sessions, parts.qos);
         let look = |member: &Member| {
             let session = &sessions[member.session as usize];
+            if !session.may(Access::Read, parts.topic) {
+                return None;
+            }
             let is_acknowledged = member.qos.min(qos) > QoS::AtMostOnce;
             let rank = match (session.connection.is_some(), is_acknowledged) {
                 (true, true) => ONLINE,
@@ -294,23 +303,30 @@ impl Core {
     }
 
     /// Takes messages of a share out of a queue, oldest first; they still hold their places in
-    /// the log.
+    /// the log. What `taker` may not read stays.
     fn take_waiting(
         &mut self,
         key: SessionKey,
         mark: ShareMark,
         count_max: usize,
+        taker: Option<SessionKey>,
     ) -> Vec<Delivered> {
         let mut taken = Vec::new();
         let mut passed_over = 0;
         while taken.len() < count_max && passed_over < PASSED_OVER_MAX {
-            let session = &mut self.sessions[key as usize];
+            let session = &self.sessions[key as usize];
             let Some(delivered) = session.queue.get(passed_over).copied() else { break };
-            if session.share_of(&delivered) != Some(mark) || delivered.qos == QoS::AtMostOnce {
+            let is_shared = session.share_of(&delivered) == Some(mark);
+            let may_read = |taker: SessionKey| {
+                let message = self.log.message(delivered.sequence);
+                self.sessions[taker as usize].may(Access::Read, message.topic())
+            };
+            if !is_shared || delivered.qos == QoS::AtMostOnce || !taker.is_none_or(may_read) {
                 passed_over += 1;
                 continue;
             }
             if delivered.logged {
+                let session = &mut self.sessions[key as usize];
                 session.passed_over = session.passed_over.max(delivered.sequence);
             }
             self.dequeue(key, passed_over);

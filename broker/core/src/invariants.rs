@@ -7,7 +7,8 @@ use crate::connection::State;
 use crate::core::Core;
 use crate::identity::Sequence;
 use crate::inflight::SEVERAL;
-use crate::session::{Session, SessionKey};
+use crate::key::SessionKey;
+use crate::session::Session;
 use crate::shared::inner_filter;
 
 impl Core {

@@ -48,13 +48,13 @@ mod gate;
 mod log;
 mod outbound;
 mod retained;
-mod shared;
 mod subscriptions;
 mod timer;
 
 mod session;
 
 mod inflight;
+mod shared;
 
 mod effect;
 mod input;
@@ -63,11 +63,12 @@ mod metrics;
 
 mod recovered;
 
+mod authorize;
 mod change;
 
-mod authorize;
 mod clock;
 mod identity;
+mod key;
 mod message;
 
 pub use authorize::{Access, Acl, Identity, Rule};

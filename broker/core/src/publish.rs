@@ -16,9 +16,9 @@ use crate::explanation;
 use crate::gate::Gated;
 use crate::identity::ConnectionId;
 use crate::input::{Publication, Route};
+use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::router::Origin;
-use crate::session::SessionKey;
 
 /// Which acknowledgement a packet gets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

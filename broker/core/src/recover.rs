@@ -10,8 +10,9 @@ use crate::clock::Now;
 use crate::core::Core;
 use crate::identity::Sequence;
 use crate::inflight::{Delivered, Inflight, Progress};
+use crate::key::SessionKey;
 use crate::recovered::{LogRecord, Recovered, RecoveredSession};
-use crate::session::{Session, SessionKey};
+use crate::session::Session;
 use crate::timer::Timer;
 use weir_mqtt::QoS;
 

@@ -12,8 +12,8 @@ use crate::change::{Change, Destination, Target};
 use crate::clock::Now;
 use crate::core::{Core, Reader, ReaderConfig};
 use crate::identity::{ReaderId, Sequence};
+use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
-use crate::session::SessionKey;
 use crate::shared::ShareMark;
 use crate::subscriptions::{Holder, Subscriber};
 
@@ -85,14 +85,13 @@ impl Core {
     fn give(&mut self, now: Now, found: &Match, routing: &mut Routing<'_>) {
         match found.holder {
             Holder::Reader(index) => self.give_to_reader(index, routing),
-            Holder::Session(key) => {
-                let checked = found.checked || found.share.is_some();
-                if checked && !self.sessions[key as usize].may(Access::Read, routing.parts.topic) {
-                    self.metrics.drops.acl += 1;
-                } else {
-                    self.deliver(now, key, found, routing);
-                }
+            Holder::Session(key)
+                if found.checked
+                    && !self.sessions[key as usize].may(Access::Read, routing.parts.topic) =>
+            {
+                self.metrics.drops.acl += 1;
             }
+            Holder::Session(key) => self.deliver(now, key, found, routing),
             Holder::Share(_) => unreachable!("a member was put in its place"),
         }
     }

@@ -16,9 +16,6 @@ use crate::identity::{ConnectionId, Sequence, SessionId};
 use crate::inflight::{Delivered, InflightWindow, Progress, SEVERAL};
 use crate::shared::{ShareKey, ShareMark};
 
-/// The place of a session in its core.
-pub(crate) type SessionKey = u32;
-
 /// The state that belongs to a client identifier.
 #[derive(Debug)]
 pub(crate) struct Session {

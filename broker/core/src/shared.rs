@@ -13,8 +13,8 @@ use slab::Slab;
 use weir_mqtt::{QoS, TopicFilter};
 
 use crate::change::SubscriptionRecord;
+use crate::key::SessionKey;
 use crate::limits::ShareStrategy;
-use crate::session::SessionKey;
 
 /// The place of a group.
 pub(crate) type ShareKey = u32;

@@ -19,8 +19,8 @@ use crate::core::Core;
 use crate::explanation;
 use crate::identity::ConnectionId;
 use crate::inflight::Delivered;
+use crate::key::SessionKey;
 use crate::message::Message;
-use crate::session::SessionKey;
 
 impl Core {
     pub(crate) fn handle_subscribe(

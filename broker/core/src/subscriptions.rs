@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 use weir_mqtt::{QoS, SubscriptionOptions};
 
-use crate::session::SessionKey;
+use crate::key::SessionKey;
 use crate::shared::ShareKey;
 
 /// Who holds a subscription.

@@ -334,3 +334,35 @@ fn rules_of_the_credentials_restrict_without_an_acl() {
     let id = client.publish(QOS1, "other", "");
     assert_eq!(client.expect_reason(PacketKind::Puback, id), ReasonCode::NotAuthorized);
 }
+
+/// A message of a share goes to a member that may read it, whoever's turn it is.
+#[test]
+fn a_member_that_may_not_read_a_topic_does_not_take_it_from_its_group() {
+    let world = World::with_limits(limits());
+    world.permit(acl(&[
+        ("a", Access::Read, "#"),
+        ("b", Access::Read, "ok/#"),
+        ("w", Access::Write, "#"),
+    ]));
+    let first = world.connect_as("a", v5("a").kept());
+    let second = world.connect_as("b", v5("b").kept());
+    first.subscribe("$share/g/#", QOS1);
+    second.subscribe("$share/g/#", QOS1);
+    second.send_subscribe("$share/g/no", QOS1, None, |_| {});
+    assert_eq!(second.expect_suback(), [0x87]);
+    let writer = world.connect_as("w", v5("w"));
+    for _ in 0..4 {
+        writer.publish_acknowledged("no", "1");
+        assert_eq!(first.receive_and_acknowledge().topic, "no");
+    }
+    second.expect_nothing();
+    // What waits for one that is away stays with it, too.
+    first.hang_up();
+    writer.publish_acknowledged("no", "2");
+    writer.publish_acknowledged("ok/1", "3");
+    assert_eq!(second.receive_and_acknowledge().payload, "3");
+    second.expect_nothing();
+    let first = world.connect_as("a", v5("a").kept());
+    assert_eq!(first.receive_and_acknowledge().payload, "2");
+    assert_eq!(world.metrics().drops.acl, 0);
+}

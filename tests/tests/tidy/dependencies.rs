@@ -47,9 +47,11 @@ const ONE_MODULE: [(&str, &[&str]); 2] = [
         "broker/core",
         &[
             "acknowledge",
+            "authenticate",
             "connect",
             "core",
             "deliver",
+            "handover",
             "invariants",
             "publish",
             "receive",
