@@ -166,7 +166,7 @@ impl Client {
             }
             State::Online if around.is_calm => {
                 self.send(around, &Packet::Pingreq);
-                around.now + 1_000
+                around.now + 2_000
             }
             State::Online => {
                 if self.profile.role == Role::Watcher && !around.is_watched {
@@ -548,7 +548,7 @@ impl Client {
     }
 
     fn receive_connack(&mut self, around: &mut Surroundings, connack: &Connack<'_>) {
-        let State::Connecting { clean, .. } = self.state else {
+        let State::Connecting { since, clean } = self.state else {
             return self.blame(around, "got a second CONNACK".to_owned());
         };
         let present = connack.session_present;
@@ -562,7 +562,7 @@ impl Client {
         if present && clean {
             return self.blame(around, "got an old session for a clean start".to_owned());
         }
-        if let Some(text) = self.check_presence(around, present) {
+        if let Some(text) = self.check_presence(around, present, since) {
             return self.blame(around, text);
         }
         if !present {
@@ -587,29 +587,40 @@ impl Client {
         }
     }
 
-    /// A session must be there until its time is over, and not after that.
-    fn check_presence(&self, around: &Surroundings, present: bool) -> Option<String> {
-        let expiry_ms = u64::from(self.profile.expiry_s) * 1000;
+    /// A session must be there until its time is over, and not after that. The broker has seen
+    /// the CONNECT, which was sent at `asked`, at any moment since.
+    fn check_presence(&self, around: &Surroundings, present: bool, asked: u64) -> Option<String> {
+        let expiry_ms = self.expiry_ms();
         let moved_ms = around.calendar_moved_ms - self.presence.calendar_moved_ms;
-        let since = |gone: u64| around.now - gone;
         if present {
             if self.session.is_none() && !self.may_have_session {
                 return Some("got a session that it never had".to_owned());
             }
-            let overdue = self.presence.gone_max.map(since);
+            let overdue = self.presence.gone_max.map(|gone| asked.saturating_sub(gone));
             let overdue = overdue.filter(|ms| *ms > expiry_ms + moved_ms + SLACK_MS);
             return overdue.map(|ms| {
                 format!("got its session after {ms} ms, though it expires after {expiry_ms} ms")
             });
         }
         self.session?;
-        match self.presence.gone_min.map(since) {
-            Some(ms) if ms + moved_ms + SLACK_MS >= expiry_ms => None,
+        match self.presence.gone_min.map(|gone| around.now - gone) {
+            _ if self.may_have_expired(around) => None,
             Some(ms) => Some(format!(
                 "lost its session after {ms} ms, though it expires after {expiry_ms} ms"
             )),
             None => Some("lost its session while it was connected".to_owned()),
         }
+    }
+
+    fn may_have_expired(&self, around: &Surroundings) -> bool {
+        let moved_ms = around.calendar_moved_ms - self.presence.calendar_moved_ms;
+        self.presence
+            .gone_min
+            .is_some_and(|gone| around.now - gone + moved_ms + SLACK_MS >= self.expiry_ms())
+    }
+
+    fn expiry_ms(&self) -> u64 {
+        u64::from(self.profile.expiry_s) * 1000
     }
 
     fn receive_publish(&mut self, around: &mut Surroundings, publish: &Publish<'_>) {
@@ -758,6 +769,12 @@ impl Client {
     /// The connection is over, for the client.
     fn lost(&mut self, around: &mut Surroundings) {
         self.will_is_due(around);
+        if let (State::Connecting { .. }, Some(link)) = (self.state, self.link)
+            && around.network.was_accepted(link)
+        {
+            // The broker may have begun another session, and the CONNACK that says so is lost.
+            self.wants_clean |= self.profile.is_kept && self.may_have_expired(around);
+        }
         self.link = None;
         self.state = State::Offline;
         self.answers.clear();

@@ -235,14 +235,17 @@ impl Model {
         if message.sends == 0 || message.is_cancelled {
             return Some("it must not have been published".to_owned());
         }
-        let wanted = run.subscriptions.iter().filter(|subscription| subscription.wants(message));
-        let qos_max = wanted.clone().map(|subscription| subscription.qos.min(message.qos)).max();
-        let asked = wanted.clone().count();
+        let wanted: Vec<&Subscription> =
+            run.subscriptions.iter().filter(|subscription| subscription.wants(message)).collect();
+        let qos_max = wanted.iter().map(|subscription| subscription.qos.min(message.qos)).max();
+        let asked = wanted.len();
         // Otherwise a message that was sent again may be new to a subscriber that already has the
         // one behind it from the first time.
+        let is_reliable = given.qos > QoS::AtMostOnce;
         let is_steady = message.sends == 1
-            || message.qos != QoS::AtLeastOnce
-            || wanted.clone().any(|subscription| subscription.is_steady(message.first_sent));
+            || is_reliable && message.qos == QoS::ExactlyOnce
+            || is_reliable
+                && wanted.iter().any(|subscription| subscription.is_steady(message.first_sent));
         match qos_max {
             None => return Some(format!("nothing subscribes to {}", message.topic)),
             Some(max) if given.qos > max => {
@@ -251,7 +254,8 @@ impl Model {
             Some(_) => {}
         }
         if given.retain {
-            let oldest = wanted.map(|s| self.last_acknowledged(&message.topic, s.asked)).min();
+            let oldest =
+                wanted.iter().map(|s| self.last_acknowledged(&message.topic, s.asked)).min();
             if let Some(oldest) = oldest.flatten()
                 && given.message < oldest
             {
@@ -308,8 +312,8 @@ impl Model {
 impl Subscription {
     /// Whether a message can come because of this subscription.
     pub(crate) fn wants(&self, message: &Published) -> bool {
-        self.matches(&message.topic)
-            && self.dropped.is_none_or(|dropped| message.first_sent <= dropped)
+        self.dropped.is_none_or(|dropped| message.first_sent <= dropped)
+            && self.matches(&message.topic)
     }
 
     /// Whether a message must come because of this subscription.
