@@ -4,6 +4,7 @@
 pub mod cli;
 
 mod broker;
+mod import;
 
 mod control;
 mod probe;

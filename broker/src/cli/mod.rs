@@ -16,6 +16,7 @@ mod connect;
 mod demo;
 mod failure;
 mod format;
+mod import;
 mod passwd;
 mod property;
 mod publish;
@@ -53,6 +54,8 @@ enum Command {
     Check(check::Arguments),
     /// Show devices, rules and an upstream at work, on this machine only
     Demo(demo::Arguments),
+    /// Make a configuration of a mosquitto.conf
+    Import(import::Arguments),
     /// Set or delete a user of a password file
     Passwd(passwd::Arguments),
     /// Publish messages, as mosquitto_pub does
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
         None => help(),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments),
+        Some(Command::Import(arguments)) => import::run(&arguments),
         Some(Command::Passwd(arguments)) => passwd::run(&arguments),
         Some(Command::Pub(arguments)) => publish::run(*arguments),
         Some(Command::Rules(command)) => rules::run(&command),

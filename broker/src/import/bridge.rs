@@ -1,0 +1,184 @@
+//! Bridges become upstreams. A bridge of mosquitto speaks 3.1.1 unless told otherwise, and so does
+//! the upstream that is made of it.
+
+use super::document::{Document, Table};
+use super::global::not_understood;
+use super::note::Note;
+use super::statement::Statement;
+
+/// One `connection`.
+#[derive(Debug)]
+pub(crate) struct Bridge {
+    begun: Statement,
+    table: Table,
+    topics: Vec<String>,
+}
+
+/// How an option is converted.
+#[derive(Clone, Copy)]
+enum Way {
+    Lost(&'static str),
+    /// Not converted when it is switched off.
+    LostIfOff(&'static str),
+    LostIfOn(&'static str),
+    Needless(&'static str),
+    Number(&'static str),
+    /// One of its own.
+    Special,
+    Text(&'static str),
+}
+
+impl Bridge {
+    pub(crate) fn new(begun: &Statement) -> Self {
+        let mut table = Table::new(&format!("[upstream.{}]", key(&begun.value)));
+        table.set_text("bridge_protocol_version", "mqttv311");
+        Self { begun: begun.clone(), table, topics: Vec::new() }
+    }
+
+    /// Whether it is an option of bridges.
+    pub(crate) fn knows(statement: &Statement) -> bool {
+        way(statement).is_some()
+    }
+
+    /// Takes an option of a bridge; `None` when it is none.
+    pub(crate) fn take(&mut self, statement: &Statement) -> Option<Result<(), Note>> {
+        let way = way(statement)?;
+        Some(self.set(way, statement))
+    }
+
+    /// Writes its table, and says what makes it useless.
+    pub(crate) fn write(mut self, document: &mut Document) -> Option<Note> {
+        if !self.topics.is_empty() {
+            self.table.set_list("topics", self.topics.iter().map(String::as_str));
+        }
+        if self.table.get("address").is_none() {
+            return Some(Note::lost(&self.begun, "the bridge has no address"));
+        }
+        document.push(self.table);
+        None
+    }
+
+    fn set(&mut self, way: Way, statement: &Statement) -> Result<(), Note> {
+        let value = statement.value.as_str();
+        match way {
+            Way::Lost(why) => return Err(Note::lost(statement, why)),
+            Way::LostIfOff(why) => {
+                if statement.switch() != Some(true) {
+                    return Err(Note::lost(statement, why));
+                }
+            }
+            Way::LostIfOn(why) => {
+                if statement.switch() != Some(false) {
+                    return Err(Note::lost(statement, why));
+                }
+            }
+            Way::Needless(why) => return Err(Note::needless(statement, why)),
+            Way::Number(key) => {
+                let number = statement.number().ok_or_else(|| not_understood(statement))?;
+                self.table.set(key, number);
+            }
+            Way::Special => return self.set_special(statement),
+            Way::Text(key) => self.table.set_text(key, value),
+        }
+        Ok(())
+    }
+
+    fn set_special(&mut self, statement: &Statement) -> Result<(), Note> {
+        let value = statement.value.as_str();
+        match statement.name.as_str() {
+            "address" | "addresses" => {
+                let addresses: Vec<String> = value.split_whitespace().map(with_port).collect();
+                self.table.set_list("address", addresses.iter().map(String::as_str));
+            }
+            "bridge_protocol_version" => {
+                let version = if value == "mqttv50" { "mqttv50" } else { "mqttv311" };
+                self.table.set_text("bridge_protocol_version", version);
+            }
+            "restart_timeout" => self.set_restart_timeout(statement)?,
+            "start_type" if value == "automatic" => {}
+            "start_type" => {
+                return Err(Note::lost(statement, "an upstream is always connected"));
+            }
+            "topic" => self.topics.push(value.to_owned()),
+            name => unreachable!("{name} is in the table"),
+        }
+        Ok(())
+    }
+
+    /// `base cap`, or one time for both.
+    fn set_restart_timeout(&mut self, statement: &Statement) -> Result<(), Note> {
+        let times: Option<Vec<u32>> =
+            statement.value.split_whitespace().map(|time| time.parse().ok()).collect();
+        let (base, cap) = match times.as_deref() {
+            Some([constant]) => (*constant, *constant),
+            Some([base, cap]) if base <= cap => (*base, *cap),
+            _ => return Err(not_understood(statement)),
+        };
+        self.table.set_text("restart_timeout", &format!("{base}s {cap}s"));
+        Ok(())
+    }
+}
+
+fn way(statement: &Statement) -> Option<Way> {
+    let option = OPTIONS.iter().find(|(name, _)| *name == statement.name);
+    option.map(|(_, way)| *way)
+}
+
+/// `host` or `host:port` as `host:port`.
+fn with_port(address: &str) -> String {
+    match address.rsplit_once(':') {
+        Some((_, port)) if port.parse::<u16>().is_ok() => address.to_owned(),
+        _ => format!("{address}:1883"),
+    }
+}
+
+/// A name as a key of TOML: upstreams have names of letters, digits, `-` and `_`.
+fn key(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let key: String = name.chars().map(plain).collect();
+    if key.is_empty() { "bridge".to_owned() } else { key }
+}
+
+const LOCAL: &str = "an upstream is part of the broker and no client of it";
+const TLS: &str = "upstreams do not speak TLS yet";
+const OPTIONS: [(&str, Way); 39] = [
+    ("address", Way::Special),
+    ("addresses", Way::Special),
+    ("bridge_alpn", Way::Lost(TLS)),
+    ("bridge_attempt_unsubscribe", Way::Needless("what is not fetched is not subscribed to")),
+    ("bridge_bind_address", Way::Lost("the system chooses the address")),
+    ("bridge_cafile", Way::Lost(TLS)),
+    ("bridge_capath", Way::Lost(TLS)),
+    ("bridge_certfile", Way::Lost(TLS)),
+    ("bridge_identity", Way::Lost(TLS)),
+    ("bridge_insecure", Way::Lost(TLS)),
+    ("bridge_keyfile", Way::Lost(TLS)),
+    ("bridge_max_packet_size", Way::Lost("the upstream says itself what it takes")),
+    ("bridge_outgoing_retain", Way::LostIfOff("a retained message is forwarded as one")),
+    ("bridge_protocol_version", Way::Special),
+    ("bridge_psk", Way::Lost(TLS)),
+    ("bridge_require_ocsp", Way::Lost(TLS)),
+    ("bridge_tls_version", Way::Lost(TLS)),
+    ("cleansession", Way::LostIfOn("what could not be forwarded is never forgotten")),
+    ("clientid", Way::Text("remote_clientid")),
+    ("idle_timeout", Way::Lost("an upstream is always connected")),
+    ("keepalive_interval", Way::Number("keepalive_interval")),
+    ("local_cleansession", Way::Needless(LOCAL)),
+    ("local_clientid", Way::Needless(LOCAL)),
+    ("local_password", Way::Needless(LOCAL)),
+    ("local_username", Way::Needless(LOCAL)),
+    ("notification_topic", Way::Lost("the state of upstreams is in `weir status`")),
+    ("notifications", Way::LostIfOn("the state of upstreams is in `weir status`")),
+    ("notifications_local_only", Way::Needless("the state of upstreams is in `weir status`")),
+    ("password", Way::Text("password")),
+    ("remote_clientid", Way::Text("remote_clientid")),
+    ("remote_password", Way::Text("password")),
+    ("remote_username", Way::Text("username")),
+    ("restart_timeout", Way::Special),
+    ("round_robin", Way::LostIfOff("of several addresses the next one is tried in turn")),
+    ("start_type", Way::Special),
+    ("threshold", Way::Lost("an upstream is always connected")),
+    ("topic", Way::Special),
+    ("try_private", Way::Needless("loops are ended by a property of the message")),
+    ("username", Way::Text("username")),
+];
