@@ -23,7 +23,7 @@ use weir_rules::{Diagnostic, Engine, Plan};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control::Control;
-use crate::listener::tcp::Listener;
+use crate::listener::{Listener, Refused};
 use crate::mailbox::{Mail, Mailbox, mailbox};
 use crate::pipeline::{Pipeline, PipelineThread, not_handled};
 use crate::probe::Probe;
@@ -82,11 +82,14 @@ pub enum StartError {
 fn listen_help(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "another program listens there: stop it, or choose another port"
+            "another program listens there: stop it, or choose another port or path"
         }
+        io::ErrorKind::AlreadyExists => "remove the file, or choose another path",
+        io::ErrorKind::NotFound => "create the directory of the socket",
         io::ErrorKind::AddrNotAvailable => "this machine has no such address",
         io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need a privilege: choose another port, or grant CAP_NET_BIND_SERVICE"
+            "ports below 1024 need a privilege: choose another port, or grant \
+             CAP_NET_BIND_SERVICE; a Unix socket needs a directory that weir may write"
         }
         _ => "check the address",
     }
@@ -128,8 +131,9 @@ impl Broker {
         let reader_configs = reader_configs(&readers, &config, &plan);
         let pipeline = restore_pipeline(&store, &config, &readers, plan)?;
         let recovered = store.recover(SHARD)?;
-        let listeners = bind(&config)?;
-        let addresses = listeners.iter().map(Listener::address).collect();
+        let refused = Arc::new(Refused::default());
+        let listeners = bind(&config, &refused)?;
+        let addresses = listeners.iter().filter_map(Listener::address).collect();
         let core =
             Core::new(SHARD, limits(&config), reader_configs, recovered, seed()?, clock.now());
 
@@ -176,6 +180,7 @@ impl Broker {
             writer: writer.sender(),
             pipeline: pipeline.as_ref().map(PipelineThread::handle),
             upstreams: handles,
+            refused,
         });
         let (control, admin_address) = Control::start(&config, upstreams, probe.clone())?;
         let parts =
@@ -185,7 +190,8 @@ impl Broker {
         Ok(Self { addresses, admin_address, probe, running })
     }
 
-    /// The addresses that clients can connect to, in the order of the configuration.
+    /// The addresses that clients can connect to over a network, in the order of the
+    /// configuration.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -295,10 +301,11 @@ fn restore_pipeline(
     Ok(Some((Pipeline::new(engine, reader, readers.upstreams.clone()), waiting)))
 }
 
-fn bind(config: &Config) -> Result<Vec<Listener>, StartError> {
+fn bind(config: &Config, refused: &Arc<Refused>) -> Result<Vec<Listener>, StartError> {
     let bind_one = |listener: &config::ListenerConfig| {
         let address = listener.address.to_string();
-        Listener::bind(&address).map_err(|source| StartError::Listen { address, source })
+        Listener::bind(listener, refused.clone())
+            .map_err(|source| StartError::Listen { address, source })
     };
     config.listeners.iter().map(bind_one).collect()
 }

@@ -26,6 +26,8 @@ pub mod store;
 
 pub mod config;
 
+mod stream;
+
 pub use broker::{Broker, StartError};
 pub use inner_turn::{InnerTurn, OwnedPublication};
 pub use pipeline::Pipeline;

@@ -6,19 +6,19 @@
 //! wait, and nothing is dropped for it.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use weir_core::{Batch, ConnectionId, Core, Effect, Input, Now, ReaderId, Records};
 
 use crate::clock::Clock;
 use crate::inner_turn::InnerTurn;
-use crate::listener::tcp::Listener;
+use crate::listener::Listener;
 use crate::mailbox::{Mail, MailReceiver};
 use crate::sockets::Sockets;
 use crate::store::{BatchSender, Refused};
+use crate::stream::Stream;
 
 /// One buffer for all sockets of the shard.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -149,9 +149,8 @@ impl Shard {
             let Token(token) = event.token();
             if token >= first_socket {
                 let slot = u32::try_from(token - first_socket).expect("tokens come from slots");
-                let Some(socket) = self.sockets.at(slot) else { continue };
+                let Some((id, socket)) = self.sockets.at(slot) else { continue };
                 socket.read_closed |= event.is_read_closed() || event.is_error();
-                let id = socket.id;
                 if (event.is_readable() || event.is_error()) && !socket.to_read {
                     socket.to_read = true;
                     self.readable.push(id);
@@ -232,7 +231,8 @@ impl Shard {
                     break;
                 }
                 match self.parts.listeners[index].accept() {
-                    Ok(stream) => self.open(now, stream),
+                    Ok(Some(stream)) => self.open(now, stream, index),
+                    Ok(None) => {}
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) if is_about_one_connection(&error) => {}
                     Err(error) => {
@@ -245,9 +245,10 @@ impl Shard {
         }
     }
 
-    fn open(&mut self, now: Now, stream: TcpStream) {
+    fn open(&mut self, now: Now, stream: Stream, listener: usize) {
         let first_socket = FIRST_LISTENER + self.parts.listeners.len();
-        let connection = self.sockets.insert(stream);
+        let number = u16::try_from(listener).expect("a file has fewer listeners");
+        let connection = self.sockets.insert(stream, number);
         let Some(socket) = self.sockets.get_mut(connection) else { return };
         let token = Token(first_socket + connection.slot as usize);
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -255,6 +256,7 @@ impl Shard {
         if let Err(error) = registry.register(&mut socket.stream, token, interest) {
             tracing::warn!(%error, "a connection cannot be watched and is closed");
             self.sockets.remove(connection);
+            self.parts.listeners[listener].note_closed();
             return;
         }
         self.parts.core.handle(now, Input::Opened { connection });
@@ -399,7 +401,8 @@ impl Shard {
         if let Some(mut socket) = self.sockets.remove(id) {
             // Closing the descriptor takes it off the poll; the peer may be gone already.
             let _ = self.parts.poll.registry().deregister(&mut socket.stream);
-            let _ = socket.stream.shutdown(std::net::Shutdown::Write);
+            socket.stream.close();
+            self.parts.listeners[usize::from(socket.listener)].note_closed();
             self.parts.core.handle(now, Input::Closed { connection: id });
         }
     }

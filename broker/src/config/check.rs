@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use weir_rules::Source as RuleSource;
 
 use super::{
-    AdminConfig, AuthConfig, Config, HostPort, LimitsConfig, ListenerConfig, LogConfig,
-    StoreConfig,
+    AdminConfig, AuthConfig, Config, LimitsConfig, LogConfig, StoreConfig,
     declared::{self, ADMIN, AUTH, LIMITS, LOG, STORE, TOP},
     key::{Initial, Refusal, code},
+    listeners::{self, Listeners},
     problem::Problems,
     tree::Tree,
     upstreams,
@@ -25,7 +25,7 @@ pub(crate) fn check(
     state_dir: Option<PathBuf>,
     problems: &mut Problems,
 ) -> Config {
-    let listeners = listeners(tree, problems);
+    let listeners = listeners::check(tree, Config::default().listeners, problems);
     let auth = auth(tree, &listeners, problems);
     let admin = AdminConfig::read(tree.table(&ADMIN));
     check_admin(tree, &admin, &listeners, problems);
@@ -65,46 +65,7 @@ pub(crate) fn missing(values: &Values, name: &str, problems: &mut Problems) {
     problems.refuse(*source, refusal.help(format!("for example {name} = {example}")));
 }
 
-fn listeners(tree: &Tree, problems: &mut Problems) -> Vec<(ListenerConfig, Option<Origin>)> {
-    let Some(tables) = &tree.listeners else {
-        return Config::default().listeners.into_iter().map(|listener| (listener, None)).collect();
-    };
-    let mut listeners: Vec<(ListenerConfig, Option<Origin>)> = Vec::new();
-    for values in tables {
-        let Some(address) = values.address("address") else {
-            if values.is_missing("address") {
-                missing(values, "address", problems);
-            }
-            continue;
-        };
-        let origin = values.origin("address").cloned();
-        if let Some(at) = origin.as_ref().filter(|_| is_taken(&address, &listeners)) {
-            problems.refuse(at.source, taken(&address, at, "another listener"));
-        }
-        listeners.push((ListenerConfig::read(values, address), origin));
-    }
-    listeners
-}
-
-fn is_taken(address: &HostPort, listeners: &[(ListenerConfig, Option<Origin>)]) -> bool {
-    address.port() != 0 && listeners.iter().any(|(other, _)| other.address == *address)
-}
-
-fn taken(address: &HostPort, at: &Origin, by: &str) -> Refusal {
-    Refusal::new(
-        code::CONFLICT,
-        at.span.clone(),
-        format!("{by} has the address {address} already"),
-        "twice the same address",
-    )
-    .help("give each its own port")
-}
-
-fn auth(
-    tree: &Tree,
-    listeners: &[(ListenerConfig, Option<Origin>)],
-    problems: &mut Problems,
-) -> AuthConfig {
+fn auth(tree: &Tree, listeners: &Listeners, problems: &mut Problems) -> AuthConfig {
     let values = tree.table(&AUTH);
     let given = values.origin("allow_anonymous");
     let allow_anonymous = match given {
@@ -125,7 +86,7 @@ fn auth(
     AuthConfig { allow_anonymous }
 }
 
-fn first_origin(listeners: &[(ListenerConfig, Option<Origin>)]) -> Option<&Origin> {
+fn first_origin(listeners: &Listeners) -> Option<&Origin> {
     listeners.first().and_then(|(_, origin)| origin.as_ref())
 }
 
@@ -142,16 +103,12 @@ fn warn_of_nobody(at: Option<&Origin>, problems: &mut Problems) {
     problems.warn(*source, refusal.help(help));
 }
 
-fn check_admin(
-    tree: &Tree,
-    admin: &AdminConfig,
-    listeners: &[(ListenerConfig, Option<Origin>)],
-    problems: &mut Problems,
-) {
+fn check_admin(tree: &Tree, admin: &AdminConfig, listeners: &Listeners, problems: &mut Problems) {
     let at = tree.table(&ADMIN).origin("address");
     let (Some(address), Some(at)) = (&admin.address, at) else { return };
-    if is_taken(address, listeners) {
-        problems.refuse(at.source, taken(address, at, "a listener"));
+    let place = address.clone().into();
+    if listeners::is_taken(&place, listeners) {
+        problems.refuse(at.source, listeners::taken(&place, at, "a listener"));
     }
     if !address.is_loopback() {
         let message = format!("everybody who reaches {address} can read the status");

@@ -74,6 +74,8 @@ pub(crate) enum Kind {
     Flag,
     /// File names in which the last part may have `*` and `?`.
     Globs,
+    /// Permissions of a file, as octal digits in a text.
+    Mode,
     Path,
     Routes,
     Secret,
@@ -101,6 +103,7 @@ pub(crate) enum Value {
     DurationRange(Duration, Duration),
     Flag(bool),
     Globs(Vec<Placed<PathBuf>>),
+    Mode(u32),
     Path(PathBuf),
     Routes(Vec<Placed<RouteText>>),
     Size(u64),
@@ -193,6 +196,7 @@ impl Kind {
             Self::DurationRange => "two durations, the shorter first".to_owned(),
             Self::Flag => "true, false".to_owned(),
             Self::Globs => "file names, `*` and `?` allowed in the last part".to_owned(),
+            Self::Mode => "\"0000\" to \"0777\"".to_owned(),
             Self::Path => "a file or directory".to_owned(),
             Self::Routes => "a list of { from, to = \"{topic}\", qos = 1 }".to_owned(),
             Self::Secret | Self::Text => "text".to_owned(),
@@ -236,6 +240,7 @@ impl Reader<'_> {
                 _ => return Err(one(self.wrong_type(value, "true or false"))),
             },
             Kind::Globs => Value::Globs(self.each(value, Self::glob)?),
+            Kind::Mode => Value::Mode(self.mode(value).map_err(one)?),
             Kind::Path => Value::Path(self.folder.join(self.text(value).map_err(one)?)),
             Kind::Routes => Value::Routes(self.routes(value)?),
             Kind::Secret | Kind::Text => Value::Text(self.text(value).map_err(one)?.to_owned()),
@@ -363,6 +368,16 @@ impl Reader<'_> {
             true => Ok(number),
             false => Err(self.out_of_range(value, &number.to_string())),
         }
+    }
+
+    fn mode(&self, value: &Spanned<DeValue<'_>>) -> Result<u32, Refusal> {
+        let digits = value.get_ref().as_str().filter(|text| matches!(text.len(), 3 | 4));
+        let digits = digits.filter(|text| text.bytes().all(|digit| digit.is_ascii_digit()));
+        let mode = digits.and_then(|text| u32::from_str_radix(text, 8).ok());
+        mode.filter(|mode| *mode <= 0o777).ok_or_else(|| {
+            self.wrong_type(value, "permissions")
+                .help("octal digits in a text, for example \"0660\" for owner and group")
+        })
     }
 
     fn routes(&self, value: &Spanned<DeValue<'_>>) -> Result<Vec<Placed<RouteText>>, Vec<Refusal>> {

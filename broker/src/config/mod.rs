@@ -9,6 +9,7 @@ mod check;
 mod declared;
 mod host_port;
 mod key;
+mod listeners;
 mod load;
 mod overrides;
 mod problem;
@@ -22,14 +23,14 @@ mod upstreams;
 mod values;
 
 pub use host_port::{HostPort, HostPortError};
+pub use listeners::{ListenAddress, ListenerConfig, Protocol};
 pub use load::{ConfigError, Loaded, load, state_dir};
 pub use overrides::Overrides;
 pub use reference::{reference_page, sample_file};
 pub use route::{Route, TopicTemplate, TopicTemplateError};
 pub use settings::{
-    AdminConfig, AuthConfig, Config, LimitsConfig, ListenerConfig, LogConfig, LogLevel,
-    MqttVersion, Protocol, QueueFull, RestartTimeout, Secret, StoreConfig, UpstreamConfig,
-    UpstreamKind,
+    AdminConfig, AuthConfig, Config, LimitsConfig, LogConfig, LogLevel, MqttVersion, QueueFull,
+    RestartTimeout, Secret, StoreConfig, UpstreamConfig, UpstreamKind,
 };
 
 #[cfg(test)]

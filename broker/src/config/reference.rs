@@ -85,7 +85,11 @@ fn shown(key: &Key) -> &'static str {
 /// The range and what holds without the key, as sentences.
 fn note(key: &Key) -> String {
     let range = match key.kind {
-        Kind::Choice(_) | Kind::Duration { .. } | Kind::Size { .. } | Kind::Whole { .. } => {
+        Kind::Choice(_)
+        | Kind::Duration { .. }
+        | Kind::Mode
+        | Kind::Size { .. }
+        | Kind::Whole { .. } => {
             format!("Possible: {}.", key.kind.range())
         }
         _ => String::new(),

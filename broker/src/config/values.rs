@@ -148,6 +148,13 @@ impl Values {
         }
     }
 
+    pub(crate) fn mode(&self, name: &str) -> u32 {
+        match self.get(name) {
+            Some(Value::Mode(mode)) => mode,
+            _ => self.declared_otherwise(name),
+        }
+    }
+
     pub(crate) fn address(&self, name: &str) -> Option<HostPort> {
         match self.get(name)? {
             Value::Address(address) => Some(address),

@@ -1,3 +1,96 @@
 //! Where clients come in.
+//!
+//! A listener turns a configured address into streams. It counts what is open, so that one
+//! listener cannot take the places of another.
 
-pub(crate) mod tcp;
+mod refused;
+mod tcp;
+mod unix;
+
+pub(crate) use refused::Refused;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use mio::event::Source;
+use mio::net::{TcpListener, UnixListener};
+
+use crate::config::{ListenAddress, ListenerConfig};
+use crate::stream::Stream;
+
+/// A bound listener.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: Socket,
+    connections_max: Option<u32>,
+    connections: u32,
+    refused: Arc<Refused>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp { inner: TcpListener, address: SocketAddr },
+    Unix { inner: UnixListener, _file: unix::SocketFile },
+}
+
+impl Listener {
+    /// Binds to what the configuration says.
+    pub(crate) fn bind(config: &ListenerConfig, refused: Arc<Refused>) -> io::Result<Self> {
+        let socket = match &config.address {
+            ListenAddress::Tcp(name) => {
+                let inner = tcp::bind(&name.to_string())?;
+                let address = inner.local_addr()?;
+                Socket::Tcp { inner, address }
+            }
+            ListenAddress::Unix(path) => {
+                let (inner, file) = unix::bind(path, config.mode)?;
+                Socket::Unix { inner, _file: file }
+            }
+        };
+        Ok(Self { socket, connections_max: config.max_connections, connections: 0, refused })
+    }
+
+    /// The address that it has, with the port that the system chose if none was given; a Unix
+    /// socket has none.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Socket::Tcp { address, .. } => Some(*address),
+            Socket::Unix { .. } => None,
+        }
+    }
+
+    /// The next connection that waits; none when it was turned away. Answers are small, so they
+    /// are never held back to be sent together.
+    pub(crate) fn accept(&mut self) -> io::Result<Option<Stream>> {
+        let stream = match &self.socket {
+            Socket::Tcp { inner, .. } => {
+                let (stream, _) = inner.accept()?;
+                stream.set_nodelay(true)?;
+                Stream::Tcp(stream)
+            }
+            Socket::Unix { inner, .. } => Stream::Unix(inner.accept()?.0),
+        };
+        if self.connections_max.is_some_and(|max| self.connections >= max) {
+            self.refused.max_connections.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!("a connection is turned away: its listener has max_connections");
+            return Ok(None);
+        }
+        self.connections += 1;
+        Ok(Some(stream))
+    }
+
+    /// Hears that a connection of its own has ended.
+    pub(crate) fn note_closed(&mut self) {
+        assert!(self.connections > 0, "a connection is closed once");
+        self.connections -= 1;
+    }
+
+    pub(crate) fn source(&mut self) -> &mut dyn Source {
+        match &mut self.socket {
+            Socket::Tcp { inner, .. } => inner,
+            Socket::Unix { inner, .. } => inner,
+        }
+    }
+}

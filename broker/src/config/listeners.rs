@@ -1,0 +1,180 @@
+//! `[[listener]]`: its values with their types, and the check of what belongs together.
+
+use std::{fmt, path::PathBuf};
+
+use super::{
+    HostPort,
+    check::missing,
+    declared::LISTENER,
+    key::{Refusal, code},
+    problem::Problems,
+    tree::Tree,
+    values::{Origin, Values},
+};
+
+/// One `[[listener]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListenerConfig {
+    /// Where it listens.
+    pub address: ListenAddress,
+    /// Permissions of the file of a Unix socket.
+    pub mode: u32,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Connections that it may have at a time; `None` = no limit.
+    pub max_connections: Option<u32>,
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenAddress {
+    /// A TCP port.
+    Tcp(HostPort),
+    /// The file of a Unix socket.
+    Unix(PathBuf),
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// MQTT as it is.
+    Mqtt,
+}
+
+impl ListenerConfig {
+    /// A listener for plain MQTT without limits of its own.
+    pub fn new(address: impl Into<ListenAddress>) -> Self {
+        Self::read(&Values::new(&LISTENER), address.into())
+    }
+
+    pub(crate) fn read(values: &Values, address: ListenAddress) -> Self {
+        Self {
+            address,
+            mode: values.mode("mode"),
+            protocol: Protocol::from_name(values.choice("protocol")),
+            max_connections: values.whole::<i64>("max_connections").try_into().ok(),
+        }
+    }
+}
+
+impl ListenAddress {
+    /// The TCP port; 0 lets the system choose one, and a Unix socket has none.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(address) => Some(address.port()),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Whether only this machine can reach it.
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl From<HostPort> for ListenAddress {
+    fn from(address: HostPort) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+impl From<PathBuf> for ListenAddress {
+    fn from(path: PathBuf) -> Self {
+        Self::Unix(path)
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl Protocol {
+    pub(crate) const NAMES: [&'static str; 1] = ["mqtt"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "mqtt" => Self::Mqtt,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
+/// Every listener with the place of its address.
+pub(crate) type Listeners = Vec<(ListenerConfig, Option<Origin>)>;
+
+/// The listeners that the sources name; without any, the one on this machine.
+pub(crate) fn check(
+    tree: &Tree,
+    default: Vec<ListenerConfig>,
+    problems: &mut Problems,
+) -> Listeners {
+    let Some(tables) = &tree.listeners else {
+        return default.into_iter().map(|listener| (listener, None)).collect();
+    };
+    let mut listeners = Listeners::new();
+    for values in tables {
+        let Some((address, origin)) = address(values, problems) else { continue };
+        if is_taken(&address, &listeners) {
+            problems.refuse(origin.source, taken(&address, &origin, "another listener"));
+        }
+        listeners.push((ListenerConfig::read(values, address), Some(origin)));
+    }
+    listeners
+}
+
+/// Whether one of the listeners is there already.
+pub(crate) fn is_taken(address: &ListenAddress, listeners: &Listeners) -> bool {
+    address.port() != Some(0) && listeners.iter().any(|(other, _)| other.address == *address)
+}
+
+/// What is said about the second one at an address.
+pub(crate) fn taken(address: &ListenAddress, at: &Origin, by: &str) -> Refusal {
+    Refusal::new(
+        code::CONFLICT,
+        at.span.clone(),
+        format!("{by} has the address {address} already"),
+        "twice the same address",
+    )
+    .help("give each its own port")
+}
+
+fn address(values: &Values, problems: &mut Problems) -> Option<(ListenAddress, Origin)> {
+    let address = values.address("address").map(ListenAddress::Tcp);
+    let path = values.path("path").map(ListenAddress::Unix);
+    let (name, chosen) = match (address, path) {
+        (Some(_), Some(_)) => {
+            let Origin { source, span } = values.origin("path")?.clone();
+            let message = "both `address` and `path` are given";
+            let refusal = Refusal::new(code::CONFLICT, span, message, "one of them too many");
+            problems.refuse(source, refusal.help("write a [[listener]] for each"));
+            return None;
+        }
+        (Some(address), None) => ("address", address),
+        (None, Some(path)) => ("path", path),
+        (None, None) => {
+            if values.is_missing("address") && values.is_missing("path") {
+                missing(values, "address", problems);
+            }
+            return None;
+        }
+    };
+    if name == "address"
+        && let Some(Origin { source, span }) = values.origin("mode").cloned()
+    {
+        let message = "`mode` is for a Unix socket, and this listener has an address";
+        let refusal = Refusal::new(code::CONFLICT, span, message, "not for TCP");
+        problems.refuse(source, refusal.help("remove the key, or write `path` for `address`"));
+    }
+    Some((chosen, values.origin(name)?.clone()))
+}

@@ -1,0 +1,20 @@
+//! Connections that ended before they could speak MQTT, by reason, since the start.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The counters; written by the shard, read by whoever asks.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    /// The listener had all the connections that it may have.
+    pub(crate) max_connections: AtomicU64,
+}
+
+impl Refused {
+    /// The counts by the names that the status has for them.
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
+        let counters = [("max_connections", &self.max_connections)];
+        let counts = counters.map(|(name, count)| (name.to_owned(), count.load(Ordering::Relaxed)));
+        counts.into_iter().collect()
+    }
+}

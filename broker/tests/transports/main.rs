@@ -1,0 +1,7 @@
+//! Real clients on every way into a broker that runs in the same process.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+mod limits;
+mod unix;
