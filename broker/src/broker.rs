@@ -21,7 +21,7 @@ use weir_core::{Core, Limits, QueueFull, ReaderConfig, ReaderId, ShardId};
 use weir_rules::{Diagnostic, Engine, Plan};
 
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, TlsError};
 use crate::control::Control;
 use crate::listener::{Listener, Refused};
 use crate::mailbox::{Mail, Mailbox, mailbox};
@@ -30,6 +30,7 @@ use crate::probe::Probe;
 use crate::shard::{self, Parts, RecordSink, Shard};
 use crate::status::Status;
 use crate::store::{RuleState, Store, StoreError, StoreOptions, Writer, WriterOptions};
+use crate::stream::TlsServer;
 use crate::upstream::Upstream;
 
 /// The one shard of a broker.
@@ -74,6 +75,14 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The certificates of a listener cannot be used.
+    #[error("{address} cannot speak TLS: {source}; {}", .source.help())]
+    Tls {
+        /// The address of the configuration.
+        address: String,
+        /// What is wrong with them.
+        source: TlsError,
+    },
     /// The system gives no thread, no poll or no random numbers.
     #[error("the system does not give the broker what it needs: {0}")]
     System(#[from] io::Error),
@@ -100,6 +109,7 @@ pub struct Broker {
     addresses: Vec<SocketAddr>,
     admin_address: Option<SocketAddr>,
     probe: Arc<Probe>,
+    tls: Vec<Arc<TlsServer>>,
     running: Option<Running>,
 }
 
@@ -132,7 +142,8 @@ impl Broker {
         let pipeline = restore_pipeline(&store, &config, &readers, plan)?;
         let recovered = store.recover(SHARD)?;
         let refused = Arc::new(Refused::default());
-        let listeners = bind(&config, &refused)?;
+        let tls = read_certificates(&config)?;
+        let listeners = bind(&config, &tls, &refused)?;
         let addresses = listeners.iter().filter_map(Listener::address).collect();
         let core =
             Core::new(SHARD, limits(&config), reader_configs, recovered, seed()?, clock.now());
@@ -187,7 +198,8 @@ impl Broker {
             Parts { poll, core, clock, mail, listeners, store: writer.sender(), readers: sinks };
         let (shard, ended) = start_shard(Shard::new(parts)?)?;
         let running = Some(Running { mailbox, shard, ended, pipeline, writer, control });
-        Ok(Self { addresses, admin_address, probe, running })
+        let tls = tls.into_iter().flatten().collect();
+        Ok(Self { addresses, admin_address, probe, tls, running })
     }
 
     /// The addresses that clients can connect to over a network, in the order of the
@@ -214,6 +226,16 @@ impl Broker {
     #[must_use]
     pub fn failure(&self) -> Option<io::Error> {
         self.running.as_ref()?.ended.try_recv().ok()
+    }
+
+    /// Reads the certificates of all listeners again, as it also happens by itself when a client
+    /// comes and their files have changed. Clients stay connected.
+    ///
+    /// # Errors
+    /// What is wrong with the first files that cannot be used; for these the old ones stay.
+    pub fn reload_certificates(&self) -> Result<(), TlsError> {
+        let reloaded = self.tls.iter().map(|server| server.reload());
+        reloaded.fold(Ok(()), Result::and)
     }
 
     /// Ends the broker: clients are told, and what was acknowledged is on the disk when this
@@ -301,13 +323,29 @@ fn restore_pipeline(
     Ok(Some((Pipeline::new(engine, reader, readers.upstreams.clone()), waiting)))
 }
 
-fn bind(config: &Config, refused: &Arc<Refused>) -> Result<Vec<Listener>, StartError> {
-    let bind_one = |listener: &config::ListenerConfig| {
+/// The certificates of each listener that has some.
+fn read_certificates(config: &Config) -> Result<Vec<Option<Arc<TlsServer>>>, StartError> {
+    let read_one = |listener: &config::ListenerConfig| {
         let address = listener.address.to_string();
-        Listener::bind(listener, refused.clone())
+        let server = listener.tls.clone().map(TlsServer::start).transpose();
+        server
+            .map(|server| server.map(Arc::new))
+            .map_err(|source| StartError::Tls { address, source })
+    };
+    config.listeners.iter().map(read_one).collect()
+}
+
+fn bind(
+    config: &Config,
+    tls: &[Option<Arc<TlsServer>>],
+    refused: &Arc<Refused>,
+) -> Result<Vec<Listener>, StartError> {
+    let bind_one = |(listener, tls): (&config::ListenerConfig, &Option<Arc<TlsServer>>)| {
+        let address = listener.address.to_string();
+        Listener::bind(listener, tls.clone(), refused.clone())
             .map_err(|source| StartError::Listen { address, source })
     };
-    config.listeners.iter().map(bind_one).collect()
+    config.listeners.iter().zip(tls).map(bind_one).collect()
 }
 
 fn writer_options(config: &Config) -> WriterOptions {

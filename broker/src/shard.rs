@@ -256,7 +256,7 @@ impl Shard {
         if let Err(error) = registry.register(&mut socket.stream, token, interest) {
             tracing::warn!(%error, "a connection cannot be watched and is closed");
             self.sockets.remove(connection);
-            self.parts.listeners[listener].note_closed();
+            self.parts.listeners[listener].note_closed(None);
             return;
         }
         self.parts.core.handle(now, Input::Opened { connection });
@@ -287,7 +287,10 @@ impl Shard {
                 Ok(0) => return self.close(now, id),
                 Ok(count) => {
                     // A short read says that nothing is left, so another call would be wasted.
-                    let drained = count < buffer.len() && !socket.read_closed;
+                    let drained = count < buffer.len()
+                        && !socket.read_closed
+                        && !socket.stream.needs_read_again();
+                    socket.blocked |= socket.stream.wants_write();
                     let bytes = &buffer[..count];
                     self.parts.core.handle(now, Input::Received { connection: id, bytes });
                     self.turn_bytes += count;
@@ -300,7 +303,9 @@ impl Shard {
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    socket.blocked |= socket.stream.wants_write();
+                }
                 Err(_) => return self.close(now, id),
             }
         }
@@ -381,13 +386,15 @@ impl Shard {
     fn flush(&mut self, now: Now, id: ConnectionId) {
         let Some(socket) = self.sockets.get_mut(id) else { return };
         let Some(outbound) = self.parts.core.outbound(id) else { return };
-        if socket.blocked || outbound.is_empty() {
+        if socket.blocked || (outbound.is_empty() && !socket.stream.wants_write()) {
             return;
         }
         match socket.stream.write(outbound.bytes()) {
             Ok(written) => {
-                socket.blocked = written < outbound.len();
-                self.parts.core.handle(now, Input::Sent { connection: id, bytes: written });
+                socket.blocked = written < outbound.len() || socket.stream.wants_write();
+                if written > 0 {
+                    self.parts.core.handle(now, Input::Sent { connection: id, bytes: written });
+                }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => socket.blocked = true,
             Err(error) if error.kind() == ErrorKind::Interrupted => {
@@ -401,8 +408,9 @@ impl Shard {
         if let Some(mut socket) = self.sockets.remove(id) {
             // Closing the descriptor takes it off the poll; the peer may be gone already.
             let _ = self.parts.poll.registry().deregister(&mut socket.stream);
+            let unfinished = socket.stream.unfinished();
             socket.stream.close();
-            self.parts.listeners[usize::from(socket.listener)].note_closed();
+            self.parts.listeners[usize::from(socket.listener)].note_closed(unfinished);
             self.parts.core.handle(now, Input::Closed { connection: id });
         }
     }

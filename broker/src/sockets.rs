@@ -76,7 +76,10 @@ impl Sockets {
 
 #[cfg(test)]
 mod tests {
+    use mio::net::UnixStream;
+
     use super::*;
+    use crate::stream::Socket as Plain;
 
     #[test]
     fn a_plain_connection_takes_at_most_32_bytes() {
@@ -88,7 +91,7 @@ mod tests {
     #[test]
     fn a_slot_that_is_used_again_has_another_name() {
         let mut sockets = Sockets::default();
-        let stream = || Stream::Unix(mio::net::UnixStream::pair().unwrap().0);
+        let stream = || Stream::Plain(Plain::Unix(UnixStream::pair().unwrap().0));
         let first = sockets.insert(stream(), 0);
         assert!(sockets.remove(first).is_some());
         let second = sockets.insert(stream(), 3);

@@ -3,7 +3,7 @@
 
 mod listener;
 
-pub(crate) use listener::LISTENER;
+pub(crate) use listener::{LISTENER, LISTENER_TLS};
 
 use std::time::Duration;
 
@@ -19,12 +19,11 @@ const TB: u64 = 1 << 40;
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Keys of other versions and of the plan, so that a message can say more than "unknown".
-pub(crate) const LATER: [&str; 11] = [
+pub(crate) const LATER: [&str; 10] = [
     "auth.acl_file",
     "auth.hook",
     "auth.jwt",
     "auth.password_file",
-    "listener.tls",
     "store.durability",
     "store.max_store_bytes",
     "upstream.backlog_full",
@@ -34,8 +33,8 @@ pub(crate) const LATER: [&str; 11] = [
 ];
 
 /// The sections in the order of the file.
-pub(crate) static SECTIONS: [&Section; 8] =
-    [&TOP, &LISTENER, &AUTH, &STORE, &LIMITS, &LOG, &ADMIN, &UPSTREAM];
+pub(crate) static SECTIONS: [&Section; 9] =
+    [&TOP, &LISTENER, &LISTENER_TLS, &AUTH, &STORE, &LIMITS, &LOG, &ADMIN, &UPSTREAM];
 
 /// The declaration of a key; the name of the top section is empty.
 pub(crate) fn find(section: &str, name: &str) -> Option<&'static Key> {

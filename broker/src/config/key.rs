@@ -14,6 +14,7 @@ use weir_rules::nearest;
 use super::{
     HostPort, HostPortError,
     unit::{format_duration, format_size, parse_duration, parse_size},
+    values::Values,
 };
 
 /// A table of the file.
@@ -37,6 +38,8 @@ pub(crate) enum Form {
     Table,
     /// The keys before the first table.
     Top,
+    /// `name = { … }` in an entry of a list, or `[list.name]` below it.
+    Within,
 }
 
 /// One key.
@@ -83,6 +86,8 @@ pub(crate) enum Kind {
         min: u64,
         max: u64,
     },
+    /// A table with keys of its own.
+    Table(&'static Section),
     Text,
     /// Lines of the form that mosquitto has for the topics of a bridge.
     TopicLines,
@@ -94,7 +99,7 @@ pub(crate) enum Kind {
 }
 
 /// A value in the declared range.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Value {
     Address(HostPort),
     Addresses(Vec<HostPort>),
@@ -107,6 +112,7 @@ pub(crate) enum Value {
     Path(PathBuf),
     Routes(Vec<Placed<RouteText>>),
     Size(u64),
+    Table(Box<Values>),
     Text(String),
     TopicLines(Vec<Placed<String>>),
     Whole(i64),
@@ -201,6 +207,7 @@ impl Kind {
             Self::Routes => "a list of { from, to = \"{topic}\", qos = 1 }".to_owned(),
             Self::Secret | Self::Text => "text".to_owned(),
             Self::Size { min, max } => format!("{} to {}", format_size(*min), format_size(*max)),
+            Self::Table(_) => "a table".to_owned(),
             Self::TopicLines => {
                 "lines of `pattern [[in|out|both] [qos] [local/ [remote/]]]`".to_owned()
             }
@@ -245,6 +252,7 @@ impl Reader<'_> {
             Kind::Routes => Value::Routes(self.routes(value)?),
             Kind::Secret | Kind::Text => Value::Text(self.text(value).map_err(one)?.to_owned()),
             Kind::Size { min, max } => Value::Size(self.size(value, min, max).map_err(one)?),
+            Kind::Table(section) => unreachable!("{} is read key by key", section.name),
             Kind::TopicLines => Value::TopicLines(self.each(value, Self::placed)?),
             Kind::Whole { min, max, .. } => Value::Whole(self.whole(value, min, max).map_err(one)?),
         })

@@ -1,9 +1,13 @@
 //! `[[listener]]`: its values with their types, and the check of what belongs together.
 
+mod tls;
+
+pub(crate) use tls::TLS_VERSIONS;
+
 use std::{fmt, path::PathBuf};
 
 use super::{
-    HostPort,
+    HostPort, TlsConfig,
     check::missing,
     declared::LISTENER,
     key::{Refusal, code},
@@ -24,6 +28,8 @@ pub struct ListenerConfig {
     pub protocol: Protocol,
     /// Connections that it may have at a time; `None` = no limit.
     pub max_connections: Option<u32>,
+    /// TLS in front of what is spoken.
+    pub tls: Option<TlsConfig>,
 }
 
 /// Where a listener listens.
@@ -50,12 +56,14 @@ impl ListenerConfig {
         Self::read(&Values::new(&LISTENER), address.into())
     }
 
-    pub(crate) fn read(values: &Values, address: ListenAddress) -> Self {
+    /// Without TLS: that can fail.
+    fn read(values: &Values, address: ListenAddress) -> Self {
         Self {
             address,
             mode: values.mode("mode"),
             protocol: Protocol::from_name(values.choice("protocol")),
             max_connections: values.whole::<i64>("max_connections").try_into().ok(),
+            tls: None,
         }
     }
 }
@@ -128,7 +136,9 @@ pub(crate) fn check(
         if is_taken(&address, &listeners) {
             problems.refuse(origin.source, taken(&address, &origin, "another listener"));
         }
-        listeners.push((ListenerConfig::read(values, address), Some(origin)));
+        let mut listener = ListenerConfig::read(values, address);
+        listener.tls = values.table("tls").and_then(|values| tls::check(values, problems));
+        listeners.push((listener, Some(origin)));
     }
     listeners
 }

@@ -155,6 +155,15 @@ impl Values {
         }
     }
 
+    /// The values of a table in this one, if it was given.
+    pub(crate) fn table(&self, name: &str) -> Option<&Values> {
+        match self.given.get(name) {
+            None => None,
+            Some((Value::Table(values), _)) => Some(values),
+            Some(_) => self.declared_otherwise(name),
+        }
+    }
+
     pub(crate) fn address(&self, name: &str) -> Option<HostPort> {
         match self.get(name)? {
             Value::Address(address) => Some(address),

@@ -18,59 +18,64 @@ use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
 
 use crate::config::{ListenAddress, ListenerConfig};
-use crate::stream::Stream;
+use crate::stream::{Layer, Layered, Layers, Socket, Stream, TlsServer};
 
 /// A bound listener.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: Socket,
+    socket: Bound,
+    tls: Option<Arc<TlsServer>>,
     connections_max: Option<u32>,
     connections: u32,
     refused: Arc<Refused>,
 }
 
 #[derive(Debug)]
-enum Socket {
+enum Bound {
     Tcp { inner: TcpListener, address: SocketAddr },
     Unix { inner: UnixListener, _file: unix::SocketFile },
 }
 
 impl Listener {
     /// Binds to what the configuration says.
-    pub(crate) fn bind(config: &ListenerConfig, refused: Arc<Refused>) -> io::Result<Self> {
+    pub(crate) fn bind(
+        config: &ListenerConfig,
+        tls: Option<Arc<TlsServer>>,
+        refused: Arc<Refused>,
+    ) -> io::Result<Self> {
         let socket = match &config.address {
             ListenAddress::Tcp(name) => {
                 let inner = tcp::bind(&name.to_string())?;
                 let address = inner.local_addr()?;
-                Socket::Tcp { inner, address }
+                Bound::Tcp { inner, address }
             }
             ListenAddress::Unix(path) => {
                 let (inner, file) = unix::bind(path, config.mode)?;
-                Socket::Unix { inner, _file: file }
+                Bound::Unix { inner, _file: file }
             }
         };
-        Ok(Self { socket, connections_max: config.max_connections, connections: 0, refused })
+        Ok(Self { socket, tls, connections_max: config.max_connections, connections: 0, refused })
     }
 
     /// The address that it has, with the port that the system chose if none was given; a Unix
     /// socket has none.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         match &self.socket {
-            Socket::Tcp { address, .. } => Some(*address),
-            Socket::Unix { .. } => None,
+            Bound::Tcp { address, .. } => Some(*address),
+            Bound::Unix { .. } => None,
         }
     }
 
     /// The next connection that waits; none when it was turned away. Answers are small, so they
     /// are never held back to be sent together.
     pub(crate) fn accept(&mut self) -> io::Result<Option<Stream>> {
-        let stream = match &self.socket {
-            Socket::Tcp { inner, .. } => {
+        let socket = match &self.socket {
+            Bound::Tcp { inner, .. } => {
                 let (stream, _) = inner.accept()?;
                 stream.set_nodelay(true)?;
-                Stream::Tcp(stream)
+                Socket::Tcp(stream)
             }
-            Socket::Unix { inner, .. } => Stream::Unix(inner.accept()?.0),
+            Bound::Unix { inner, .. } => Socket::Unix(inner.accept()?.0),
         };
         if self.connections_max.is_some_and(|max| self.connections >= max) {
             self.refused.max_connections.fetch_add(1, Ordering::Relaxed);
@@ -78,19 +83,25 @@ impl Listener {
             return Ok(None);
         }
         self.connections += 1;
-        Ok(Some(stream))
+        let Some(tls) = &self.tls else { return Ok(Some(Stream::Plain(socket))) };
+        let tls = tls.accept().map_err(io::Error::other)?;
+        let layers = Layers { tls: Some(tls) };
+        Ok(Some(Stream::Layered(Box::new(Layered::new(socket, layers)))))
     }
 
-    /// Hears that a connection of its own has ended.
-    pub(crate) fn note_closed(&mut self) {
+    /// Hears that a connection of its own has ended, maybe before a layer was open.
+    pub(crate) fn note_closed(&mut self, unfinished: Option<Layer>) {
         assert!(self.connections > 0, "a connection is closed once");
         self.connections -= 1;
+        if let Some(layer) = unfinished {
+            self.refused.count(layer);
+        }
     }
 
     pub(crate) fn source(&mut self) -> &mut dyn Source {
         match &mut self.socket {
-            Socket::Tcp { inner, .. } => inner,
-            Socket::Unix { inner, .. } => inner,
+            Bound::Tcp { inner, .. } => inner,
+            Bound::Unix { inner, .. } => inner,
         }
     }
 }

@@ -2,52 +2,89 @@
 //!
 //! A plain socket costs one match and nothing else. A stream is read in portions until it says
 //! `WouldBlock`, as edge-triggered polling demands, and takes as much of what is written as the
-//! kernel takes.
+//! kernel takes. Handshakes happen below it: what is read and written here is MQTT.
+
+mod certificates;
+mod der;
+mod layered;
+mod socket;
+mod tls;
+mod tls_server;
+mod x509;
+
+pub(crate) use layered::{Layer, Layered, Layers};
+pub(crate) use socket::Socket;
+pub(crate) use tls_server::{TlsServer, unix_s};
+
+pub use certificates::{CertificateUsername, TlsConfig, TlsError, TlsFile, TlsVersion};
 
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
 
 use mio::event::Source;
-use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 
 /// An open connection.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+    /// A socket with something between it and MQTT.
+    Layered(Box<Layered>),
+    Plain(Socket),
 }
 
 impl Stream {
-    /// The bytes that are there; 0 at the end of the stream.
+    /// The bytes that are there; 0 at the end of the stream. `Interrupted` says that there were
+    /// bytes, but none of MQTT.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.read(buffer),
-            Self::Unix(stream) => stream.read(buffer),
+            Self::Layered(layered) => layered.read(buffer),
+            Self::Plain(socket) => socket.read(buffer),
         }
     }
 
     /// Writes a part of the bytes and says how many.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.write(bytes),
-            Self::Unix(stream) => stream.write(bytes),
+            Self::Layered(layered) => layered.write(bytes),
+            Self::Plain(socket) => socket.write(bytes),
+        }
+    }
+
+    /// Whether something waits below for the kernel to take it.
+    pub(crate) fn wants_write(&self) -> bool {
+        match self {
+            Self::Layered(layered) => layered.wants_write(),
+            Self::Plain(_) => false,
+        }
+    }
+
+    /// Whether a short read does not mean that nothing is left.
+    pub(crate) fn needs_read_again(&self) -> bool {
+        match self {
+            Self::Layered(layered) => layered.needs_read_again(),
+            Self::Plain(_) => false,
+        }
+    }
+
+    /// The layer whose handshake is not over, if one is not.
+    pub(crate) fn unfinished(&self) -> Option<Layer> {
+        match self {
+            Self::Layered(layered) => layered.unfinished(),
+            Self::Plain(_) => None,
         }
     }
 
     /// Tells the peer that nothing more comes, as far as it can be told without waiting.
     pub(crate) fn close(&mut self) {
-        // The peer may be gone already.
-        let _ = match self {
-            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
-        };
+        match self {
+            Self::Layered(layered) => layered.close(),
+            Self::Plain(socket) => socket.shutdown(),
+        }
     }
 
     fn source(&mut self) -> &mut dyn Source {
         match self {
-            Self::Tcp(stream) => stream,
-            Self::Unix(stream) => stream,
+            Self::Layered(layered) => layered.source(),
+            Self::Plain(socket) => socket.source(),
         }
     }
 }

@@ -4,4 +4,7 @@
 mod support;
 
 mod limits;
+mod rumqttc;
+mod tls;
+mod tls_files;
 mod unix;
