@@ -48,6 +48,8 @@ pub enum ListenAddress {
 pub enum Protocol {
     /// MQTT as it is.
     Mqtt,
+    /// MQTT in WebSocket frames.
+    WebSocket,
 }
 
 impl ListenerConfig {
@@ -108,11 +110,12 @@ impl fmt::Display for ListenAddress {
 }
 
 impl Protocol {
-    pub(crate) const NAMES: [&'static str; 1] = ["mqtt"];
+    pub(crate) const NAMES: [&'static str; 2] = ["mqtt", "websocket"];
 
     fn from_name(name: &str) -> Self {
         match name {
             "mqtt" => Self::Mqtt,
+            "websocket" => Self::WebSocket,
             _ => unreachable!("declared by the same names"),
         }
     }

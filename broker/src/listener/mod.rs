@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
 
-use crate::config::{ListenAddress, ListenerConfig};
+use crate::config::{ListenAddress, ListenerConfig, Protocol};
 use crate::stream::{Layer, Layered, Layers, Socket, Stream, TlsServer};
 
 /// A bound listener.
@@ -25,6 +25,7 @@ use crate::stream::{Layer, Layered, Layers, Socket, Stream, TlsServer};
 pub(crate) struct Listener {
     socket: Bound,
     tls: Option<Arc<TlsServer>>,
+    websocket: bool,
     connections_max: Option<u32>,
     connections: u32,
     refused: Arc<Refused>,
@@ -54,7 +55,14 @@ impl Listener {
                 Bound::Unix { inner, _file: file }
             }
         };
-        Ok(Self { socket, tls, connections_max: config.max_connections, connections: 0, refused })
+        Ok(Self {
+            socket,
+            tls,
+            websocket: config.protocol == Protocol::WebSocket,
+            connections_max: config.max_connections,
+            connections: 0,
+            refused,
+        })
     }
 
     /// The address that it has, with the port that the system chose if none was given; a Unix
@@ -83,9 +91,12 @@ impl Listener {
             return Ok(None);
         }
         self.connections += 1;
-        let Some(tls) = &self.tls else { return Ok(Some(Stream::Plain(socket))) };
-        let tls = tls.accept().map_err(io::Error::other)?;
-        let layers = Layers { tls: Some(tls) };
+        if self.tls.is_none() && !self.websocket {
+            return Ok(Some(Stream::Plain(socket)));
+        }
+        let tls =
+            self.tls.as_ref().map(|tls| tls.accept()).transpose().map_err(io::Error::other)?;
+        let layers = Layers { tls, websocket: self.websocket };
         Ok(Some(Stream::Layered(Box::new(Layered::new(socket, layers)))))
     }
 

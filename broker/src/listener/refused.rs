@@ -12,6 +12,8 @@ pub(crate) struct Refused {
     pub(crate) max_connections: AtomicU64,
     /// The TLS handshake did not come to an end.
     pub(crate) tls: AtomicU64,
+    /// The HTTP request of a WebSocket was not complete or not right.
+    pub(crate) websocket: AtomicU64,
 }
 
 impl Refused {
@@ -19,13 +21,18 @@ impl Refused {
     pub(crate) fn count(&self, layer: Layer) {
         let counter = match layer {
             Layer::Tls => &self.tls,
+            Layer::WebSocket => &self.websocket,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The counts by the names that the status has for them.
     pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
-        let counters = [("max_connections", &self.max_connections), ("tls", &self.tls)];
+        let counters = [
+            ("max_connections", &self.max_connections),
+            ("tls", &self.tls),
+            ("websocket", &self.websocket),
+        ];
         let counts = counters.map(|(name, count)| (name.to_owned(), count.load(Ordering::Relaxed)));
         counts.into_iter().collect()
     }

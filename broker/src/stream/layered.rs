@@ -5,58 +5,58 @@
 //! handshakes are over nothing comes up and nothing goes down; the core counts the time for them
 //! and closes a connection that has not sent CONNECT by then.
 
-use std::io::{self, ErrorKind, IoSlice, Read};
+use std::error::Error;
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 
 use mio::event::Source;
 
 use super::socket::Socket;
-use super::tls::{Received, Tls};
-
-/// Bytes that are taken from the socket at a time when they need another place to be decrypted.
-const ENCRYPTED_BYTES: usize = 16 * 1024;
+use super::tls::Tls;
+use super::websocket::WebSocket;
+use super::wire::{Received, Wire};
 
 /// What is between the socket and MQTT, from the socket up.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
     pub(crate) tls: Option<Tls>,
+    pub(crate) websocket: bool,
 }
 
 /// A kind of layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layer {
     Tls,
+    WebSocket,
 }
 
 /// A connection through layers.
 #[derive(Debug)]
 pub(crate) struct Layered {
-    socket: Socket,
-    tls: Option<Tls>,
-    /// The last read took all that it could: there may be more.
-    more: bool,
+    wire: Wire,
+    websocket: Option<Box<WebSocket>>,
     /// The handshakes are over.
     open: bool,
+    /// The peer has said goodbye; what it said before may have to be handed up first.
+    ended: bool,
     /// The user name that a certificate stands for.
     user_name: Option<Box<str>>,
 }
 
-/// Why a peer cannot be understood.
-#[derive(Debug, thiserror::Error)]
-enum LayerError {
-    /// It does not speak TLS, or not as it is configured.
-    #[error(transparent)]
-    Tls(#[from] rustls::Error),
-}
-
 impl Layered {
     pub(crate) fn new(socket: Socket, layers: Layers) -> Self {
-        Self { socket, tls: layers.tls, more: false, open: false, user_name: None }
+        let websocket = layers.websocket.then(Box::default);
+        let wire = Wire::new(socket, layers.tls);
+        Self { wire, websocket, open: false, ended: false, user_name: None }
     }
 
     /// One read of the socket, and what comes of it; `Interrupted` when that is nothing yet.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let received = self.receive(buffer)?;
+        if self.ended {
+            return Ok(0);
+        }
+        let Received { count, ended } = self.receive(buffer)?;
+        self.ended = ended;
         if !self.open && self.unfinished().is_none() {
             self.finish();
         }
@@ -64,26 +64,28 @@ impl Layered {
             Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
             _ => {}
         }
-        match received {
-            Received { count: 0, ended: false } => Err(ErrorKind::Interrupted.into()),
-            Received { count, .. } => Ok(count),
+        match count {
+            0 if !ended => Err(ErrorKind::Interrupted.into()),
+            count => Ok(count),
         }
     }
 
     /// Writes a part of the bytes and says how many; what waits from before goes first.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.flush()?;
+        self.wire.flush()?;
         if !self.open {
+            self.flush()?;
             return Err(ErrorKind::WouldBlock.into());
         }
-        let Some(tls) = &mut self.tls else { unreachable!("a layered stream has a layer") };
+        if let Some(websocket) = &mut self.websocket {
+            return websocket.write(&mut self.wire, bytes);
+        }
         let mut written = 0;
         while written < bytes.len() {
-            written += tls.encrypt(&[IoSlice::new(&bytes[written..])]);
-            match tls.flush(&mut self.socket) {
-                // What was encrypted counts as written.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                flushed => flushed?,
+            match self.wire.send(&[IoSlice::new(&bytes[written..])]) {
+                Ok(count) => written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock && written > 0 => break,
+                Err(error) => return Err(error),
             }
         }
         Ok(written)
@@ -91,51 +93,57 @@ impl Layered {
 
     /// Says goodbye in every layer, as far as the kernel takes it at once.
     pub(crate) fn close(&mut self) {
-        if let Some(tls) = &mut self.tls {
-            tls.end();
-            // The peer may be gone already.
-            let _ = tls.flush(&mut self.socket);
+        if let Some(websocket) = &mut self.websocket {
+            websocket.close(&mut self.wire);
         }
-        self.socket.shutdown();
+        self.wire.close();
     }
 
     pub(crate) fn source(&mut self) -> &mut dyn Source {
-        self.socket.source()
+        self.wire.socket.source()
     }
 
     pub(crate) fn wants_write(&self) -> bool {
-        self.tls.as_ref().is_some_and(Tls::wants_write)
+        self.wire.wants_write() || self.websocket.as_ref().is_some_and(|above| above.wants_write())
     }
 
     pub(crate) fn needs_read_again(&self) -> bool {
-        self.more
+        self.wire.more || self.ended
     }
 
-    /// The layer whose handshake is not over.
+    /// The lowest layer whose handshake is not over.
     pub(crate) fn unfinished(&self) -> Option<Layer> {
-        self.tls.as_ref().filter(|tls| tls.is_handshaking()).map(|_| Layer::Tls)
+        if self.wire.tls.as_ref().is_some_and(Tls::is_handshaking) {
+            return Some(Layer::Tls);
+        }
+        let websocket = self.websocket.as_ref().filter(|websocket| !websocket.is_open());
+        websocket.map(|_| Layer::WebSocket)
     }
 
     /// Who is at the other end.
     fn peer(&self) -> Option<SocketAddr> {
-        self.socket.peer()
+        self.wire.socket.peer()
     }
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
-        let Some(tls) = &mut self.tls else { unreachable!("a layered stream has a layer") };
-        let (decrypted, encrypted) = buffer.split_at_mut(buffer.len() - ENCRYPTED_BYTES);
-        let count = self.socket.read(encrypted)?;
-        if count == 0 {
-            return Ok(Received { count: 0, ended: true });
+        let received = match self.wire.receive(buffer) {
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                return Err(self.refuse(error));
+            }
+            received => received?,
+        };
+        let Some(websocket) = &mut self.websocket else { return Ok(received) };
+        let below_ended = received.ended;
+        match websocket.receive(&mut buffer[..received.count]) {
+            Ok(Received { count, ended }) => Ok(Received { count, ended: ended || below_ended }),
+            Err(error) => Err(self.refuse(io::Error::new(ErrorKind::InvalidData, error))),
         }
-        self.more = count == encrypted.len();
-        let received = tls.receive(&encrypted[..count], decrypted);
-        received.map_err(|error| self.refuse(error.into()))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.tls {
-            Some(tls) => tls.flush(&mut self.socket),
+        self.wire.flush()?;
+        match &mut self.websocket {
+            Some(websocket) => websocket.write(&mut self.wire, &[]).map(drop),
             None => Ok(()),
         }
     }
@@ -143,18 +151,17 @@ impl Layered {
     /// The handshakes are over.
     fn finish(&mut self) {
         self.open = true;
-        if let Some(tls) = &self.tls {
-            self.user_name = tls.user_name().map(String::into_boxed_str);
-            let user_name = self.user_name.as_deref();
-            let (peer, version) = (self.peer(), tls.version());
-            tracing::debug!(?peer, version, user_name, "a client has finished its handshake");
-        }
+        let tls = self.wire.tls.as_ref();
+        self.user_name = tls.and_then(Tls::user_name).map(String::into_boxed_str);
+        let (version, user_name) = (tls.and_then(Tls::version), self.user_name.as_deref());
+        tracing::debug!(peer = ?self.peer(), tls = version, user_name, "a handshake is finished");
     }
 
-    fn refuse(&mut self, error: LayerError) -> io::Error {
-        tracing::debug!(peer = ?self.peer(), %error, "a client is not understood");
-        // It is told why, if it still listens.
+    /// The peer is told what it did wrong, if it still listens.
+    fn refuse(&mut self, error: io::Error) -> io::Error {
+        let reason = error.get_ref().map(|reason| reason as &dyn Error);
+        tracing::debug!(peer = ?self.peer(), reason, "a client is not understood");
         let _ = self.flush();
-        io::Error::new(ErrorKind::InvalidData, error)
+        error
     }
 }

@@ -10,6 +10,8 @@ mod layered;
 mod socket;
 mod tls;
 mod tls_server;
+mod websocket;
+mod wire;
 mod x509;
 
 pub(crate) use layered::{Layer, Layered, Layers};

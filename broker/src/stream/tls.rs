@@ -9,6 +9,7 @@ use rustls::ServerConnection;
 
 use super::certificates::CertificateUsername;
 use super::socket::Socket;
+use super::wire::Received;
 use super::x509::Certificate;
 
 /// The longest record with what it may have grown by.
@@ -21,15 +22,6 @@ const SEND_BUFFER_BYTES: usize = 64 * 1024;
 pub(crate) struct Tls {
     connection: Box<ServerConnection>,
     username: CertificateUsername,
-}
-
-/// What came of received bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Received {
-    /// Decrypted bytes.
-    pub(crate) count: usize,
-    /// The peer has said that nothing more comes.
-    pub(crate) ended: bool,
 }
 
 impl Tls {

@@ -8,3 +8,4 @@ mod rumqttc;
 mod tls;
 mod tls_files;
 mod unix;
+mod websocket;

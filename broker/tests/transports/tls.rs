@@ -39,7 +39,7 @@ fn every_byte_may_come_by_itself() {
     let site = Site::new();
     let gateway = site.start(CLIENTS);
     let identity = site.authority.client("drip", 1);
-    let stream = secure(Drip(tcp(&gateway)), site.authority.client_config(Some(&identity)));
+    let stream = secure(Drip(tcp(&gateway), 1), site.authority.client_config(Some(&identity)));
     Client::connect(stream, "drip").unwrap().check(&[3; 2000]);
 }
 

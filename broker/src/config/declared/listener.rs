@@ -32,7 +32,8 @@ pub(crate) static LISTENER: Section = Section {
         },
         Key {
             name: "protocol",
-            text: "What is spoken there: MQTT 3.1, 3.1.1 and 5.0.",
+            text: "What is spoken there: MQTT 3.1, 3.1.1 and 5.0 as it is, or in WebSocket frames \
+                   as browsers send it, with any path.",
             kind: Kind::Choice(&Protocol::NAMES),
             initial: Initial::Default("\"mqtt\""),
         },

@@ -4,3 +4,4 @@ pub(crate) mod certificates;
 pub(crate) mod gateway;
 pub(crate) mod mqtt;
 pub(crate) mod secure;
+pub(crate) mod websocket;

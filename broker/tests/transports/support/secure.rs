@@ -64,12 +64,12 @@ pub(crate) fn secure<S: Read + Write>(
     StreamOwned::new(connection, stream)
 }
 
-/// Reads and writes one byte at a time.
-pub(crate) struct Drip<S>(pub(crate) S);
+/// Writes one byte at a time, and reads no more than so many.
+pub(crate) struct Drip<S>(pub(crate) S, pub(crate) usize);
 
 impl<S: Read> Read for Drip<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let end = buffer.len().min(1);
+        let end = buffer.len().min(self.1);
         self.0.read(&mut buffer[..end])
     }
 }
