@@ -194,7 +194,11 @@ impl Kind {
             Self::Address => "host:port".to_owned(),
             Self::Addresses => "host:port, or a list of them".to_owned(),
             Self::Choice(names) => {
-                names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+                let written = names.iter().map(|name| match *name {
+                    "false" => "false".to_owned(),
+                    name => format!("\"{name}\""),
+                });
+                written.collect::<Vec<_>>().join(", ")
             }
             Self::Duration { min, max } => {
                 format!("{} to {}", format_duration(*min), format_duration(*max))
@@ -308,8 +312,13 @@ impl Reader<'_> {
         value: &Spanned<DeValue<'_>>,
         names: &'static [&'static str],
     ) -> Result<&'static str, Refusal> {
-        let text = self.text(value)?;
-        names.iter().copied().find(|name| *name == text).ok_or_else(|| {
+        let text = match value.get_ref() {
+            // A choice may be not to have it.
+            DeValue::Boolean(false) if names.contains(&"false") => return Ok("false"),
+            _ => self.text(value)?,
+        };
+        let chosen = names.iter().copied().find(|name| *name == text && text != "false");
+        chosen.ok_or_else(|| {
             let wanted = format!("one of {}", self.key.kind.range());
             let refusal = self.refuse(value, &format!("`{text}`"), &wanted);
             match nearest(text, names.iter().copied()) {

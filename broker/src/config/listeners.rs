@@ -4,10 +4,13 @@ mod tls;
 
 pub(crate) use tls::TLS_VERSIONS;
 
+/// The values of `proxy_protocol` in the file.
+pub(crate) const PROXY_PROTOCOLS: [&str; 4] = ["false", "v1", "v2", "any"];
+
 use std::{fmt, path::PathBuf};
 
 use super::{
-    HostPort, TlsConfig,
+    HostPort, ProxyProtocol, TlsConfig,
     check::missing,
     declared::LISTENER,
     key::{Refusal, code},
@@ -28,6 +31,8 @@ pub struct ListenerConfig {
     pub protocol: Protocol,
     /// Connections that it may have at a time; `None` = no limit.
     pub max_connections: Option<u32>,
+    /// The header that a load balancer puts in front of everything.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// TLS in front of what is spoken.
     pub tls: Option<TlsConfig>,
 }
@@ -65,6 +70,12 @@ impl ListenerConfig {
             mode: values.mode("mode"),
             protocol: Protocol::from_name(values.choice("protocol")),
             max_connections: values.whole::<i64>("max_connections").try_into().ok(),
+            proxy_protocol: match values.choice("proxy_protocol") {
+                "any" => Some(ProxyProtocol::Any),
+                "v1" => Some(ProxyProtocol::V1),
+                "v2" => Some(ProxyProtocol::V2),
+                _ => None,
+            },
             tls: None,
         }
     }

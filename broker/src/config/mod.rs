@@ -22,7 +22,9 @@ mod unit;
 mod upstreams;
 mod values;
 
-pub use crate::stream::{CertificateUsername, TlsConfig, TlsError, TlsFile, TlsVersion};
+pub use crate::stream::{
+    CertificateUsername, ProxyProtocol, TlsConfig, TlsError, TlsFile, TlsVersion,
+};
 pub use host_port::{HostPort, HostPortError};
 pub use listeners::{ListenAddress, ListenerConfig, Protocol};
 pub use load::{ConfigError, Loaded, load, state_dir};

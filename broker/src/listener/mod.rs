@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
 
-use crate::config::{ListenAddress, ListenerConfig, Protocol};
+use crate::config::{ListenAddress, ListenerConfig, Protocol, ProxyProtocol};
 use crate::stream::{Layer, Layered, Layers, Socket, Stream, TlsServer};
 
 /// A bound listener.
@@ -26,6 +26,7 @@ pub(crate) struct Listener {
     socket: Bound,
     tls: Option<Arc<TlsServer>>,
     websocket: bool,
+    proxy: Option<ProxyProtocol>,
     connections_max: Option<u32>,
     connections: u32,
     refused: Arc<Refused>,
@@ -59,6 +60,7 @@ impl Listener {
             socket,
             tls,
             websocket: config.protocol == Protocol::WebSocket,
+            proxy: config.proxy_protocol,
             connections_max: config.max_connections,
             connections: 0,
             refused,
@@ -91,12 +93,12 @@ impl Listener {
             return Ok(None);
         }
         self.connections += 1;
-        if self.tls.is_none() && !self.websocket {
+        if self.tls.is_none() && !self.websocket && self.proxy.is_none() {
             return Ok(Some(Stream::Plain(socket)));
         }
         let tls =
             self.tls.as_ref().map(|tls| tls.accept()).transpose().map_err(io::Error::other)?;
-        let layers = Layers { tls, websocket: self.websocket };
+        let layers = Layers { proxy: self.proxy, tls, websocket: self.websocket };
         Ok(Some(Stream::Layered(Box::new(Layered::new(socket, layers)))))
     }
 

@@ -10,6 +10,8 @@ use crate::stream::Layer;
 pub(crate) struct Refused {
     /// The listener had all the connections that it may have.
     pub(crate) max_connections: AtomicU64,
+    /// The header of a load balancer was missing or not right.
+    pub(crate) proxy: AtomicU64,
     /// The TLS handshake did not come to an end.
     pub(crate) tls: AtomicU64,
     /// The HTTP request of a WebSocket was not complete or not right.
@@ -20,6 +22,7 @@ impl Refused {
     /// Counts a connection that ended before this layer was open.
     pub(crate) fn count(&self, layer: Layer) {
         let counter = match layer {
+            Layer::Proxy => &self.proxy,
             Layer::Tls => &self.tls,
             Layer::WebSocket => &self.websocket,
         };
@@ -30,6 +33,7 @@ impl Refused {
     pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
         let counters = [
             ("max_connections", &self.max_connections),
+            ("proxy", &self.proxy),
             ("tls", &self.tls),
             ("websocket", &self.websocket),
         ];

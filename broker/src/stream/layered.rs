@@ -7,10 +7,10 @@
 
 use std::error::Error;
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::SocketAddr;
 
 use mio::event::Source;
 
+use super::proxy::ProxyProtocol;
 use super::socket::Socket;
 use super::tls::Tls;
 use super::websocket::WebSocket;
@@ -19,6 +19,7 @@ use super::wire::{Received, Wire};
 /// What is between the socket and MQTT, from the socket up.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
+    pub(crate) proxy: Option<ProxyProtocol>,
     pub(crate) tls: Option<Tls>,
     pub(crate) websocket: bool,
 }
@@ -26,6 +27,7 @@ pub(crate) struct Layers {
 /// A kind of layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layer {
+    Proxy,
     Tls,
     WebSocket,
 }
@@ -46,7 +48,7 @@ pub(crate) struct Layered {
 impl Layered {
     pub(crate) fn new(socket: Socket, layers: Layers) -> Self {
         let websocket = layers.websocket.then(Box::default);
-        let wire = Wire::new(socket, layers.tls);
+        let wire = Wire::new(socket, layers.tls, layers.proxy);
         Self { wire, websocket, open: false, ended: false, user_name: None }
     }
 
@@ -113,16 +115,14 @@ impl Layered {
 
     /// The lowest layer whose handshake is not over.
     pub(crate) fn unfinished(&self) -> Option<Layer> {
+        if self.wire.proxy.is_some() {
+            return Some(Layer::Proxy);
+        }
         if self.wire.tls.as_ref().is_some_and(Tls::is_handshaking) {
             return Some(Layer::Tls);
         }
         let websocket = self.websocket.as_ref().filter(|websocket| !websocket.is_open());
         websocket.map(|_| Layer::WebSocket)
-    }
-
-    /// Who is at the other end.
-    fn peer(&self) -> Option<SocketAddr> {
-        self.wire.socket.peer()
     }
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
@@ -154,13 +154,13 @@ impl Layered {
         let tls = self.wire.tls.as_ref();
         self.user_name = tls.and_then(Tls::user_name).map(String::into_boxed_str);
         let (version, user_name) = (tls.and_then(Tls::version), self.user_name.as_deref());
-        tracing::debug!(peer = ?self.peer(), tls = version, user_name, "a handshake is finished");
+        tracing::debug!(peer = ?self.wire.peer(), tls = version, user_name, "a handshake is finished");
     }
 
     /// The peer is told what it did wrong, if it still listens.
     fn refuse(&mut self, error: io::Error) -> io::Error {
         let reason = error.get_ref().map(|reason| reason as &dyn Error);
-        tracing::debug!(peer = ?self.peer(), reason, "a client is not understood");
+        tracing::debug!(peer = ?self.wire.peer(), reason, "a client is not understood");
         let _ = self.flush();
         error
     }

@@ -7,6 +7,7 @@
 mod certificates;
 mod der;
 mod layered;
+mod proxy;
 mod socket;
 mod tls;
 mod tls_server;
@@ -19,6 +20,7 @@ pub(crate) use socket::Socket;
 pub(crate) use tls_server::{TlsServer, unix_s};
 
 pub use certificates::{CertificateUsername, TlsConfig, TlsError, TlsFile, TlsVersion};
+pub use proxy::ProxyProtocol;
 
 use std::io::{self, Read, Write};
 

@@ -1,18 +1,26 @@
-//! A socket with or without TLS: what the layers above see of the way to the peer.
+//! A socket with or without TLS, and the header of a load balancer in front of it: what the layers
+//! above see of the way to the peer.
 
+use std::error::Error;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::SocketAddr;
 
+use super::proxy::{ProxyHeader, ProxyProtocol};
 use super::socket::Socket;
 use super::tls::Tls;
 
-/// Bytes that are taken from the socket at a time when they need another place to be decrypted.
-const ENCRYPTED_BYTES: usize = 16 * 1024;
+/// Bytes that are taken from the socket at a time when they do not stay where they are read.
+const BACK_BYTES: usize = 16 * 1024;
 
 /// The way to the peer.
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) socket: Socket,
     pub(crate) tls: Option<Tls>,
+    /// Until it is complete.
+    pub(crate) proxy: Option<Box<ProxyHeader>>,
+    /// The address of the client, when a load balancer has said it.
+    source: Option<SocketAddr>,
     /// The last read took all that it could: there may be more.
     pub(crate) more: bool,
 }
@@ -27,25 +35,48 @@ pub(crate) struct Received {
 }
 
 impl Wire {
-    pub(crate) fn new(socket: Socket, tls: Option<Tls>) -> Self {
-        Self { socket, tls, more: false }
+    pub(crate) fn new(socket: Socket, tls: Option<Tls>, proxy: Option<ProxyProtocol>) -> Self {
+        let proxy = proxy.map(|versions| Box::new(ProxyHeader::new(versions)));
+        Self { socket, tls, proxy, source: None, more: false }
     }
 
-    /// One read of the socket into the front of the buffer. An error of TLS is `InvalidData`.
+    /// The address of the client.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.source.or_else(|| self.socket.peer())
+    }
+
+    /// One read of the socket into the front of the buffer. What is not understood is
+    /// `InvalidData`.
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
-        let Some(tls) = &mut self.tls else {
+        if self.tls.is_none() && self.proxy.is_none() {
             let count = self.socket.read(buffer)?;
             self.more = count == buffer.len();
             return Ok(Received { count, ended: count == 0 });
-        };
-        let (decrypted, encrypted) = buffer.split_at_mut(buffer.len() - ENCRYPTED_BYTES);
-        let count = self.socket.read(encrypted)?;
+        }
+        let (front, back) = buffer.split_at_mut(buffer.len() - BACK_BYTES);
+        let count = self.socket.read(back)?;
         if count == 0 {
             return Ok(Received { count: 0, ended: true });
         }
-        self.more = count == encrypted.len();
-        let received = tls.receive(&encrypted[..count], decrypted);
-        received.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+        self.more = count == back.len();
+        let mut bytes = &back[..count];
+        if let Some(proxy) = &mut self.proxy {
+            match proxy.receive(bytes).map_err(invalid)? {
+                Some(header) => {
+                    bytes = &bytes[header.used..];
+                    self.source = header.source;
+                    self.proxy = None;
+                }
+                None => return Ok(Received { count: 0, ended: false }),
+            }
+        }
+        match &mut self.tls {
+            Some(tls) => tls.receive(bytes, front).map_err(invalid),
+            None => {
+                front[..bytes.len()].copy_from_slice(bytes);
+                Ok(Received { count: bytes.len(), ended: false })
+            }
+        }
     }
 
     /// Sends a part of the bytes and says how many; what TLS has encrypted counts as sent.
@@ -79,4 +110,8 @@ impl Wire {
         }
         self.socket.shutdown();
     }
+}
+
+fn invalid(error: impl Error + Send + Sync + 'static) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, error)
 }

@@ -4,6 +4,7 @@
 mod support;
 
 mod limits;
+mod proxy;
 mod rumqttc;
 mod tls;
 mod tls_files;

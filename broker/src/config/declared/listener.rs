@@ -2,7 +2,7 @@
 
 use super::super::{
     key::{Form, Initial, Key, Kind, Section},
-    listeners::{Protocol, TLS_VERSIONS},
+    listeners::{PROXY_PROTOCOLS, Protocol, TLS_VERSIONS},
 };
 
 pub(crate) static LISTENER: Section = Section {
@@ -36,6 +36,14 @@ pub(crate) static LISTENER: Section = Section {
                    as browsers send it, with any path.",
             kind: Kind::Choice(&Protocol::NAMES),
             initial: Initial::Default("\"mqtt\""),
+        },
+        Key {
+            name: "proxy_protocol",
+            text: "A load balancer in front puts a header of this version before everything, \
+                   which says the address of the client. Then nobody else may reach the \
+                   listener: anybody could make one up.",
+            kind: Kind::Choice(&PROXY_PROTOCOLS),
+            initial: Initial::Default("false"),
         },
         Key {
             name: "max_connections",

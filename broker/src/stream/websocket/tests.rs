@@ -60,7 +60,7 @@ fn feed(websocket: &mut WebSocket, bytes: &[u8], portion: usize) -> Result<Vec<u
 /// What is written for `bytes`, when the peer takes everything.
 fn written(websocket: &mut WebSocket, bytes: &[u8]) -> Vec<u8> {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
-    let mut wire = Wire::new(Socket::Unix(ours), None);
+    let mut wire = Wire::new(Socket::Unix(ours), None, None);
     assert_eq!(websocket.write(&mut wire, bytes).unwrap(), bytes.len());
     drop(wire);
     let mut all = Vec::new();
@@ -151,7 +151,7 @@ fn a_goodbye_is_answered_with_its_status_and_nothing_follows() {
         let mut websocket = open();
         assert_eq!(feed(&mut websocket, &bytes, usize::MAX).unwrap(), b"before");
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let mut wire = Wire::new(Socket::Unix(ours), None);
+        let mut wire = Wire::new(Socket::Unix(ours), None, None);
         assert_eq!(websocket.write(&mut wire, b"too late").unwrap(), 0);
         websocket.close(&mut wire);
         drop(wire);
@@ -178,7 +178,7 @@ fn what_is_sent_is_read_by_the_second_implementation() {
 #[test]
 fn a_frame_that_the_kernel_takes_in_parts_goes_on_where_it_stopped() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
-    let mut wire = Wire::new(Socket::Unix(ours), None);
+    let mut wire = Wire::new(Socket::Unix(ours), None, None);
     let mut websocket = open();
     let payload: Vec<u8> = (0..2_000_000_u32).map(|n| (n % 249) as u8).collect();
     let (mut sent, mut received) = (0, Vec::new());
