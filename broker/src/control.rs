@@ -4,15 +4,20 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::LocalSet;
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::timeout;
 
 use crate::admin;
 use crate::broker::StartError;
 use crate::config::Config;
 use crate::probe::Probe;
 use crate::upstream::Upstream;
+
+/// How long the upstreams may take to say goodbye.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The running thread.
 pub(crate) struct Control {
@@ -37,8 +42,9 @@ impl Control {
         let thread =
             std::thread::Builder::new().name("weir-control".to_owned()).spawn(move || {
                 let tasks = LocalSet::new();
+                let mut links = JoinSet::new();
                 for upstream in upstreams {
-                    tasks.spawn_local(upstream.run(stopped.clone()));
+                    links.spawn_local_on(upstream.run(stopped.clone()), &tasks);
                 }
                 if let Some(listener) = admin {
                     let stopped = stopped.clone();
@@ -49,7 +55,11 @@ impl Control {
                         }
                     });
                 }
-                runtime.block_on(tasks.run_until(until(stopped)));
+                runtime.block_on(tasks.run_until(async {
+                    until(stopped).await;
+                    // A far end that does not answer is left without a goodbye.
+                    let _ = timeout(GOODBYE_PATIENCE, links.join_all()).await;
+                }));
             })?;
         Ok((Self { stop, thread }, admin_address))
     }

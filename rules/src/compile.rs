@@ -4,6 +4,8 @@
 //! compare rules, so that one mistake gives one message.
 
 mod across;
+mod destination;
+mod identity;
 mod names;
 mod rule;
 
@@ -132,6 +134,3 @@ fn summary(sources: &[Source], one: &Compiled) -> RuleSummary {
         key_bytes: one.key_bytes,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -10,13 +10,15 @@ mod function;
 mod lexer;
 mod parser;
 mod program;
+mod resolve;
 mod scope;
 mod syntax;
 
 pub(crate) use aggregate::{Call, Kind};
-pub(crate) use check::{RESERVED, compile_expression};
+pub(crate) use check::compile_expression;
 pub(crate) use eval::{Inputs, evaluate};
 pub(crate) use program::{Op, Program, Type};
+pub(crate) use resolve::RESERVED;
 pub(crate) use scope::{Name, Prev, Scope, Stage};
 
 use std::ops::Range;
@@ -52,6 +54,13 @@ impl Problem {
 pub(crate) struct Fault {
     pub(crate) code: &'static str,
     pub(crate) message: String,
+}
+
+/// Every function and aggregate.
+#[cfg(test)]
+pub(crate) fn names_of_functions() -> impl Iterator<Item = &'static str> {
+    let functions = function::SIGNATURES.iter().map(|signature| signature.name);
+    functions.chain(["coalesce", "if"]).chain(aggregate::NAMES)
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub(crate) struct KeyState {
     /// The values of `by`, see [`push_part`].
     pub(crate) bytes: Box<[u8]>,
     pub(crate) panes: Panes,
+    /// Tells it apart from a key of the same values that was forgotten before.
+    pub(crate) birth: u64,
     /// Latest time of a message.
     pub(crate) newest: i64,
     /// All windows that end here or before are closed.
@@ -62,10 +64,11 @@ impl More {
 }
 
 impl KeyState {
-    pub(crate) fn new(bytes: &[u8]) -> Self {
+    pub(crate) fn new(bytes: &[u8], birth: u64) -> Self {
         Self {
             bytes: bytes.into(),
             panes: Panes::default(),
+            birth,
             newest: TIME_MIN,
             watermark: TIME_MIN,
             arrived: TIME_MIN,
@@ -265,12 +268,12 @@ mod tests {
     fn numbers_of_keys_are_reused_smallest_first() {
         let mut keys = Keys::default();
         let ids: Vec<u32> =
-            [b"a", b"b", b"c"].map(|bytes| keys.insert(KeyState::new(bytes))).into();
+            [b"a", b"b", b"c"].map(|bytes| keys.insert(KeyState::new(bytes, 0))).into();
         assert_eq!(ids, [0, 1, 2]);
         keys.remove(1);
         keys.remove(0);
         assert_eq!(keys.find(b"a"), None);
-        assert_eq!(keys.insert(KeyState::new(b"d")), 0);
+        assert_eq!(keys.insert(KeyState::new(b"d", 0)), 0);
         assert_eq!(keys.find(b"d"), Some(0));
         assert_eq!(keys.find(b"c"), Some(2));
     }

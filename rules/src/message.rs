@@ -28,8 +28,9 @@ pub struct Event<'a> {
 pub struct Emission {
     /// The rule it comes from.
     pub rule: Arc<str>,
-    /// The same after a replay of the same input: hash of rule, definition, key, window end and
-    /// revision.
+    /// The same after a replay of the same input, and different for all other emissions: hash of
+    /// rule, definition, key, window end, revision and destination, or of a number for messages
+    /// that are sent one by one.
     pub id: u128,
     /// Topic name.
     pub topic: String,

@@ -1,7 +1,24 @@
 //! Simulator, conformance, durability and load tests of Weir.
 
-pub mod sim {
-    //! The parts of a simulated machine.
+#[allow(clippy::print_stderr, reason = "a test that fails says on stderr what there is to see")]
+pub mod harness {
+    //! Real processes and connections.
 
-    pub mod disk;
+    // A module uses modules listed below it, never above.
+    pub mod publisher;
+    pub mod subscriber;
+
+    mod session;
+
+    pub mod client;
+
+    pub mod mosquitto;
+    pub mod weir;
+
+    pub mod folder;
+    pub mod foreign;
+    pub mod process;
+    pub mod wait;
 }
+
+pub mod sim;

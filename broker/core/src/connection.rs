@@ -81,18 +81,18 @@ impl Connection {
         }
     }
 
-    /// The topic that stands for `alias`.
-    pub(crate) fn alias(&self, alias: NonZeroU16) -> Option<&str> {
-        self.aliases.get(usize::from(alias.get()) - 1)?.as_deref()
+    /// The topic that `alias` stands for, to be set again after its use.
+    pub(crate) fn take_alias(&mut self, alias: NonZeroU16) -> Option<Box<str>> {
+        self.aliases.get_mut(usize::from(alias.get()) - 1)?.take()
     }
 
     /// Lets `alias` stand for `topic`; the caller has checked it against the limit.
-    pub(crate) fn set_alias(&mut self, alias: NonZeroU16, topic: &str) {
+    pub(crate) fn set_alias(&mut self, alias: NonZeroU16, topic: Box<str>) {
         let index = usize::from(alias.get()) - 1;
         if self.aliases.len() <= index {
             self.aliases.resize(index + 1, None);
         }
-        self.aliases[index] = Some(topic.into());
+        self.aliases[index] = Some(topic);
     }
 }
 

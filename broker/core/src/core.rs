@@ -120,7 +120,7 @@ impl Core {
             next_session: 1,
             subscriptions: Subscriptions::new(seed),
             retained: Retained::default(),
-            log: Log::new(recovered.next_sequence),
+            log: Log::new(recovered.first_unused()),
             readers: Vec::new(),
             gate: Gate::default(),
             timers: Timers::default(),
@@ -348,9 +348,7 @@ impl Core {
 
     /// Remembers a durable change for the batch of this turn.
     pub(crate) fn record(&mut self, change: Change) {
-        if self.limits.persistence {
-            self.turn.changes.push(change);
-        }
+        self.turn.changes.push(change);
     }
 
     /// The buffer of an open connection, which will be flushed at the end of the turn.
@@ -379,7 +377,7 @@ impl Core {
     /// A session's place in the log has changed.
     pub(crate) fn cursor_moved(&mut self, key: SessionKey) {
         let session = &mut self.sessions[key as usize];
-        if !session.cursor_dirty && self.limits.persistence {
+        if !session.cursor_dirty {
             session.cursor_dirty = true;
             self.turn.cursors.push(key);
         }

@@ -42,7 +42,7 @@ impl Core {
             identifier: self.keep_identifiers(key, sequence, &found.identifiers),
             qos,
             retain,
-            logged: self.sessions[key as usize].stored && self.limits.persistence,
+            logged: self.sessions[key as usize].stored,
             replay: false,
         };
         let packet_id = match self.can_send_at_once(key) {

@@ -31,7 +31,8 @@ pub struct Limits {
     pub topic_aliases_max: u16,
     /// Cap on the keep alive, seconds; 0 = none.
     pub keep_alive_s_max: u16,
-    /// Messages that wait for one session, besides those in flight; 0 = no limit.
+    /// Messages that wait for one session, besides those in flight and retained ones for a new
+    /// subscription; 0 = no limit.
     pub queued_messages_max: usize,
     /// Bytes that wait for one session; 0 = no limit.
     pub queued_bytes_max: usize,
@@ -54,8 +55,6 @@ pub struct Limits {
     pub subscriptions_max: usize,
     /// Retained messages; past it a message for a new topic is delivered but not retained.
     pub retained_messages_max: usize,
-    /// Whether sessions outlive the process; without it nothing is written.
-    pub persistence: bool,
 }
 
 impl Default for Limits {
@@ -79,7 +78,6 @@ impl Default for Limits {
             topic_bytes_max: 4096,
             subscriptions_max: 10_000,
             retained_messages_max: 1_000_000,
-            persistence: true,
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct Metrics {
     pub publish_sent: u64,
     /// Messages in queues and in flight, each counted once.
     pub queued_messages: u64,
-    /// Their bytes.
+    /// Their bytes, without those of retained messages for a new subscription, which are shared.
     pub queued_bytes: u64,
     /// Retained messages.
     pub retained: u64,

@@ -47,15 +47,18 @@ impl Core {
             if alias.get() > self.limits.topic_aliases_max {
                 return self.violation(now, id, ReasonCode::TopicAliasInvalid);
             }
+            let connection = self.connections.get_mut(id).expect("its packet is being handled");
             if publish.topic.is_empty() {
-                let connection = self.connections.get(id).expect("its packet is being handled");
-                let Some(topic) = connection.alias(alias).map(str::to_owned) else {
+                let Some(topic) = connection.take_alias(alias) else {
                     return self.violation(now, id, ReasonCode::TopicAliasInvalid);
                 };
-                return self.accept(now, id, key, &Publish { topic: &topic, ..*publish });
+                self.accept(now, id, key, &Publish { topic: &topic, ..*publish });
+                if let Some(connection) = self.connections.get_mut(id) {
+                    connection.set_alias(alias, topic);
+                }
+                return;
             }
-            let connection = self.connections.get_mut(id).expect("its packet is being handled");
-            connection.set_alias(alias, publish.topic);
+            connection.set_alias(alias, publish.topic.into());
         }
         self.accept(now, id, key, publish);
     }
@@ -111,7 +114,7 @@ impl Core {
             self.record(Change::ReceivedRemoved { session, packet_id });
         }
         let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-        let durable = known && stored && self.limits.persistence;
+        let durable = known && stored;
         self.reply(id, Reply::Pubcomp, packet_id, reason, durable);
     }
 

@@ -12,7 +12,8 @@ use crate::message::Message;
 /// The committed state of one shard.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovered {
-    /// The position after the last one that was ever written.
+    /// The position after the last one that was ever written; some before it may be missing, and
+    /// cursors may stand behind it.
     pub next_sequence: Sequence,
     /// The sessions, by ascending number.
     pub sessions: Vec<RecoveredSession>,
@@ -22,6 +23,17 @@ pub struct Recovered {
     pub retained: Vec<Message>,
     /// The last position each reader is done with.
     pub readers: Vec<(ReaderId, Sequence)>,
+}
+
+impl Recovered {
+    /// The first position that may be given again. Some are never written, because their message
+    /// waited for nobody that is kept, but a cursor may stand behind them already: a message
+    /// that got such a position would count as delivered.
+    pub(crate) fn first_unused(&self) -> Sequence {
+        let cursors = self.sessions.iter().map(|session| session.cursor.start);
+        let readers = self.readers.iter().map(|(_, done)| done.next());
+        cursors.chain(readers).fold(self.next_sequence, Sequence::max)
+    }
 }
 
 /// One message of the log.

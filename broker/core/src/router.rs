@@ -139,7 +139,7 @@ impl Core {
     }
 
     fn give_to_reader(&mut self, index: u16, routing: &mut Routing<'_>) {
-        let logged = routing.parts.qos > QoS::AtMostOnce && self.limits.persistence;
+        let logged = routing.parts.qos > QoS::AtMostOnce;
         let sequence = logged.then(|| routing.sequence(self));
         let reader = &mut self.readers[usize::from(index)];
         if let Some(sequence) = sequence {

@@ -178,7 +178,7 @@ impl Core {
         let sequence = self.log.reserve();
         let session = &self.sessions[key as usize];
         let session_id = session.id;
-        let logged = session.stored && self.limits.persistence && qos > QoS::AtMostOnce;
+        let logged = session.stored && qos > QoS::AtMostOnce;
         let delivered = Delivered {
             sequence,
             identifier: self.keep_identifiers(key, sequence, &identifiers),

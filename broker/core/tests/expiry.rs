@@ -27,3 +27,103 @@ fn a_will_whose_delay_is_over_is_published_although_its_timer_has_not_fired() {
     assert!(world.connect(v5("a").expiry(60)).session_present);
     assert_eq!(watcher.payloads(), ["gone"]);
 }
+
+fn publish_expiring(client: &Client, topic: &str, seconds: u32) {
+    let id = client.next_id();
+    client.publish_with(QOS1, topic, "x", |publish| {
+        publish.packet_id = PacketId::new(id);
+        publish.properties.message_expiry_interval_s = Some(seconds);
+    });
+    client.expect(PacketKind::Puback, id);
+}
+
+/// [MQTT-3.3.2-5] [MQTT-3.3.2-6]
+#[test]
+fn a_message_that_waits_keeps_its_age() {
+    let world = World::new();
+    let publisher = world.connect(v5("publisher"));
+    let options = || v5("a").expiry(u32::MAX);
+    world.connect(options()).subscribe("t", QOS1);
+    world.connect(options()).hang_up();
+    publish_expiring(&publisher, "t", 10);
+    publish_expiring(&publisher, "t", 100);
+    world.advance_s(4);
+    world.crash_for_s(6);
+    let client = world.connect(options());
+    assert_eq!(client.receive_and_acknowledge().expiry_s, Some(90));
+    client.expect_nothing();
+    assert_eq!(world.metrics().drops.expired, 1);
+    assert_eq!(world.metrics().queued_messages, 0);
+}
+
+/// [MQTT-3.3.2-6]
+#[test]
+fn a_retained_message_keeps_its_age() {
+    let world = World::new();
+    let publisher = world.connect(v5("publisher"));
+    publisher.publish_with(QOS0, "t", "x", |publish| {
+        publish.retain = true;
+        publish.properties.message_expiry_interval_s = Some(10);
+    });
+    world.advance_s(3);
+    world.crash_for_s(3);
+    let client = world.connect(v5("a"));
+    client.subscribe("t", QOS0);
+    assert_eq!(client.receive().expiry_s, Some(4));
+    world.advance_s(4);
+    client.subscribe("t", QOS0);
+    client.expect_nothing();
+}
+
+#[test]
+fn a_message_that_goes_out_at_once_keeps_its_whole_expiry() {
+    let world = World::new();
+    let publisher = world.connect(v5("publisher"));
+    let client = world.connect(v5("a"));
+    client.subscribe("t", QOS1);
+    publish_expiring(&publisher, "t", 10);
+    assert_eq!(client.receive().expiry_s, Some(10));
+}
+
+/// [MQTT-3.1.2-23] [MQTT-4.1.0-2]
+#[test]
+fn a_session_ends_when_its_time_is_over_and_not_before() {
+    let world = World::new();
+    world.connect(v5("a").expiry(10)).hang_up();
+    world.advance_ms(9_999);
+    let back = world.connect(v5("a").expiry(10));
+    assert!(back.session_present);
+    world.advance_s(100);
+    back.disconnect();
+    world.advance_ms(10_000);
+    assert_eq!(world.metrics().sessions, 0);
+    assert!(world.net().store.sessions.is_empty());
+    assert!(!world.connect(v5("a").expiry(10)).session_present);
+}
+
+/// With the time that remains, not with all of it again.
+#[test]
+fn a_session_expires_over_a_restart() {
+    let world = World::new();
+    world.connect(v5("left").expiry(20)).hang_up();
+    world.connect(v5("over").expiry(10)).hang_up();
+    world.connect(v5("connected").expiry(20));
+    world.connect(v5("unkept"));
+    world.connect(v311("for ever").kept()).hang_up();
+    world.advance_s(5);
+    world.crash_for_s(6);
+    world.advance_ms(0);
+    assert_eq!(world.metrics().sessions, 3);
+    world.advance_ms(8_999);
+    assert_eq!(world.metrics().sessions, 3);
+    world.advance_ms(1);
+    assert_eq!(world.metrics().sessions, 2);
+    world.advance_s(11);
+    assert_eq!(world.metrics().sessions, 1, "what was connected is gone since the crash");
+    world.advance_s(13 * 24 * 3600);
+    assert_eq!(world.metrics().sessions, 1);
+    world.advance_s(24 * 3600);
+    assert_eq!(world.metrics().sessions, 0, "the cap of the configuration");
+    assert_eq!(world.poll_timeout(), None);
+    assert!(world.net().store.sessions.is_empty());
+}

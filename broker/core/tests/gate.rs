@@ -119,3 +119,138 @@ fn clearing_a_retained_message_again_waits_for_the_first_time() {
     fresh.subscribe("t", QOS0);
     fresh.expect_nothing();
 }
+
+/// [MQTT-3.2.0-1]
+#[test]
+fn connack_of_a_kept_session_waits_for_its_commit() {
+    for options in [v31("a"), v311("a"), v5("a")] {
+        let world = World::new();
+        world.hold_commits();
+        world.connect(options.clone());
+        let kept = world.dial(&options.kept());
+        kept.expect_nothing();
+        world.commit();
+        assert!(!kept.expect_connack());
+    }
+}
+
+#[test]
+fn suback_and_unsuback_of_a_kept_session_wait_for_their_commit() {
+    let world = World::new();
+    let kept = world.connect(v311("kept").kept());
+    let unkept = world.connect(v311("unkept"));
+    world.hold_commits();
+    unkept.subscribe("t", QOS1);
+    unkept.unsubscribe("t");
+    kept.send_subscribe("t", QOS1, None, |_| {});
+    kept.expect_nothing();
+    world.commit();
+    assert_eq!(kept.expect_suback(), [1]);
+    let id = kept.send_unsubscribe("t");
+    kept.expect_nothing();
+    world.commit();
+    kept.expect(PacketKind::Unsuback, id);
+}
+
+#[test]
+fn every_step_of_a_qos2_exchange_waits_for_its_commit() {
+    let world = World::new();
+    let publisher = world.connect(v311("publisher").kept());
+    let subscriber = world.connect(v311("subscriber").kept());
+    subscriber.subscribe("t", QOS2);
+    world.hold_commits();
+    publisher.publish(QOS2, "t", "x");
+    publisher.expect_nothing();
+    subscriber.expect_nothing();
+    world.commit();
+    publisher.expect(PacketKind::Pubrec, 1);
+    let id = subscriber.receive().id;
+    publisher.pubrel(1);
+    subscriber.pubrec(id);
+    publisher.expect_nothing();
+    subscriber.expect_nothing();
+    world.commit();
+    publisher.expect(PacketKind::Pubcomp, 1);
+    subscriber.expect(PacketKind::Pubrel, id);
+}
+
+/// QoS 1 is not held up by the disk, but its acknowledgement is.
+#[test]
+fn qos1_reaches_subscribers_before_the_commit_and_puback_comes_after() {
+    let world = World::new();
+    let publisher = world.connect(v311("publisher"));
+    let subscriber = world.connect(v311("subscriber").kept());
+    subscriber.subscribe("t", QOS1);
+    world.hold_commits();
+    publisher.publish(QOS1, "t", "x");
+    assert_eq!(subscriber.payloads(), ["x"]);
+    publisher.expect_nothing();
+    world.commit_one();
+    publisher.expect(PacketKind::Puback, 1);
+}
+
+#[test]
+fn a_retained_message_is_acknowledged_when_it_is_durable() {
+    let world = World::new();
+    let publisher = world.connect(v311("publisher"));
+    world.hold_commits();
+    publisher.publish_retained(QOS1, "t", "x");
+    publisher.expect_nothing();
+    world.commit();
+    publisher.expect(PacketKind::Puback, 1);
+}
+
+/// All packets of a turn form one batch, and its commit releases them together.
+#[test]
+fn a_turn_is_one_batch() {
+    let world = World::new();
+    let publishers: Vec<Client> = (0..5).map(|n| world.connect(v311(&format!("p{n}")))).collect();
+    let away = world.connect(v311("away").kept());
+    away.subscribe("t", QOS1);
+    world.hold_commits();
+    world.in_one_turn(|| {
+        for publisher in &publishers {
+            publisher.publish(QOS1, "t", "x");
+        }
+    });
+    assert_eq!(world.net().pending.len(), 1);
+    world.commit_one();
+    for publisher in &publishers {
+        publisher.expect(PacketKind::Puback, 1);
+    }
+}
+
+/// A delivery or an answer whose client is gone by then goes nowhere.
+#[test]
+fn what_waits_for_a_session_that_ended_is_forgotten() {
+    let world = World::new();
+    let publisher = world.connect(v311("publisher"));
+    let subscriber = world.connect(v5("subscriber").kept());
+    subscriber.subscribe("t", QOS2);
+    world.hold_commits();
+    publisher.publish(QOS2, "t", "x");
+    let clean = world.dial(&v5("subscriber").kept().clean());
+    world.release_commits();
+    assert!(!clean.expect_connack());
+    clean.expect_nothing();
+    assert_eq!(world.metrics().queued_messages, 0);
+    assert_eq!(world.gated(), 0);
+}
+
+/// The delivery waits at the gate while its client reconnects.
+#[test]
+fn a_gated_delivery_goes_to_the_new_connection() {
+    let world = World::new();
+    let publisher = world.connect(v311("publisher"));
+    let first = world.connect(v5("a").kept());
+    first.subscribe("t", QOS2);
+    world.hold_commits();
+    publisher.publish(QOS2, "t", "x");
+    first.hang_up();
+    let second = world.dial(&v5("a").kept());
+    world.release_commits();
+    assert!(second.expect_connack());
+    let received = second.receive_and_acknowledge();
+    assert_eq!((received.payload.as_str(), received.dup), ("x", false));
+    second.expect_nothing();
+}

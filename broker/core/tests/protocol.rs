@@ -5,9 +5,9 @@
 
 #![allow(clippy::wildcard_imports, reason = "tests may import everything from their support")]
 
-#[allow(dead_code, unused_imports, reason = "the subjects that need the rest follow")]
 mod support;
 
+mod aliases;
 mod connect;
 mod expiry;
 mod gate;
@@ -15,8 +15,14 @@ mod keep_alive;
 mod limits;
 mod malformed;
 mod order;
+mod qos0;
+mod qos1;
 mod qos2;
+mod readers;
 mod recovery;
 mod retained;
+mod sequences;
+mod session;
+mod subscribe;
 mod takeover;
 mod will;

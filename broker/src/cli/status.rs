@@ -85,7 +85,7 @@ fn table(status: &Status) -> String {
     line("retained", status.retained.to_string());
     let messages = &status.messages;
     line("messages", format!("{} received, {} sent", messages.received, messages.sent));
-    for (reason, number) in &messages.dropped {
+    for (reason, number) in messages.dropped.iter().filter(|(_, number)| **number > 0) {
         line("  dropped", format!("{number} {reason}"));
     }
     let store = &status.store;

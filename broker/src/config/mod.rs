@@ -13,6 +13,7 @@ mod listeners;
 mod load;
 mod overrides;
 mod problem;
+mod read;
 mod reference;
 mod route;
 mod rule_files;

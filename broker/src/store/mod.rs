@@ -45,6 +45,7 @@ mod error;
 mod latency;
 mod options;
 mod queue;
+mod quiet;
 
 use std::collections::BTreeSet;
 use std::fmt;

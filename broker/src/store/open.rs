@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,6 +18,7 @@ use crate::store::backend::{CountingBackend, DiskCounters};
 use crate::store::error::{StoreError, engine, engine_panic, io_error};
 use crate::store::options::{Condition, StoreOptions};
 use crate::store::position::Positions;
+use crate::store::quiet::catch_quietly;
 use crate::store::{Store, Totals, schema};
 
 /// The name of the file in the data directory.
@@ -87,7 +87,7 @@ impl Store {
         let disk = Arc::new(DiskCounters::default());
         let backend = CountingBackend::new(backend, Arc::clone(&disk));
         // The engine asserts some of what a corrupt file can break; that is an error like others.
-        catch_unwind(AssertUnwindSafe(|| Self::open_engine(backend, &path, disk, options)))
+        catch_quietly(|| Self::open_engine(backend, &path, disk, options))
             .unwrap_or_else(|payload| Err(engine_panic(&path, payload.as_ref())))
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use weir_core::{Instant, ReaderId, Sequence, ShardId};
+use weir_core::{Instant, ReaderId, Records, Sequence, ShardId};
 use weir_mqtt::QoS;
 
 use super::backoff::Backoff;
@@ -50,6 +50,8 @@ pub(crate) struct Upstream {
     backoff: Backoff,
     report: Report,
     figures: Figures,
+    /// Messages that are not in the log, and how many of them were sent.
+    live: Option<(Records, usize)>,
     durable: mpsc::UnboundedSender<Vec<Receipt>>,
     /// Bounded by the inbox.
     receipts: mpsc::UnboundedReceiver<Vec<Receipt>>,
@@ -90,6 +92,7 @@ impl Upstream {
             backoff: Backoff::new(config.restart_timeout, seed()),
             report: Report::new(reader, &config.name, done),
             figures: Figures::default(),
+            live: None,
             link_options: LinkOptions {
                 client_id: node::client_id(config.remote_clientid.as_deref(), &config.name),
                 version: config.bridge_protocol_version,
@@ -130,6 +133,7 @@ impl Upstream {
 
     /// Runs until `stopped`. Needs a tokio runtime with IO and time.
     pub(crate) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        self.tell_limits();
         let mut attempt = 0;
         while !is_stopped(&stopped) {
             let address = self.addresses[attempt % self.addresses.len()].clone();
@@ -137,7 +141,7 @@ impl Upstream {
             self.handle.set_state(UpstreamState::Connecting, None);
             let mut link = Link::open(&address, &self.link_options);
             let ended = self.serve(&mut link, &address, &mut stopped).await;
-            self.handle.set_takes_live(false);
+            self.drop_live();
             self.sender.disconnected();
             match ended {
                 Ok(()) => link.close().await,
@@ -150,6 +154,18 @@ impl Upstream {
             }
         }
         self.handle.set_state(UpstreamState::Waiting, None);
+    }
+
+    /// Says what the configuration asks for and does not get.
+    fn tell_limits(&self) {
+        let qos_max = self.forwarding.qos_max;
+        if self.forwarding.routes.iter().any(|route| route.qos > u8::from(qos_max)) {
+            tracing::warn!(
+                upstream = self.name,
+                help = "give `receive` an upstream of its own",
+                "an upstream that receives too forwards with QoS 1 at most"
+            );
+        }
     }
 
     /// Waits before the next attempt; meanwhile the backlog is counted and kept within its limit.

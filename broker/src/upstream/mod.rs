@@ -24,3 +24,6 @@ mod node;
 
 pub(crate) use bridge::Upstream;
 pub(crate) use handle::UpstreamHandle;
+
+#[cfg(test)]
+mod tests;

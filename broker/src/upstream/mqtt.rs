@@ -214,3 +214,6 @@ const HELP_CLIENT_ID: &str = "set another `remote_clientid` for this upstream";
 const HELP_VERSION: &str =
     "set `bridge_protocol_version = \"mqttv311\"` if the upstream does not speak MQTT 5";
 const HELP_OTHER: &str = "look into the log of the upstream";
+
+#[cfg(test)]
+mod tests;

@@ -26,10 +26,14 @@ impl Report {
         Self { reader, name: name.to_owned(), dead_letters: Vec::new(), told: done, due: None }
     }
 
-    /// The upstream will not get `message`, for this reason: it is published here instead.
+    /// The upstream will not get `message`, for this reason: it is published here instead. What
+    /// is a dead letter already stays where it is; two upstreams could go on for ever.
     pub(crate) fn dead_letter(&mut self, message: &Message, reason: &str, unix_ms: u64) {
         let parts = message.parts();
-        let mut topic = format!("dead/upstream/{}/{}", self.name, parts.topic);
+        if parts.topic.starts_with(DEAD_LETTERS) {
+            return;
+        }
+        let mut topic = format!("{DEAD_LETTERS}{}/{}", self.name, parts.topic);
         if TopicName::parse(&topic).is_err() {
             topic.truncate(topic.len() - parts.topic.len() - 1);
         }
@@ -86,6 +90,8 @@ impl Report {
     }
 }
 
+/// Where dead letters are published.
+const DEAD_LETTERS: &str = "dead/upstream/";
 /// How long acknowledgements gather.
 const PAUSE_MS: u64 = 50;
 /// How many dead letters gather.
@@ -141,6 +147,14 @@ mod tests {
         let user: Vec<_> = stored.user_properties.iter().collect();
         let expected = [("unit", "celsius"), ("error", "NotAuthorized"), ("upstream", "cloud")];
         assert_eq!(user, expected);
+    }
+
+    #[test]
+    fn a_dead_letter_that_is_refused_does_not_become_another() {
+        let mut report = Report::new(ReaderId(2), "cloud", Sequence(0));
+        report.dead_letter(&message("dead/upstream/other/a", &[]), "NotAuthorized", 7);
+        let turn = report.take(Instant(0), Sequence(1), true).expect("it is done");
+        assert!(turn.publications.is_empty());
     }
 
     #[test]

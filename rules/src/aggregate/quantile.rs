@@ -56,27 +56,29 @@ impl Quantile {
         self.buckets.is_empty()
     }
 
-    /// The value at `rank` (0 to 1), between two values in proportion. Sorts the values.
-    pub(crate) fn quantile(&mut self, rank: f64) -> Option<f64> {
+    /// The value at `rank` (in parts of ten thousand), between two values in proportion. Sorts
+    /// the values.
+    pub(crate) fn quantile(&mut self, rank: u32) -> Option<f64> {
         let n = if self.is_exact() {
-            self.values.len() as f64
+            self.values.len() as u64
         } else {
-            self.buckets.iter().map(|(_, count)| f64::from(*count)).sum()
+            self.buckets.iter().map(|(_, count)| u64::from(*count)).sum()
         };
-        if n == 0.0 {
-            return None;
-        }
-        let position = rank * (n - 1.0);
+        // In whole numbers, so that a position that is exact stays exact.
+        let position = u128::from(n.checked_sub(1)?) * u128::from(rank);
+        let (below, rest) = ((position / RANKS) as u64, (position % RANKS) as f64);
+        let above = below + u64::from(rest > 0.0);
         let (low, high) = if self.is_exact() {
             self.values.sort_unstable_by(f64::total_cmp);
-            let at = |index: f64| self.values.get(index as usize).copied();
-            (at(position.floor())?, at(position.ceil())?)
+            (*self.values.get(below as usize)?, *self.values.get(above as usize)?)
         } else {
-            (self.counted(position.floor())?, self.counted(position.ceil())?)
+            (self.counted(below)?, self.counted(above)?)
         };
-        let part = position.fract();
-        // Written so that two equal values give that value, and large ones do not overflow.
-        Some(if part == 0.0 || low == high { low } else { low * (1.0 - part) + high * part })
+        let part = rest / RANKS as f64;
+        let distance = high - low;
+        // The distance of two huge values may be too large for a number.
+        let sum = low * (1.0 - part) + high * part;
+        Some(if distance.is_finite() { low + distance * part } else { sum })
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -118,10 +120,10 @@ impl Quantile {
     }
 
     /// The value of the bucket that holds the given position.
-    fn counted(&self, position: f64) -> Option<f64> {
-        let mut before = 0.0;
+    fn counted(&self, position: u64) -> Option<f64> {
+        let mut before = 0;
         for (bucket, count) in &self.buckets {
-            before += f64::from(*count);
+            before += u64::from(*count);
             if position < before {
                 return Some(middle_of(*bucket));
             }
@@ -176,6 +178,9 @@ fn middle_of(bucket: i32) -> f64 {
 
 /// Keeps the exponent and six bits of the fraction: half a bucket is 1/128 of the value.
 const BUCKET_SHIFT: u32 = 46;
+
+/// The highest rank.
+const RANKS: u128 = 10_000;
 
 /// Bounds the memory of a pane; values over 32 powers of two fit.
 const BUCKETS_MAX: usize = 2048;

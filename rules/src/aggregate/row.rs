@@ -222,7 +222,7 @@ fn add_counts(left: u64, right: u64) -> u64 {
 }
 
 fn quantile(values: &mut Quantile, rank: u32) -> Value {
-    values.quantile(f64::from(rank) / 10_000.0).map_or(Value::Null, Value::finite)
+    values.quantile(rank).map_or(Value::Null, Value::finite)
 }
 
 /// Number, mean and sum of squared differences from the mean.

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use super::Compiled;
+use super::destination::{compile_destinations, rest_names};
+use super::identity::{definition_hash, state_hash};
 use super::names::{Names, Part};
 use crate::aggregate::Layout;
 use crate::code;
-use crate::diagnostic::{Diagnostic, nearest};
-use crate::expression::{Name, Op, Program, Stage, Type};
-use crate::hash::StableHash;
+use crate::diagnostic::Diagnostic;
+use crate::expression::{Name, Stage, Type};
 use crate::json::write_text;
 use crate::key::KeyState;
 use crate::payload::{Decode, FieldTree};
-use crate::rule::{Destination, Key, Let, Output, Rule, TopicPart};
-use crate::spec::{
-    DestinationSpec, Located, Named, Report, RuleSpec, format_bytes, format_duration,
-};
+use crate::rule::{Key, Let, Output, Rule};
+use crate::spec::{Named, Report, RuleSpec, format_bytes, format_duration};
 use crate::topic::{Capture, Filter, Piece, Template};
 use crate::watermark::{EventTime, Time, Unit};
 use crate::window::Window;
@@ -301,148 +300,6 @@ fn compile_time(spec: &RuleSpec, names: &mut Names<'_>, report: &mut Report<'_>)
     }
 }
 
-/// Names whose value can have slashes, because it was captured from several levels.
-fn rest_names(filters: &[Filter], by: &[Key], captures: &[Vec<Capture>]) -> Vec<String> {
-    let is_rest = |slot: usize| {
-        let mut places = captures.iter().filter_map(|places| places.get(slot));
-        places.any(|place| matches!(place, Capture::Rest(_)))
-    };
-    let mut names = Vec::new();
-    for (slot, (name, _)) in filters.iter().take(1).flat_map(|first| &first.captures).enumerate() {
-        if is_rest(slot) {
-            names.push(name.clone());
-        }
-    }
-    for key in by {
-        if matches!(key.program.ops[..], [Op::Local(slot)] if is_rest(usize::from(slot))) {
-            names.push(key.program.source.trim().to_owned());
-        }
-    }
-    names
-}
-
-fn compile_destinations(
-    spec: &RuleSpec,
-    names: &mut Names<'_>,
-    rests: &[String],
-    report: &mut Report<'_>,
-) -> (Vec<Destination>, Vec<Template>) {
-    let (mut to, mut templates) = (Vec::new(), Vec::new());
-    for one in &spec.to {
-        let template = match Template::parse(&one.topic.value) {
-            Ok(template) => template,
-            Err(problem) => {
-                let place = one.topic.inside(report.sources, problem.span);
-                report.error(code::TOPIC, problem.message, &place, problem.label);
-                continue;
-            }
-        };
-        if let (Some(place), None) = (&one.meta, &spec.select) {
-            let message = "`meta` needs a `select`";
-            let label = "the payload is sent as it came";
-            report.error(code::MISSING_KEY, message, place, label);
-        }
-        let topic = compile_topic(spec, one, &template, names, rests, report);
-        to.push(Destination {
-            topic,
-            qos: one.qos,
-            retain: one.retain,
-            upstream: one.upstream.as_ref().map(|text| Arc::from(text.value.as_str())),
-            expire_s: one.expire_s,
-            meta: one.meta.is_some(),
-        });
-        templates.push(template);
-    }
-    (to, templates)
-}
-
-fn compile_topic(
-    spec: &RuleSpec,
-    one: &DestinationSpec,
-    template: &Template,
-    names: &mut Names<'_>,
-    rests: &[String],
-    report: &mut Report<'_>,
-) -> Vec<TopicPart> {
-    let mut parts = Vec::new();
-    for piece in &template.pieces {
-        match piece {
-            Piece::Literal(text) => parts.push(TopicPart::Literal(text.clone())),
-            Piece::Name(name, span) => match compile_name(name, names) {
-                Some(program) => {
-                    warn_of_field(&program, (name, span), &one.topic, names, report);
-                    parts.push(TopicPart::Value { program, rest: rests.contains(name) });
-                }
-                None => unbound(spec, (name, span), &one.topic, names, report),
-            },
-        }
-    }
-    parts
-}
-
-/// The value of a name in a topic: any name that is known, or a field.
-fn compile_name(name: &str, names: &mut Names<'_>) -> Option<Program> {
-    let known = names.result.iter().chain(if names.has_window { &[] } else { &names.message[..] });
-    if let Some(found) = known.into_iter().find(|known| known.text == name) {
-        let (ops, result) = (vec![Op::Local(found.slot)], found.kind);
-        let span = std::iter::once(0..name.len()).collect();
-        return Some(Program { ops, spans: span, source: name.into(), result });
-    }
-    if names.has_window || name.contains('-') {
-        return None;
-    }
-    names.try_compile(name, Type::Any, Part::Result).ok()
-}
-
-/// A field in a topic is allowed, but it may be a mistyped capture.
-fn warn_of_field(
-    program: &Program,
-    (name, span): (&str, &std::ops::Range<usize>),
-    text: &Located,
-    names: &Names<'_>,
-    report: &mut Report<'_>,
-) {
-    if !matches!(program.ops[..], [Op::Field(_)]) {
-        return;
-    }
-    let captures = names.message.iter().filter(|known| known.role == "capture");
-    let Some(near) = nearest(name, captures.map(|known| known.text.as_str())) else { return };
-    let place = text.inside(report.sources, span.clone());
-    let message = format!("`{{{name}}}` is not a capture, it is read from the payload");
-    let warning = report.at(&place, Diagnostic::warning(code::UNBOUND, message));
-    let warning = warning.label("a payload field").help(format!("did you mean `{{{near}}}`?"));
-    report.diagnostics.push(warning);
-}
-
-fn unbound(
-    spec: &RuleSpec,
-    (name, span): (&str, &std::ops::Range<usize>),
-    text: &Located,
-    names: &Names<'_>,
-    report: &mut Report<'_>,
-) {
-    let place = text.inside(report.sources, span.clone());
-    let message = format!("`{{{name}}}` has no value");
-    let captured = names.message.iter().any(|known| known.text == name);
-    if spec.window.is_some() && captured {
-        let label = "a result is made from many messages";
-        let help = format!("add \"{name}\" to `by`: then there is one window for each {name}");
-        report.error_with_help(code::UNBOUND, message, &place, label, help);
-        return;
-    }
-    let mut known: Vec<&str> = names.result.iter().map(|known| known.text.as_str()).collect();
-    if !names.has_window {
-        known.extend(names.message.iter().map(|known| known.text.as_str()));
-    }
-    let label = "no capture, key or output has this name";
-    let list = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    let help = match nearest(name, known.iter().copied()) {
-        Some(near) if near.len() > 1 => format!("did you mean `{{{near}}}`? names here: {list}"),
-        _ => format!("names here: {list}"),
-    };
-    report.error_with_help(code::UNBOUND, message, &place, label, help);
-}
-
 fn compile_errors_topic(spec: &RuleSpec, report: &mut Report<'_>) -> String {
     let Some(text) = &spec.errors else { return format!("$rules/{}/errors", spec.name) };
     match Template::parse(&text.value) {
@@ -484,6 +341,9 @@ fn expire(spec: &RuleSpec, report: &mut Report<'_>) -> i64 {
     let size = spec.window.as_ref().map(|(_, window)| window.size());
     match (&spec.expire, size) {
         (None, None) => DAY_MS,
+        // A device that stamps its own messages may be silent for a while and go on where it was;
+        // its windows wait for it as long as that is likely.
+        (None, Some(size)) if spec.time.is_some() => (2 * size).max(SILENCE_MS),
         (None, Some(size)) => 2 * size,
         (Some((expire, place)), size) => {
             let least = size.unwrap_or(1);
@@ -496,6 +356,9 @@ fn expire(spec: &RuleSpec, report: &mut Report<'_>) -> i64 {
         }
     }
 }
+
+/// How long the windows of a silent device stay open at least, by default.
+const SILENCE_MS: i64 = 600_000;
 
 /// Forecast of the bytes of a key, compared with the limit.
 fn forecast(spec: &RuleSpec, rule: &Rule, report: &mut Report<'_>) -> usize {
@@ -541,72 +404,6 @@ fn label(name: &str) -> String {
     write_text(name, &mut label);
     label.push(':');
     label
-}
-
-/// Hash of everything that a rule does. Names and order count, white space does not.
-fn definition_hash(spec: &RuleSpec) -> u128 {
-    let mut hash = input_hash(spec);
-    let option =
-        |text: &Option<Located>| text.as_ref().map_or("", |text| text.value.trim()).to_owned();
-    hash = hash.text(&option(&spec.filter)).text(&option(&spec.having)).text(&option(&spec.errors));
-    hash = named_hash(hash, spec.select.as_deref().unwrap_or_default());
-    if let Some(time) = &spec.time {
-        hash = hash.number(time.late as u64).number(time.idle.unwrap_or(-1) as u64);
-        hash = hash.number(time.ahead.unwrap_or(-1) as u64);
-    }
-    hash = hash.number(u64::from(spec.late_update.is_some()) * 2 + u64::from(spec.empty.is_some()));
-    for to in &spec.to {
-        hash = hash.text(&to.topic.value).number(u64::from(to.qos)).number(u64::from(to.retain));
-        hash = hash.text(&option(&to.upstream)).number(u64::from(to.expire_s.unwrap_or(0)));
-        hash = hash.number(u64::from(to.meta.is_some()));
-    }
-    hash.finish()
-}
-
-/// Hash of what the state of a rule depends on: the same means that it can be kept.
-fn state_hash(spec: &RuleSpec, rule: &Rule) -> u128 {
-    let mut hash = input_hash(spec).text("state").number(u64::from(rule.empty));
-    for prev in &rule.prev {
-        hash = hash.text(prev.program.source.trim());
-        let span = prev.program.spans.first().cloned().unwrap_or_default();
-        hash = hash.text(prev.program.source.get(span).unwrap_or_default());
-    }
-    for column in &rule.layout.columns {
-        let span = column.argument.whole();
-        hash = hash.text(column.argument.source.get(span).unwrap_or_default().trim());
-    }
-    for part in &rule.layout.parts {
-        hash = hash.text(&format!("{:?}", part.kind)).number(u64::from(part.column));
-    }
-    hash.finish()
-}
-
-/// Hash of what goes into panes: topics, payload, time, names, keys and the window.
-fn input_hash(spec: &RuleSpec) -> StableHash {
-    let mut hash = StableHash::new().text(&spec.name).text(&format!("{:?}", spec.decode));
-    for from in &spec.from {
-        hash = hash.text(&from.value);
-    }
-    if let Some(time) = &spec.time {
-        hash = hash.text(time.field.value.trim()).text(&format!("{:?}", time.unit));
-        hash = hash.number(u64::from(time.per_source));
-    }
-    hash = named_hash(hash.text("let"), &spec.lets);
-    hash = named_hash(hash.text("by"), &spec.by);
-    match spec.window.as_ref().map(|(_, window)| *window) {
-        None => hash.text("none"),
-        Some(Window::Each { size }) => hash.text("each").number(size as u64),
-        Some(Window::Sliding { size, slide, .. }) => {
-            hash.text("sliding").number(size as u64).number(slide as u64)
-        }
-    }
-}
-
-fn named_hash(mut hash: StableHash, list: &[Named]) -> StableHash {
-    for one in list {
-        hash = hash.text(&one.name).text(one.expression.value.trim());
-    }
-    hash.number(list.len() as u64)
 }
 
 /// Keys of a rule, if it does not say.

@@ -117,6 +117,7 @@ impl Running {
                 let body = body(&rule.by, outputs, Some(label), &work.locals, &texts);
                 let identity = identity(rule)
                     .bytes(&key.bytes)
+                    .number(key.birth)
                     .number(label.end as u64)
                     .number(u64::from(label.revision));
                 let inputs = inputs(&work.locals);

@@ -286,17 +286,25 @@ impl Running {
         id: u32,
     ) -> Result<(), Fault> {
         let rule = turn.rule;
-        let mut values = Vec::with_capacity(rule.prev.len());
+        let mut texts = 0;
+        message.scratch.columns.clear();
         for prev in &rule.prev {
             let value = message.evaluate(&prev.program)?;
-            values.push((boxed::bits(value), boxed::text(value, &message.texts)));
+            if let Value::Text(text) = value {
+                texts += text.len as usize;
+            }
+            message.scratch.columns.push(value);
         }
-        let texts: usize =
-            values.iter().filter_map(|(_, text)| text.as_ref().map(|t| t.len())).sum();
         let outcome = self.check_memory(rule, texts);
         let Some(key) = self.keys.get_mut(id) else { return Ok(()) };
         let before = key.more_bytes();
-        key.more.get_or_insert_default().prev = if outcome.is_ok() { values } else { Vec::new() };
+        let kept = &mut key.more.get_or_insert_default().prev;
+        kept.resize(rule.prev.len(), (boxed::NULL, None));
+        for (place, value) in kept.iter_mut().zip(&message.scratch.columns) {
+            // Without room for the new value, the old one must not stand for it.
+            let value = if outcome.is_ok() { *value } else { Value::Null };
+            *place = (boxed::bits(value), boxed::text(value, &message.texts));
+        }
         key.arrived = message.event.arrived.0;
         self.state_bytes = self.state_bytes + key.more_bytes() - before;
         self.mark_changed(id, i64::MAX);

@@ -90,7 +90,8 @@ impl Running {
         let needed = KeyState::base_bytes(bytes.len());
         self.check_memory(rule, needed + extra)?;
         self.state_bytes += needed;
-        let id = self.keys.insert(KeyState::new(bytes));
+        let birth = self.next_sequence();
+        let id = self.keys.insert(KeyState::new(bytes, birth));
         self.mark_changed(id, i64::MAX);
         Ok(id)
     }

@@ -18,10 +18,13 @@ impl Running {
             let before = key.more_bytes();
             key.more.get_or_insert_default().source = Some(client.into());
             self.state_bytes = self.state_bytes + key.more_bytes() - before;
+            self.mark_changed(id, i64::MAX);
+            self.note_standing(turn.rule, id);
         }
         let watermark = self.sources.newest(client).map_or(TIME_MIN, |at| time.watermark(at));
         if self.keys.get(id).is_some_and(|key| key.watermark < watermark) {
             self.close(turn, id, watermark);
+            self.note_standing(turn.rule, id);
         }
     }
 

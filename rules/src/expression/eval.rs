@@ -28,6 +28,12 @@ pub(crate) fn evaluate(
     texts: &mut Texts<'_>,
     stack: &mut Vec<Value>,
 ) -> Result<Value, Fault> {
+    // Most programs are one name.
+    match program.ops[..] {
+        [Op::Field(slot)] => return Ok(read(inputs.fields, slot)),
+        [Op::Local(slot)] => return Ok(read(inputs.locals, slot)),
+        _ => {}
+    }
     stack.clear();
     let mut at = 0;
     while let Some(op) = program.ops.get(at) {

@@ -11,6 +11,7 @@ use crate::diagnostic::Diagnostic;
 use crate::limits::{ENTRIES_MAX, KEYS_MAX, MEMORY_BYTES_MAX, SOURCE_BYTES_MAX};
 use crate::payload::Decode;
 use crate::watermark::Unit;
+use crate::window::Window;
 
 /// Reads all rules of a file, in the order in which they are written.
 pub(crate) fn read_source(file: usize, report: &mut Report<'_>) -> Vec<RuleSpec> {
@@ -51,9 +52,10 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
     let filter = section.expression("where", report);
     let lets = section.take("let").map_or(Vec::new(), |entry| entry.named(report));
     let by = section.take("by").map_or(Vec::new(), |entry| read_by(&entry, report));
-    let window = section.text("window", report).and_then(|text| {
-        let window = read_window(&text, report)?;
-        Some((text, window))
+    // A window that cannot be read still is one: its aggregates are not wrong as well.
+    let window = section.text("window", report).map(|text| {
+        let window = read_window(&text, report).unwrap_or(Window::Each { size: 1 });
+        (text, window)
     });
     let select = section.take("select").map(|entry| entry.named(report));
     let having = section.expression("having", report);
@@ -138,8 +140,7 @@ fn read_from(
 }
 
 fn read_decode(section: &mut Section<'_, '_>, report: &mut Report<'_>) -> Decode {
-    let mut probe = section.take("decode").into_iter();
-    let Some(entry) = probe.next() else { return Decode::Json };
+    let Some(entry) = section.take("decode") else { return Decode::Json };
     let word = entry.value.as_str().unwrap_or_default();
     let kind = word.split(':').next().unwrap_or_default();
     if DECODE_NOT_YET.contains(&kind) {

@@ -33,7 +33,9 @@ impl<'t, 'i> Section<'t, 'i> {
 
     /// Takes the value of a key.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Entry<'t, 'i>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let (name, value) = self.table.iter().find(|(name, _)| name.get_ref() == key)?;
         Some(entry(name, value, self.file))
     }

@@ -22,6 +22,7 @@ pub(super) fn write_key(
     out.push(flags);
     if full {
         push_bytes(&key.bytes, out);
+        push_number(key.birth, out);
     }
     for time in [key.watermark, key.newest, key.arrived] {
         push_signed(time, out);
@@ -61,8 +62,9 @@ pub(super) fn apply_key(
     if flags & FULL != 0 {
         let bytes = reader.bytes().filter(|bytes| bytes.len() <= KEY_BYTES_MAX);
         let bytes = bytes.ok_or("expected the values of a key")?;
+        let birth = reader.number().ok_or("expected the birth of a key")?;
         keys.remove(id);
-        if !keys.restore(id, KeyState::new(bytes)) {
+        if !keys.restore(id, KeyState::new(bytes, birth)) {
             return Err("two keys have the same values");
         }
     }

@@ -18,6 +18,8 @@ pub(crate) struct Client {
     pub(crate) version: Version,
     pub(crate) session_present: bool,
     next_id: Cell<u16>,
+    /// For whoever drives it: a SUBSCRIBE is under way.
+    pub(crate) asked: Cell<bool>,
 }
 
 /// A PUBLISH that arrived.
@@ -36,7 +38,14 @@ pub(crate) struct Received {
 impl Client {
     pub(crate) fn new(world: World, connection: ConnectionId) -> Self {
         let version = Version::V311;
-        Self { world, connection, version, session_present: false, next_id: Cell::new(0) }
+        Self {
+            world,
+            connection,
+            version,
+            session_present: false,
+            next_id: Cell::new(0),
+            asked: Cell::new(false),
+        }
     }
 
     pub(crate) fn send_bytes(&self, bytes: &[u8]) {
@@ -342,10 +351,6 @@ impl Client {
         self.receive_all().into_iter().map(|received| received.payload).collect()
     }
 
-    pub(crate) fn has_arrived(&self) -> bool {
-        !self.world.net().link(self.connection).frames.is_empty()
-    }
-
     pub(crate) fn expect_nothing(&self) {
         if let Some(frame) = self.next_frame() {
             panic!("nothing should have arrived: {:?}", Packet::decode(&frame, self.version));
@@ -377,7 +382,7 @@ impl Client {
 }
 
 impl Received {
-    fn new(publish: &Publish<'_>) -> Self {
+    pub(crate) fn new(publish: &Publish<'_>) -> Self {
         let PublishProperties { subscription_identifiers, message_expiry_interval_s, .. } =
             publish.properties;
         Self {

@@ -261,12 +261,17 @@ impl Upstream {
         }
     }
 
-    /// Sends what is not in the log, as far as it goes at once.
+    /// Sends what is not in the log, in portions: acknowledgements must find room beside it.
     fn send_live(&mut self, link: &Link, peer: &Peer) {
         let unix_ms = unix_ms();
         while self.sender.handed_over() < LIVE_UNDER_WAY_MAX {
-            let Some(records) = self.handle.take_live() else { return };
-            for (_, message) in records.iter() {
+            let next = self.live.take().or_else(|| Some((self.handle.take_live()?, 0)));
+            let Some((records, mut sent)) = next else { return };
+            for (_, message) in records.iter().skip(sent) {
+                if self.sender.handed_over() >= LIVE_UNDER_WAY_MAX {
+                    break;
+                }
+                sent += 1;
                 let outgoing = self.forwarding.outgoing(&message, Origin::Live, peer, unix_ms);
                 match outgoing.map(|outgoing| link.publish(outgoing)) {
                     Ok(Ok(())) => self.sender.hand_over_live(),
@@ -274,6 +279,17 @@ impl Upstream {
                     Err(unsent) => self.figures.drop(unsent.reason(), 1),
                 }
             }
+            if sent < records.len() {
+                self.live = Some((records, sent));
+            }
+        }
+    }
+
+    /// What is not in the log does not wait for the next connection.
+    pub(super) fn drop_live(&mut self) {
+        self.handle.set_takes_live(false);
+        if let Some((records, sent)) = self.live.take() {
+            self.figures.drop("qos0", (records.len() - sent) as u64);
         }
     }
 }

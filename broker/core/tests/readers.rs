@@ -1,0 +1,118 @@
+//! Readers of the log: rules and upstreams.
+
+use crate::support::*;
+
+const RULES: ReaderId = ReaderId(1);
+const UPSTREAM: ReaderId = ReaderId(2);
+
+fn world() -> World {
+    let reader = |reader, filter: &str, takes_logged| ReaderConfig {
+        reader,
+        filters: vec![filter.to_owned()],
+        takes_logged,
+    };
+    World::with_readers(
+        Limits::default(),
+        vec![reader(RULES, "sensor/#", true), reader(UPSTREAM, "up/#", false)],
+    )
+}
+
+fn message<'a>(qos: QoS, topic: &'a str, payload: &'a str) -> MessageParts<'a> {
+    let payload = payload.as_bytes();
+    MessageParts {
+        qos,
+        retain: false,
+        expires_at_ms: None,
+        received_at_ms: 0,
+        topic,
+        properties: &[],
+        payload,
+    }
+}
+
+/// Each in order, with its position if it has one, and no position for what is not logged.
+#[test]
+fn a_reader_is_handed_what_its_filters_match() {
+    let world = world();
+    let client = world.connect(v311("a"));
+    client.publish(QOS0, "sensor/1", "a");
+    client.publish_acknowledged("sensor/2", "b");
+    client.publish_acknowledged("other", "c");
+    client.publish_exactly_once("sensor/3", "d");
+    let seen = world.take_reader_messages();
+    let payloads: Vec<&str> = seen.iter().map(|m| m.payload.as_str()).collect();
+    assert_eq!(payloads, ["a", "b", "d"]);
+    assert_eq!(seen[0].sequence, None);
+    assert!(seen[1].sequence.is_some() && seen[1].sequence < seen[2].sequence);
+    assert!(seen.iter().all(|m| m.reader == RULES));
+    assert_eq!(world.net().store.log.len(), 2);
+}
+
+/// It reads them from the store, at its own pace; QoS 0 exists nowhere else.
+#[test]
+fn a_reader_of_the_store_is_handed_qos0_only() {
+    let world = world();
+    let client = world.connect(v311("a"));
+    client.publish(QOS0, "up/1", "a");
+    client.publish_acknowledged("up/2", "b");
+    let seen = world.take_reader_messages();
+    assert_eq!(seen.iter().map(|m| m.payload.as_str()).collect::<Vec<_>>(), ["a"]);
+    assert_eq!(world.net().store.log.len(), 1);
+}
+
+/// The publisher's acknowledgement waits for the commit, and the log for the reader.
+#[test]
+fn a_reader_pins_the_log_until_it_is_done() {
+    let world = world();
+    let client = world.connect(v311("a"));
+    world.hold_commits();
+    client.publish(QOS1, "up/1", "1");
+    client.expect_nothing();
+    world.release_commits();
+    client.expect(PacketKind::Puback, 1);
+    client.publish_acknowledged("up/1", "2");
+    let positions: Vec<Sequence> = world.net().store.log.keys().copied().collect();
+    assert_eq!(positions.len(), 2);
+    world.reader_done(UPSTREAM, positions[0]);
+    assert_eq!(world.net().store.log.len(), 1);
+    world.crash();
+    world.connect(v311("b").kept());
+    assert_eq!(world.net().store.log.len(), 1, "also after a restart");
+    world.reader_done(UPSTREAM, positions[1]);
+    assert!(world.net().store.log.is_empty());
+    world.crash();
+    world.connect(v311("c").kept());
+    assert!(world.net().store.log.is_empty());
+}
+
+/// An upstream that subscribes to what it publishes would go round for ever.
+#[test]
+fn a_reader_does_not_get_back_what_it_brought() {
+    let world = world();
+    let client = world.connect(v311("a"));
+    client.subscribe("#", QOS0);
+    let publish = |origin| {
+        let route = Route::Subscribers { origin };
+        world.publish(Publication { message: message(QOS0, "sensor/1", "x"), route });
+        assert_eq!(client.payloads(), ["x"]);
+        world.take_reader_messages().len()
+    };
+    assert_eq!(publish(Some(RULES)), 0);
+    assert_eq!(publish(Some(UPSTREAM)), 1);
+    assert_eq!(publish(None), 1);
+}
+
+/// What a rule sends upstream is nobody else's.
+#[test]
+fn a_message_for_one_reader_goes_to_no_subscriber() {
+    let world = world();
+    let client = world.connect(v311("a"));
+    client.subscribe("#", QOS0);
+    let route = Route::Reader(UPSTREAM);
+    world.publish(Publication { message: message(QOS1, "emitted", "x"), route });
+    client.expect_nothing();
+    let net = world.net();
+    let (_, targets) = net.store.log.values().next().expect("it is in the log");
+    let destinations: Vec<Destination> = targets.iter().map(|t| t.destination).collect();
+    assert_eq!(destinations, [Destination::Reader(UPSTREAM)]);
+}

@@ -1,0 +1,224 @@
+//! Random sequences: what must hold whatever clients, network, store and power do. A failure names
+//! its seed.
+
+use crate::support::*;
+
+const MESSAGES: usize = 12;
+
+/// Devices by the book, a client that sends anything at all, and a world that fails.
+struct Run {
+    world: World,
+    chance: Chance,
+    publishers: Vec<Device>,
+    subscribers: Vec<(QoS, Device)>,
+    chaos: Vec<Client>,
+}
+
+impl Run {
+    fn new(seed: u64) -> Self {
+        let mut chance = Chance(seed);
+        let limits = Limits {
+            inflight_messages_max: [0, 1, 3, 20][chance.below(4) as usize],
+            unacknowledged_inbound_max: [1, 4, 1024][chance.below(3) as usize],
+            send_buffer_bytes_max: [40, 400, 256_000][chance.below(3) as usize],
+            ..Limits::default()
+        };
+        // The window of a device is five, so one below that needs devices without a quota.
+        let narrow = (1..5).contains(&limits.inflight_messages_max);
+        let world = World::with_limits(limits);
+        let mut device = |name: String, wanted: &[(&str, QoS)]| {
+            let options = if narrow || chance.below(2) == 0 {
+                v311(&name).kept()
+            } else {
+                v5(&name).kept().receive_max(1 + chance.below(4) as u16)
+            };
+            let mut device = Device::new(&world, options, wanted);
+            device.reads_on_after_loss = chance.below(2) == 0;
+            device
+        };
+        let publishers = (0..2).map(|n| device(format!("publisher-{n}"), &[])).collect();
+        let subscribers = [
+            (QOS1, device("one".to_owned(), &[("t/#", QOS1)])),
+            (QOS2, device("two".to_owned(), &[("t/+", QOS2)])),
+            (
+                QOS2,
+                device("overlapping".to_owned(), &[("t/#", QOS1), ("t/0", QOS2), ("t/1", QOS2)]),
+            ),
+        ];
+        let mut run =
+            Self { world, chance, publishers, subscribers: subscribers.into(), chaos: Vec::new() };
+        for (_, subscriber) in &mut run.subscribers {
+            while !subscriber.is_subscribed() {
+                subscriber.step();
+            }
+        }
+        for (index, publisher) in run.publishers.iter_mut().enumerate() {
+            let topic = format!("t/{index}");
+            for n in 0..MESSAGES {
+                let qos = if n % 2 == 0 { QOS1 } else { QOS2 };
+                publisher.to_publish.push_back((qos, topic.clone(), format!("{index}/{n:02}")));
+            }
+        }
+        run
+    }
+
+    /// One thing happens.
+    fn step(&mut self) {
+        match self.chance.below(100) {
+            0 => self.world.crash_for_s(self.chance.below(3)),
+            1..=3 => self.some_device().hang_up(),
+            4..=9 => self.misbehave(),
+            10 => self.world.advance_ms(self.chance.below(5000)),
+            11 => self.world.commit(),
+            12..=35 => {
+                self.world.commit_one();
+            }
+            _ => {
+                self.some_device().step();
+            }
+        }
+    }
+
+    fn some_device(&mut self) -> &mut Device {
+        let number = self.chance.below(5) as usize;
+        match number.checked_sub(self.publishers.len()) {
+            None => &mut self.publishers[number],
+            Some(number) => &mut self.subscribers[number].1,
+        }
+    }
+
+    /// A client without manners: valid packets at the wrong time, cut ones, and noise. It stays
+    /// away from the topics of the others.
+    fn misbehave(&mut self) {
+        if self.chance.below(4) == 0 || self.chaos.is_empty() {
+            let name = format!("chaos-{}", self.chance.below(3));
+            let options =
+                [v5(&name), v5(&name).expiry(2), v311(&name), v311(&name).kept(), v31(&name)];
+            let options = options[self.chance.below(5) as usize].clone();
+            let options =
+                if self.chance.below(2) == 0 { options.will("c/w", "gone") } else { options };
+            let options = options.keep_alive(self.chance.below(4) as u16);
+            self.chaos.push(self.world.dial(&options));
+            return;
+        }
+        let index = self.chance.below(self.chaos.len() as u64) as usize;
+        let id = 1 + self.chance.below(4) as u16;
+        let qos = [QOS0, QOS1, QOS2][self.chance.below(3) as usize];
+        let kind = self.chance.below(14);
+        let bytes: Vec<u8> = (0..20).map(|_| self.chance.below(256) as u8).collect();
+        let client = &self.chaos[index];
+        match kind {
+            0..=3 => client.publish_with(qos, "c/t", "x", |publish| {
+                publish.packet_id = PacketId::new(id).filter(|_| qos != QOS0);
+                publish.retain = bytes[0] < 60;
+            }),
+            4 => client.puback(id),
+            5 => client.pubrec(id),
+            6 => client.pubrel(id),
+            7 => client.pubcomp(id),
+            8 | 9 => {
+                client.send_subscribe("c/#", qos, None, |_| {});
+            }
+            10 => {
+                client.send_unsubscribe("c/#");
+            }
+            11 => client.stall(),
+            12 => self.chaos.swap_remove(index).hang_up(),
+            _ => client.send_bytes(&bytes),
+        }
+    }
+
+    /// Faults stop, and everything comes to an end.
+    fn settle(&mut self) {
+        self.chaos.drain(..).for_each(|client| client.hang_up());
+        self.world.release_commits();
+        let mut idle = 0;
+        while idle < 3 {
+            let publishers = self.publishers.iter_mut();
+            let devices = publishers.chain(self.subscribers.iter_mut().map(|(_, device)| device));
+            let acted = devices.map(Device::step).filter(|acted| *acted).count();
+            idle = if acted > 0 { 0 } else { idle + 1 };
+        }
+    }
+
+    fn check(&self, seed: u64) {
+        for publisher in &self.publishers {
+            assert_eq!(publisher.acknowledged.len(), MESSAGES, "seed {seed}");
+        }
+        for (granted, subscriber) in &self.subscribers {
+            for index in 0..self.publishers.len() {
+                let from = format!("{index}/");
+                let payloads = subscriber.payloads();
+                let payloads = payloads.into_iter().filter(|payload| payload.starts_with(&from));
+                let payloads: Vec<usize> = payloads
+                    .map(|payload| payload[from.len()..].parse().expect("a number"))
+                    .collect();
+                check_arrival(&payloads, *granted, seed);
+            }
+        }
+    }
+
+    /// All sessions end, and nothing may be left.
+    fn end(self) {
+        drop(self.publishers);
+        drop(self.subscribers);
+        let names = ["publisher-0", "publisher-1", "one", "two", "overlapping"];
+        let chaos = (0..3).map(|n| format!("chaos-{n}"));
+        for name in names.map(str::to_owned).into_iter().chain(chaos) {
+            self.world.connect(v311(&name)).disconnect();
+        }
+        let metrics = self.world.metrics();
+        assert_eq!((metrics.sessions, metrics.subscriptions, metrics.connections), (0, 0, 0));
+        assert_eq!((metrics.queued_messages, metrics.queued_bytes), (0, 0));
+        assert_eq!((self.world.gated(), self.world.poll_timeout()), (0, None));
+        assert!(self.world.net().store.sessions.is_empty());
+        self.world.crash();
+        assert_eq!(self.world.metrics().sessions, 0);
+    }
+}
+
+/// Even numbers were published with QoS 1, odd ones with QoS 2.
+fn check_arrival(numbers: &[usize], granted: QoS, seed: u64) {
+    for parity in 0..2 {
+        let arrived: Vec<usize> = numbers.iter().copied().filter(|n| n % 2 == parity).collect();
+        let mut first: Vec<usize> = Vec::new();
+        arrived.iter().for_each(|n| {
+            if !first.contains(n) {
+                first.push(*n)
+            }
+        });
+        let expected: Vec<usize> = (0..MESSAGES).filter(|n| n % 2 == parity).collect();
+        assert_eq!(first, expected, "each arrives, in order; seed {seed}");
+        if parity == 1 && granted == QOS2 {
+            assert_eq!(arrived, expected, "exactly once; seed {seed}");
+        }
+    }
+}
+
+fn run(seed: u64) {
+    let mut run = Run::new(seed);
+    run.world.hold_commits();
+    for _ in 0..600 {
+        run.step();
+    }
+    run.settle();
+    run.check(seed);
+    run.end();
+}
+
+#[test]
+fn whatever_happens_what_was_acknowledged_arrives_and_nothing_is_left() {
+    for seed in 0..150 {
+        run(seed);
+    }
+}
+
+/// For long runs: `SEEDS=100000 cargo test -p weir-core --test protocol -- --ignored sequences`.
+#[test]
+#[ignore = "takes as long as it is told to"]
+fn many_seeds() {
+    let seeds = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1000);
+    for seed in 1000..1000 + seeds {
+        run(seed);
+    }
+}

@@ -1,0 +1,38 @@
+//! What became of a request (5.3.10).
+
+use super::error::DecodeError;
+
+/// The answer to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReturnCode {
+    /// Done.
+    Accepted,
+    /// The gateway has too much to do; the client waits before it tries again.
+    Congestion,
+    /// The topic id is not known; the client registers the topic anew.
+    InvalidTopicId,
+    /// The gateway cannot do this.
+    NotSupported,
+}
+
+impl ReturnCode {
+    /// The byte of the standard.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Accepted => 0x00,
+            Self::Congestion => 0x01,
+            Self::InvalidTopicId => 0x02,
+            Self::NotSupported => 0x03,
+        }
+    }
+
+    pub(super) fn from_code(code: u8) -> Result<Self, DecodeError> {
+        Ok(match code {
+            0x00 => Self::Accepted,
+            0x01 => Self::Congestion,
+            0x02 => Self::InvalidTopicId,
+            0x03 => Self::NotSupported,
+            other => return Err(DecodeError::ReturnCodeReserved(other)),
+        })
+    }
+}

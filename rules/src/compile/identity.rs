@@ -1,0 +1,72 @@
+//! What makes a rule the same rule: hashes of its definition and of what its state depends on.
+
+use crate::hash::StableHash;
+use crate::rule::Rule;
+use crate::spec::{Located, Named, RuleSpec};
+use crate::window::Window;
+
+/// Hash of everything that a rule does. Names and order count, white space does not.
+pub(super) fn definition_hash(spec: &RuleSpec) -> u128 {
+    let mut hash = input_hash(spec);
+    let option =
+        |text: &Option<Located>| text.as_ref().map_or("", |text| text.value.trim()).to_owned();
+    hash = hash.text(&option(&spec.filter)).text(&option(&spec.having)).text(&option(&spec.errors));
+    hash = named_hash(hash, spec.select.as_deref().unwrap_or_default());
+    if let Some(time) = &spec.time {
+        hash = hash.number(time.late as u64).number(time.idle.unwrap_or(-1) as u64);
+        hash = hash.number(time.ahead.unwrap_or(-1) as u64);
+    }
+    hash = hash.number(u64::from(spec.late_update.is_some()) * 2 + u64::from(spec.empty.is_some()));
+    for to in &spec.to {
+        hash = hash.text(&to.topic.value).number(u64::from(to.qos)).number(u64::from(to.retain));
+        hash = hash.text(&option(&to.upstream)).number(u64::from(to.expire_s.unwrap_or(0)));
+        hash = hash.number(u64::from(to.meta.is_some()));
+    }
+    hash.finish()
+}
+
+/// Hash of what the state of a rule depends on: the same means that it can be kept.
+pub(super) fn state_hash(spec: &RuleSpec, rule: &Rule) -> u128 {
+    let mut hash = input_hash(spec).text("state").number(u64::from(rule.empty));
+    for prev in &rule.prev {
+        hash = hash.text(prev.program.source.trim());
+        let span = prev.program.spans.first().cloned().unwrap_or_default();
+        hash = hash.text(prev.program.source.get(span).unwrap_or_default());
+    }
+    for column in &rule.layout.columns {
+        let span = column.argument.whole();
+        hash = hash.text(column.argument.source.get(span).unwrap_or_default().trim());
+    }
+    for part in &rule.layout.parts {
+        hash = hash.text(&format!("{:?}", part.kind)).number(u64::from(part.column));
+    }
+    hash.finish()
+}
+
+/// Hash of what goes into panes: topics, payload, time, names, keys and the window.
+fn input_hash(spec: &RuleSpec) -> StableHash {
+    let mut hash = StableHash::new().text(&spec.name).text(&format!("{:?}", spec.decode));
+    for from in &spec.from {
+        hash = hash.text(&from.value);
+    }
+    if let Some(time) = &spec.time {
+        hash = hash.text(time.field.value.trim()).text(&format!("{:?}", time.unit));
+        hash = hash.number(u64::from(time.per_source));
+    }
+    hash = named_hash(hash.text("let"), &spec.lets);
+    hash = named_hash(hash.text("by"), &spec.by);
+    match spec.window.as_ref().map(|(_, window)| *window) {
+        None => hash.text("none"),
+        Some(Window::Each { size }) => hash.text("each").number(size as u64),
+        Some(Window::Sliding { size, slide, .. }) => {
+            hash.text("sliding").number(size as u64).number(slide as u64)
+        }
+    }
+}
+
+fn named_hash(mut hash: StableHash, list: &[Named]) -> StableHash {
+    for one in list {
+        hash = hash.text(&one.name).text(one.expression.value.trim());
+    }
+    hash.number(list.len() as u64)
+}

@@ -1,0 +1,141 @@
+//! What names and paths mean: locals, fields, parts of the message, the message before.
+
+use std::ops::Range;
+
+use super::Problem;
+use super::check::Checker;
+use super::program::{Op, Program, Special, Type};
+use super::scope::{Prev, Stage};
+use super::syntax::path_text;
+use crate::code;
+use crate::diagnostic::nearest;
+use crate::payload::Step;
+
+impl Checker<'_, '_> {
+    /// A name with or without steps.
+    pub(super) fn path(&mut self, name: &str, steps: &[&Step], span: &Range<usize>) -> Type {
+        let whole = path_text(name, steps);
+        if let Some(found) = self.scope.names().iter().find(|known| known.text == whole) {
+            let (slot, kind) = (found.slot, found.kind);
+            self.push(Op::Local(slot), span);
+            return kind;
+        }
+        match (name, steps) {
+            ("prev", [Step::Field(head), rest @ ..]) => return self.prev(head, rest, span),
+            ("prev", _) => {
+                let label = "write prev.name";
+                self.problem(code::UNKNOWN_NAME, "`prev` needs a name", span.clone(), label);
+                return Type::Any;
+            }
+            ("payload", [_, ..]) if self.scope.stage == Stage::Json => {
+                return self.field(steps.iter().map(|step| (*step).clone()).collect(), span);
+            }
+            ("payload", []) if self.scope.stage == Stage::Json => {
+                let label = "name a field: payload.name or payload[\"odd name\"]";
+                self.problem(code::TYPE, "the payload is not one value", span.clone(), label);
+                return Type::Any;
+            }
+            _ => {}
+        }
+        if let Some(found) = self.scope.names().iter().find(|known| known.text == name) {
+            let message = format!("`{name}` is a {}, it has no fields", found.role);
+            let help = format!("a field of that name is payload.{whole}");
+            let problem = Problem::new(code::TYPE, message, span.clone(), "not an object");
+            self.problems.push(problem.help(help));
+            return Type::Any;
+        }
+        if steps.is_empty()
+            && self.scope.stage != Stage::Result
+            && let Some((_, special, kind)) = SPECIALS.iter().find(|known| known.0 == name)
+        {
+            self.push(Op::Special(*special), span);
+            return *kind;
+        }
+        if self.scope.stage == Stage::Json {
+            let head = std::iter::once(Step::Field(name.to_owned()));
+            return self
+                .field(head.chain(steps.iter().map(|step| (*step).clone())).collect(), span);
+        }
+        self.unknown_name(name, &whole, span);
+        Type::Any
+    }
+
+    fn field(&mut self, path: Vec<Step>, span: &Range<usize>) -> Type {
+        match self.scope.fields.slot(&path) {
+            Ok(slot) => {
+                self.push(Op::Field(slot), span);
+            }
+            Err(reason) => {
+                self.problem(code::LIMIT, "too many payload fields", span.clone(), reason);
+            }
+        }
+        Type::Any
+    }
+
+    fn prev(&mut self, head: &str, rest: &[&Step], span: &Range<usize>) -> Type {
+        if self.scope.prev.is_none() || self.scope.stage == Stage::Result {
+            let label = "only `let`, `where`, `select` and arguments of aggregates know it";
+            self.problem(code::UNKNOWN_NAME, "`prev` cannot stand here", span.clone(), label);
+            return Type::Any;
+        }
+        let (mut ops, mut spans) = (Vec::new(), Vec::new());
+        std::mem::swap(&mut self.ops, &mut ops);
+        std::mem::swap(&mut self.spans, &mut spans);
+        let kind = self.path(head, rest, span);
+        std::mem::swap(&mut self.ops, &mut ops);
+        std::mem::swap(&mut self.spans, &mut spans);
+        let program = Program { ops, spans, source: self.source.into(), result: kind };
+        let known = self.scope.prev.as_ref().and_then(|list| {
+            list.iter().find(|prev| prev.program.ops == program.ops).map(|prev| prev.slot)
+        });
+        let slot = known.unwrap_or_else(|| {
+            let slot = self.scope.local();
+            if let Some(list) = &mut self.scope.prev {
+                list.push(Prev { program, slot });
+            }
+            slot
+        });
+        self.push(Op::Local(slot), span);
+        kind
+    }
+
+    fn unknown_name(&mut self, name: &str, whole: &str, span: &Range<usize>) {
+        let names: Vec<&str> = self.scope.names().iter().map(|known| known.text.as_str()).collect();
+        let list = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let near = nearest(whole, names.iter().copied());
+        let message = format!("unknown name `{whole}`");
+        let problem = if self.scope.stage == Stage::Result {
+            let label = "a result has only keys, outputs and aggregates";
+            let help = match near {
+                Some(near) => format!("did you mean `{near}`? names here: {list}"),
+                None if SPECIALS.iter().any(|known| known.0 == name) => {
+                    format!("`{name}` belongs to a message: use it inside an aggregate")
+                }
+                None => format!("for a field of the last message write last({whole})"),
+            };
+            Problem::new(code::UNKNOWN_NAME, message, span.clone(), label).help(help)
+        } else {
+            let label = "this payload is one value, named `value`";
+            let help = match near {
+                Some(near) => format!("did you mean `{near}`? names here: {list}"),
+                None => format!("names here: {list}; fields need decode = \"json\""),
+            };
+            Problem::new(code::UNKNOWN_NAME, message, span.clone(), label).help(help)
+        };
+        self.problems.push(problem);
+    }
+}
+
+const SPECIALS: [(&str, Special, Type); 5] = [
+    ("client", Special::Client, Type::Text),
+    ("now", Special::Now, Type::Number),
+    ("qos", Special::Qos, Type::Number),
+    ("retain", Special::Retain, Type::Bool),
+    ("topic", Special::Topic, Type::Text),
+];
+
+/// Names that always stand for a part of the message, so that nothing else can be called so.
+pub(crate) const RESERVED: [&str; 13] = [
+    "and", "client", "false", "not", "now", "null", "or", "payload", "prev", "qos", "retain",
+    "topic", "true",
+];

@@ -1,0 +1,56 @@
+//! Programs that are not ours. A test that needs one that is missing fails under `tests/run`,
+//! which installs them, and is named as not run elsewhere: it never passes in silence.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::{env, io, iter};
+
+use super::weir::workspace;
+
+/// Where a program is; `None` when the test cannot run and that is allowed.
+///
+/// # Panics
+/// It is missing and that is not allowed.
+#[must_use]
+pub fn program(test: &str, name: &str) -> Option<PathBuf> {
+    // Brokers are installed where only an administrator has a path to.
+    let more = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).chain(more).map(|directory| directory.join(name));
+    found_or_named(test, name, found.into_iter().find(|path| path.is_file()))
+}
+
+/// The interpreter of a Python environment that `tests/run` has made; `None` as in [`program`].
+///
+/// # Panics
+/// As in [`program`].
+#[must_use]
+pub fn python(test: &str, environment: &str) -> Option<PathBuf> {
+    let name = format!("python-{environment}");
+    let made = env::var_os("WEIR_TESTS_DIR").map(PathBuf::from);
+    let places = made.into_iter().chain(iter::once(workspace().join("target/tests")));
+    let mut interpreters = places.map(|place| place.join(&name).join("bin/python"));
+    found_or_named(test, &name, interpreters.find(|path| path.is_file()))
+}
+
+fn found_or_named(test: &str, name: &str, found: Option<PathBuf>) -> Option<PathBuf> {
+    if found.is_none() {
+        let allowed = env::var("WEIR_TESTS_WITHOUT_FOREIGN").map_or(true, |value| value != "0");
+        assert!(allowed, "{test} cannot run: {name} is missing");
+        tell(&format!("{test}: {name} is missing"));
+    }
+    found
+}
+
+/// Past the capture of output, because a test that passes is not heard, and into the list that
+/// `tests/run` prints at the end.
+fn tell(text: &str) {
+    let written = writeln!(io::stderr(), "not run: {text} (tests/run installs what it can)");
+    written.expect("there is a standard error");
+    if let Some(path) = env::var_os("WEIR_TESTS_NOT_RUN") {
+        let file = OpenOptions::new().append(true).create(true).open(path);
+        let mut file = file.expect("tests/run has made the list");
+        writeln!(file, "{text}").expect("the list can be written");
+    }
+}

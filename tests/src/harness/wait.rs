@@ -1,0 +1,24 @@
+//! Waiting for a condition that nobody announces.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longer than anything takes that works, also on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Asks again and again until there is an answer.
+///
+/// # Panics
+/// There is none within [`LIMIT`].
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    while start.elapsed() < LIMIT {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        thread::sleep(PAUSE);
+    }
+    panic!("waited {LIMIT:?} in vain for {what}");
+}
+
+const PAUSE: Duration = Duration::from_millis(2);

@@ -1,0 +1,33 @@
+//! A whole broker on virtual time, between a disk, a network and clients that all misbehave as
+//! the real ones do, and a model that knows what must come of it.
+//!
+//! ```
+//! use weir_tests::sim::{Setup, run};
+//!
+//! let summary = run(&Setup::of_seed(1)).unwrap_or_else(|failure| panic!("{failure}"));
+//! assert!(summary.deliveries > 0);
+//! ```
+
+// A module uses modules listed below it, never above.
+mod world;
+
+mod checker;
+mod process;
+
+mod client;
+
+mod surroundings;
+mod workload;
+
+mod network;
+mod unsure;
+
+mod model;
+
+mod setup;
+mod trace;
+
+pub mod disk;
+
+pub use setup::{Misbehaviour, Setup};
+pub use world::{Failure, Summary, run};

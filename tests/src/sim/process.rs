@@ -1,0 +1,547 @@
+//! The process of the broker: the real core, store and rules, wired as the shell wires them.
+//!
+//! A turn is the turn of a shard: mail, new connections, every readable socket, timers, then the
+//! effects. Commits take time, and what gathers meanwhile forms the next group. Everything that
+//! goes out to a client is compared with what the disk knows.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use weir_broker::store::{Condition, Store, StoreError, StoreOptions};
+use weir_broker::{InnerTurn, Pipeline};
+use weir_core::{
+    Batch, Change, ConnectionId, Core, Effect, InflightState, Input, Now, ReaderConfig, ReaderId,
+    Records, Recovered, ShardId,
+};
+use weir_mqtt::{Packet, frame_len};
+use weir_rules::{Engine, Plan};
+
+use super::client::Client;
+use super::disk::{Random, SimulatedDisk};
+use super::network::LinkId;
+use super::setup::Misbehaviour;
+use super::surroundings::{Event, Surroundings};
+use super::trace::About;
+use super::unsure::Unsure;
+
+/// A running broker.
+pub(crate) struct Process {
+    /// Which process this is; events of an earlier one mean nothing.
+    pub(crate) number: u32,
+    started: u64,
+    disk: SimulatedDisk,
+    store: Store,
+    core: Core,
+    rules: Option<Rules>,
+    sockets: BTreeMap<ConnectionId, Socket>,
+    generations: Vec<u32>,
+    free_slots: Vec<u32>,
+    effects: Vec<Effect>,
+    mail: VecDeque<Mail>,
+    /// Batches that wait for the next group.
+    waiting: Vec<Batch>,
+    group: Option<Group>,
+    has_failed: bool,
+    unsure: Unsure,
+    misbehaviour: Option<Misbehaviour>,
+}
+
+/// What other threads have for the shard.
+enum Mail {
+    Committed(u64),
+    Turn(InnerTurn),
+}
+
+/// Batches that are on their way to the disk.
+struct Group {
+    batches: Vec<Batch>,
+    is_written: bool,
+}
+
+struct Socket {
+    link: LinkId,
+    is_paused: bool,
+    is_blocked: bool,
+    /// The last bytes that were written, from the beginning of a frame.
+    written: Vec<u8>,
+}
+
+/// The thread of the rules.
+struct Rules {
+    pipeline: Pipeline,
+    reader: ReaderId,
+    waiting: Vec<Records>,
+}
+
+impl Process {
+    /// Starts on what a disk holds.
+    pub(crate) fn start(
+        around: &mut Surroundings,
+        number: u32,
+        image: Vec<u8>,
+        plan: Plan,
+        misbehaviour: Option<Misbehaviour>,
+    ) -> Result<(Self, Recovered), StoreError> {
+        let disk = SimulatedDisk::from_image(image);
+        let store = Store::with_backend(disk.clone(), store_options())?;
+        if store.condition() == Condition::Damaged {
+            around.model.blame(About::ALL, "the store was found damaged".to_owned());
+        }
+        let filters: Vec<String> = plan.filters().map(str::to_owned).collect();
+        let mut readers = Vec::new();
+        let mut rules = None;
+        if !filters.is_empty() {
+            let reader = store.register_readers(&["rules"])?[0];
+            readers.push(ReaderConfig { reader, filters, takes_logged: true });
+            rules = Some(Rules::restore(&store, reader, plan)?);
+        }
+        let recovered = store.recover(SHARD)?;
+        let now = around.clock(around.now);
+        let limits = around.conduct.limits.clone();
+        let seed = around.random.number();
+        let core = Core::new(SHARD, limits, readers, recovered.clone(), seed, now);
+        let mut process = Self {
+            number,
+            started: around.now,
+            disk,
+            store,
+            core,
+            rules,
+            sockets: BTreeMap::new(),
+            generations: Vec::new(),
+            free_slots: Vec::new(),
+            effects: Vec::new(),
+            mail: VecDeque::new(),
+            waiting: Vec::new(),
+            group: None,
+            has_failed: false,
+            unsure: Unsure::default(),
+            misbehaviour,
+        };
+        process.unsure.recovered(&recovered);
+        process.run_rules(around);
+        around.schedule(around.now, Event::Turn);
+        Ok((process, recovered))
+    }
+
+    /// A start that does not come to its end; what the disk holds then.
+    pub(crate) fn interrupted_start(around: &mut Surroundings, image: Vec<u8>) -> Vec<u8> {
+        let mut random = Random::new(around.random.number());
+        let disk = SimulatedDisk::from_image(image);
+        disk.crash_after(random.below(60));
+        let store = Store::with_backend(disk.clone(), store_options());
+        let image = disk.power_cut(&mut random);
+        disk.crash_after(0);
+        drop(store);
+        image
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// One turn of the shard.
+    pub(crate) fn turn(&mut self, around: &mut Surroundings, clients: &[Client]) {
+        let now = around.clock(self.started);
+        self.take_mail(now);
+        for link in around.network.accept(around.now) {
+            self.open(now, link);
+        }
+        let is_behind = self.read(around, now);
+        if self.core.poll_timeout().is_some_and(|at| at <= now.monotonic) {
+            self.core.handle(now, Input::Timeout);
+        }
+        self.unblock();
+        self.settle(around, clients, now);
+        self.core.check_invariants();
+        self.begin_commit(around);
+        self.check_bounds(around);
+        if is_behind || !self.effects.is_empty() || !self.mail.is_empty() {
+            around.schedule(around.now + 1, Event::Turn);
+        }
+        if let Some(at) = self.core.poll_timeout() {
+            around.schedule(self.started + at.0, Event::Turn);
+        }
+    }
+
+    /// The commit that was under way has ended.
+    pub(crate) fn end_commit(&mut self, around: &mut Surroundings) {
+        let Some(mut group) = self.group.take() else { return };
+        if !group.is_written && !self.write(around, &mut group) {
+            return;
+        }
+        if let Some(last) = group.batches.last() {
+            self.mail.push_back(Mail::Committed(last.number));
+            let at = around.within(1);
+            around.schedule(at, Event::Turn);
+        }
+        self.begin_commit(around);
+    }
+
+    /// A turn of the rules.
+    pub(crate) fn run_rules(&mut self, around: &mut Surroundings) {
+        let Some(rules) = &mut self.rules else { return };
+        let unix_ms = around.unix_ms();
+        for records in std::mem::take(&mut rules.waiting) {
+            rules.pipeline.handle(unix_ms, &records);
+        }
+        rules.pipeline.advance(unix_ms);
+        if let Some(turn) = rules.pipeline.take_turn() {
+            self.mail.push_back(Mail::Turn(turn));
+            let at = around.within(1);
+            around.schedule(at, Event::Turn);
+        }
+        if let Some(at) = rules.pipeline.poll_timeout() {
+            let wait = at.saturating_sub(unix_ms).clamp(1, RULES_SLEEP_MS);
+            around.schedule(around.now + wait, Event::Rules(self.number));
+        }
+    }
+
+    /// The process dies; what the disk holds then.
+    pub(crate) fn crash(mut self, around: &mut Surroundings, is_power_cut: bool) -> Vec<u8> {
+        let mut random = Random::new(around.random.number());
+        if let Some(group) = self.group.take()
+            && !group.is_written
+            && !self.has_failed
+            && random.chance(60)
+        {
+            // In the middle of the commit; whether it came through is not known.
+            self.disk.crash_after(random.below(40));
+            let _ = self.store.commit(&group.batches);
+        }
+        let image = if is_power_cut { self.disk.power_cut(&mut random) } else { self.disk.image() };
+        // Nothing is written any more while the rest of the process goes.
+        self.disk.crash_after(0);
+        image
+    }
+
+    /// What still goes on; none when everything has come to rest.
+    pub(crate) fn unrest(&self) -> Option<String> {
+        let metrics = self.core.metrics();
+        let facts = [
+            ("acknowledgements at the gate", self.core.gated() as u64),
+            ("batches under way", (self.waiting.len() + usize::from(self.group.is_some())) as u64),
+            ("messages in queues", metrics.queued_messages),
+            ("bytes in queues", metrics.queued_bytes),
+            ("mail", self.mail.len() as u64),
+        ];
+        let (what, count) = facts.into_iter().find(|(_, count)| *count > 0)?;
+        Some(format!("{count} {what}"))
+    }
+
+    pub(crate) fn metrics(&self) -> weir_core::Metrics {
+        self.core.metrics()
+    }
+
+    fn take_mail(&mut self, now: Now) {
+        for mail in std::mem::take(&mut self.mail) {
+            match mail {
+                Mail::Committed(batch) => self.core.handle(now, Input::Committed { batch }),
+                Mail::Turn(turn) => {
+                    for publication in &turn.publications {
+                        self.core.handle(now, Input::Publish(publication.borrow()));
+                    }
+                    for change in turn.changes {
+                        self.core.handle(now, Input::Record(change));
+                    }
+                    if let Some((reader, sequence)) = turn.done {
+                        self.core.handle(now, Input::ReaderDone { reader, sequence });
+                    }
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, now: Now, link: LinkId) {
+        let slot = self.free_slots.pop().unwrap_or_else(|| {
+            self.generations.push(0);
+            u32::try_from(self.generations.len() - 1).expect("few connections")
+        });
+        let connection = ConnectionId { slot, generation: self.generations[slot as usize] };
+        let socket = Socket { link, is_paused: false, is_blocked: false, written: Vec::new() };
+        self.sockets.insert(connection, socket);
+        self.core.handle(now, Input::Opened { connection });
+    }
+
+    /// Reads every socket that has something; true when there is more.
+    fn read(&mut self, around: &mut Surroundings, now: Now) -> bool {
+        let open: Vec<(ConnectionId, LinkId)> = self
+            .sockets
+            .iter()
+            .filter(|(_, socket)| !socket.is_paused)
+            .map(|(connection, socket)| (*connection, socket.link))
+            .filter(|(_, link)| around.network.is_readable(around.now, *link))
+            .collect();
+        let mut is_behind = false;
+        for (connection, link) in open {
+            let (bytes, is_end) = around.network.broker_read(around.now, link, READ_BYTES);
+            if !bytes.is_empty() {
+                self.core.handle(now, Input::Received { connection, bytes: &bytes });
+                is_behind = true;
+            } else if is_end {
+                self.close(around, now, connection);
+            }
+        }
+        is_behind
+    }
+
+    /// A socket whose client has read can be written again.
+    fn unblock(&mut self) {
+        for (connection, socket) in &mut self.sockets {
+            if std::mem::take(&mut socket.is_blocked) {
+                self.effects.push(Effect::Flush { connection: *connection });
+            }
+        }
+    }
+
+    fn settle(&mut self, around: &mut Surroundings, clients: &[Client], now: Now) {
+        for _ in 0..ROUNDS_PER_TURN {
+            let mut effects = std::mem::take(&mut self.effects);
+            self.core.drain(|effect| effects.push(effect));
+            if effects.is_empty() {
+                return;
+            }
+            for effect in effects {
+                self.carry_out(around, clients, now, effect);
+            }
+        }
+        let effects = &mut self.effects;
+        self.core.drain(|effect| effects.push(effect));
+    }
+
+    fn carry_out(
+        &mut self,
+        around: &mut Surroundings,
+        clients: &[Client],
+        now: Now,
+        effect: Effect,
+    ) {
+        match effect {
+            Effect::Close { connection } => self.close(around, now, connection),
+            Effect::Commit(batch) => self.submit(around, batch),
+            Effect::Flush { connection } => self.flush(around, clients, now, connection),
+            Effect::Pause { connection } => {
+                if let Some(socket) = self.sockets.get_mut(&connection) {
+                    socket.is_paused = true;
+                }
+            }
+            Effect::Resume { connection } => {
+                if let Some(socket) = self.sockets.get_mut(&connection) {
+                    socket.is_paused = false;
+                    around.schedule(around.now, Event::Turn);
+                }
+            }
+            Effect::ToReader { reader, records } => {
+                if let Some(rules) = self.rules.as_mut().filter(|rules| rules.reader == reader) {
+                    rules.waiting.push(records);
+                    let at = around.within(3);
+                    around.schedule(at, Event::Rules(self.number));
+                }
+            }
+        }
+    }
+
+    fn flush(
+        &mut self,
+        around: &mut Surroundings,
+        clients: &[Client],
+        now: Now,
+        connection: ConnectionId,
+    ) {
+        let Some(socket) = self.sockets.get_mut(&connection) else { return };
+        let Some(outbound) = self.core.outbound(connection) else { return };
+        if socket.is_blocked || outbound.is_empty() {
+            return;
+        }
+        let bytes = outbound.bytes();
+        let link = socket.link;
+        match around.network.broker_write(around.now, link, bytes, &around.conduct) {
+            Ok(written) => {
+                socket.is_blocked = written < bytes.len();
+                socket.written.extend_from_slice(&bytes[..written]);
+                self.core.handle(now, Input::Sent { connection, bytes: written });
+                let client = &clients[around.network.client_of(link)];
+                if client.link == Some(link) {
+                    self.check_written(around, client, connection);
+                }
+            }
+            Err(_) => self.close(around, now, connection),
+        }
+    }
+
+    fn close(&mut self, around: &mut Surroundings, now: Now, connection: ConnectionId) {
+        let Some(socket) = self.sockets.remove(&connection) else { return };
+        around.network.broker_close(around.now, socket.link);
+        around.closed.push(socket.link);
+        around.note(
+            About::client(around.network.client_of(socket.link)),
+            format_args!("the broker closes link {}", socket.link),
+        );
+        self.generations[connection.slot as usize] += 1;
+        self.free_slots.push(connection.slot);
+        self.core.handle(now, Input::Closed { connection });
+    }
+
+    /// Compares what a client was told with what the disk knows.
+    fn check_written(
+        &mut self,
+        around: &mut Surroundings,
+        client: &Client,
+        connection: ConnectionId,
+    ) {
+        let Some(socket) = self.sockets.get_mut(&connection) else { return };
+        let mut at = 0;
+        while let Ok(Some(length)) = frame_len(&socket.written[at..])
+            && at + length <= socket.written.len()
+        {
+            let frame = &socket.written[at..at + length];
+            at += length;
+            let Ok(packet) = Packet::decode(frame, client.profile.version) else { continue };
+            let (message, filter) = match &packet {
+                Packet::Puback(acknowledge) | Packet::Pubrec(acknowledge) => {
+                    (client.message_of(acknowledge.packet_id), None)
+                }
+                Packet::Suback(suback) => (None, client.filter_of(around, suback.packet_id)),
+                _ => (None, None),
+            };
+            let name = &client.profile.name;
+            let objection = self.unsure.objection(name, &packet, message, filter.as_deref());
+            if let Some(text) = objection {
+                let about = About { client: Some(client.number), message };
+                around.model.blame(about, format!("client {}: {text}", client.number));
+            }
+        }
+        socket.written.drain(..at);
+    }
+
+    fn submit(&mut self, around: &mut Surroundings, mut batch: Batch) {
+        if let Some(misbehaviour) = self.misbehaviour {
+            batch.changes.retain(|change| !misbehaviour.forgets(change));
+        }
+        self.unsure.submitted(&batch);
+        around.note(
+            About::ALL,
+            format_args!("batch {} with {} changes", batch.number, batch.changes.len()),
+        );
+        self.waiting.push(batch);
+    }
+
+    /// While one group is on its way, the next one gathers.
+    fn begin_commit(&mut self, around: &mut Surroundings) {
+        if self.group.is_some() || self.waiting.is_empty() || self.has_failed {
+            return;
+        }
+        let batches = std::mem::take(&mut self.waiting);
+        let mut group = Group { batches, is_written: false };
+        let is_early = self.misbehaviour == Some(Misbehaviour::CommittedTooEarly);
+        if is_early {
+            let number = group.batches.last().map_or(0, |batch| batch.number);
+            self.mail.push_back(Mail::Committed(number));
+            around.schedule(around.now, Event::Turn);
+        } else if around.random.chance(50) && !self.write(around, &mut group) {
+            return;
+        }
+        self.group = Some(group);
+        let at = around.within(around.conduct.commit_ms_max);
+        around.schedule(at, Event::Committed(self.number));
+    }
+
+    /// Writes a group; false when the store has failed.
+    fn write(&mut self, around: &mut Surroundings, group: &mut Group) -> bool {
+        let permille = around.conduct.failing_sync_permille;
+        if around.happens(permille) {
+            self.disk.fail_sync_after(0);
+        }
+        if let Err(error) = self.store.commit(&group.batches) {
+            around.note(About::ALL, format_args!("the store fails: {error}"));
+            self.has_failed = true;
+            // Somebody restarts it after a while.
+            let at = around.within(3_000);
+            around.schedule(at, Event::Crash(self.number));
+            return false;
+        }
+        group.batches.iter().for_each(|batch| self.unsure.committed(batch));
+        group.is_written = true;
+        let last = group.batches.last().map_or(0, |batch| batch.number);
+        around.note(About::ALL, format_args!("batches up to {last} are durable"));
+        true
+    }
+
+    fn check_bounds(&self, around: &mut Surroundings) {
+        let metrics = self.core.metrics();
+        let limits = &around.conduct.limits;
+        let mut bounds = vec![
+            ("bytes in queues", metrics.queued_bytes, limits.queued_memory_max as u64),
+            ("drops by full queues", metrics.drops.queue_full, 0),
+            ("drops by expiry", metrics.drops.expired, 0),
+            ("violations of clients", metrics.violations, 0),
+        ];
+        let buffer_max = (limits.send_buffer_bytes_max + BUFFER_SLACK_BYTES) as u64;
+        for connection in self.sockets.keys() {
+            let bytes = self.core.outbound(*connection).map_or(0, weir_core::Outbound::len);
+            bounds.push(("bytes for one connection", bytes as u64, buffer_max));
+        }
+        if let Some((what, found, max)) = bounds.into_iter().find(|(_, found, max)| found > max) {
+            around.model.blame(About::ALL, format!("{found} {what}, at most {max} expected"));
+        }
+    }
+}
+
+impl Rules {
+    fn restore(store: &Store, reader: ReaderId, plan: Plan) -> Result<Self, StoreError> {
+        let state = store.rules()?;
+        let engine = Engine::restore(plan, state.snapshot.iter(), state.deltas.iter())
+            .expect("what the engine wrote can be read");
+        let mut after = store.reader_cursor(SHARD, reader)?;
+        let mut records = Records::default();
+        loop {
+            let mut found = Vec::new();
+            let scanned = store.read_log(SHARD, after, reader, CATCH_UP_BYTES, &mut found)?;
+            for record in &found {
+                records.push(Some(record.sequence), &record.message.parts());
+            }
+            if scanned == after {
+                break;
+            }
+            after = scanned;
+        }
+        let pipeline = Pipeline::new(engine, reader, Vec::new());
+        Ok(Self { pipeline, reader, waiting: vec![records] })
+    }
+}
+
+impl Misbehaviour {
+    fn forgets(self, change: &Change) -> bool {
+        match self {
+            Self::CommittedTooEarly => false,
+            Self::CursorsForgotten => matches!(change, Change::CursorMoved { .. }),
+            Self::DisconnectionsForgotten => matches!(
+                change,
+                Change::SessionPut { record, .. } if record.disconnected_at_ms.is_some()
+            ),
+            Self::ReleasesForgotten => {
+                matches!(change, Change::InflightPut { state: InflightState::Released, .. })
+            }
+            Self::ReceivedForgotten => matches!(change, Change::ReceivedPut { .. }),
+            Self::RetainedForgotten => matches!(change, Change::RetainedPut { .. }),
+            Self::RulePositionForgotten => matches!(change, Change::ReaderMoved { .. }),
+            Self::RuleStateForgotten => {
+                matches!(change, Change::RuleDelta { .. } | Change::RuleSnapshot { .. })
+            }
+            Self::UnsubscriptionsForgotten => matches!(change, Change::SubscriptionRemoved { .. }),
+        }
+    }
+}
+
+fn store_options() -> StoreOptions {
+    StoreOptions { cache_bytes: 256 * 1024, ..StoreOptions::default() }
+}
+
+/// The one shard.
+const SHARD: ShardId = ShardId(0);
+const READ_BYTES: usize = 64 * 1024;
+const ROUNDS_PER_TURN: usize = 4;
+const CATCH_UP_BYTES: usize = 1 << 20;
+/// Longest sleep of the rules; the calendar may be set meanwhile.
+const RULES_SLEEP_MS: u64 = 3_600_000;
+/// The packet during which a buffer becomes full, and answers, which are never held back.
+const BUFFER_SLACK_BYTES: usize = 16 * 1024;

@@ -1,0 +1,133 @@
+//! What has been handed to the store and is not on the disk: nobody may be told of it.
+
+use std::collections::BTreeMap;
+
+use weir_core::{Batch, Change, Destination, InflightState, Recovered, SessionId, Target};
+use weir_mqtt::{Packet, PacketId, QoS};
+
+use super::model::{MessageId, message_of};
+
+/// The content of the batches that are not durable.
+#[derive(Debug, Default)]
+pub(crate) struct Unsure {
+    counts: BTreeMap<Fact, u32>,
+    /// The sessions by the names of their clients, as of the last batch.
+    sessions: BTreeMap<String, SessionId>,
+}
+
+/// One thing that the disk may forget.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Fact {
+    Identifier(SessionId, PacketId),
+    Message(MessageId),
+    Received(SessionId, PacketId),
+    Released(SessionId, PacketId),
+    Session(SessionId),
+    Subscription(SessionId, String),
+}
+
+impl Unsure {
+    /// What the disk holds at the start.
+    pub(crate) fn recovered(&mut self, recovered: &Recovered) {
+        for session in &recovered.sessions {
+            self.sessions.insert(session.record.client_id.to_string(), session.session);
+        }
+    }
+
+    /// A batch is on its way.
+    pub(crate) fn submitted(&mut self, batch: &Batch) {
+        for change in &batch.changes {
+            match change {
+                Change::SessionPut { session, record } => {
+                    self.sessions.insert(record.client_id.to_string(), *session);
+                }
+                Change::SessionRemoved { session } => {
+                    self.sessions.retain(|_, known| known != session);
+                }
+                _ => {}
+            }
+            for_each_fact(change, |fact| *self.counts.entry(fact).or_default() += 1);
+        }
+    }
+
+    /// A batch is on the disk.
+    pub(crate) fn committed(&mut self, batch: &Batch) {
+        for change in &batch.changes {
+            for_each_fact(change, |fact| {
+                if let Some(count) = self.counts.get_mut(&fact) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.counts.remove(&fact);
+                    }
+                }
+            });
+        }
+    }
+
+    /// What is wrong with saying `packet` to a client now. `message` is the one that an
+    /// acknowledgement is about, `filter` is the one that a SUBACK is about.
+    pub(crate) fn objection(
+        &self,
+        client: &str,
+        packet: &Packet<'_>,
+        message: Option<MessageId>,
+        filter: Option<&str>,
+    ) -> Option<String> {
+        let session = self.sessions.get(client).copied();
+        let facts: Vec<Fact> = match (packet, session) {
+            (Packet::Puback(_), _) => message.map(Fact::Message).into_iter().collect(),
+            (Packet::Pubrec(acknowledge), session) => {
+                let received = session.map(|id| Fact::Received(id, acknowledge.packet_id));
+                message.map(Fact::Message).into_iter().chain(received).collect()
+            }
+            (Packet::Pubrel(acknowledge), Some(id)) => {
+                vec![Fact::Released(id, acknowledge.packet_id)]
+            }
+            (Packet::Connack(_), Some(id)) => vec![Fact::Session(id)],
+            (Packet::Suback(_), Some(id)) => {
+                filter.map(|filter| Fact::Subscription(id, filter.to_owned())).into_iter().collect()
+            }
+            (Packet::Publish(publish), Some(id)) if publish.qos == QoS::ExactlyOnce => {
+                publish.packet_id.map(|packet| Fact::Identifier(id, packet)).into_iter().collect()
+            }
+            _ => Vec::new(),
+        };
+        let early = facts.into_iter().find(|fact| self.counts.contains_key(fact));
+        early.map(|fact| format!("{} was said, but {fact:?} is not durable", packet.kind()))
+    }
+}
+
+fn for_each_fact(change: &Change, mut fact: impl FnMut(Fact)) {
+    match change {
+        Change::LogAppended { message, targets, .. } => {
+            let is_live = |target: &Target| !target.retain;
+            if let Some(id) = message_of(message.payload())
+                && targets.iter().any(is_live)
+            {
+                fact(Fact::Message(id));
+            }
+            for target in targets {
+                if let (Destination::Session(session), Some(packet_id)) =
+                    (target.destination, target.packet_id)
+                {
+                    fact(Fact::Identifier(session, packet_id));
+                }
+            }
+        }
+        Change::RetainedPut { message } => {
+            message_of(message.payload()).into_iter().for_each(|id| fact(Fact::Message(id)));
+        }
+        Change::ReceivedPut { session, packet_id } => fact(Fact::Received(*session, *packet_id)),
+        Change::InflightPut { session, packet_id, state: InflightState::Released } => {
+            fact(Fact::Released(*session, *packet_id));
+        }
+        Change::InflightPut { session, packet_id, state: InflightState::Sent { .. } } => {
+            fact(Fact::Identifier(*session, *packet_id));
+        }
+        Change::SessionPut { session, .. } => fact(Fact::Session(*session)),
+        Change::SubscriptionPut { session, filter, .. } => {
+            fact(Fact::Subscription(*session, filter.to_string()));
+        }
+        _ => {}
+    }
+}

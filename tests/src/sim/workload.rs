@@ -1,0 +1,166 @@
+//! What clients are like and what they do next.
+
+use weir_mqtt::{QoS, Version};
+
+use super::disk::Random;
+use super::setup::Conduct;
+
+/// What stays the same about a client.
+#[derive(Clone, Debug)]
+pub(crate) struct Profile {
+    pub(crate) name: String,
+    pub(crate) version: Version,
+    /// Its session outlives its connection.
+    pub(crate) is_kept: bool,
+    pub(crate) expiry_s: u32,
+    pub(crate) receive_max: Option<u16>,
+    pub(crate) keep_alive_s: u16,
+    /// Of a hundred connections of a kept session, so many begin anew.
+    pub(crate) clean_percent: u64,
+    pub(crate) will: Option<WillProfile>,
+    pub(crate) answer_ms_max: u64,
+    /// Of a hundred things that it does, so many are publishes.
+    pub(crate) publish_percent: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WillProfile {
+    pub(crate) qos: QoS,
+    pub(crate) delay_s: u32,
+}
+
+/// One thing that a connected client can do.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    Goodbye,
+    Nothing,
+    Ping,
+    Publish(Vec<Draft>),
+    Reset,
+    Stall { ms: u64 },
+    Subscribe { filter: String, qos: QoS },
+    Takeover,
+    Unsubscribe,
+}
+
+/// A message that is to be published.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) topic: String,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) is_removal: bool,
+    pub(crate) padding: usize,
+}
+
+impl Profile {
+    pub(crate) fn draw(random: &mut Random, number: usize) -> Self {
+        // The first one always keeps its session, so every run has somebody to whom much is owed.
+        let is_kept = number == 0 || random.chance(65);
+        let version = if random.chance(60) { Version::V5 } else { Version::V311 };
+        let expiry_s = match version {
+            _ if !is_kept => 0,
+            Version::V5 if number > 0 && random.chance(30) => 1 + random.below(8) as u32,
+            Version::V5 => 3600,
+            _ => 14 * 24 * 3600,
+        };
+        let will_delay_s = if version == Version::V5 && random.chance(40) { 2 } else { 0 };
+        Self {
+            name: format!("client-{number}"),
+            version,
+            is_kept,
+            expiry_s,
+            receive_max: (version == Version::V5 && random.chance(50))
+                .then(|| 1 + random.below(8) as u16),
+            keep_alive_s: if random.chance(40) { 3 } else { 0 },
+            clean_percent: if number > 0 && random.chance(30) { 20 } else { 0 },
+            will: random
+                .chance(40)
+                .then(|| WillProfile { qos: qos(random), delay_s: will_delay_s }),
+            answer_ms_max: [0, 5, 50, 400][random.below(4) as usize],
+            publish_percent: [10, 50, 90][random.below(3) as usize],
+        }
+    }
+}
+
+impl Action {
+    pub(crate) fn draw(
+        random: &mut Random,
+        conduct: &Conduct,
+        me: usize,
+        profile: &Profile,
+    ) -> Self {
+        let trouble = random.below(1000);
+        let mut limit = conduct.reset_permille;
+        if trouble < limit {
+            return Self::Reset;
+        }
+        limit += conduct.stall_permille;
+        if trouble < limit {
+            return Self::Stall { ms: random.below(3_000) };
+        }
+        limit += conduct.takeover_permille;
+        if trouble < limit {
+            return Self::Takeover;
+        }
+        if random.chance(profile.publish_percent) {
+            let count = if random.chance(15) { 1 + random.below(12) } else { 1 };
+            return Self::Publish((0..count).map(|_| Draft::draw(random, me)).collect());
+        }
+        match random.below(100) {
+            0..45 => Self::Subscribe { filter: filter(random, conduct), qos: qos(random) },
+            45..57 => Self::Unsubscribe,
+            57..62 => Self::Goodbye,
+            62..70 => Self::Ping,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+impl Draft {
+    /// Topics of a client's own have one QoS each, besides 0, and only those are retained: then
+    /// it is known which message is the last.
+    fn draw(random: &mut Random, me: usize) -> Self {
+        let padding = if random.chance(3) { random.below(6_000) } else { random.below(40) };
+        let (topic, qos, retain) = match random.below(100) {
+            0..8 => (format!("own/{me}/q0"), QoS::AtMostOnce, false),
+            8..25 => (format!("own/{me}/q1"), QoS::AtLeastOnce, false),
+            25..45 => (format!("own/{me}/q2"), QoS::ExactlyOnce, false),
+            45..53 => ("all/q1".to_owned(), QoS::AtLeastOnce, false),
+            53..60 => ("all/q2".to_owned(), QoS::ExactlyOnce, false),
+            60..74 => {
+                let qos = if random.chance(25) { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+                (format!("own/{me}/r1/{}", random.below(2)), qos, true)
+            }
+            74..82 => (format!("own/{me}/r2"), QoS::ExactlyOnce, true),
+            _ => (format!("in/{me}"), QoS::ExactlyOnce, false),
+        };
+        let is_removal = retain && random.chance(20);
+        Self { topic, qos, retain, is_removal, padding: padding as usize }
+    }
+}
+
+fn filter(random: &mut Random, conduct: &Conduct) -> String {
+    let other = random.below(conduct.clients as u64);
+    match random.below(14) {
+        0 => "#".to_owned(),
+        1 => "own/#".to_owned(),
+        2 => format!("own/{other}/#"),
+        3 => format!("own/{other}/+"),
+        4 => "own/+/q1".to_owned(),
+        5 => "own/+/q2".to_owned(),
+        6 => "own/+/r1/+".to_owned(),
+        7 => "own/+/r2".to_owned(),
+        8 => "all/+".to_owned(),
+        9 => "all/q2".to_owned(),
+        10 => "will/+".to_owned(),
+        11 => format!("own/{other}/q2"),
+        12 => format!("own/{other}/r1/0"),
+        _ => "out/#".to_owned(),
+    }
+}
+
+fn qos(random: &mut Random) -> QoS {
+    [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce, QoS::ExactlyOnce]
+        [random.below(4) as usize]
+}
