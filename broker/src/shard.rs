@@ -29,6 +29,9 @@ const TURN_BYTES: usize = 2 * READ_BUFFER_BYTES;
 const READS_IN_A_ROW: usize = 4;
 /// Connections accepted from one listener in a turn.
 const ACCEPTS_PER_TURN: usize = 128;
+/// Handshakes that are carried on in a turn: one step can take milliseconds, and whoever is
+/// connected does not wait for hundreds of them when all come back at once.
+const HANDSHAKES_PER_TURN: usize = 8;
 /// Rounds of effects in a turn; a write can make room for more deliveries.
 const ROUNDS_PER_TURN: usize = 4;
 /// Between attempts to accept while there are no free descriptors.
@@ -267,11 +270,18 @@ impl Shard {
             return;
         }
         let mut buffer = std::mem::take(&mut self.buffer);
+        let mut handshakes = 0;
         for id in std::mem::take(&mut self.readable) {
-            if let Some(socket) = self.sockets.get_mut(id) {
-                socket.to_read = false;
-                self.read_socket(now, id, &mut buffer);
+            let Some(socket) = self.sockets.get_mut(id) else { continue };
+            if socket.stream.unfinished().is_some() {
+                handshakes += 1;
+                if handshakes > HANDSHAKES_PER_TURN {
+                    self.readable.push(id);
+                    continue;
+                }
             }
+            socket.to_read = false;
+            self.read_socket(now, id, &mut buffer);
         }
         self.buffer = buffer;
         self.turn_bytes = 0;
