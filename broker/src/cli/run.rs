@@ -8,7 +8,7 @@ use super::{Answer, CliError, say, stop};
 use crate::{
     admin::STATUS_PATH,
     broker::Broker,
-    config::{Config, Overrides, load},
+    config::{Config, ListenAddress, Overrides, load},
     logging,
 };
 
@@ -35,7 +35,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     logging::start(loaded.config.log.level)?;
     let runtime = super::runtime()?;
     let told = welcome(arguments, &loaded.config);
+    let listeners = loaded.config.listeners.iter();
+    let sockets: Vec<ListenAddress> = listeners
+        .map(|listener| listener.address.clone())
+        .filter(|address| address.port().is_none())
+        .collect();
     let broker = Broker::start(loaded.config)?;
+    for socket in sockets {
+        say(&format!("weir {} listens on {socket}\n", env!("CARGO_PKG_VERSION")))?;
+    }
     for address in broker.addresses() {
         say(&format!("weir {} listens on {address}\n", env!("CARGO_PKG_VERSION")))?;
     }
