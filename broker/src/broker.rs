@@ -15,11 +15,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use mio::{Poll, Waker};
-use weir_core::{Core, Limits, QueueFull, ReaderConfig, ReaderId, ShardId};
+use weir_core::{Core, Input, Limits, QueueFull, ReaderConfig, ReaderId, ShardId, ShareStrategy};
+use weir_mqtt::QoS;
 use weir_rules::{Diagnostic, Engine, Plan};
 
+use crate::auth::{Authenticator, AuthenticatorHandle, Rights, Settings, Sources};
 use crate::clock::Clock;
 use crate::config::{self, Config, TlsError};
 use crate::control::Control;
@@ -37,6 +40,9 @@ use crate::upstream::Upstream;
 const SHARD: ShardId = ShardId(0);
 /// The name under which the rule engine reads the log.
 const RULES: &str = "rules";
+/// How long a client waits that has the wrong password: long for a program that guesses, short
+/// for a person.
+const WRONG_CREDENTIALS_DELAY: Duration = Duration::from_secs(1);
 
 /// Why a broker does not start.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +56,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// The files with passwords or permissions have errors.
+    #[error("the files of [auth] cannot be used:\n{}", all(.0))]
+    Auth(Vec<Diagnostic>),
     /// A listener has no address to listen on.
     #[error("cannot listen on {address}: {source}; {}", listen_help(.source))]
     Listen {
@@ -59,7 +68,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The rules have errors.
-    #[error("the rules have errors:\n{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    #[error("the rules have errors:\n{}", all(.0))]
     Rules(Vec<Diagnostic>),
     /// The state of the rules in the store cannot be used.
     #[error(
@@ -88,6 +97,10 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
+fn all(problems: &[Diagnostic]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
 fn listen_help(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
@@ -110,6 +123,8 @@ pub struct Broker {
     admin_address: Option<SocketAddr>,
     probe: Arc<Probe>,
     tls: Vec<Arc<TlsServer>>,
+    sources: Sources,
+    authenticator: AuthenticatorHandle,
     running: Option<Running>,
 }
 
@@ -136,6 +151,8 @@ impl Broker {
     pub fn start(config: Config) -> Result<Self, StartError> {
         let clock = Clock::start();
         let plan = weir_rules::compile(&config.rules).map_err(StartError::Rules)?;
+        let sources = config.auth.sources();
+        let rights = sources.read().map_err(StartError::Auth)?;
         let store = Arc::new(open_store(&config)?);
         let readers = register_readers(&store, &config, &plan)?;
         let reader_configs = reader_configs(&readers, &config, &plan);
@@ -145,8 +162,9 @@ impl Broker {
         let tls = read_certificates(&config)?;
         let listeners = bind(&config, &tls, &refused)?;
         let addresses = listeners.iter().filter_map(Listener::address).collect();
-        let core =
-            Core::new(SHARD, limits(&config), reader_configs, recovered, seed()?, clock.now());
+        let now = clock.now();
+        let mut core = Core::new(SHARD, limits(&config), reader_configs, recovered, seed()?, now);
+        core.handle(now, Input::Permissions(rights.acl.clone()));
 
         let poll = Poll::new()?;
         let (mailbox, mail) = mailbox(Waker::new(poll.registry(), shard::WAKER)?);
@@ -193,13 +211,22 @@ impl Broker {
             upstreams: handles,
             refused,
         });
-        let (control, admin_address) = Control::start(&config, upstreams, probe.clone())?;
-        let parts =
-            Parts { poll, core, clock, mail, listeners, store: writer.sender(), readers: sinks };
+        let (task, authenticator) = authenticator(&config, rights, mailbox.clone());
+        let (control, admin_address) = Control::start(&config, upstreams, task, probe.clone())?;
+        let parts = Parts {
+            poll,
+            core,
+            clock,
+            mail,
+            listeners,
+            store: writer.sender(),
+            readers: sinks,
+            authenticator: authenticator.clone(),
+        };
         let (shard, ended) = start_shard(Shard::new(parts)?)?;
         let running = Some(Running { mailbox, shard, ended, pipeline, writer, control });
         let tls = tls.into_iter().flatten().collect();
-        Ok(Self { addresses, admin_address, probe, tls, running })
+        Ok(Self { addresses, admin_address, probe, tls, sources, authenticator, running })
     }
 
     /// The addresses that clients can connect to over a network, in the order of the
@@ -219,6 +246,23 @@ impl Broker {
     #[must_use]
     pub fn status(&self) -> Status {
         self.probe.status()
+    }
+
+    /// Reads the password file and the ACL file again. What they say holds from now on, for
+    /// clients that are connected too: the connections of users whose password was changed or
+    /// who are gone end.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files. Then what held before goes on to hold.
+    pub fn reload_auth(&self) -> Result<(), Vec<Diagnostic>> {
+        let rights = self.sources.read()?;
+        let acl = rights.acl.clone();
+        let before = self.authenticator.replace(rights.clone());
+        if let Some(running) = &self.running {
+            let revoked = before.revoked_by(&rights);
+            running.mailbox.send(Mail::Rights { acl, revoked });
+        }
+        Ok(())
     }
 
     /// The error that ended the broker, if one has: its clients are gone then, and the process
@@ -348,6 +392,20 @@ fn bind(
     config.listeners.iter().zip(tls).map(bind_one).collect()
 }
 
+fn authenticator(
+    config: &Config,
+    rights: Rights,
+    mailbox: Mailbox,
+) -> (Authenticator, AuthenticatorHandle) {
+    let settings = Settings {
+        failures_max: config.auth.max_failures.unwrap_or(0),
+        ban: config.auth.ban,
+        delay: WRONG_CREDENTIALS_DELAY,
+    };
+    let answer = move |connection, outcome| mailbox.send(Mail::Authenticated(connection, outcome));
+    Authenticator::new(rights, settings, Box::new(answer))
+}
+
 fn writer_options(config: &Config) -> WriterOptions {
     WriterOptions {
         group_commit_max_delay: config.store.group_commit_max_delay,
@@ -379,10 +437,22 @@ fn limits(config: &Config) -> Limits {
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     Limits {
         allow_anonymous: config.auth.allow_anonymous,
+        authentication: config.auth.sources().has_credentials(),
         connect_timeout_ms: u64::try_from(from.connect_timeout.as_millis()).unwrap_or(u64::MAX),
         packet_bytes_max: from.max_packet_size as usize,
         inflight_messages_max: from.max_inflight_messages,
         topic_aliases_max: from.max_topic_alias,
+        outbound_topic_aliases_max: from.max_topic_alias_broker,
+        qos_max: QoS::try_from(from.max_qos).unwrap_or(QoS::ExactlyOnce),
+        retain_available: from.retain_available,
+        share_strategy: match from.shared_subscription_strategy {
+            config::ShareStrategy::HashClient => ShareStrategy::HashClient,
+            config::ShareStrategy::HashTopic => ShareStrategy::HashTopic,
+            config::ShareStrategy::LeastInflight => ShareStrategy::LeastInflight,
+            config::ShareStrategy::RoundRobin => ShareStrategy::RoundRobin,
+            config::ShareStrategy::Sticky => ShareStrategy::Sticky,
+        },
+        response_information: from.response_information.clone(),
         keep_alive_s_max: from.max_keepalive.unwrap_or(0),
         queued_messages_max: from.max_queued_messages.unwrap_or(0) as usize,
         queued_bytes_max: bytes(from.max_queued_bytes.unwrap_or(0)),

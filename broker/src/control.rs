@@ -1,5 +1,6 @@
 //! The control thread: everything that waits for others and is not on the way of a message. One
-//! tokio runtime on one thread runs the upstream connections and the admin server.
+//! tokio runtime on one thread runs the upstream connections, the admin server and the check of
+//! credentials.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::timeout;
 
 use crate::admin;
+use crate::auth::Authenticator;
 use crate::broker::StartError;
 use crate::config::Config;
 use crate::probe::Probe;
@@ -30,6 +32,7 @@ impl Control {
     pub(crate) fn start(
         config: &Config,
         upstreams: Vec<Upstream>,
+        authenticator: Authenticator,
         probe: Arc<Probe>,
     ) -> Result<(Self, Option<SocketAddr>), StartError> {
         let admin = bind_admin(config)?;
@@ -46,6 +49,7 @@ impl Control {
                 for upstream in upstreams {
                     links.spawn_local_on(upstream.run(stopped.clone()), &tasks);
                 }
+                tasks.spawn_local(authenticator.run());
                 if let Some(listener) = admin {
                     let stopped = stopped.clone();
                     tasks.spawn_local(async move {

@@ -26,6 +26,7 @@ pub mod store;
 
 pub mod config;
 
+mod auth;
 mod stream;
 
 pub use broker::{Broker, StartError};

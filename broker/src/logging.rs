@@ -53,7 +53,8 @@ pub fn start(level: LogLevel) -> Result<(), LogError> {
 
 fn directives(level: LogLevel) -> String {
     let ours = OURS.map(|name| format!("{name}={}", level.name()));
-    format!("warn,{}", ours.join(","))
+    // Who was let in or refused is told whatever the level of the rest.
+    format!("warn,audit=info,{}", ours.join(","))
 }
 
 #[cfg(test)]
@@ -67,7 +68,7 @@ mod tests {
         }
         assert_eq!(
             directives(LogLevel::Debug),
-            "warn,weir=debug,weir_broker=debug,weir_core=debug,weir_rules=debug"
+            "warn,audit=info,weir=debug,weir_broker=debug,weir_core=debug,weir_rules=debug"
         );
     }
 }

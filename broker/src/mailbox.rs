@@ -8,18 +8,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use mio::Waker;
-use weir_core::Metrics;
+use weir_core::{Acl, ConnectionId, Metrics, Outcome};
 
 use crate::inner_turn::InnerTurn;
 
 /// What a shard can be told.
 pub(crate) enum Mail {
+    /// The credentials of a client were checked.
+    Authenticated(ConnectionId, Outcome),
     /// The store has made every batch up to this number durable.
     Committed(u64),
     /// The store has failed; nothing is durable from now on.
     StoreFailed,
     /// Messages and changes from inside the broker, durable together.
     Turn(InnerTurn),
+    /// What clients may do from now on, and the users whose connections end.
+    Rights { acl: Option<Arc<Acl>>, revoked: Vec<String> },
     /// Somebody wants the counters.
     Metrics(mpsc::SyncSender<Metrics>),
     /// The broker ends.

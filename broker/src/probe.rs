@@ -72,6 +72,7 @@ impl Probe {
 fn messages(metrics: &Metrics) -> MessageStatus {
     let drops = &metrics.drops;
     let dropped = [
+        ("acl", drops.acl),
         ("expired", drops.expired),
         ("queue_full", drops.queue_full),
         ("retained_full", drops.retained_full),

@@ -10,8 +10,13 @@ use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
-use weir_core::{Batch, ConnectionId, Core, Effect, Input, Now, ReaderId, Records};
+use weir_core::{
+    AuthenticationRequest, Batch, ConnectionId, Core, Effect, Input, Now, Outcome, ReaderId,
+    Records,
+};
+use weir_mqtt::ReasonCode;
 
+use crate::auth::{self, AuthenticatorHandle, Question};
 use crate::clock::Clock;
 use crate::inner_turn::InnerTurn;
 use crate::listener::Listener;
@@ -59,6 +64,7 @@ pub(crate) struct Parts {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) store: BatchSender,
     pub(crate) readers: Vec<(ReaderId, Box<dyn RecordSink>)>,
+    pub(crate) authenticator: AuthenticatorHandle,
 }
 
 /// The thread's own state.
@@ -172,6 +178,10 @@ impl Shard {
         let mail: Vec<Mail> = self.parts.mail.take().collect();
         for item in mail {
             match item {
+                Mail::Authenticated(connection, outcome) => {
+                    let answer = Input::Authenticated { connection, outcome };
+                    self.parts.core.handle(now, answer);
+                }
                 Mail::Committed(batch) => self.handle_committed(now, batch),
                 Mail::StoreFailed => {
                     tracing::error!(
@@ -182,6 +192,12 @@ impl Shard {
                 Mail::Metrics(reply) => {
                     // Whoever asked may have stopped waiting.
                     let _ = reply.try_send(self.parts.core.metrics());
+                }
+                Mail::Rights { acl, revoked } => {
+                    self.parts.core.handle(now, Input::Permissions(acl));
+                    for username in &revoked {
+                        self.parts.core.handle(now, Input::Revoked { username });
+                    }
                 }
                 Mail::Stop => self.stop_by = Some(Instant::now() + STOP_PATIENCE),
             }
@@ -353,6 +369,9 @@ impl Shard {
 
     fn carry_out(&mut self, now: Now, effect: Effect) {
         match effect {
+            Effect::Authenticate { connection, request } => {
+                self.authenticate(now, connection, request);
+            }
             Effect::Close { connection } => self.close(now, connection),
             Effect::Commit(batch) => {
                 if self.refused.is_empty() {
@@ -361,6 +380,7 @@ impl Shard {
                     self.refused.push_back(batch);
                 }
             }
+            Effect::Denied { denial, .. } => auth::denied(&denial),
             Effect::Flush { connection } => self.flush(now, connection),
             Effect::Pause { connection } => {
                 if let Some(socket) = self.sockets.get_mut(connection) {
@@ -379,6 +399,20 @@ impl Shard {
                     sink.give(records);
                 }
             }
+        }
+    }
+
+    fn authenticate(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        request: Box<AuthenticationRequest>,
+    ) {
+        let peer = self.sockets.get_mut(connection).and_then(|socket| socket.stream.peer());
+        let address = peer.map(|peer| peer.ip());
+        if !self.parts.authenticator.ask(Question { connection, address, request }) {
+            let outcome = Outcome::Refused(ReasonCode::ServerBusy);
+            self.parts.core.handle(now, Input::Authenticated { connection, outcome });
         }
     }
 

@@ -17,9 +17,9 @@ mod compile;
 
 mod plan;
 
-mod rule;
-
 mod emit;
+
+mod rule;
 
 mod spec;
 

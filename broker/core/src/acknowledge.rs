@@ -10,8 +10,8 @@ use crate::clock::Now;
 use crate::core::Core;
 use crate::identity::ConnectionId;
 use crate::inflight::Progress;
+use crate::key::SessionKey;
 use crate::publish::Reply;
-use crate::session::SessionKey;
 
 impl Core {
     pub(crate) fn handle_puback(

@@ -140,7 +140,8 @@ pub struct Target {
     pub retain: bool,
     /// The packet identifier, when the delivery began at once.
     pub packet_id: Option<PacketId>,
-    /// The identifiers of the subscriptions that matched.
+    /// The identifiers of the subscriptions that matched; before them, for a member of a shared
+    /// subscription, the mark of the share, which has more bits than an identifier.
     pub subscription_identifiers: SmallVec<[u32; 1]>,
 }
 
@@ -159,7 +160,8 @@ pub enum Destination {
 pub struct Cursor {
     /// Every position at or above this one still waits.
     pub start: Sequence,
-    /// Positions below `start` that still wait, ascending. Bounded by the messages in flight.
+    /// Positions below `start` that still wait, ascending. Bounded by the messages in flight and
+    /// by how many stay when messages behind them go to other members of a share.
     pub inflight: Vec<Sequence>,
 }
 

@@ -7,28 +7,32 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
 use weir_mqtt::{
-    Connack, ConnackProperties, Connect, DecodeError, Disconnect, Packet, ReasonCode, TopicName,
-    Version, Will,
+    Connack, ConnackProperties, Connect, DecodeError, Disconnect, Packet, QoS, ReasonCode,
+    TopicName, Version, Will,
 };
 
+use crate::alias::OutboundAliases;
+use crate::authorize::{Access, Permissions};
 use crate::change::{Change, WillRecord};
 use crate::clock::Now;
 use crate::connection::State;
 use crate::core::Core;
+use crate::effect::{Denial, Effect};
+use crate::explanation;
 use crate::gate::Gated;
 use crate::identity::{ConnectionId, SessionId};
+use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::router::Origin;
-use crate::session::{Session, SessionKey};
-use crate::subscriptions::Holder;
+use crate::session::Session;
 use crate::timer::Timer;
 
 /// A client identifier of MQTT 3.1 has at most this many characters.
 const CLIENT_ID_CHARACTERS_MAX_V31: usize = 23;
 /// Longest client identifier, bytes.
 const CLIENT_ID_BYTES_MAX: usize = 1024;
-/// No CONNACK of an accepted CONNECT is longer, bytes.
-const CONNACK_BYTES_MAX: usize = 50;
+/// No CONNACK of an accepted CONNECT is longer, bytes, but for the response information.
+const CONNACK_BYTES_MAX: usize = 52;
 /// The assigned client identifier in it, bytes.
 const ASSIGNED_BYTES: usize = 24;
 const FOR_EVER: u32 = u32::MAX;
@@ -36,15 +40,33 @@ const FOR_EVER: u32 = u32::MAX;
 impl Core {
     pub(crate) fn handle_connect(&mut self, now: Now, id: ConnectionId, connect: &Connect<'_>) {
         if let Some(connection) = self.connections.get_mut(id) {
+            let properties = &connect.properties;
             connection.version = connect.version;
+            connection.packet_bytes_max =
+                properties.maximum_packet_size.map_or(usize::MAX, |max| max.get() as usize);
+            connection.wants_explanations = properties.request_problem_information != Some(false);
         }
         if let Err(reason) = self.check_connect(connect) {
-            return self.refuse(id, connect.version, reason);
+            return self.refuse(id, reason);
         }
+        let Some(identity) = self.identify(id, connect) else {
+            return self.authenticate(id, connect);
+        };
         let assigned = connect.client_id.is_empty().then(|| self.assign_client_id());
         let client_id: Arc<str> = assigned.clone().unwrap_or_else(|| connect.client_id.into());
+        let permissions = Permissions::of(&identity, &client_id, self.acl.as_ref());
+        let may_write = |topic| permissions.as_ref().is_none_or(|p| p.allow(Access::Write, topic));
+        if let Some(will) = connect.will.filter(|will| !may_write(will.topic)) {
+            let (username, access) = (identity.username, Access::Write);
+            let denial = Denial { client_id, username, access, topic: will.topic.into() };
+            let denial = Box::new(denial);
+            self.turn.effects.push(Effect::Denied { connection: id, denial });
+            return self.refuse(id, ReasonCode::NotAuthorized);
+        }
         let changes_before = self.turn.changes.len();
         let (key, present) = self.claim_session(now, &client_id, connect);
+        self.sessions[key as usize].identity = Some(identity);
+        self.apply_permissions(key, permissions);
         self.apply_connect(now, id, key, connect);
         self.write_connack(id, connect, assigned.as_deref(), present);
         self.record_session(key);
@@ -82,18 +104,24 @@ impl Core {
     ) {
         let reason = error.reason();
         match Connect::peek_version(frame) {
-            Some(Version::V5) => self.refuse(id, Version::V5, reason),
-            _ if reason == ReasonCode::UnsupportedProtocolVersion => {
-                self.refuse(id, Version::V311, reason);
+            Some(Version::V5) => {
+                // How long an answer it takes was not understood either.
+                if let Some(connection) = self.connections.get_mut(id) {
+                    connection.version = Version::V5;
+                    connection.packet_bytes_max = 0;
+                }
+                self.refuse(id, reason);
             }
+            _ if reason == ReasonCode::UnsupportedProtocolVersion => self.refuse(id, reason),
             _ => self.violation(now, id, reason),
         }
     }
 
-    fn refuse(&mut self, id: ConnectionId, version: Version, reason: ReasonCode) {
+    pub(crate) fn refuse(&mut self, id: ConnectionId, reason: ReasonCode) {
+        let Some(connection) = self.connections.get(id) else { return };
         let mut frame = Vec::new();
         let connack = Packet::Connack(Connack::refusal(reason));
-        if connack.encode(version, &mut frame).is_ok() {
+        if explanation::encode(&connack, connection, &mut frame).is_ok() {
             self.write(id, &frame);
         }
         self.metrics.violations += 1;
@@ -104,7 +132,7 @@ impl Core {
         if connect.properties.authentication_method.is_some() {
             return Err(ReasonCode::BadAuthenticationMethod);
         }
-        if !self.limits.allow_anonymous {
+        if !self.limits.allow_anonymous && !self.has_credentials(connect) {
             return Err(ReasonCode::NotAuthorized);
         }
         if self.connections.count() > self.limits.connections_max {
@@ -128,6 +156,11 @@ impl Core {
             return Err(ReasonCode::PacketTooLarge);
         }
         match &connect.will {
+            // [MQTT-3.2.2-12] [MQTT-3.2.2-13]
+            Some(will) if will.qos > self.limits.qos_max => Err(ReasonCode::QoSNotSupported),
+            Some(will) if will.retain && !self.limits.retain_available => {
+                Err(ReasonCode::RetainNotSupported)
+            }
             // Whatever is `$`-something belongs to the broker.
             Some(will) if will.topic.starts_with('$') => Err(ReasonCode::NotAuthorized),
             Some(will) if self.check_topic(will.topic).is_err() => {
@@ -239,8 +272,9 @@ impl Core {
         connection.last_received = now.monotonic;
         // One and a half times the keep alive [MQTT-3.1.2-22].
         connection.silence_ms_max = u64::from(keep_alive_s) * 1500;
-        connection.packet_bytes_max =
-            properties.maximum_packet_size.map_or(usize::MAX, |max| max.get() as usize);
+        let aliases_max = properties.topic_alias_maximum.unwrap_or(0);
+        connection.outbound_aliases =
+            OutboundAliases::new(aliases_max.min(self.limits.outbound_topic_aliases_max));
     }
 
     fn write_connack(
@@ -259,27 +293,43 @@ impl Core {
             session_expiry_interval_s: expiry_s.filter(|wanted| *wanted > capped).map(|_| capped),
             receive_maximum: NonZeroU16::new(limits.inflight_window())
                 .filter(|max| max.get() < u16::MAX),
+            maximum_qos: Some(limits.qos_max).filter(|max| *max < QoS::ExactlyOnce),
+            retain_available: (!limits.retain_available).then_some(false),
             maximum_packet_size: u32::try_from(limits.packet_bytes_max)
                 .ok()
                 .and_then(NonZeroU32::new),
             assigned_client_identifier: assigned,
             topic_alias_maximum: Some(limits.topic_aliases_max).filter(|max| *max > 0),
-            shared_subscription_available: Some(false),
             server_keep_alive_s: cap_keep_alive.then_some(limits.keep_alive_s_max),
             ..ConnackProperties::default()
         };
         let connack = Connack { session_present, reason: ReasonCode::Success, properties };
-        let mut frame = std::mem::take(&mut self.scratch);
-        frame.clear();
-        Packet::Connack(connack)
-            .encode(connect.version, &mut frame)
-            .expect("a CONNACK of bounded fields can be encoded");
-        debug_assert!(frame.len() <= CONNACK_BYTES_MAX, "checked against the client's maximum");
+        let response_information =
+            self.response_information(connect, assigned.unwrap_or(connect.client_id));
         // It waits in the buffer, unflushed, until the connection is opened.
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.outbound.buffer(&mut self.pool).extend_from_slice(&frame);
+        let connection = self.connections.get_mut(id).expect("its CONNECT is being handled");
+        let buffer = connection.outbound.buffer(&mut self.pool);
+        let start = buffer.len();
+        let mut encode = |response_information| {
+            let properties = ConnackProperties { response_information, ..properties };
+            buffer.truncate(start);
+            Packet::Connack(Connack { properties, ..connack })
+                .encode(connect.version, buffer)
+                .expect("a CONNACK of bounded fields can be encoded");
+            buffer.len() - start
+        };
+        if encode(response_information.as_deref()) > connection.packet_bytes_max {
+            let length = encode(None);
+            debug_assert!(length <= CONNACK_BYTES_MAX, "checked against the client's maximum");
         }
-        self.scratch = frame;
+    }
+
+    /// What a client that asks for it is told [MQTT-3.1.2-28].
+    fn response_information(&self, connect: &Connect<'_>, client_id: &str) -> Option<String> {
+        let is_wanted = connect.properties.request_response_information == Some(true);
+        let template = self.limits.response_information.as_ref().filter(|_| is_wanted)?;
+        let text = template.replace("{client}", client_id);
+        (text.len() <= usize::from(u16::MAX) && !text.contains('\0')).then_some(text)
     }
 
     pub(crate) fn write_disconnect(&mut self, id: ConnectionId, reason: ReasonCode) {
@@ -287,7 +337,7 @@ impl Core {
         if connection.version == Version::V5 {
             let mut frame = Vec::new();
             let disconnect = Packet::Disconnect(Disconnect::with_reason(reason));
-            if disconnect.encode(Version::V5, &mut frame).is_ok() {
+            if explanation::encode(&disconnect, connection, &mut frame).is_ok() {
                 self.write(id, &frame);
             }
         }
@@ -345,6 +395,7 @@ impl Core {
         }
         self.timers.arm(now.monotonic + expiry_ms, Timer::SessionExpiry(id));
         self.record_session(key);
+        self.strand(now, key);
     }
 
     /// Records a session that is kept, or whose record says that it is.
@@ -406,6 +457,10 @@ impl Core {
         }
         let Some(will) = session.will.take() else { return };
         let parts = will.message.parts();
+        if !session.may(Access::Write, parts.topic) {
+            self.metrics.drops.acl += 1;
+            return;
+        }
         let expires_at_ms =
             will.expiry_interval_s.map(|seconds| now.unix_ms + u64::from(seconds) * 1000);
         let parts = MessageParts { expires_at_ms, received_at_ms: now.unix_ms, ..parts };
@@ -421,8 +476,9 @@ impl Core {
         let session = self.sessions.remove(key as usize);
         self.clients.remove(&session.client_id);
         self.session_keys.remove(&session.id);
+        let legacy = self.legacy(&session);
         for (filter, _) in &session.subscriptions {
-            self.subscriptions.remove(filter, Holder::Session(key));
+            self.leave_subscription(key, filter);
         }
         let waiting = session.queue.iter();
         let held = waiting.chain(session.inflight.holding());
@@ -432,6 +488,7 @@ impl Core {
         if session.stored {
             self.record(Change::SessionRemoved { session: session.id });
         }
+        self.bequeath(now, legacy);
     }
 }
 

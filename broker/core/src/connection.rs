@@ -5,10 +5,12 @@ use std::num::NonZeroU16;
 
 use weir_mqtt::Version;
 
+use crate::alias::OutboundAliases;
+use crate::authorize::Identity;
 use crate::clock::Instant;
 use crate::identity::ConnectionId;
+use crate::key::SessionKey;
 use crate::outbound::Outbound;
-use crate::session::SessionKey;
 use crate::timer::Timer;
 
 /// An open connection.
@@ -17,6 +19,8 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) state: State,
     pub(crate) version: Version,
+    /// Who its client is, once that is known and until CONNECT is taken.
+    pub(crate) identity: Option<Identity>,
     pub(crate) outbound: Outbound,
     /// Bytes that were received and not handled yet: a frame that was cut off, or all that
     /// follows a packet that has to wait.
@@ -28,21 +32,31 @@ pub(crate) struct Connection {
     pub(crate) silence_ms_max: u64,
     /// Longest packet that the client takes, bytes.
     pub(crate) packet_bytes_max: usize,
+    /// It has not said that it wants no problem information.
+    pub(crate) wants_explanations: bool,
     /// QoS 1 and 2 exchanges that an MQTT 5 client began and that are not over.
     pub(crate) exchanges: u32,
     /// Answers to the client that wait at the gate.
     pub(crate) gated: u32,
     /// Topic aliases that the client set, by number.
     pub(crate) aliases: Vec<Option<Box<str>>>,
+    /// Topic aliases that the broker set.
+    pub(crate) outbound_aliases: OutboundAliases,
     /// It stands in the list of connections to flush.
     pub(crate) to_flush: bool,
     /// The shell was told not to read it.
     pub(crate) paused: bool,
+    /// The shell was told that a PUBLISH was denied.
+    pub(crate) told_of_publish: bool,
+    /// The shell was told that a SUBSCRIBE was denied.
+    pub(crate) told_of_subscribe: bool,
 }
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum State {
+    /// The shell checks the credentials; CONNECT itself waits, and what follows it.
+    Authenticating,
     /// Nothing but CONNECT is expected.
     AwaitingConnect,
     /// The shell was told to close it; whatever it still says is ignored.
@@ -59,25 +73,35 @@ impl Connection {
             id,
             state: State::AwaitingConnect,
             version: Version::V311,
+            identity: None,
             outbound: Outbound::default(),
             unhandled: Vec::new(),
             last_received: now,
             timer: None,
             silence_ms_max: 0,
             packet_bytes_max: usize::MAX,
+            wants_explanations: true,
             exchanges: 0,
             gated: 0,
             aliases: Vec::new(),
+            outbound_aliases: OutboundAliases::default(),
             to_flush: false,
             paused: false,
+            told_of_publish: false,
+            told_of_subscribe: false,
         }
+    }
+
+    /// Whether CONNECT was not taken yet.
+    pub(crate) fn awaits_connect(&self) -> bool {
+        matches!(self.state, State::Authenticating | State::AwaitingConnect)
     }
 
     /// The session, once CONNECT was taken.
     pub(crate) fn session(&self) -> Option<SessionKey> {
         match self.state {
             State::Connecting(session) | State::Open(session) => Some(session),
-            State::AwaitingConnect | State::Closing => None,
+            State::Authenticating | State::AwaitingConnect | State::Closing => None,
         }
     }
 

@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 use slab::Slab;
 use weir_mqtt::{QoS, ReasonCode};
 
+use crate::authorize::Acl;
 use crate::change::{Batch, Change};
 use crate::clock::{Instant, Now};
 use crate::connection::{Connection, Connections, State};
@@ -22,6 +23,7 @@ use crate::frames::Frames;
 use crate::gate::{Gate, Gated};
 use crate::identity::{ConnectionId, ReaderId, Sequence, SessionId, ShardId};
 use crate::input::Input;
+use crate::key::SessionKey;
 use crate::limits::Limits;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -29,7 +31,8 @@ use crate::outbound::{BufferPool, Outbound};
 use crate::recovered::Recovered;
 use crate::retained::Retained;
 use crate::router::Match;
-use crate::session::{Session, SessionKey};
+use crate::session::Session;
+use crate::shared::Shares;
 use crate::subscriptions::Subscriptions;
 use crate::timer::{Timer, Timers};
 
@@ -38,12 +41,15 @@ use crate::timer::{Timer, Timers};
 pub struct Core {
     pub(crate) shard: ShardId,
     pub(crate) limits: Limits,
+    /// What clients may do; none when nothing is restricted.
+    pub(crate) acl: Option<Arc<Acl>>,
     pub(crate) connections: Connections,
     pub(crate) sessions: Slab<Session>,
     pub(crate) clients: HashMap<Arc<str>, SessionKey, FixedState>,
     pub(crate) session_keys: HashMap<SessionId, SessionKey, FixedState>,
     pub(crate) next_session: u32,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) shares: Shares,
     pub(crate) retained: Retained,
     pub(crate) log: Log,
     pub(crate) readers: Vec<Reader>,
@@ -113,12 +119,14 @@ impl Core {
         let mut core = Self {
             shard,
             limits,
+            acl: None,
             connections: Connections::default(),
             sessions: Slab::new(),
             clients: HashMap::with_hasher(hasher.clone()),
             session_keys: HashMap::with_hasher(hasher),
             next_session: 1,
             subscriptions: Subscriptions::new(seed),
+            shares: Shares::new(seed),
             retained: Retained::default(),
             log: Log::new(recovered.first_unused()),
             readers: Vec::new(),
@@ -143,13 +151,18 @@ impl Core {
     /// Handles one input.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         match input {
+            Input::Authenticated { connection, outcome } => {
+                self.handle_authenticated(now, connection, outcome);
+            }
             Input::Closed { connection } => self.handle_closed(now, connection),
             Input::Committed { batch } => self.handle_committed(now, batch),
             Input::Opened { connection } => self.handle_opened(now, connection),
+            Input::Permissions(acl) => self.handle_permissions(acl),
             Input::Publish(publication) => self.handle_publication(now, &publication),
             Input::ReaderDone { reader, sequence } => self.handle_reader_done(reader, sequence),
             Input::Received { connection, bytes } => self.handle_received(now, connection, bytes),
             Input::Record(change) => self.record(change),
+            Input::Revoked { username } => self.handle_revoked(now, username),
             Input::Sent { connection, bytes } => self.handle_sent(now, connection, bytes),
             Input::Stop => self.handle_stop(now),
             Input::Timeout => self.handle_timeout(now),
@@ -218,7 +231,10 @@ impl Core {
             retained: self.retained.count() as u64,
             retained_bytes: self.retained.bytes() as u64,
             sessions: self.sessions.len() as u64,
-            subscriptions: self.subscriptions.count() as u64,
+            shared_subscriptions: self.shares.member_count() as u64,
+            // A group stands once among the others.
+            subscriptions: (self.subscriptions.count() + self.shares.member_count()
+                - self.shares.count()) as u64,
             ..self.metrics
         }
     }
@@ -285,7 +301,7 @@ impl Core {
             match timer {
                 Timer::Connect(connection) => {
                     let waiting = self.connections.get(connection);
-                    if waiting.is_some_and(|open| open.state == State::AwaitingConnect) {
+                    if waiting.is_some_and(Connection::awaits_connect) {
                         self.close(connection);
                     }
                 }
@@ -311,7 +327,7 @@ impl Core {
             // CONNACK waits for the commit, and nothing may be said before it
             // [MQTT-3.14.0-1].
             State::Connecting(_) => open.outbound.release(&mut self.pool),
-            State::AwaitingConnect | State::Closing => {}
+            State::Authenticating | State::AwaitingConnect | State::Closing => {}
         }
         self.close_session(now, connection);
     }

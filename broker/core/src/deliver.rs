@@ -8,18 +8,20 @@ use std::collections::VecDeque;
 
 use weir_mqtt::{Delivery, PacketId, QoS, ReasonCode};
 
+use crate::authorize::Access;
 use crate::change::{Change, Destination, InflightState, Target};
 use crate::clock::Now;
 use crate::core::Core;
 use crate::frames;
 use crate::gate::Gated;
+use crate::handover;
 use crate::identity::{ConnectionId, Sequence, SessionId};
 use crate::inflight::{Delivered, Inflight, Progress, SEVERAL};
+use crate::key::SessionKey;
 use crate::limits::QueueFull;
 use crate::message::{Message, MessageParts};
 use crate::publish::Reply;
 use crate::router::{Match, Routing};
-use crate::session::SessionKey;
 
 impl Core {
     /// Gives a message that is being routed to one session.
@@ -30,16 +32,18 @@ impl Core {
         found: &Match,
         routing: &mut Routing<'_>,
     ) {
-        let qos = found.qos.min(routing.parts.qos);
+        // A kept subscription may have been granted more before the maximum was lowered.
+        let qos = found.qos.min(routing.parts.qos).min(self.limits.qos_max);
         let retain = found.retain_as_published && routing.parts.retain;
         if qos == QoS::AtMostOnce {
             return self.send_unqueued(now, key, found, retain, routing);
         }
         let message = routing.message(self);
         let sequence = routing.sequence(self);
+        let identifiers = handover::identifiers_of(found.share, &found.identifiers);
         let delivered = Delivered {
             sequence,
-            identifier: self.keep_identifiers(key, sequence, &found.identifiers),
+            identifier: self.keep_identifiers(key, sequence, &identifiers),
             qos,
             retain,
             logged: self.sessions[key as usize].stored,
@@ -70,7 +74,7 @@ impl Core {
                 qos,
                 retain,
                 packet_id,
-                subscription_identifiers: found.identifiers.iter().copied().collect(),
+                subscription_identifiers: identifiers,
             });
         }
     }
@@ -127,7 +131,12 @@ impl Core {
                 self.send_waiting(now, key, connection, entry);
                 continue;
             }
-            let Some(&next) = session.queue.front() else { return };
+            let Some(&next) = session.queue.front() else {
+                if self.take_over(key) {
+                    continue;
+                }
+                return;
+            };
             // What waits at the gate has a place in the window already.
             if next.qos > QoS::AtMostOnce && session.inflight.len() >= session.window {
                 return;
@@ -202,12 +211,17 @@ impl Core {
                 (QueueFull::DropNew | QueueFull::DropOld, _) => return false,
             }
         }
+        self.push_waiting(key, delivery, bytes);
+        true
+    }
+
+    /// Appends to a queue whose bounds somebody else looks after.
+    pub(crate) fn push_waiting(&mut self, key: SessionKey, delivery: Delivered, bytes: usize) {
         let session = &mut self.sessions[key as usize];
         session.queue.push_back(delivery);
         session.queue_bytes += bytes;
         session.replays += u32::from(delivery.replay);
         session.held_back += u32::from(delivery.is_held_back());
-        true
     }
 
     /// A session is done with a message.
@@ -227,7 +241,7 @@ impl Core {
         let (limits, session) = (&self.limits, &self.sessions[key as usize]);
         let replays = session.replays as usize;
         if delivery.replay {
-            return replays >= self.retained.count() * REPLAYS_PER_RETAINED_MAX;
+            return replays >= REPLAYS_MIN.max(self.retained.count() * REPLAYS_PER_RETAINED_MAX);
         }
         let (messages_max, bytes_max) = (limits.queued_messages_max, limits.queued_bytes_max);
         (messages_max > 0 && session.queue.len() - replays >= messages_max)
@@ -236,7 +250,7 @@ impl Core {
     }
 
     /// Takes a message out of a queue; it still holds its place in the log.
-    fn dequeue(&mut self, key: SessionKey, index: usize) -> Delivered {
+    pub(crate) fn dequeue(&mut self, key: SessionKey, index: usize) -> Delivered {
         let session = &mut self.sessions[key as usize];
         let delivery = session.queue.remove(index).expect("the queue is not empty");
         if session.queue.is_empty() && session.queue.capacity() > QUEUE_CAPACITY_KEPT {
@@ -350,9 +364,14 @@ impl Core {
         let is_too_large = self.is_too_large(connection, &delivery);
         // Once it was sent it does not expire any more [MQTT-4.3.3-7].
         let is_expired = !entry.sent_before && message.is_expired(now.unix_ms);
-        if is_too_large || is_expired {
+        let is_denied = !self.sessions[key as usize].may(Access::Read, parts.topic);
+        if is_denied || is_too_large || is_expired {
             let drops = &mut self.metrics.drops;
-            *(if is_too_large { &mut drops.too_large } else { &mut drops.expired }) += 1;
+            *(match (is_denied, is_too_large) {
+                (true, _) => &mut drops.acl,
+                (_, true) => &mut drops.too_large,
+                _ => &mut drops.expired,
+            }) += 1;
             self.sessions[key as usize].inflight.finish(entry.packet_id);
             self.forget_identifier(key, entry.packet_id);
             return self.settle(key, entry.delivery);
@@ -379,6 +398,11 @@ impl Core {
         };
         if message.is_expired(now.unix_ms) {
             self.metrics.drops.expired += 1;
+            return self.settle(key, delivered);
+        }
+        if !self.sessions[key as usize].may(Access::Read, parts.topic) {
+            // It has waited since before its client came back, or an ACL was changed.
+            self.metrics.drops.acl += 1;
             return self.settle(key, delivered);
         }
         if self.is_too_large(connection, &delivery) {
@@ -411,10 +435,10 @@ impl Core {
     /// Appends a PUBLISH of the message that is being routed; the frame is shared with everybody
     /// who gets the same bytes.
     fn send_routed(&mut self, connection: ConnectionId, delivery: &Delivery<'_>) {
-        if !delivery.subscription_identifiers.is_empty() {
+        let Some(open) = self.connections.get_mut(connection) else { return };
+        if open.outbound_aliases.are_taken() || !delivery.subscription_identifiers.is_empty() {
             return self.send(connection, delivery);
         }
-        let Some(open) = self.connections.get_mut(connection) else { return };
         let (frame, packet_id_at) = self.frames.frame(delivery, open.version);
         if frame.len() > open.packet_bytes_max {
             self.metrics.drops.too_large += 1;
@@ -434,12 +458,13 @@ impl Core {
 
     /// Appends a PUBLISH.
     fn send(&mut self, connection: ConnectionId, delivery: &Delivery<'_>) {
-        let Some(open) = self.connections.get(connection) else { return };
+        let Some(open) = self.connections.get_mut(connection) else { return };
         let version = open.version;
         if delivery.encoded_len(version) > open.packet_bytes_max {
             self.metrics.drops.too_large += 1;
             return;
         }
+        let delivery = open.outbound_aliases.shorten(*delivery, open.packet_bytes_max);
         self.metrics.publish_sent += 1;
         if let Some(buffer) = self.buffer(connection) {
             delivery.encode(version, buffer).expect("a routed message can be encoded");
@@ -472,6 +497,8 @@ impl Core {
 /// Retained messages that wait for one session at a time, as often as there are any: enough for
 /// a few overlapping subscriptions.
 const REPLAYS_PER_RETAINED_MAX: usize = 4;
+/// So many may always wait, however few retained messages there are.
+const REPLAYS_MIN: usize = 1024;
 /// An empty queue keeps room for this many messages.
 const QUEUE_CAPACITY_KEPT: usize = 64;
 

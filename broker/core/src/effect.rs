@@ -1,5 +1,11 @@
 //! What a core asks its shell to do.
 
+use std::fmt;
+use std::sync::Arc;
+
+use weir_mqtt::Version;
+
+use crate::authorize::Access;
 use crate::change::Batch;
 use crate::identity::{ConnectionId, ReaderId, Sequence};
 use crate::message::{self, MessageParts};
@@ -7,6 +13,14 @@ use crate::message::{self, MessageParts};
 /// One thing to do, taken with [`Core::drain`](crate::Core::drain) at the end of a turn.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
+    /// Check the credentials of a client and report [`Input::Authenticated`](crate::Input). The
+    /// connection waits for that.
+    Authenticate {
+        /// Which.
+        connection: ConnectionId,
+        /// What its CONNECT says.
+        request: Box<AuthenticationRequest>,
+    },
     /// Write what waits, close the connection, and report [`Input::Closed`](crate::Input).
     Close {
         /// Which.
@@ -14,6 +28,14 @@ pub enum Effect {
     },
     /// Make the batch durable and report [`Input::Committed`](crate::Input).
     Commit(Batch),
+    /// A client wanted what it may not do. Reported once for each connection and access, so that
+    /// a client cannot fill a log.
+    Denied {
+        /// Which.
+        connection: ConnectionId,
+        /// What it wanted.
+        denial: Box<Denial>,
+    },
     /// Bytes wait in the outbound buffer of a connection.
     Flush {
         /// Which.
@@ -38,11 +60,48 @@ pub enum Effect {
     },
 }
 
+/// What a CONNECT says about who its client is.
+#[derive(Clone, Eq, PartialEq)]
+pub struct AuthenticationRequest {
+    /// The version that the client speaks.
+    pub version: Version,
+    /// Its identifier; empty if the broker is to choose one.
+    pub client_id: Box<str>,
+    /// Its user name.
+    pub username: Option<Box<str>>,
+    /// Its password.
+    pub password: Option<Box<[u8]>>,
+}
+
+/// What a client wanted and may not do.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Denial {
+    /// Its identifier.
+    pub client_id: Arc<str>,
+    /// Its user name.
+    pub username: Option<Arc<str>>,
+    /// To publish (write) or to subscribe (read).
+    pub access: Access,
+    /// The topic name or topic filter.
+    pub topic: Box<str>,
+}
+
 /// Messages in one buffer, each with its position in the log if it has one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Records {
     bytes: Vec<u8>,
     count: usize,
+}
+
+impl fmt::Debug for AuthenticationRequest {
+    /// Without the password, which must not get into a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthenticationRequest")
+            .field("version", &self.version)
+            .field("client_id", &self.client_id)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Records {

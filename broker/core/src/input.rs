@@ -1,5 +1,10 @@
 //! What happens to a core.
 
+use std::sync::Arc;
+
+use weir_mqtt::ReasonCode;
+
+use crate::authorize::{Acl, Identity};
 use crate::change::Change;
 use crate::identity::{ConnectionId, ReaderId, Sequence};
 use crate::message::MessageParts;
@@ -7,6 +12,15 @@ use crate::message::MessageParts;
 /// One thing that happened, handed to [`Core::handle`](crate::Core::handle).
 #[derive(Debug)]
 pub enum Input<'a> {
+    /// The answer to [`Effect::Authenticate`].
+    ///
+    /// [`Effect::Authenticate`]: crate::Effect::Authenticate
+    Authenticated {
+        /// Which.
+        connection: ConnectionId,
+        /// Whether its client is let in.
+        outcome: Outcome,
+    },
     /// The connection is closed, by the peer, by an error, or after [`Effect::Close`].
     ///
     /// [`Effect::Close`]: crate::Effect::Close
@@ -25,6 +39,9 @@ pub enum Input<'a> {
         /// Its name from now on.
         connection: ConnectionId,
     },
+    /// From now on clients may do what this ACL allows; without one nothing is restricted. Holds
+    /// for connections that are open too.
+    Permissions(Option<Arc<Acl>>),
     /// The broker itself publishes: a rule, an upstream, the `$SYS` tree.
     Publish(Publication<'a>),
     /// A reader is done with the log up to and with this position.
@@ -43,6 +60,11 @@ pub enum Input<'a> {
     },
     /// A change that is to be durable together with the rest of this turn.
     Record(Change),
+    /// The credentials of a user do not hold any more: its connections end.
+    Revoked {
+        /// The name.
+        username: &'a str,
+    },
     /// Bytes of the outbound buffer were written.
     Sent {
         /// Which connection.
@@ -54,6 +76,16 @@ pub enum Input<'a> {
     Stop,
     /// A timer may be due: see [`Core::poll_timeout`](crate::Core::poll_timeout).
     Timeout,
+}
+
+/// What the credentials of a client have shown.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// It is let in, as this.
+    Granted(Identity),
+    /// It is refused with a reason that CONNACK may have; 3.x clients get the return code that
+    /// is next to it.
+    Refused(ReasonCode),
 }
 
 /// A message that comes from inside the broker.

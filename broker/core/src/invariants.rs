@@ -7,7 +7,9 @@ use crate::connection::State;
 use crate::core::Core;
 use crate::identity::Sequence;
 use crate::inflight::SEVERAL;
-use crate::session::{Session, SessionKey};
+use crate::key::SessionKey;
+use crate::session::Session;
+use crate::shared::inner_filter;
 
 impl Core {
     /// Walks over everything; for tests, not part of the interface.
@@ -27,8 +29,23 @@ impl Core {
             + self.sessions.iter().filter(|(_, session)| session.expires_at.is_some()).count()
             + self.sessions.iter().filter(|(_, session)| session.will_at.is_some()).count();
         assert!(self.timers.len() <= timers, "each timer has an owner");
+        self.check_shares();
         assert_eq!(self.clients.len(), self.sessions.len());
         assert_eq!(self.session_keys.len(), self.sessions.len());
+    }
+
+    /// Membership is known on both sides.
+    fn check_shares(&self) {
+        let memberships: usize = self.sessions.iter().map(|(_, s)| s.shares.len()).sum();
+        assert_eq!(memberships, self.shares.member_count());
+        for (index, session) in &self.sessions {
+            let key = index as SessionKey;
+            let shared = session.subscriptions.iter().filter(|(f, _)| inner_filter(f).is_some());
+            assert_eq!(shared.count(), session.shares.len());
+            for share in &session.shares {
+                assert!(self.shares.member(*share, key).is_some());
+            }
+        }
     }
 
     fn check_session(&self, key: SessionKey, session: &Session) {

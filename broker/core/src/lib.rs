@@ -27,8 +27,10 @@
 mod core;
 
 mod acknowledge;
+mod authenticate;
 mod connect;
 mod deliver;
+mod handover;
 mod invariants;
 mod publish;
 mod receive;
@@ -36,39 +38,50 @@ mod recover;
 mod router;
 mod subscribe;
 
+mod explanation;
+
 mod connection;
+
+mod alias;
 mod frames;
 mod gate;
-mod inflight;
 mod log;
 mod outbound;
 mod retained;
-mod session;
 mod subscriptions;
 mod timer;
+
+mod session;
+
+mod inflight;
+mod shared;
 
 mod effect;
 mod input;
 mod limits;
 mod metrics;
 
-mod change;
 mod recovered;
+
+mod authorize;
+mod change;
 
 mod clock;
 mod identity;
+mod key;
 mod message;
 
+pub use authorize::{Access, Acl, Identity, Rule};
 pub use change::{
     Batch, Change, Cursor, Destination, InflightState, SessionRecord, SubscriptionRecord, Target,
     WillRecord,
 };
 pub use clock::{Instant, Now};
 pub use core::{Core, ReaderConfig};
-pub use effect::{Effect, Records};
+pub use effect::{AuthenticationRequest, Denial, Effect, Records};
 pub use identity::{ConnectionId, ReaderId, Sequence, SessionId, ShardId};
-pub use input::{Input, Publication, Route};
-pub use limits::{Limits, QueueFull};
+pub use input::{Input, Outcome, Publication, Route};
+pub use limits::{Limits, QueueFull, ShareStrategy};
 pub use message::{Message, MessageParts, RecordError, parse as parse_message};
 pub use metrics::{Drops, Metrics};
 pub use outbound::Outbound;

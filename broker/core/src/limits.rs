@@ -1,5 +1,7 @@
 //! Every bound of the core, in one place. What happens at a bound stands with its field.
 
+use weir_mqtt::QoS;
+
 /// What a full queue does with a message.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum QueueFull {
@@ -12,11 +14,31 @@ pub enum QueueFull {
     DropOld,
 }
 
+/// Which member of a shared subscription gets a message. Members with a connection go before
+/// those without in each case.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ShareStrategy {
+    /// The same member for all messages of a publisher.
+    HashClient,
+    /// The same member for all messages of a topic.
+    HashTopic,
+    /// The member with the fewest messages under way and waiting.
+    LeastInflight,
+    /// One after the other.
+    #[default]
+    RoundRobin,
+    /// The same member for as long as it is there.
+    Sticky,
+}
+
 /// The bounds of a core. The defaults are those of the configuration.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Whether a client without credentials may connect.
     pub allow_anonymous: bool,
+    /// Whether credentials are checked, by the shell. Otherwise nobody has any: a name that a
+    /// client gives itself counts for nothing.
+    pub authentication: bool,
     /// A connection that has not sent CONNECT by then is closed, milliseconds.
     pub connect_timeout_ms: u64,
     /// Longest packet that is taken, bytes; a longer one closes the connection unread.
@@ -29,6 +51,8 @@ pub struct Limits {
     pub unacknowledged_inbound_max: u32,
     /// Topic aliases that an MQTT 5 client may set; 0 = none.
     pub topic_aliases_max: u16,
+    /// Topic aliases that the broker sets for an MQTT 5 client, if that takes as many; 0 = none.
+    pub outbound_topic_aliases_max: u16,
     /// Cap on the keep alive, seconds; 0 = none.
     pub keep_alive_s_max: u16,
     /// Messages that wait for one session, besides those in flight and retained ones for a new
@@ -53,6 +77,17 @@ pub struct Limits {
     pub topic_bytes_max: usize,
     /// Subscriptions of one session; past it SUBACK says 0x97 (3.x: 0x80).
     pub subscriptions_max: usize,
+    /// How shared subscriptions are shared.
+    pub share_strategy: ShareStrategy,
+    /// Highest QoS that clients may publish with and are granted. A PUBLISH above it ends the
+    /// connection with 0x9B, a will above it refuses CONNECT.
+    pub qos_max: QoS,
+    /// Whether clients may retain messages. Otherwise RETAIN ends the connection with 0x9A, a
+    /// retained will refuses CONNECT, and nothing is retained or sent as retained.
+    pub retain_available: bool,
+    /// What an MQTT 5 client that asks for it is told to build response topics from, with
+    /// `{client}` in place of its identifier; none = nothing.
+    pub response_information: Option<String>,
     /// Retained messages; past it a message for a new topic is delivered but not retained.
     pub retained_messages_max: usize,
 }
@@ -61,11 +96,13 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             allow_anonymous: true,
+            authentication: false,
             connect_timeout_ms: 10_000,
             packet_bytes_max: 2_000_000,
             inflight_messages_max: 20,
             unacknowledged_inbound_max: 1024,
             topic_aliases_max: 10,
+            outbound_topic_aliases_max: 10,
             keep_alive_s_max: 0,
             queued_messages_max: 100_000,
             queued_bytes_max: 16_000_000,
@@ -77,6 +114,10 @@ impl Default for Limits {
             topic_levels_max: 128,
             topic_bytes_max: 4096,
             subscriptions_max: 10_000,
+            share_strategy: ShareStrategy::default(),
+            qos_max: QoS::ExactlyOnce,
+            retain_available: true,
+            response_information: None,
             retained_messages_max: 1_000_000,
         }
     }

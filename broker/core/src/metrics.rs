@@ -3,6 +3,8 @@
 /// Why a message did not reach somebody it was for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Drops {
+    /// Its publisher may not write the topic, or its receiver may not read it.
+    pub acl: u64,
     /// Its time was over.
     pub expired: u64,
     /// The queue, or the memory of all queues, was full.
@@ -40,8 +42,12 @@ pub struct Metrics {
     pub retained_bytes: u64,
     /// Sessions, connected or not.
     pub sessions: u64,
-    /// Subscriptions.
+    /// Memberships of shared subscriptions.
+    pub shared_subscriptions: u64,
+    /// Subscriptions, with the shared ones and those of readers.
     pub subscriptions: u64,
+    /// Clients that were refused for their credentials.
+    pub refused: u64,
     /// Connections that ended because of what the client sent.
     pub violations: u64,
 }

@@ -5,17 +5,20 @@
 //! at once, but never before an earlier packet of the same client [MQTT-4.6.0-2].
 
 use smallvec::SmallVec;
-use weir_mqtt::{Acknowledge, PacketId, Publish, QoS, ReasonCode, Version};
+use weir_mqtt::{Acknowledge, Packet, PacketId, Publish, QoS, ReasonCode, Version};
 
+use crate::authorize::Access;
 use crate::change::Change;
 use crate::clock::Now;
+use crate::connection::Connection;
 use crate::core::Core;
+use crate::explanation;
 use crate::gate::Gated;
 use crate::identity::ConnectionId;
 use crate::input::{Publication, Route};
+use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::router::Origin;
-use crate::session::SessionKey;
 
 /// Which acknowledgement a packet gets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,11 +67,13 @@ impl Core {
     }
 
     fn accept(&mut self, now: Now, id: ConnectionId, key: SessionKey, publish: &Publish<'_>) {
-        if let Err(reason) = self.check_publish_topic(publish.topic) {
+        if let Err(reason) = self.check_publish(publish) {
             return self.violation(now, id, reason);
         }
         let Some(packet_id) = publish.packet_id else {
-            self.publish_packet(now, key, publish);
+            if self.may_publish(id, key, publish.topic) {
+                self.publish_packet(now, key, publish);
+            }
             return;
         };
         let reply = if publish.qos == QoS::ExactlyOnce { Reply::Pubrec } else { Reply::Puback };
@@ -81,8 +86,7 @@ impl Core {
         if !self.begin_exchange(now, id) {
             return;
         }
-        // Whatever is `$`-something belongs to the broker.
-        if publish.topic.starts_with('$') {
+        if !self.may_publish(id, key, publish.topic) {
             return self.refuse_publish(id, reply, packet_id);
         }
         let changes_before = self.turn.changes.len();
@@ -142,7 +146,15 @@ impl Core {
         }
     }
 
-    fn check_publish_topic(&self, topic: &str) -> Result<(), ReasonCode> {
+    fn check_publish(&self, publish: &Publish<'_>) -> Result<(), ReasonCode> {
+        if publish.qos > self.limits.qos_max {
+            return Err(ReasonCode::QoSNotSupported);
+        }
+        if publish.retain && !self.limits.retain_available {
+            // [MQTT-3.2.2-14]
+            return Err(ReasonCode::RetainNotSupported);
+        }
+        let topic = publish.topic;
         let levels = || topic.bytes().filter(|byte| *byte == b'/').count() + 1;
         if topic.len() > self.limits.topic_bytes_max || levels() > self.limits.topic_levels_max {
             return Err(ReasonCode::TopicNameInvalid);
@@ -150,10 +162,19 @@ impl Core {
         Ok(())
     }
 
-    fn publish_packet(&mut self, now: Now, key: SessionKey, publish: &Publish<'_>) -> bool {
-        if publish.topic.starts_with('$') {
-            return false;
+    /// Whether a client may publish to a topic; it is counted when not.
+    fn may_publish(&mut self, id: ConnectionId, key: SessionKey, topic: &str) -> bool {
+        // Whatever is `$`-something belongs to the broker.
+        let allowed =
+            !topic.starts_with('$') && self.sessions[key as usize].may(Access::Write, topic);
+        if !allowed {
+            self.metrics.drops.acl += 1;
+            self.tell_denied(id, key, Access::Write, topic);
         }
+        allowed
+    }
+
+    fn publish_packet(&mut self, now: Now, key: SessionKey, publish: &Publish<'_>) -> bool {
         let mut properties = std::mem::take(&mut self.properties);
         properties.clear();
         publish
@@ -189,7 +210,8 @@ impl Core {
 
     /// Retains a message if it is flagged, and routes it; true when anybody wanted it.
     pub(crate) fn publish(&mut self, now: Now, parts: &MessageParts<'_>, origin: Origin) -> bool {
-        let retained = if parts.retain { self.retain(parts) } else { None };
+        let is_retained = parts.retain && self.limits.retain_available;
+        let retained = if is_retained { self.retain(parts) } else { None };
         self.route(now, parts, origin, retained)
     }
 
@@ -230,7 +252,7 @@ impl Core {
             Reply::Puback | Reply::Pubcomp => true,
             Reply::Pubrec | Reply::Pubrel => false,
         };
-        let frame = reply_frame(reply, packet_id, reason, connection.version);
+        let frame = reply_frame(reply, packet_id, reason, connection);
         let behind = if durable { Some(self.turn.batch) } else { self.gate.last_batch() };
         if let Some(batch) = behind {
             return self.gate_reply(batch, id, frame, ends_exchange);
@@ -259,12 +281,12 @@ impl Core {
     }
 }
 
-/// The packet without properties; below 5.0 also without its reason.
+/// The packet, with its reason and an explanation for 5.0 only.
 fn reply_frame(
     reply: Reply,
     packet_id: PacketId,
     reason: ReasonCode,
-    version: Version,
+    connection: &Connection,
 ) -> SmallVec<[u8; 8]> {
     let [high, low] = packet_id.get().to_be_bytes();
     let first = match reply {
@@ -273,9 +295,21 @@ fn reply_frame(
         Reply::Pubrel => 0x62,
         Reply::Pubcomp => 0x70,
     };
-    if reason == ReasonCode::Success || version != Version::V5 {
-        SmallVec::from_slice(&[first, 2, high, low])
-    } else {
-        SmallVec::from_slice(&[first, 3, high, low, reason as u8])
+    if reason == ReasonCode::Success || connection.version != Version::V5 {
+        return SmallVec::from_slice(&[first, 2, high, low]);
     }
+    if !reason.is_error() {
+        return SmallVec::from_slice(&[first, 3, high, low, reason as u8]);
+    }
+    let acknowledge = Acknowledge::with_reason(packet_id, reason);
+    let packet = match reply {
+        Reply::Puback => Packet::Puback(acknowledge),
+        Reply::Pubcomp => Packet::Pubcomp(acknowledge),
+        Reply::Pubrec => Packet::Pubrec(acknowledge),
+        Reply::Pubrel => Packet::Pubrel(acknowledge),
+    };
+    let mut frame = Vec::new();
+    explanation::encode(&packet, connection, &mut frame)
+        .expect("a reason that the packet may carry");
+    SmallVec::from_vec(frame)
 }

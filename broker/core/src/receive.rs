@@ -24,9 +24,9 @@ impl Core {
             connection.unhandled.extend_from_slice(bytes);
             self.handle_unhandled(now, id);
         }
-        // What is sent behind a CONNECT that waits for the store is kept, but not without end.
+        // What is sent behind a CONNECT that waits is kept, but not without end.
         if let Some(connection) = self.connections.get(id)
-            && matches!(connection.state, State::Connecting(_))
+            && matches!(connection.state, State::Authenticating | State::Connecting(_))
             && !connection.unhandled.is_empty()
         {
             self.pause(id);
@@ -102,7 +102,7 @@ impl Core {
             let Some(connection) = self.connections.get(id) else { return bytes.len() };
             match connection.state {
                 State::Closing => return bytes.len(),
-                State::Connecting(_) => return handled,
+                State::Authenticating | State::Connecting(_) => return handled,
                 State::AwaitingConnect | State::Open(_) => {}
             }
             if connection.paused {
@@ -116,6 +116,10 @@ impl Core {
                 Ok(Some(length)) => {
                     let Some(frame) = rest.get(..length) else { return handled };
                     self.handle_frame(now, id, frame);
+                    if self.is_authenticating(id) {
+                        // CONNECT is handled again once it is known whose it is.
+                        return handled;
+                    }
                     handled += length;
                 }
                 Err(error) => self.violation(now, id, error.reason()),

@@ -10,9 +10,9 @@ use crate::clock::Now;
 use crate::core::Core;
 use crate::identity::Sequence;
 use crate::inflight::{Delivered, Inflight, Progress};
+use crate::key::SessionKey;
 use crate::recovered::{LogRecord, Recovered, RecoveredSession};
-use crate::session::{Session, SessionKey};
-use crate::subscriptions::{Holder, Subscriber};
+use crate::session::Session;
 use crate::timer::Timer;
 use weir_mqtt::QoS;
 
@@ -56,6 +56,7 @@ impl Core {
         session.expiry_interval_s = record.expiry_interval_s;
         session.disconnected_at_ms = record.disconnected_at_ms;
         session.will = record.will.clone().map(Box::new);
+        session.passed_over = Sequence(recovered.cursor.start.0.saturating_sub(1));
         session.received = recovered.received.iter().copied().collect();
         session.subscriptions = recovered
             .subscriptions
@@ -69,9 +70,7 @@ impl Core {
         self.clients.insert(client_id, key);
         self.session_keys.insert(id, key);
         for (filter, record) in subscriptions {
-            let holder = Holder::Session(key);
-            let subscriber = Subscriber::new(holder, record.options, record.identifier);
-            self.subscriptions.insert(&filter, subscriber);
+            self.enter_subscription(key, &filter, &record);
         }
         key
     }
@@ -104,7 +103,7 @@ impl Core {
     ) {
         let sequence = record.sequence;
         let cursor = &recovered.cursor;
-        if sequence < cursor.start && !cursor.inflight.contains(&sequence) {
+        if sequence < cursor.start && cursor.inflight.binary_search(&sequence).is_err() {
             return;
         }
         let delivery = Delivered {
@@ -175,5 +174,6 @@ impl Core {
             session.will_at = Some(at);
             self.timers.arm(at, Timer::Will(id));
         }
+        self.strand(now, key);
     }
 }

@@ -7,12 +7,14 @@
 use smallvec::SmallVec;
 use weir_mqtt::QoS;
 
+use crate::authorize::Access;
 use crate::change::{Change, Destination, Target};
 use crate::clock::Now;
 use crate::core::{Core, Reader, ReaderConfig};
 use crate::identity::{ReaderId, Sequence};
+use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
-use crate::session::SessionKey;
+use crate::shared::ShareMark;
 use crate::subscriptions::{Holder, Subscriber};
 
 /// Where a message comes from.
@@ -31,7 +33,13 @@ pub(crate) struct Match {
     /// The highest QoS of the subscriptions [MQTT-3.3.4-2].
     pub(crate) qos: QoS,
     pub(crate) retain_as_published: bool,
+    /// None of the subscriptions says that the receiver may read the topic.
+    pub(crate) checked: bool,
     pub(crate) identifiers: SmallVec<[u32; 2]>,
+    /// The share whose member this is.
+    pub(crate) share: Option<ShareMark>,
+    /// The receiver gets the message for another reason too; each copy has its own position.
+    pub(crate) is_further: bool,
 }
 
 /// A message on its way to its receivers.
@@ -54,19 +62,38 @@ impl Core {
     ) -> bool {
         let mut matches = std::mem::take(&mut self.matches);
         self.find_matches(parts.topic, origin, &mut matches);
+        let any = !matches.is_empty();
+        self.choose_members(parts, origin, &mut matches);
         self.frames.clear();
         let mut routing = Routing { parts, message, sequence: None, targets: SmallVec::new() };
-        for found in &matches {
-            match found.holder {
-                Holder::Reader(index) => self.give_to_reader(index, &mut routing),
-                Holder::Session(key) => self.deliver(now, key, found, &mut routing),
-            }
+        for found in matches.iter().filter(|found| !found.is_further) {
+            self.give(now, found, &mut routing);
         }
-        let any = !matches.is_empty();
+        let message = routing.message.clone();
+        self.record_routing(routing);
+        for found in matches.iter().filter(|found| found.is_further) {
+            let message = message.clone();
+            let mut routing = Routing { parts, message, sequence: None, targets: SmallVec::new() };
+            self.give(now, found, &mut routing);
+            self.record_routing(routing);
+        }
         matches.clear();
         self.matches = matches;
-        self.record_routing(routing);
         any
+    }
+
+    fn give(&mut self, now: Now, found: &Match, routing: &mut Routing<'_>) {
+        match found.holder {
+            Holder::Reader(index) => self.give_to_reader(index, routing),
+            Holder::Session(key)
+                if found.checked
+                    && !self.sessions[key as usize].may(Access::Read, routing.parts.topic) =>
+            {
+                self.metrics.drops.acl += 1;
+            }
+            Holder::Session(key) => self.deliver(now, key, found, routing),
+            Holder::Share(_) => unreachable!("a member was put in its place"),
+        }
     }
 
     /// What a rule sends upstream: one reader gets it and nobody else.
@@ -91,6 +118,7 @@ impl Core {
                     qos: Self::READER_QOS,
                     no_local: false,
                     retain_as_published: true,
+                    checked: false,
                     identifier: 0,
                 };
                 self.subscriptions.insert(&filter.as_str().into(), subscriber);
@@ -130,6 +158,7 @@ impl Core {
                         None
                     }
                 }
+                Holder::Share(_) => None,
             };
             match known {
                 Some(known) => known.merge(subscriber),
@@ -172,13 +201,17 @@ impl Match {
             holder: subscriber.holder,
             qos: subscriber.qos,
             retain_as_published: subscriber.retain_as_published,
+            checked: subscriber.checked,
             identifiers,
+            share: None,
+            is_further: false,
         }
     }
 
     fn merge(&mut self, subscriber: &Subscriber) {
         self.qos = self.qos.max(subscriber.qos);
         self.retain_as_published |= subscriber.retain_as_published;
+        self.checked &= subscriber.checked;
         if subscriber.identifier != 0 {
             self.identifiers.push(subscriber.identifier);
         }

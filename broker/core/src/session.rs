@@ -9,13 +9,12 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use weir_mqtt::{PacketId, Version};
 
+use crate::authorize::{Access, Identity, Permissions};
 use crate::change::{Cursor, SessionRecord, SubscriptionRecord, WillRecord};
 use crate::clock::Instant;
 use crate::identity::{ConnectionId, Sequence, SessionId};
 use crate::inflight::{Delivered, InflightWindow, Progress, SEVERAL};
-
-/// The place of a session in its core.
-pub(crate) type SessionKey = u32;
+use crate::shared::{ShareKey, ShareMark};
 
 /// The state that belongs to a client identifier.
 #[derive(Debug)]
@@ -23,6 +22,11 @@ pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) client_id: Arc<str>,
     pub(crate) version: Version,
+    /// Who the client is; none since the start of the process if it has not come back yet.
+    pub(crate) identity: Option<Identity>,
+    /// What it may do; none when nothing restricts it, or when it is not known who it is, in
+    /// which case messages wait for it unseen.
+    pub(crate) permissions: Option<Box<Permissions>>,
     pub(crate) expiry_interval_s: u32,
     /// What it was disconnected at, by the calendar; none while it is connected.
     pub(crate) disconnected_at_ms: Option<u64>,
@@ -39,6 +43,8 @@ pub(crate) struct Session {
     pub(crate) will_at: Option<Instant>,
     /// Ordered by filter.
     pub(crate) subscriptions: Vec<(Arc<str>, SubscriptionRecord)>,
+    /// The groups in which it is a member.
+    pub(crate) shares: Vec<ShareKey>,
     pub(crate) queue: VecDeque<Delivered>,
     pub(crate) queue_bytes: usize,
     /// Messages of the queue that are retained ones for a new subscription.
@@ -52,6 +58,9 @@ pub(crate) struct Session {
     pub(crate) received: BTreeSet<PacketId>,
     /// Subscription identifiers of waiting messages that have more than one.
     pub(crate) identifiers: BTreeMap<Sequence, Box<[u32]>>,
+    /// Messages up to here were taken out of the middle of the queue: what waits before it is
+    /// named one by one in the cursor.
+    pub(crate) passed_over: Sequence,
     /// The store is to be told a new cursor at the end of the turn.
     pub(crate) cursor_dirty: bool,
     /// Where this session stands in the matches of the publish with this number.
@@ -64,6 +73,8 @@ impl Session {
             id,
             client_id,
             version,
+            identity: None,
+            permissions: None,
             expiry_interval_s: 0,
             disconnected_at_ms: None,
             expires_at: None,
@@ -73,6 +84,7 @@ impl Session {
             will: None,
             will_at: None,
             subscriptions: Vec::new(),
+            shares: Vec::new(),
             queue: VecDeque::new(),
             queue_bytes: 0,
             replays: 0,
@@ -81,6 +93,7 @@ impl Session {
             window: u16::MAX,
             received: BTreeSet::new(),
             identifiers: BTreeMap::new(),
+            passed_over: Sequence(0),
             cursor_dirty: false,
             matched: (0, 0),
         }
@@ -89,6 +102,16 @@ impl Session {
     /// Whether it outlives its connection.
     pub(crate) fn is_kept(&self) -> bool {
         self.expiry_interval_s > 0
+    }
+
+    /// Whether its client may read, or write, a topic.
+    pub(crate) fn may(&self, access: Access, topic: &str) -> bool {
+        self.permissions.as_ref().is_none_or(|permissions| permissions.allow(access, topic))
+    }
+
+    /// Whether each delivery for a subscription to `filter` has to be checked.
+    pub(crate) fn checks(&self, filter: &str) -> bool {
+        self.permissions.as_ref().is_some_and(|permissions| !permissions.allow_whole(filter))
     }
 
     /// The place of a filter among the subscriptions, or where it would stand.
@@ -103,10 +126,19 @@ impl Session {
             SEVERAL => self
                 .identifiers
                 .get(&delivered.sequence)
-                .map(|several| SmallVec::from_slice(several))
+                .map(|several| several.iter().copied().filter(is_identifier).collect())
                 .unwrap_or_default(),
-            one => SmallVec::from_slice(&[one]),
+            one => Some(one).filter(is_identifier).into_iter().collect(),
         }
+    }
+
+    /// The share for which a message waits.
+    pub(crate) fn share_of(&self, delivered: &Delivered) -> Option<ShareMark> {
+        let first = match delivered.identifier {
+            SEVERAL => *self.identifiers.get(&delivered.sequence)?.first()?,
+            one => one,
+        };
+        ShareMark::from_identifier(first)
     }
 
     /// What the store keeps of it.
@@ -122,14 +154,23 @@ impl Session {
 
     /// How far it is through a log whose next position is `next`.
     pub(crate) fn cursor(&self, next: Sequence) -> Cursor {
-        let start = self.queue.iter().find(|entry| entry.logged).map_or(next, |e| e.sequence);
+        let (waiting, above) = (self.queue.iter().filter(|entry| entry.logged), self.passed_over);
+        let start = waiting.clone().find(|entry| entry.sequence > above);
+        let start = start.map_or(next, |entry| entry.sequence);
         let inflight = self
             .inflight
             .iter()
             .filter(|entry| entry.delivery.logged && entry.progress != Progress::Released)
-            .map(|entry| entry.delivery.sequence)
+            .map(|entry| &entry.delivery)
+            .chain(waiting)
+            .map(|delivered| delivered.sequence)
             .filter(|sequence| *sequence < start)
             .collect();
         Cursor { start, inflight }
     }
+}
+
+/// Whether a number that a message waits with is a subscription identifier.
+fn is_identifier(identifier: &u32) -> bool {
+    ShareMark::from_identifier(*identifier).is_none()
 }

@@ -7,19 +7,20 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use weir_mqtt::{
-    Packet, QoS, ReasonCode, RetainHandling, Suback, Subscribe, SubscribeFilter, TopicFilter,
-    Unsuback, Unsubscribe,
+    Packet, QoS, ReasonCode, RetainHandling, Suback, Subscribe, SubscribeFilter,
+    SubscriptionOptions, TopicFilter, Unsuback, Unsubscribe,
 };
 
+use crate::authorize::Access;
 use crate::change::{Change, Destination, SubscriptionRecord, Target};
 use crate::clock::Now;
 use crate::connection::State;
 use crate::core::Core;
+use crate::explanation;
 use crate::identity::ConnectionId;
 use crate::inflight::Delivered;
+use crate::key::SessionKey;
 use crate::message::Message;
-use crate::session::SessionKey;
-use crate::subscriptions::{Holder, Subscriber};
 
 impl Core {
     pub(crate) fn handle_subscribe(
@@ -35,19 +36,28 @@ impl Core {
         let mut replays: SmallVec<[(TopicFilter<'_>, SubscriptionRecord); 8]> = SmallVec::new();
         for wanted in subscribe.filters.iter() {
             let reason = match self.check_filter(key, &wanted) {
-                Err(reason) => reason,
+                Err(reason) => {
+                    if reason == ReasonCode::NotAuthorized {
+                        self.tell_denied(id, key, Access::Read, wanted.filter.as_str());
+                    }
+                    reason
+                }
                 Ok(()) => {
-                    let record = SubscriptionRecord { options: wanted.options, identifier };
+                    let qos = wanted.options.qos.min(self.limits.qos_max);
+                    let options = SubscriptionOptions { qos, ..wanted.options };
+                    let record = SubscriptionRecord { options, identifier };
                     let is_new = self.add_subscription(key, wanted.filter, record);
                     let replay = match wanted.options.retain_handling {
+                        // A group has no first message of its own.
+                        _ if wanted.filter.share_name().is_some() => false,
                         RetainHandling::Send => true,
                         RetainHandling::SendIfNew => is_new,
                         RetainHandling::DoNotSend => false,
                     };
-                    if replay {
+                    if replay && self.limits.retain_available {
                         replays.push((wanted.filter, record));
                     }
-                    granted(wanted.options.qos)
+                    granted(qos)
                 }
             };
             reasons.push(reason);
@@ -55,11 +65,19 @@ impl Core {
         let durable = self.turn.changes.len() > changes_before;
         let suback = Packet::Suback(Suback::new(subscribe.packet_id, &reasons));
         self.reply_packet(now, id, key, &suback, durable);
+        // An answer too long for the client ends the connection, and may end the session.
+        let is_open = |core: &Self| {
+            core.connections.get(id).is_some_and(|open| open.state == State::Open(key))
+        };
         for (filter, record) in replays {
-            // An answer too long for the client ends the connection, and may end the session.
-            if self.connections.get(id).is_some_and(|open| open.state == State::Open(key)) {
+            if is_open(self) {
                 self.replay_retained(now, key, filter, record);
             }
+        }
+        // Messages of a group may wait for somebody who is not there.
+        let shared = |wanted: SubscribeFilter<'_>| wanted.filter.share_name().is_some();
+        if is_open(self) && subscribe.filters.iter().any(shared) {
+            self.pump(now, key);
         }
     }
 
@@ -73,7 +91,7 @@ impl Core {
         let changes_before = self.turn.changes.len();
         let mut reasons: SmallVec<[ReasonCode; 8]> = SmallVec::new();
         for filter in unsubscribe.filters.iter() {
-            let existed = self.remove_subscription(key, filter.as_str());
+            let existed = self.remove_subscription(now, key, filter.as_str());
             reasons.push(if existed {
                 ReasonCode::Success
             } else {
@@ -91,9 +109,6 @@ impl Core {
         wanted: &SubscribeFilter<'_>,
     ) -> Result<(), ReasonCode> {
         let filter = wanted.filter;
-        if filter.share_name().is_some() {
-            return Err(ReasonCode::SharedSubscriptionsNotSupported);
-        }
         let levels = filter.levels().count();
         if filter.as_str().len() > self.limits.topic_bytes_max
             || levels > self.limits.topic_levels_max
@@ -101,6 +116,10 @@ impl Core {
             return Err(ReasonCode::TopicFilterInvalid);
         }
         let session = &self.sessions[key as usize];
+        let permissions = session.permissions.as_ref();
+        if !permissions.is_none_or(|allowed| allowed.allow_subscription(filter.filter())) {
+            return Err(ReasonCode::NotAuthorized);
+        }
         if session.subscriptions.len() >= self.limits.subscriptions_max
             && session.subscription(filter.as_str()).is_err()
         {
@@ -130,9 +149,7 @@ impl Core {
             }
         };
         let (session, stored) = (session.id, session.stored);
-        let holder = Holder::Session(key);
-        let subscriber = Subscriber::new(holder, record.options, record.identifier);
-        self.subscriptions.insert(&filter, subscriber);
+        self.enter_subscription(key, &filter, &record);
         if stored {
             let filter = (*filter).into();
             self.record(Change::SubscriptionPut { session, filter, options: record });
@@ -140,15 +157,15 @@ impl Core {
         is_new
     }
 
-    fn remove_subscription(&mut self, key: SessionKey, filter: &str) -> bool {
+    fn remove_subscription(&mut self, now: Now, key: SessionKey, filter: &str) -> bool {
         let session = &mut self.sessions[key as usize];
         let Ok(index) = session.subscription(filter) else { return false };
         session.subscriptions.remove(index);
         let (session, stored) = (session.id, session.stored);
-        self.subscriptions.remove(filter, Holder::Session(key));
         if stored {
             self.record(Change::SubscriptionRemoved { session, filter: filter.into() });
         }
+        self.leave_share(now, key, filter);
         true
     }
 
@@ -160,8 +177,11 @@ impl Core {
         record: SubscriptionRecord,
     ) {
         let mut found: Vec<Message> = Vec::new();
+        let session = &self.sessions[key as usize];
+        let checked = session.checks(filter.filter());
         self.retained.matching(filter, |message| {
-            if !message.is_expired(now.unix_ms) {
+            let may_read = !checked || session.may(Access::Read, message.topic());
+            if may_read && !message.is_expired(now.unix_ms) {
                 found.push(message.clone());
             }
         });
@@ -212,8 +232,7 @@ impl Core {
     ) {
         let Some(open) = self.connections.get(id) else { return };
         let mut frame = Vec::new();
-        packet
-            .encode(open.version, &mut frame)
+        explanation::encode(packet, open, &mut frame)
             .expect("an answer to a valid packet can be encoded");
         if frame.len() > open.packet_bytes_max {
             return self.disconnect(now, id, ReasonCode::PacketTooLarge);

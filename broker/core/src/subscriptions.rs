@@ -10,7 +10,8 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 use weir_mqtt::{QoS, SubscriptionOptions};
 
-use crate::session::SessionKey;
+use crate::key::SessionKey;
+use crate::shared::ShareKey;
 
 /// Who holds a subscription.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,6 +20,8 @@ pub(crate) enum Holder {
     Reader(u16),
     /// A session.
     Session(SessionKey),
+    /// A group of sessions, one of which gets each message.
+    Share(ShareKey),
 }
 
 /// One subscription of a filter.
@@ -28,6 +31,8 @@ pub(crate) struct Subscriber {
     pub(crate) qos: QoS,
     pub(crate) no_local: bool,
     pub(crate) retain_as_published: bool,
+    /// Its holder may not read everything that matches.
+    pub(crate) checked: bool,
     /// 0 = none.
     pub(crate) identifier: u32,
 }
@@ -43,6 +48,7 @@ impl Subscriber {
             qos: options.qos,
             no_local: options.no_local,
             retain_as_published: options.retain_as_published,
+            checked: false,
             identifier: identifier.unwrap_or(0),
         }
     }
@@ -284,6 +290,7 @@ mod tests {
             qos: QoS::AtMostOnce,
             no_local: false,
             retain_as_published: false,
+            checked: false,
             identifier: 0,
         }
     }
@@ -292,7 +299,7 @@ mod tests {
         let mut numbers = Vec::new();
         subscriptions.matching(topic, |subscriber| match subscriber.holder {
             Holder::Reader(number) => numbers.push(number),
-            Holder::Session(_) => unreachable!("only readers subscribe here"),
+            Holder::Session(_) | Holder::Share(_) => unreachable!("only readers subscribe here"),
         });
         numbers.sort_unstable();
         numbers

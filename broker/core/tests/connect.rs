@@ -169,7 +169,7 @@ fn connack_says_what_the_broker_takes() {
         assert_eq!(properties.receive_maximum.map(|max| max.get()), Some(20));
         assert_eq!(properties.maximum_packet_size.map(|max| max.get()), Some(2_000_000));
         assert_eq!(properties.topic_alias_maximum, Some(10));
-        assert_eq!(properties.shared_subscription_available, Some(false));
+        assert_eq!(properties.shared_subscription_available, None);
         assert_eq!(properties.response_information, None);
         assert_eq!(properties.authentication_method, None);
     });

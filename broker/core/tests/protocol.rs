@@ -8,8 +8,11 @@
 mod support;
 
 mod aliases;
+mod announced;
+mod authorize;
 mod connect;
 mod expiry;
+mod explanations;
 mod gate;
 mod keep_alive;
 mod limits;
@@ -23,6 +26,7 @@ mod recovery;
 mod retained;
 mod sequences;
 mod session;
+mod shared;
 mod subscribe;
 mod takeover;
 mod will;

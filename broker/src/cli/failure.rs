@@ -52,6 +52,8 @@ pub(crate) enum CliError {
     Start(#[from] StartError),
     #[error("the broker cannot go on")]
     Stopped(#[source] io::Error),
+    #[error("cannot write `{}`", path.display())]
+    Write { path: PathBuf, source: io::Error },
 }
 
 impl CliError {
@@ -120,6 +122,9 @@ impl CliError {
                 "messages that were not acknowledged may not have arrived".to_owned()
             }
             Self::Stopped(_) => "the log says more; weir can be started again".to_owned(),
+            Self::Write { .. } => {
+                "this user must be able to write the directory of the file, too".to_owned()
+            }
             Self::Input(_) | Self::Output(_) | Self::Runtime(_) | Self::Start(_) => return None,
         })
     }

@@ -16,6 +16,7 @@ mod connect;
 mod demo;
 mod failure;
 mod format;
+mod passwd;
 mod property;
 mod publish;
 mod rules;
@@ -52,6 +53,8 @@ enum Command {
     Check(check::Arguments),
     /// Show devices, rules and an upstream at work, on this machine only
     Demo(demo::Arguments),
+    /// Set or delete a user of a password file
+    Passwd(passwd::Arguments),
     /// Publish messages, as mosquitto_pub does
     Pub(Box<publish::Arguments>),
     /// Check and test stream rules
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
         None => help(),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments),
+        Some(Command::Passwd(arguments)) => passwd::run(&arguments),
         Some(Command::Pub(arguments)) => publish::run(*arguments),
         Some(Command::Rules(command)) => rules::run(&command),
         Some(Command::Run(arguments)) => run::run(&arguments),
@@ -116,4 +120,5 @@ Examples:
   weir sub -t 'agg/#' -v                    print topics and payloads
   weir pub -t room/1 -m 21.5 -q 1 -r        publish a retained message
   weir rules test rules/*.toml              run the tests that stand in the rule files
+  weir passwd passwords ann                 give a user a password
   weir status                               what a running broker does";

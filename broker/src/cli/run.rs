@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use tokio::time::sleep;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
 
 use super::{Answer, CliError, say, stop};
 use crate::{
@@ -60,15 +63,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
 /// manager shall start the process again.
 async fn wait(broker: &Broker) -> Result<(), CliError> {
     let stopped = stop::wait();
+    let mut hung_up = signal(SignalKind::hangup()).map_err(CliError::Runtime)?;
     tokio::pin!(stopped);
     loop {
         tokio::select! {
             stopped = &mut stopped => return stopped.map_err(CliError::Runtime),
+            Some(()) = hung_up.recv() => reload(broker),
             () = sleep(LOOK) => {
                 if let Some(reason) = broker.failure() {
                     return Err(CliError::Stopped(reason));
                 }
             }
+        }
+    }
+}
+
+/// Who may connect and what they may do is read again; wrong files change nothing.
+fn reload(broker: &Broker) {
+    match broker.reload_auth() {
+        Ok(()) => tracing::info!("passwords and permissions were read again"),
+        Err(problems) => {
+            problems.iter().for_each(|problem| eprint!("{problem}"));
+            tracing::error!("passwords and permissions stay as they were: the files are wrong");
         }
     }
 }

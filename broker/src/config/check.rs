@@ -8,7 +8,7 @@ use weir_rules::Source as RuleSource;
 
 use super::{
     AdminConfig, AuthConfig, Config, LimitsConfig, LogConfig, StoreConfig,
-    declared::{self, ADMIN, AUTH, LIMITS, LOG, STORE, TOP},
+    declared::{self, ADMIN, AUTH, JWT, LIMITS, LOG, STORE, TOP},
     key::{Initial, Refusal, code},
     listeners::{self, Listeners},
     problem::Problems,
@@ -66,7 +66,10 @@ pub(crate) fn missing(values: &Values, name: &str, problems: &mut Problems) {
 }
 
 fn auth(tree: &Tree, listeners: &Listeners, problems: &mut Problems) -> AuthConfig {
-    let values = tree.table(&AUTH);
+    let (values, jwt) = (tree.table(&AUTH), tree.table(&JWT));
+    let checks_anybody = values.origin("password_file").is_some()
+        || jwt.origin("key_file").is_some()
+        || jwt.origin("secret_file").is_some();
     let given = values.origin("allow_anonymous");
     let allow_anonymous = match given {
         None => tree.listeners.is_none(),
@@ -80,17 +83,44 @@ fn auth(tree: &Tree, listeners: &Listeners, problems: &mut Problems) -> AuthConf
             let help = "listen on 127.0.0.1, or keep the port behind a firewall";
             problems.warn(at.source, refusal.help(help));
         }
-        _ if !allow_anonymous => warn_of_nobody(given.or(first_origin(listeners)), problems),
+        _ if !allow_anonymous && !checks_anybody => {
+            warn_of_nobody(given.or(first_origin(listeners)), problems);
+        }
         _ => {}
     }
-    AuthConfig { allow_anonymous }
+    if let (Some(at), false) = (values.origin("acl_file"), checks_anybody) {
+        let message = "the ACL is for clients without a name: without passwords nobody has one";
+        let refusal = Refusal::new(code::EXPOSED, at.span.clone(), message, "no `password_file`");
+        problems.warn(at.source, refusal.help("`weir passwd FILE USER` makes a password file"));
+    }
+    check_jwt(jwt, problems);
+    AuthConfig::read(values, jwt, allow_anonymous)
 }
 
 fn first_origin(listeners: &Listeners) -> Option<&Origin> {
     listeners.first().and_then(|(_, origin)| origin.as_ref())
 }
 
-/// There are no passwords yet, so that anonymous clients are all there are.
+/// Tokens need one key, not two: which one holds must not depend on the token.
+fn check_jwt(jwt: &Values, problems: &mut Problems) {
+    let (key, secret) = (jwt.origin("key_file"), jwt.origin("secret_file"));
+    if let (Some(_), Some(at)) = (key, secret) {
+        let message = "both `key_file` and `secret_file` are given";
+        let refusal =
+            Refusal::new(code::CONFLICT, at.span.clone(), message, "one of them too many");
+        problems.refuse(at.source, refusal.help("keep `key_file`"));
+    }
+    let has_key = !(jwt.is_missing("key_file") && jwt.is_missing("secret_file"));
+    let others = ["username_claim", "acl_claim", "issuer", "audience"];
+    let other = others.iter().find_map(|name| jwt.origin(name)).filter(|_| !has_key);
+    if let Some(at) = other {
+        let message = "tokens need a key that checks them";
+        let refusal = Refusal::new(code::MISSING, at.span.clone(), message, "needs `key_file`");
+        problems.refuse(at.source, refusal.help("for example key_file = \"jwt.pem\""));
+    }
+}
+
+/// Without passwords anonymous clients are all there are.
 fn warn_of_nobody(at: Option<&Origin>, problems: &mut Problems) {
     let Some(Origin { source, span }) = at else { return };
     let refusal = Refusal::new(
@@ -99,7 +129,7 @@ fn warn_of_nobody(at: Option<&Origin>, problems: &mut Problems) {
         "no client can connect: anonymous clients are not allowed",
         "`allow_anonymous` is false",
     );
-    let help = "this version knows no passwords yet: set allow_anonymous = true in [auth]";
+    let help = "set password_file or allow_anonymous = true in [auth]";
     problems.warn(*source, refusal.help(help));
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{
     key::{Form, Initial, Key, Kind, Section},
-    settings::{LogLevel, MqttVersion, QueueFull, UpstreamKind},
+    settings::{LogLevel, MqttVersion, QueueFull, ShareStrategy, UpstreamKind},
 };
 
 const KB: u64 = 1 << 10;
@@ -19,11 +19,8 @@ const TB: u64 = 1 << 40;
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Keys of other versions and of the plan, so that a message can say more than "unknown".
-pub(crate) const LATER: [&str; 10] = [
-    "auth.acl_file",
+pub(crate) const LATER: [&str; 7] = [
     "auth.hook",
-    "auth.jwt",
-    "auth.password_file",
     "store.durability",
     "store.max_store_bytes",
     "upstream.backlog_full",
@@ -33,8 +30,8 @@ pub(crate) const LATER: [&str; 10] = [
 ];
 
 /// The sections in the order of the file.
-pub(crate) static SECTIONS: [&Section; 9] =
-    [&TOP, &LISTENER, &LISTENER_TLS, &AUTH, &STORE, &LIMITS, &LOG, &ADMIN, &UPSTREAM];
+pub(crate) static SECTIONS: [&Section; 10] =
+    [&TOP, &LISTENER, &LISTENER_TLS, &AUTH, &JWT, &STORE, &LIMITS, &LOG, &ADMIN, &UPSTREAM];
 
 /// The declaration of a key; the name of the top section is empty.
 pub(crate) fn find(section: &str, name: &str) -> Option<&'static Key> {
@@ -79,16 +76,91 @@ pub(crate) static TOP: Section = Section {
 pub(crate) static AUTH: Section = Section {
     name: "auth",
     form: Form::Table,
-    text: "Who may connect.",
-    keys: &[Key {
-        name: "allow_anonymous",
-        text: "Let clients in without a user name.",
-        kind: Kind::Flag,
-        initial: Initial::Unset {
-            example: "false",
-            meaning: "true when no listener is configured, false otherwise",
+    text: "Who may connect, and what they may do. The files are read again on SIGHUP.",
+    keys: &[
+        Key {
+            name: "allow_anonymous",
+            text: "Let clients in without a user name.",
+            kind: Kind::Flag,
+            initial: Initial::Unset {
+                example: "false",
+                meaning: "true when no listener is configured, false otherwise",
+            },
         },
-    }],
+        Key {
+            name: "password_file",
+            text: "Users and the hashes of their passwords, as mosquitto_passwd or weir passwd \
+                   writes them.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"passwords\"", meaning: "no user has a password" },
+        },
+        Key {
+            name: "acl_file",
+            text: "Which topics users may read and write, in the form of mosquitto. What no line \
+                   allows is denied.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"acl\"", meaning: "everybody may do everything" },
+        },
+        Key {
+            name: "max_failures",
+            text: "Wrong passwords from one address until it is banned. 0 = it never is.",
+            kind: Kind::Whole { min: 0, max: 1_000_000, unit: "failures" },
+            initial: Initial::Default("10"),
+        },
+        Key {
+            name: "ban",
+            text: "How long a banned address cannot connect with a password, and how long a wrong \
+                   password is remembered.",
+            kind: Kind::Duration { min: Duration::from_secs(1), max: YEAR },
+            initial: Initial::Default("\"10m\""),
+        },
+    ],
+};
+
+pub(crate) static JWT: Section = Section {
+    name: "auth.jwt",
+    form: Form::Table,
+    text: "JSON Web Tokens that clients send in the place of a password. One of the two files turns \
+           them on.",
+    keys: &[
+        Key {
+            name: "key_file",
+            text: "Public key that checks them, in PEM form: RSA (RS256), P-256 (ES256) or Ed25519 \
+                   (EdDSA).",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"jwt.pem\"", meaning: "no public key" },
+        },
+        Key {
+            name: "secret_file",
+            text: "Secret that checks them (HS256), in one line of at least 32 bytes.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"jwt.secret\"", meaning: "no secret" },
+        },
+        Key {
+            name: "username_claim",
+            text: "Claim with the user name.",
+            kind: Kind::Text,
+            initial: Initial::Default("\"sub\""),
+        },
+        Key {
+            name: "acl_claim",
+            text: "Claim with a list of what the user may do, each as behind topic in an ACL file.",
+            kind: Kind::Text,
+            initial: Initial::Unset { example: "\"acl\"", meaning: "only acl_file says so" },
+        },
+        Key {
+            name: "issuer",
+            text: "Value that the claim iss must have.",
+            kind: Kind::Text,
+            initial: Initial::Unset { example: "\"https://ca.example.org\"", meaning: "any" },
+        },
+        Key {
+            name: "audience",
+            text: "Value that the claim aud must have, or have among others.",
+            kind: Kind::Text,
+            initial: Initial::Unset { example: "\"weir\"", meaning: "any" },
+        },
+    ],
 };
 
 pub(crate) static STORE: Section = Section {
@@ -135,6 +207,42 @@ pub(crate) static LIMITS: Section = Section {
             text: "Topic aliases that a client may use.",
             kind: Kind::Whole { min: 0, max: 65_535, unit: "aliases" },
             initial: Initial::Default("10"),
+        },
+        Key {
+            name: "max_topic_alias_broker",
+            text: "Topic aliases that Weir uses towards a client, if the client takes as many.",
+            kind: Kind::Whole { min: 0, max: 1_000, unit: "aliases" },
+            initial: Initial::Default("10"),
+        },
+        Key {
+            name: "max_qos",
+            text: "Highest QoS of messages from clients and of their subscriptions. MQTT 5 \
+                   clients are told.",
+            kind: Kind::Whole { min: 0, max: 2, unit: "QoS" },
+            initial: Initial::Default("2"),
+        },
+        Key {
+            name: "retain_available",
+            text: "Let clients retain messages. With false a client that tries is disconnected \
+                   and no retained message is sent; MQTT 5 clients are told.",
+            kind: Kind::Flag,
+            initial: Initial::Default("true"),
+        },
+        Key {
+            name: "shared_subscription_strategy",
+            text: "Which member of a shared subscription gets a message: one after the other, \
+                   the one with the fewest messages under way and waiting, the same for as long \
+                   as it is there, or the same for each publisher or topic. Members that are \
+                   connected go before those that are not.",
+            kind: Kind::Choice(&ShareStrategy::NAMES),
+            initial: Initial::Default("\"round_robin\""),
+        },
+        Key {
+            name: "response_information",
+            text: "What MQTT 5 clients that ask for it are told to begin their response topics \
+                   with; {client} is the client identifier.",
+            kind: Kind::Text,
+            initial: Initial::Unset { example: "\"response/{client}\"", meaning: "nothing" },
         },
         Key {
             name: "max_keepalive",

@@ -95,7 +95,8 @@ fn read_source(path: &Path) -> Result<Source, ConfigError> {
     Ok(Source { name: path.to_owned(), text, folder })
 }
 
-fn finish(config: Config, found: Vec<Diagnostic>) -> Result<Loaded, ConfigError> {
+fn finish(config: Config, mut found: Vec<Diagnostic>) -> Result<Loaded, ConfigError> {
+    found.extend(config.auth.sources().read().err().unwrap_or_default());
     let compiled = rule_files::compile(&config.rules, &config.upstreams);
     let is_error = |problem: &Diagnostic| problem.severity() == Severity::Error;
     match compiled {

@@ -1,10 +1,11 @@
 //! The configuration: one `weir.toml` and the rule files that it names.
 //!
-//! Every key is declared once, in [`declared`]; the defaults, the reading, the messages and the
+//! Every key is declared once, in `declared`; the defaults, the reading, the messages and the
 //! generated reference come from that. This module knows files and text only: it opens no socket
 //! and no database, so `weir check` can run on any machine. A [`Config`] that was loaded holds no
 //! value outside its declared range.
 
+mod auth;
 mod check;
 mod declared;
 mod host_port;
@@ -26,6 +27,7 @@ mod values;
 pub use crate::stream::{
     CertificateUsername, ProxyProtocol, TlsConfig, TlsError, TlsFile, TlsVersion,
 };
+pub use auth::{AuthConfig, JwtConfig, JwtKey};
 pub use host_port::{HostPort, HostPortError};
 pub use listeners::{ListenAddress, ListenerConfig, Protocol};
 pub use load::{ConfigError, Loaded, load, state_dir};
@@ -33,8 +35,8 @@ pub use overrides::Overrides;
 pub use reference::{reference_page, sample_file};
 pub use route::{Route, TopicTemplate, TopicTemplateError};
 pub use settings::{
-    AdminConfig, AuthConfig, Config, LimitsConfig, LogConfig, LogLevel, MqttVersion, QueueFull,
-    RestartTimeout, Secret, StoreConfig, UpstreamConfig, UpstreamKind,
+    AdminConfig, Config, LimitsConfig, LogConfig, LogLevel, MqttVersion, QueueFull, RestartTimeout,
+    Secret, ShareStrategy, StoreConfig, UpstreamConfig, UpstreamKind,
 };
 
 #[cfg(test)]

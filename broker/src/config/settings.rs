@@ -6,7 +6,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 use weir_rules::Source;
 
 use super::{
-    HostPort, ListenerConfig, Route,
+    AuthConfig, HostPort, ListenerConfig, Route,
     declared::{LIMITS, LOG, STORE, TOP},
     values::Values,
 };
@@ -45,14 +45,6 @@ pub struct Config {
     pub upstreams: Vec<UpstreamConfig>,
 }
 
-/// `[auth]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AuthConfig {
-    /// Clients without a user name are let in.
-    pub allow_anonymous: bool,
-}
-
 /// `[store]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -73,6 +65,16 @@ pub struct LimitsConfig {
     pub max_packet_size: u32,
     /// Topic aliases that a client may use.
     pub max_topic_alias: u16,
+    /// Topic aliases that the broker uses towards a client.
+    pub max_topic_alias_broker: u16,
+    /// Highest QoS of clients.
+    pub max_qos: u8,
+    /// Clients may retain messages.
+    pub retain_available: bool,
+    /// Which member of a shared subscription gets a message.
+    pub shared_subscription_strategy: ShareStrategy,
+    /// What response topics begin with; `None` = clients are told nothing.
+    pub response_information: Option<String>,
     /// Longest keep alive in seconds; `None` = no limit.
     pub max_keepalive: Option<u16>,
     /// Messages that wait for one client; `None` = no limit.
@@ -160,6 +162,21 @@ pub enum QueueFull {
     DropOld,
 }
 
+/// Which member of a shared subscription gets a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShareStrategy {
+    /// The same for all messages of a publisher.
+    HashClient,
+    /// The same for all messages of a topic.
+    HashTopic,
+    /// The one with the fewest messages under way and waiting.
+    LeastInflight,
+    /// One after the other.
+    RoundRobin,
+    /// The same for as long as it is there.
+    Sticky,
+}
+
 /// The least important events that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
@@ -213,7 +230,7 @@ impl Default for Config {
             rules: Vec::new(),
             persistence: top.flag("persistence"),
             listeners: vec![ListenerConfig::new(HostPort::new("127.0.0.1", 1883))],
-            auth: AuthConfig { allow_anonymous: true },
+            auth: AuthConfig::default(),
             store: StoreConfig::default(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
@@ -246,6 +263,13 @@ impl LimitsConfig {
             max_inflight_messages: values.whole("max_inflight_messages"),
             max_packet_size: some_bytes("max_packet_size"),
             max_topic_alias: values.whole("max_topic_alias"),
+            max_topic_alias_broker: values.whole("max_topic_alias_broker"),
+            max_qos: values.whole("max_qos"),
+            retain_available: values.flag("retain_available"),
+            shared_subscription_strategy: ShareStrategy::from_name(
+                values.choice("shared_subscription_strategy"),
+            ),
+            response_information: values.text("response_information"),
             max_keepalive: unless_zero(values.whole("max_keepalive")),
             max_queued_messages: unless_zero(values.whole("max_queued_messages")),
             max_queued_bytes: unless_zero(values.size("max_queued_bytes")),
@@ -330,6 +354,22 @@ impl QueueFull {
     }
 }
 
+impl ShareStrategy {
+    pub(crate) const NAMES: [&'static str; 5] =
+        ["round_robin", "least_inflight", "sticky", "hash_client", "hash_topic"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "hash_client" => Self::HashClient,
+            "hash_topic" => Self::HashTopic,
+            "least_inflight" => Self::LeastInflight,
+            "round_robin" => Self::RoundRobin,
+            "sticky" => Self::Sticky,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
 impl LogLevel {
     pub(crate) const NAMES: [&'static str; 5] = ["error", "warn", "info", "debug", "trace"];
 
@@ -398,7 +438,7 @@ impl fmt::Debug for Secret {
 }
 
 /// In the file 0 stands for "no limit".
-fn unless_zero<T: Default + PartialEq>(value: T) -> Option<T> {
+pub(crate) fn unless_zero<T: Default + PartialEq>(value: T) -> Option<T> {
     (value != T::default()).then_some(value)
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use super::{ConfigError, Loaded, Overrides, QueueFull, load};
+use super::{ConfigError, JwtKey, Loaded, Overrides, QueueFull, ShareStrategy, load};
 
 /// A directory with a `weir.toml`, removed at the end.
 struct Folder(PathBuf);
@@ -69,6 +69,8 @@ fn a_full_file_is_read() {
         cache_bytes = 4_194_304
         [limits]
         queue_full = "drop_old"
+        shared_subscription_strategy = "least_inflight"
+        max_qos = 1
         global_max_connections = 5
         persistent_client_expiration = "0s"
         [upstream.cloud]
@@ -86,6 +88,9 @@ fn a_full_file_is_read() {
     assert_eq!(config.listeners[0].address.port(), Some(1884));
     assert_eq!(config.store.cache_bytes, 4_194_304);
     assert_eq!(config.limits.queue_full, QueueFull::DropOld);
+    assert_eq!(config.limits.shared_subscription_strategy, ShareStrategy::LeastInflight);
+    assert_eq!((config.limits.max_qos, config.limits.max_topic_alias_broker), (1, 10));
+    assert!(config.limits.retain_available && config.limits.response_information.is_none());
     assert_eq!(config.limits.global_max_connections, Some(5));
     assert_eq!(config.limits.persistent_client_expiration, None);
     let cloud = &config.upstreams[0];
@@ -138,6 +143,36 @@ error[C005]: `address` is missing
   = help: for example address = ["mqtt.example.org:1883"]
 "#
     );
+}
+
+#[test]
+fn passwords_permissions_and_tokens_are_read_and_their_files_checked() {
+    let text = "[auth]\npassword_file = \"passwords\"\nacl_file = \"acl\"\nmax_failures = 0\n\
+                jwt = { secret_file = \"secret\", acl_claim = \"acl\" }\n";
+    let folder = Folder::new("auth", text);
+    let told = problems(folder.load());
+    assert_eq!(told.matches("error[A001]: cannot read").count(), 3, "{told}");
+    fs::write(folder.0.join("passwords"), "ann:secret\n").unwrap();
+    fs::write(folder.0.join("acl"), "user ann\ntopic read a\n").unwrap();
+    fs::write(folder.0.join("secret"), "short\n").unwrap();
+    let told = problems(folder.load());
+    assert!(told.contains("error[A003]") && told.contains("error[A006]"), "{told}");
+    fs::write(folder.0.join("passwords"), "# nobody\n").unwrap();
+    fs::write(folder.0.join("secret"), "s".repeat(32)).unwrap();
+    let auth = folder.load().unwrap().config.auth;
+    assert_eq!((auth.max_failures, auth.ban), (None, Duration::from_secs(600)));
+    let jwt = auth.jwt.unwrap();
+    assert_eq!(jwt.key, JwtKey::Secret(folder.0.join("secret")));
+    assert_eq!((jwt.username_claim.as_str(), jwt.acl_claim.as_deref()), ("sub", Some("acl")));
+    // A table of its own and an override mean the same.
+    fs::write(folder.0.join("weir.toml"), "[auth.jwt]\nissuer = \"ca\"\n").unwrap();
+    assert!(problems(folder.load()).contains("tokens need a key"));
+    let set = set(&[&format!("auth.jwt.secret_file={}", folder.0.join("secret").display())]);
+    let loaded = load(Some(&folder.0.join("weir.toml")), &set).unwrap();
+    assert_eq!(loaded.config.auth.jwt.unwrap().issuer.as_deref(), Some("ca"));
+    let both = "[auth.jwt]\nkey_file = \"secret\"\nsecret_file = \"secret\"\n";
+    fs::write(folder.0.join("weir.toml"), both).unwrap();
+    assert!(problems(folder.load()).contains("both `key_file` and `secret_file`"));
 }
 
 #[test]

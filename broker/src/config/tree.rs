@@ -189,6 +189,13 @@ impl Layer<'_> {
         value: &Spanned<DeValue<'_>>,
     ) {
         let section = values.section();
+        let full = format!("{}.{}", section.name, name.get_ref());
+        if let Some(within) = SECTIONS.iter().find(|s| s.form == Form::Table && s.name == full) {
+            let mut values = self.tree.table(within).clone();
+            self.table(&mut values, name, value);
+            self.tree.tables.insert(within.name, values);
+            return;
+        }
         let Some(key) = section.keys.iter().find(|key| key.name == name.get_ref()) else {
             return self.refuse(unknown_key(section, name.get_ref(), name.span()));
         };

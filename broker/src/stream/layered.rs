@@ -7,6 +7,7 @@
 
 use std::error::Error;
 use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
 
 use mio::event::Source;
 
@@ -103,6 +104,10 @@ impl Layered {
 
     pub(crate) fn source(&mut self) -> &mut dyn Source {
         self.wire.socket.source()
+    }
+
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.wire.peer()
     }
 
     pub(crate) fn wants_write(&self) -> bool {

@@ -23,6 +23,7 @@ pub use certificates::{CertificateUsername, TlsConfig, TlsError, TlsFile, TlsVer
 pub use proxy::ProxyProtocol;
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -74,6 +75,15 @@ impl Stream {
         match self {
             Self::Layered(layered) => layered.unfinished(),
             Self::Plain(_) => None,
+        }
+    }
+
+    /// The address of the client: the one that a load balancer has said, if there is one. A Unix
+    /// socket has none.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Layered(layered) => layered.peer(),
+            Self::Plain(socket) => socket.peer(),
         }
     }
 

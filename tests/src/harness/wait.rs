@@ -21,4 +21,10 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     panic!("waited {LIMIT:?} in vain for {what}");
 }
 
+/// Gives something to do at a steady rate: returns when its turn has come, at once if it is late.
+pub fn until_turn(start: Instant, turn: u32, rate_per_s: u32) {
+    let at = start + Duration::from_secs(1) * turn / rate_per_s;
+    thread::sleep(at.saturating_duration_since(Instant::now()));
+}
+
 const PAUSE: Duration = Duration::from_millis(2);

@@ -47,6 +47,8 @@ pub(crate) struct Client {
     will: Option<WillState>,
     /// The will of the CONNECT that is not answered yet.
     next_will: Option<MessageId>,
+    /// How often the broker had crashed when the last connection began.
+    crashes_at_connect: u32,
     presence: Presence,
     /// Crashes of the broker before the connection at hand.
     life: u32,
@@ -97,7 +99,8 @@ struct WillState {
     message: MessageId,
     /// Also a crash does not keep the broker from publishing it, and at once.
     is_promised: bool,
-    /// DISCONNECT was sent, at this number of crashes.
+    /// DISCONNECT was sent, on a connection that began at this number of crashes: a broker that
+    /// has crashed since did not hear it.
     goodbye: Option<u32>,
     /// The broker has answered that.
     is_cancelled: bool,
@@ -135,6 +138,7 @@ impl Client {
             unsubscribing: BTreeMap::new(),
             will: None,
             next_will: None,
+            crashes_at_connect: 0,
             presence: Presence::default(),
             life: 0,
         }
@@ -318,7 +322,7 @@ impl Client {
                     format_args!("client {} says goodbye", self.number),
                 );
                 if let Some(will) = &mut self.will {
-                    will.goodbye = Some(around.model.crashes);
+                    will.goodbye = Some(self.crashes_at_connect);
                 }
                 self.send_bytes(around, &[0xe0, 0]);
                 self.state = State::Leaving { since: around.now };
@@ -351,6 +355,7 @@ impl Client {
     }
 
     fn connect(&mut self, around: &mut Surroundings) {
+        self.crashes_at_connect = around.model.crashes;
         let begins_anew = around.random.chance(self.profile.clean_percent) && !around.is_calm;
         let clean = !self.profile.is_kept || self.wants_clean || begins_anew;
         if clean {

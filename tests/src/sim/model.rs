@@ -54,6 +54,7 @@ pub(crate) struct SessionRun {
 pub(crate) struct Deliveries {
     pub(crate) live: u32,
     pub(crate) replays: u32,
+    exact_live: u32,
     exact_replays: u32,
     /// The life of the broker in which the last one was sent.
     life: u32,
@@ -269,10 +270,13 @@ impl Model {
             });
         }
         count.live += 1;
+        count.exact_live += u32::from(given.qos == QoS::ExactlyOnce);
         let crashed = std::mem::replace(&mut count.life, given.life) != given.life;
         if count.live > 1 {
             let times = count.live;
-            if given.qos == QoS::ExactlyOnce {
+            // One that came at a lower QoS, before the subscription was changed and before the
+            // message was durable, does not count.
+            if count.exact_live > 1 {
                 return Some(format!("it is exactly once, and came {times} times"));
             }
             let excused = given.dup || sends > 1 || is_will || crashed;

@@ -316,6 +316,9 @@ impl Process {
         effect: Effect,
     ) {
         match effect {
+            Effect::Authenticate { .. } | Effect::Denied { .. } => {
+                unreachable!("the clients have no credentials, and nothing is forbidden")
+            }
             Effect::Close { connection } => self.close(around, now, connection),
             Effect::Commit(batch) => self.submit(around, batch),
             Effect::Flush { connection } => self.flush(around, clients, now, connection),
@@ -471,7 +474,6 @@ impl Process {
         let limits = &around.conduct.limits;
         let mut bounds = vec![
             ("bytes in queues", metrics.queued_bytes, limits.queued_memory_max as u64),
-            ("drops by full queues", metrics.drops.queue_full, 0),
             ("drops by expiry", metrics.drops.expired, 0),
             ("violations of clients", metrics.violations, 0),
         ];

@@ -351,6 +351,10 @@ impl Client {
         self.receive_all().into_iter().map(|received| received.payload).collect()
     }
 
+    pub(crate) fn has_arrived(&self) -> bool {
+        !self.world.net().link(self.connection).frames.is_empty()
+    }
+
     pub(crate) fn expect_nothing(&self) {
         if let Some(frame) = self.next_frame() {
             panic!("nothing should have arrived: {:?}", Packet::decode(&frame, self.version));

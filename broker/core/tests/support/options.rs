@@ -14,8 +14,13 @@ pub(crate) struct Options {
     pub(crate) keep_alive_s: u16,
     pub(crate) receive_max: Option<u16>,
     pub(crate) packet_max: Option<u32>,
+    pub(crate) topic_alias_max: Option<u16>,
+    pub(crate) response_information: Option<bool>,
+    pub(crate) problem_information: Option<bool>,
     pub(crate) will: Option<WillOptions>,
     pub(crate) authentication_method: Option<&'static str>,
+    pub(crate) username: Option<&'static str>,
+    pub(crate) password: Option<&'static [u8]>,
 }
 
 /// A will in the making.
@@ -39,8 +44,13 @@ pub(crate) fn v5(client_id: &str) -> Options {
         keep_alive_s: 0,
         receive_max: None,
         packet_max: None,
+        topic_alias_max: None,
+        response_information: None,
+        problem_information: None,
         will: None,
         authentication_method: None,
+        username: None,
+        password: None,
     }
 }
 
@@ -69,6 +79,10 @@ impl Options {
         Self { clean: false, expiry_s: Some(seconds), ..self }
     }
 
+    pub(crate) fn username(self, name: &'static str) -> Self {
+        Self { username: Some(name), ..self }
+    }
+
     pub(crate) fn keep_alive(self, seconds: u16) -> Self {
         Self { keep_alive_s: seconds, ..self }
     }
@@ -79,6 +93,18 @@ impl Options {
 
     pub(crate) fn packet_max(self, max: u32) -> Self {
         Self { packet_max: Some(max), ..self }
+    }
+
+    pub(crate) fn topic_alias_max(self, max: u16) -> Self {
+        Self { topic_alias_max: Some(max), ..self }
+    }
+
+    pub(crate) fn problem_information(self, wanted: bool) -> Self {
+        Self { problem_information: Some(wanted), ..self }
+    }
+
+    pub(crate) fn response_information(self, wanted: bool) -> Self {
+        Self { response_information: Some(wanted), ..self }
     }
 
     /// Adds a QoS 1 will without delay.
@@ -115,10 +141,15 @@ impl Options {
             clean_start: self.clean,
             keep_alive_s: self.keep_alive_s,
             will,
+            username: self.username,
+            password: self.password,
             properties: ConnectProperties {
                 session_expiry_interval_s: self.expiry_s,
                 receive_maximum: self.receive_max.and_then(NonZeroU16::new),
                 maximum_packet_size: self.packet_max.and_then(NonZeroU32::new),
+                topic_alias_maximum: self.topic_alias_max,
+                request_response_information: self.response_information,
+                request_problem_information: self.problem_information,
                 authentication_method: self.authentication_method,
                 ..ConnectProperties::default()
             },

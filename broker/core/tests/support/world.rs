@@ -3,10 +3,11 @@
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use weir_core::{
-    Batch, ConnectionId, Core, Effect, Input, Instant, Limits, Metrics, Now, Publication,
-    ReaderConfig, ReaderId, Sequence, ShardId,
+    Acl, AuthenticationRequest, Batch, ConnectionId, Core, Denial, Effect, Identity, Input,
+    Instant, Limits, Metrics, Now, Outcome, Publication, ReaderConfig, ReaderId, Sequence, ShardId,
 };
 use weir_mqtt::frame_len;
 
@@ -36,6 +37,9 @@ pub(crate) struct Net {
     generations: Vec<u32>,
     free_slots: Vec<u32>,
     pub(crate) to_readers: Vec<ReaderMessage>,
+    /// Clients whose credentials the test has to judge.
+    asking: VecDeque<(ConnectionId, AuthenticationRequest)>,
+    denials: Vec<Denial>,
 }
 
 /// A message that was handed to a reader.
@@ -88,6 +92,8 @@ impl World {
             generations: Vec::new(),
             free_slots: Vec::new(),
             to_readers: Vec::new(),
+            asking: VecDeque::new(),
+            denials: Vec::new(),
         })))
     }
 
@@ -198,6 +204,40 @@ impl World {
         self.net().handle(Input::ReaderDone { reader, sequence });
     }
 
+    /// What a CONNECT that waits says about its client; the oldest one.
+    pub(crate) fn asked(&self) -> Option<AuthenticationRequest> {
+        self.net().asking.front().map(|(_, request)| request.clone())
+    }
+
+    /// Judges the credentials of the client that has waited longest.
+    pub(crate) fn judge(&self, outcome: Outcome) {
+        let mut net = self.net();
+        let (connection, _) = net.asking.pop_front().expect("a CONNECT waits");
+        net.handle(Input::Authenticated { connection, outcome });
+    }
+
+    /// Connects as a user whose credentials hold.
+    pub(crate) fn connect_as(&self, username: &'static str, options: Options) -> Client {
+        let mut client = self.dial(&options.username(username));
+        let username = Some(username.into());
+        self.judge(Outcome::Granted(Identity { username, rules: None }));
+        client.session_present = client.expect_connack();
+        client
+    }
+
+    pub(crate) fn permit(&self, acl: Option<Acl>) {
+        self.net().handle(Input::Permissions(acl.map(Arc::new)));
+    }
+
+    pub(crate) fn revoke(&self, username: &str) {
+        self.net().handle(Input::Revoked { username });
+    }
+
+    /// What was denied since the last call.
+    pub(crate) fn take_denials(&self) -> Vec<Denial> {
+        std::mem::take(&mut self.net().denials)
+    }
+
     /// What readers were handed since the last call.
     pub(crate) fn take_reader_messages(&self) -> Vec<ReaderMessage> {
         std::mem::take(&mut self.net().to_readers)
@@ -292,6 +332,9 @@ impl Net {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
+            Effect::Authenticate { connection, request } => {
+                self.asking.push_back((connection, *request));
+            }
             Effect::Close { connection } => {
                 if !self.link(connection).closed {
                     if !self.link(connection).stalled {
@@ -306,6 +349,7 @@ impl Net {
                     self.commit_one();
                 }
             }
+            Effect::Denied { denial, .. } => self.denials.push(*denial),
             Effect::Flush { connection } => {
                 if !self.link(connection).stalled {
                     self.write(connection, usize::MAX);
@@ -367,6 +411,7 @@ impl Net {
 
     fn crash(&mut self, seconds: u64) {
         self.pending.clear();
+        self.asking.clear();
         self.now.unix_ms += seconds * 1000;
         // The monotonic clock of the new process has another beginning.
         self.now.monotonic = Instant(77);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -82,10 +83,21 @@ impl Mosquitto {
             )
         }));
         let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while !self.answers() {
             assert!(Instant::now() < deadline, "mosquitto does not listen");
             std::thread::yield_now();
         }
+    }
+}
+
+impl Mosquitto {
+    /// Whether it answers a CONNECT, whatever it says. It listens earlier than it serves, and
+    /// forgets a signal that comes in between.
+    fn answers(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("it is not zero");
+        let connect = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00";
+        stream.write_all(connect).is_ok() && stream.read(&mut [0; 4]).is_ok_and(|read| read > 0)
     }
 }
 

@@ -1,0 +1,344 @@
+//! Messages of shared subscriptions on their way to a member, and from one member to another.
+//!
+//! A message waits for a member without a connection only while nobody else of the group can
+//! take it: members with room take it over, oldest first. What a member leaves behind when its
+//! session ends goes to the others, but for a QoS 2 message that it has begun to receive: nobody
+//! but the receiver knows whether it has arrived [MQTT-4.8.2-4] [MQTT-4.8.2-5].
+//!
+//! A message that moves takes a new position in the log, in the batch that moves the cursor of
+//! the session it leaves, so a crash finds it with exactly one of the two.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use weir_mqtt::QoS;
+
+use crate::authorize::Access;
+use crate::change::{Change, Destination, SubscriptionRecord, Target};
+use crate::clock::Now;
+use crate::core::Core;
+use crate::inflight::{Delivered, Inflight, Progress};
+use crate::key::SessionKey;
+use crate::limits::ShareStrategy;
+use crate::message::{Message, MessageParts};
+use crate::router::{Match, Origin};
+use crate::session::Session;
+use crate::shared::{Candidate, Member, ShareKey, ShareMark, hash, inner_filter};
+use crate::subscriptions::{Holder, Subscriber};
+
+/// A member that is there.
+const ONLINE: u8 = 0;
+/// A member without a connection, whose queue takes the message.
+const AWAY: u8 = 1;
+/// A member that is there, but would get at QoS 0 what was accepted at a higher one.
+const UNACKNOWLEDGED: u8 = 2;
+
+/// A session gives messages away past no more than this many that wait before them: the cursor
+/// has to name each of those. What stands behind waits for its own session.
+const PASSED_OVER_MAX: usize = 1024;
+
+impl Core {
+    /// Makes a session's subscription known to the router.
+    pub(crate) fn enter_subscription(
+        &mut self,
+        key: SessionKey,
+        filter: &Arc<str>,
+        record: &SubscriptionRecord,
+    ) {
+        let Some(inner) = inner_filter(filter) else {
+            let holder = Holder::Session(key);
+            let checked = self.sessions[key as usize].checks(filter);
+            let subscriber = Subscriber::new(holder, record.options, record.identifier);
+            let subscriber = Subscriber { checked, ..subscriber };
+            return self.subscriptions.insert(filter, subscriber);
+        };
+        let (share, is_new) = self.shares.join(filter, key, record);
+        let shares = &mut self.sessions[key as usize].shares;
+        if !shares.contains(&share) {
+            shares.push(share);
+        }
+        if is_new {
+            let subscriber = Subscriber::new(Holder::Share(share), record.options, None);
+            self.subscriptions.insert(&inner.into(), subscriber);
+        }
+    }
+
+    /// Makes the router forget a session's subscription.
+    pub(crate) fn leave_subscription(&mut self, key: SessionKey, filter: &str) {
+        let (Some(inner), Some(share)) = (inner_filter(filter), self.shares.find(filter)) else {
+            self.subscriptions.remove(filter, Holder::Session(key));
+            return;
+        };
+        if let Some(session) = self.sessions.get_mut(key as usize) {
+            session.shares.retain(|known| *known != share);
+        }
+        if self.shares.leave(share, key) {
+            self.subscriptions.remove(inner, Holder::Share(share));
+        }
+    }
+
+    /// Puts the chosen member in the place of each group that matches.
+    pub(crate) fn choose_members(
+        &mut self,
+        parts: &MessageParts<'_>,
+        origin: Origin,
+        matches: &mut Vec<Match>,
+    ) {
+        if self.shares.count() == 0 {
+            return;
+        }
+        matches.retain_mut(|found| {
+            let Holder::Share(share) = found.holder else { return true };
+            let hash = match self.limits.share_strategy {
+                ShareStrategy::HashClient => {
+                    origin.session.map_or(0, |key| hash(&self.sessions[key as usize].client_id))
+                }
+                ShareStrategy::HashTopic => hash(parts.topic),
+                _ => 0,
+            };
+            let Some(member) = self.choose_member(share, parts, hash, ONLINE) else {
+                return false;
+            };
+            let mark = &mut self.sessions[member.session as usize].matched;
+            found.is_further = mark.0 == self.publish_number;
+            *mark = (self.publish_number, 0);
+            found.holder = Holder::Session(member.session);
+            found.qos = member.qos;
+            found.retain_as_published = member.retain_as_published;
+            found.identifiers.extend(Some(member.identifier).filter(|one| *one != 0));
+            found.share = Some(self.shares.mark(share));
+            true
+        });
+    }
+
+    /// Takes over what waits for members without a connection, as far as the client has room;
+    /// true when that was anything.
+    pub(crate) fn take_over(&mut self, key: SessionKey) -> bool {
+        for index in 0..self.sessions[key as usize].shares.len() {
+            let share = self.sessions[key as usize].shares[index];
+            while let Some(from) = self.shares.first_stranded(share) {
+                let (taker, giver) = (&self.sessions[key as usize], &self.sessions[from as usize]);
+                let member = self.shares.member(share, key).expect("a member of its shares");
+                // A message that is kept over a restart stays where it is, if it would not be
+                // kept with the other: to lose none goes before to be quick.
+                let is_unkept = giver.stored && !taker.stored;
+                let room = usize::from(taker.window.saturating_sub(taker.inflight.len()));
+                let is_back = giver.connection.is_some();
+                if !is_back && (room == 0 || is_unkept || member.qos == QoS::AtMostOnce) {
+                    break;
+                }
+                let mark = self.shares.mark(share);
+                let taken = match is_back {
+                    true => Vec::new(),
+                    false => self.take_waiting(from, mark, room, Some(key)),
+                };
+                if taken.is_empty() {
+                    self.shares.unstrand_first(share);
+                    continue;
+                }
+                for delivered in taken {
+                    let message = self.log.message(delivered.sequence).clone();
+                    self.settle(from, delivered);
+                    // The queue is empty and the window bounds what comes in.
+                    let delivered = self.handed_over(member, mark, &message);
+                    self.push_waiting(key, delivered, message.len());
+                    self.log.hold(delivered.sequence, &message, message.len());
+                    self.record_handover(member, mark, delivered, &message);
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    /// A member has lost its connection: the others take what waits for it.
+    pub(crate) fn strand(&mut self, now: Now, key: SessionKey) {
+        let session = &self.sessions[key as usize];
+        if session.queue.is_empty() {
+            return;
+        }
+        for share in session.shares.clone() {
+            self.shares.strand(share, key);
+            let members: Vec<Member> = self.shares.members(share).collect();
+            members.iter().for_each(|member| self.pump(now, member.session));
+        }
+    }
+
+    /// What a session that ends owes to the other members of its groups.
+    pub(crate) fn legacy(&self, session: &Session) -> Vec<(ShareKey, Message)> {
+        if session.shares.is_empty() {
+            return Vec::new();
+        }
+        let has_not_begun = |entry: &&Inflight| match entry.progress {
+            Progress::Gated => true,
+            Progress::Released => false,
+            Progress::Sent | Progress::Waiting => {
+                entry.delivery.qos == QoS::AtLeastOnce || !entry.sent_before
+            }
+        };
+        let under_way = session.inflight.iter().filter(has_not_begun).map(|entry| &entry.delivery);
+        under_way
+            .chain(&session.queue)
+            .filter_map(|delivered| {
+                let mark = session.share_of(delivered)?;
+                let share = session.shares.iter().find(|share| self.shares.mark(**share) == mark);
+                Some((*share?, self.log.message(delivered.sequence).clone()))
+            })
+            .collect()
+    }
+
+    /// Gives what a member left behind to the others.
+    pub(crate) fn bequeath(&mut self, now: Now, legacy: Vec<(ShareKey, Message)>) {
+        let mut heirs: Vec<SessionKey> = Vec::new();
+        for (share, message) in legacy {
+            if message.is_expired(now.unix_ms) {
+                self.metrics.drops.expired += 1;
+                continue;
+            }
+            let parts = message.parts();
+            let hash = hash(parts.topic);
+            let Some(member) = self.choose_member(share, &parts, hash, UNACKNOWLEDGED) else {
+                continue;
+            };
+            let mark = self.shares.mark(share);
+            let delivered = self.handed_over(member, mark, &message);
+            if self.enqueue_held(member.session, delivered, &message) {
+                self.record_handover(member, mark, delivered, &message);
+            }
+            if !heirs.contains(&member.session) {
+                heirs.push(member.session);
+            }
+        }
+        heirs.into_iter().for_each(|heir| self.pump(now, heir));
+    }
+
+    /// A session does not share any more: what waits for it goes to the others. What was begun
+    /// is finished with it [MQTT-3.10.4-3].
+    pub(crate) fn leave_share(&mut self, now: Now, key: SessionKey, filter: &str) {
+        let share = self.shares.find(filter);
+        let share = share.map(|share| (share, self.shares.mark(share)));
+        self.leave_subscription(key, filter);
+        let Some((share, mark)) = share else { return };
+        if self.shares.members(share).next().is_none() {
+            return;
+        }
+        let taken = self.take_waiting(key, mark, usize::MAX, None);
+        let legacy = taken
+            .iter()
+            .map(|delivered| (share, self.log.message(delivered.sequence).clone()))
+            .collect();
+        taken.into_iter().for_each(|delivered| self.settle(key, delivered));
+        self.bequeath(now, legacy);
+    }
+
+    /// The member that gets a message, of those that may read it. `without_acknowledgement` is the rank of one that is
+    /// there but takes it at QoS 0.
+    fn choose_member(
+        &mut self,
+        share: ShareKey,
+        parts: &MessageParts<'_>,
+        hash: u64,
+        without_acknowledgement: u8,
+    ) -> Option<Member> {
+        let (sessions, qos) = (&self.sessions, parts.qos);
+        let look = |member: &Member| {
+            let session = &sessions[member.session as usize];
+            if !session.may(Access::Read, parts.topic) {
+                return None;
+            }
+            let is_acknowledged = member.qos.min(qos) > QoS::AtMostOnce;
+            let rank = match (session.connection.is_some(), is_acknowledged) {
+                (true, true) => ONLINE,
+                (true, false) if qos == QoS::AtMostOnce => ONLINE,
+                (true, false) => without_acknowledgement,
+                (false, true) => AWAY,
+                (false, false) => return None,
+            };
+            let load = session.queue.len() + usize::from(session.inflight.len());
+            Some(Candidate { rank, load, id: session.id.0 })
+        };
+        let member = self.shares.choose(share, self.limits.share_strategy, hash, look)?;
+        if self.sessions[member.session as usize].connection.is_none() {
+            self.shares.strand(share, member.session);
+        }
+        Some(member)
+    }
+
+    /// How a message that was accepted earlier waits for a member.
+    fn handed_over(&mut self, member: Member, mark: ShareMark, message: &Message) -> Delivered {
+        let parts = message.parts();
+        let qos = member.qos.min(parts.qos);
+        let identifiers = identifiers_of(Some(mark), &[member.identifier]);
+        let sequence = self.log.reserve();
+        Delivered {
+            sequence,
+            identifier: self.keep_identifiers(member.session, sequence, &identifiers),
+            qos,
+            retain: member.retain_as_published && parts.retain,
+            logged: self.sessions[member.session as usize].stored && qos > QoS::AtMostOnce,
+            replay: false,
+        }
+    }
+
+    /// Tells the store for whom a message waits now.
+    fn record_handover(
+        &mut self,
+        member: Member,
+        mark: ShareMark,
+        delivered: Delivered,
+        message: &Message,
+    ) {
+        if delivered.logged {
+            let target = Target {
+                destination: Destination::Session(self.sessions[member.session as usize].id),
+                qos: delivered.qos,
+                retain: delivered.retain,
+                packet_id: None,
+                subscription_identifiers: identifiers_of(Some(mark), &[member.identifier]),
+            };
+            let (sequence, message) = (delivered.sequence, message.clone());
+            let targets = SmallVec::from_iter([target]);
+            self.record(Change::LogAppended { sequence, message, targets });
+        }
+    }
+
+    /// Takes messages of a share out of a queue, oldest first; they still hold their places in
+    /// the log. What `taker` may not read stays.
+    fn take_waiting(
+        &mut self,
+        key: SessionKey,
+        mark: ShareMark,
+        count_max: usize,
+        taker: Option<SessionKey>,
+    ) -> Vec<Delivered> {
+        let mut taken = Vec::new();
+        let mut passed_over = 0;
+        while taken.len() < count_max && passed_over < PASSED_OVER_MAX {
+            let session = &self.sessions[key as usize];
+            let Some(delivered) = session.queue.get(passed_over).copied() else { break };
+            let is_shared = session.share_of(&delivered) == Some(mark);
+            let may_read = |taker: SessionKey| {
+                let message = self.log.message(delivered.sequence);
+                self.sessions[taker as usize].may(Access::Read, message.topic())
+            };
+            if !is_shared || delivered.qos == QoS::AtMostOnce || !taker.is_none_or(may_read) {
+                passed_over += 1;
+                continue;
+            }
+            if delivered.logged {
+                let session = &mut self.sessions[key as usize];
+                session.passed_over = session.passed_over.max(delivered.sequence);
+            }
+            self.dequeue(key, passed_over);
+            taken.push(delivered);
+        }
+        taken
+    }
+}
+
+/// The identifiers that a message waits with: the mark of its share, then those of its
+/// subscriptions, of which zero is none.
+pub(crate) fn identifiers_of(share: Option<ShareMark>, identifiers: &[u32]) -> SmallVec<[u32; 1]> {
+    let mark = share.map(|mark| mark.0);
+    mark.into_iter().chain(identifiers.iter().copied().filter(|one| *one != 0)).collect()
+}

@@ -1,0 +1,33 @@
+//! Who may connect, and what they may do: the files that say so, and the task that checks
+//! credentials.
+//!
+//! Everything that decides about topics is in the core; here files become values that cannot be
+//! wrong any more, and a name and a password become an identity. Nothing here knows sockets or
+//! the configuration file. No password reaches a log, an error or the text of a problem.
+
+// A module uses modules listed below it, never above.
+mod authenticator;
+
+mod rights;
+mod token;
+
+mod audit;
+mod bans;
+pub(crate) mod password_file;
+
+mod acl_file;
+mod hash;
+mod token_key;
+
+mod line;
+
+#[cfg(test)]
+mod token_vectors;
+#[cfg(test)]
+mod vectors;
+
+pub(crate) use audit::denied;
+pub(crate) use authenticator::{Authenticator, AuthenticatorHandle, Question, Settings};
+pub(crate) use hash::PasswordHash;
+pub(crate) use rights::{Rights, Sources};
+pub(crate) use token::{Claims, KeySource, TokenSources};

@@ -1,0 +1,121 @@
+//! `weir passwd`: the users of a password file and their passwords, in the place of
+//! `mosquitto_passwd`.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufRead, IsTerminal, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use super::{Answer, CliError, say};
+use crate::auth::{PasswordHash, password_file};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The file is made when it does not exist; lines of other users stay as they are. A broker that \
+runs reads it again on SIGHUP.
+Exit code: 0 = done, 1 = there is no such user to delete, 2 = it could not be done.")]
+pub(crate) struct Arguments {
+    /// Password file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// User whose password is set
+    #[arg(value_name = "USER")]
+    user: String,
+    /// Delete the user
+    #[arg(short = 'D', long)]
+    delete: bool,
+    /// Take the password from the first line of the standard input
+    #[arg(long, conflicts_with = "delete")]
+    password_stdin: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
+    let Arguments { file, user, .. } = arguments;
+    if let Some(reason) = password_file::name_problem(user) {
+        let help = "choose another name".to_owned();
+        return Err(CliError::Argument { argument: "USER", reason: reason.to_owned(), help });
+    }
+    let before = match fs::read_to_string(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !arguments.delete => String::new(),
+        read => read.map_err(|source| CliError::File { path: file.clone(), source })?,
+    };
+    let hash = match arguments.delete {
+        true => None,
+        false => Some(PasswordHash::new(&password(arguments)?).map_err(CliError::Runtime)?),
+    };
+    let (after, existed) = password_file::edit(&before, user, hash.as_ref());
+    if arguments.delete && !existed {
+        say(&format!("there is no user `{user}` in {}\n", file.display()))?;
+        return Ok(Answer::No);
+    }
+    replace(file, &after).map_err(|source| CliError::Write { path: file.clone(), source })?;
+    let done = match (arguments.delete, existed) {
+        (true, _) => "deleted",
+        (false, true) => "has a new password",
+        (false, false) => "was added",
+    };
+    say(&format!("user `{user}` {done} in {}\n", file.display()))?;
+    Ok(Answer::Yes)
+}
+
+fn password(arguments: &Arguments) -> Result<Vec<u8>, CliError> {
+    let password = if arguments.password_stdin {
+        let mut line = Vec::new();
+        io::stdin().lock().read_until(b'\n', &mut line).map_err(CliError::Input)?;
+        while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+            line.pop();
+        }
+        line
+    } else if io::stdin().is_terminal() {
+        let ask = |prompt| rpassword::prompt_password(prompt).map_err(CliError::Input);
+        let password = ask("Password: ")?;
+        if ask("Again: ")? != password {
+            return Err(wrong("the two passwords are not the same"));
+        }
+        password.into_bytes()
+    } else {
+        return Err(wrong("there is no terminal to ask for it"));
+    };
+    if password.is_empty() { Err(wrong("it is empty")) } else { Ok(password) }
+}
+
+fn wrong(reason: &str) -> CliError {
+    let help = "`--password-stdin` takes it from the standard input".to_owned();
+    CliError::Argument { argument: "password", reason: reason.to_owned(), help }
+}
+
+/// Puts a text in the place of a file at once: whoever reads it meanwhile sees the old or the new
+/// one, also after a power cut. A new file is for its owner only.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // A link stays one.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut new_name = path.clone().into_os_string();
+    new_name.push(format!(".new-{}", std::process::id()));
+    let new = PathBuf::from(new_name);
+    let written = write_new(&new, &path, text).and_then(|()| fs::rename(&new, &path));
+    if written.is_err() {
+        // It may not have been made.
+        let _ = fs::remove_file(&new);
+    }
+    written?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn write_new(new: &Path, old: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(new)?;
+    if let Ok(known) = fs::metadata(old) {
+        use std::os::unix::fs::{MetadataExt, fchown};
+        file.set_permissions(fs::Permissions::from_mode(known.permissions().mode()))?;
+        let mine = file.metadata()?;
+        if (mine.uid(), mine.gid()) != (known.uid(), known.gid()) {
+            fchown(&file, Some(known.uid()), Some(known.gid()))?;
+        }
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+const OWNER_ONLY: u32 = 0o600;

@@ -1,0 +1,123 @@
+//! `[auth]` and `[auth.jwt]` as the rest of the program uses them. The files that they name are
+//! read elsewhere.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{
+    declared::{AUTH, JWT},
+    settings::unless_zero,
+    values::Values,
+};
+use crate::auth::{Claims, KeySource, Sources, TokenSources};
+
+/// `[auth]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AuthConfig {
+    /// Clients without a user name are let in.
+    pub allow_anonymous: bool,
+    /// The users and the hashes of their passwords; `None` = nobody has a password.
+    pub password_file: Option<PathBuf>,
+    /// What users may do; `None` = everything.
+    pub acl_file: Option<PathBuf>,
+    /// Tokens in the place of passwords; `None` = there are none.
+    pub jwt: Option<JwtConfig>,
+    /// Wrong passwords from one address until it is banned; `None` = it never is.
+    pub max_failures: Option<u32>,
+    /// How long a ban lasts.
+    pub ban: Duration,
+}
+
+/// `[auth.jwt]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JwtConfig {
+    /// The file that tokens are checked with.
+    pub key: JwtKey,
+    /// Claim with the user name.
+    pub username_claim: String,
+    /// Claim with what the user may do; `None` = only the ACL file says so.
+    pub acl_claim: Option<String>,
+    /// Who must have made them; `None` = anybody who has the key.
+    pub issuer: Option<String>,
+    /// Whom they must be for; `None` = anybody.
+    pub audience: Option<String>,
+}
+
+/// What tokens are checked with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JwtKey {
+    /// A file with a public key in PEM form.
+    Public(PathBuf),
+    /// A file with a secret.
+    Secret(PathBuf),
+}
+
+impl AuthConfig {
+    /// Whether anonymous clients are let in may depend on the listeners.
+    pub(crate) fn read(values: &Values, jwt: &Values, allow_anonymous: bool) -> Self {
+        Self {
+            allow_anonymous,
+            jwt: JwtConfig::read(jwt),
+            password_file: values.path("password_file"),
+            acl_file: values.path("acl_file"),
+            max_failures: unless_zero(values.whole("max_failures")),
+            ban: values.duration("ban"),
+        }
+    }
+
+    pub(crate) fn sources(&self) -> Sources {
+        Sources {
+            password_file: self.password_file.clone(),
+            acl_file: self.acl_file.clone(),
+            tokens: self.jwt.as_ref().map(JwtConfig::sources),
+        }
+    }
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self::read(&Values::new(&AUTH), &Values::new(&JWT), true)
+    }
+}
+
+impl JwtConfig {
+    /// Tokens that are checked with a key, with the defaults.
+    pub fn new(key: JwtKey) -> Self {
+        Self::with(key, &Values::new(&JWT))
+    }
+
+    /// None when there is no key.
+    fn read(values: &Values) -> Option<Self> {
+        let public = values.path("key_file").map(JwtKey::Public);
+        let key = public.or_else(|| values.path("secret_file").map(JwtKey::Secret))?;
+        Some(Self::with(key, values))
+    }
+
+    fn with(key: JwtKey, values: &Values) -> Self {
+        Self {
+            key,
+            username_claim: values.text("username_claim").expect("declared with a default"),
+            acl_claim: values.text("acl_claim"),
+            issuer: values.text("issuer"),
+            audience: values.text("audience"),
+        }
+    }
+
+    fn sources(&self) -> TokenSources {
+        TokenSources {
+            key: match &self.key {
+                JwtKey::Public(path) => KeySource::Public(path.clone()),
+                JwtKey::Secret(path) => KeySource::Secret(path.clone()),
+            },
+            claims: Claims {
+                username: self.username_claim.clone(),
+                acl: self.acl_claim.clone(),
+                issuer: self.issuer.clone(),
+                audience: self.audience.clone(),
+            },
+        }
+    }
+}
