@@ -212,7 +212,9 @@ impl Broker {
             refused,
         });
         let (task, authenticator) = authenticator(&config, rights, mailbox.clone());
-        let (control, admin_address) = Control::start(&config, upstreams, task, probe.clone())?;
+        let tls: Vec<Arc<TlsServer>> = tls.into_iter().flatten().collect();
+        let (control, admin_address) =
+            Control::start(&config, upstreams, task, tls.clone(), probe.clone())?;
         let parts = Parts {
             poll,
             core,
@@ -225,7 +227,6 @@ impl Broker {
         };
         let (shard, ended) = start_shard(Shard::new(parts)?)?;
         let running = Some(Running { mailbox, shard, ended, pipeline, writer, control });
-        let tls = tls.into_iter().flatten().collect();
         Ok(Self { addresses, admin_address, probe, tls, sources, authenticator, running })
     }
 
@@ -272,14 +273,16 @@ impl Broker {
         self.running.as_ref()?.ended.try_recv().ok()
     }
 
-    /// Reads the certificates of all listeners again, as it also happens by itself when a client
-    /// comes and their files have changed. Clients stay connected.
+    /// Reads the certificates of all listeners again, as it also happens by itself a few seconds
+    /// after their files have changed. Clients stay connected. Answers how many listeners have
+    /// certificates.
     ///
     /// # Errors
-    /// What is wrong with the first files that cannot be used; for these the old ones stay.
-    pub fn reload_certificates(&self) -> Result<(), TlsError> {
+    /// What is wrong with files that cannot be used; in their place the old ones stay.
+    pub fn reload_certificates(&self) -> Result<usize, Vec<TlsError>> {
         let reloaded = self.tls.iter().map(|server| server.reload());
-        reloaded.fold(Ok(()), Result::and)
+        let errors: Vec<TlsError> = reloaded.filter_map(Result::err).collect();
+        if errors.is_empty() { Ok(self.tls.len()) } else { Err(errors) }
     }
 
     /// Ends the broker: clients are told, and what was acknowledged is on the disk when this

@@ -13,6 +13,7 @@ use crate::{
     broker::Broker,
     config::{Config, ListenAddress, Overrides, load},
     logging,
+    stream::report,
 };
 
 #[derive(Debug, clap::Args)]
@@ -78,8 +79,14 @@ async fn wait(broker: &Broker) -> Result<(), CliError> {
     }
 }
 
-/// Who may connect and what they may do is read again; wrong files change nothing.
+/// Who may connect and what they may do is read again, and the certificates; wrong files change
+/// nothing.
 fn reload(broker: &Broker) {
+    match broker.reload_certificates() {
+        Ok(0) => {}
+        Ok(_) => tracing::info!("certificates were read again"),
+        Err(errors) => errors.iter().for_each(report),
+    }
     match broker.reload_auth() {
         Ok(()) => tracing::info!("passwords and permissions were read again"),
         Err(problems) => {

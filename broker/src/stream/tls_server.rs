@@ -1,35 +1,28 @@
 //! The certificates of a listener, read again when their files change.
 //!
-//! Whether they have changed is looked at when a client comes, at most every ten seconds: nothing
-//! wakes up for it. Files that cannot be used leave the old ones in place, and are reported once.
-//! Who is connected stays connected.
+//! Handshakes take what is in use; reading happens on other threads and replaces it in one step.
+//! Files that cannot be used leave the old ones in place, and are reported once. Who is connected
+//! stays connected.
 
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::{ServerConfig, ServerConnection};
 
 use super::certificates::{TlsConfig, TlsError};
 use super::tls::Tls;
 
-/// Between two looks at the files.
-const LOOK: Duration = Duration::from_secs(10);
-
 /// What the handshakes of a listener need.
 #[derive(Debug)]
 pub(crate) struct TlsServer {
     config: TlsConfig,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    server: Arc<ServerConfig>,
-    /// The files as they were when they were read last, also if they could not be used.
-    files: [FileStamp; 4],
-    looked_at: Instant,
+    /// In use; held for as long as it takes to copy a pointer.
+    server: Mutex<Arc<ServerConfig>>,
+    /// The files as they were when they were read last, also if they could not be used. Held
+    /// while they are read.
+    files: Mutex<[FileStamp; 4]>,
 }
 
 /// What changes when a file is written or replaced.
@@ -43,21 +36,14 @@ struct FileStamp {
 impl TlsServer {
     /// Reads the files for the first time.
     pub(crate) fn start(config: TlsConfig) -> Result<Self, TlsError> {
-        let files = stamps(&config);
-        let server = load(&config)?;
-        let state = Mutex::new(State { server, files, looked_at: Instant::now() });
-        Ok(Self { config, state })
+        let files = Mutex::new(stamps(&config));
+        let server = Mutex::new(load(&config)?);
+        Ok(Self { config, server, files })
     }
 
     /// Begins a connection with the certificates as they are now.
     pub(crate) fn accept(&self) -> Result<Tls, rustls::Error> {
-        let server = {
-            let mut state = self.lock();
-            if state.looked_at.elapsed() >= LOOK {
-                self.look(&mut state);
-            }
-            state.server.clone()
-        };
+        let server = lock(&self.server).clone();
         Ok(Tls::new(ServerConnection::new(server)?, self.config.username))
     }
 
@@ -66,41 +52,41 @@ impl TlsServer {
     /// # Errors
     /// What is wrong with them; the old ones stay in use.
     pub(crate) fn reload(&self) -> Result<(), TlsError> {
-        let mut state = self.lock();
+        let mut files = lock(&self.files);
         // Before they are read: what is written meanwhile is a change to be seen next time.
-        state.files = stamps(&self.config);
-        state.looked_at = Instant::now();
-        state.server = load(&self.config)?;
+        *files = stamps(&self.config);
+        *lock(&self.server) = load(&self.config)?;
         Ok(())
     }
 
-    fn look(&self, state: &mut State) {
-        state.looked_at = Instant::now();
-        let files = stamps(&self.config);
-        if files == state.files {
+    /// Reads the files again if they have changed, and says in the log what came of it.
+    pub(crate) fn refresh(&self) {
+        let mut files = lock(&self.files);
+        let now = stamps(&self.config);
+        if now == *files {
             return;
         }
-        state.files = files;
+        *files = now;
         match load(&self.config) {
             Ok(server) => {
-                state.server = server;
+                *lock(&self.server) = server;
                 let certificate = self.config.certfile.display();
                 tracing::info!(%certificate, "the certificates have changed and are in use");
             }
-            Err(error) => {
-                tracing::error!(
-                    %error,
-                    help = error.help(),
-                    "the changed certificates cannot be used: the old ones stay"
-                );
-            }
+            Err(error) => report(&error),
         }
     }
+}
 
-    /// What a thread that panicked has left is whole: it is replaced in one step.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Says in the log that files cannot be used, and what to do about it.
+pub(crate) fn report(error: &TlsError) {
+    let help = error.help();
+    tracing::error!(%error, help, "the changed certificates cannot be used: the old ones stay");
+}
+
+/// What a thread that panicked has left is whole: it is replaced in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn load(config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
@@ -178,28 +164,22 @@ mod tests {
         }
     }
 
-    /// A client comes; true when it is served from other files than before.
-    fn changes_for_a_client(server: &TlsServer) -> bool {
-        let before = server.lock().server.clone();
+    /// Somebody looks at the files; true when clients are served from others than before.
+    fn changes(server: &TlsServer) -> bool {
+        let before = lock(&server.server).clone();
+        server.refresh();
         server.accept().unwrap();
-        !Arc::ptr_eq(&before, &server.lock().server)
-    }
-
-    fn let_time_pass(server: &TlsServer) {
-        let mut state = server.lock();
-        state.looked_at = state.looked_at.checked_sub(LOOK).unwrap();
+        !Arc::ptr_eq(&before, &lock(&server.server))
     }
 
     #[test]
-    fn changed_files_are_used_by_the_next_client_after_a_while() {
+    fn changed_files_are_used_once_somebody_has_looked() {
         let files = Files::new("changed");
         let server = TlsServer::start(files.config()).unwrap();
+        assert!(!changes(&server), "unchanged");
         files.renew();
-        assert!(!changes_for_a_client(&server), "not looked at yet");
-        let_time_pass(&server);
-        assert!(changes_for_a_client(&server));
-        let_time_pass(&server);
-        assert!(!changes_for_a_client(&server), "unchanged since");
+        assert!(changes(&server));
+        assert!(!changes(&server), "unchanged since");
     }
 
     #[test]
@@ -207,14 +187,11 @@ mod tests {
         let files = Files::new("broken");
         let server = TlsServer::start(files.config()).unwrap();
         fs::write(files.0.join("key"), "half a ke").unwrap();
-        let_time_pass(&server);
-        assert!(!changes_for_a_client(&server));
-        assert_eq!(server.lock().files, stamps(&files.config()), "seen, and not tried again");
+        assert!(!changes(&server));
+        assert_eq!(*lock(&server.files), stamps(&files.config()), "seen, and not tried again");
         fs::remove_file(files.0.join("key")).unwrap();
-        let_time_pass(&server);
-        assert!(!changes_for_a_client(&server));
+        assert!(!changes(&server));
         files.renew();
-        let_time_pass(&server);
-        assert!(changes_for_a_client(&server));
+        assert!(changes(&server));
     }
 }
