@@ -18,7 +18,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mio::{Poll, Waker};
-use weir_core::{Core, Input, Limits, QueueFull, ReaderConfig, ReaderId, ShardId, ShareStrategy};
+use weir_core::{
+    Core, Input, Limits, ListenerLimits, QueueFull, ReaderConfig, ReaderId, ShardId, ShareStrategy,
+};
 use weir_mqtt::QoS;
 use weir_rules::{Diagnostic, Engine, Plan};
 
@@ -435,10 +437,26 @@ fn seed() -> io::Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
+fn listener_limits(listener: &config::ListenerConfig) -> ListenerLimits {
+    ListenerLimits {
+        allow_anonymous: listener.allow_anonymous,
+        allow_empty_client_id: listener.allow_zero_length_clientid,
+        knows_clients: listener.knows_clients(),
+        mount_point: listener.mount_point.as_deref().map(Into::into),
+        payload_bytes_max: listener
+            .message_size_limit
+            .map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+        qos_max: QoS::try_from(listener.max_qos).unwrap_or(QoS::ExactlyOnce),
+        retain_available: listener.retain_available,
+        versions: listener.accept_protocol_versions.clone(),
+    }
+}
+
 fn limits(config: &Config) -> Limits {
     let from = &config.limits;
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     Limits {
+        listeners: config.listeners.iter().map(listener_limits).collect(),
         allow_anonymous: config.auth.allow_anonymous,
         authentication: config.auth.sources().has_credentials(),
         connect_timeout_ms: u64::try_from(from.connect_timeout.as_millis()).unwrap_or(u64::MAX),

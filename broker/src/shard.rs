@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 use weir_core::{
-    AuthenticationRequest, Batch, ConnectionId, Core, Effect, Input, Now, Outcome, ReaderId,
-    Records,
+    AuthenticationRequest, Batch, ConnectionId, Core, Effect, Input, ListenerId, Now, Outcome,
+    ReaderId, Records,
 };
 use weir_mqtt::ReasonCode;
 
@@ -279,7 +279,8 @@ impl Shard {
             self.parts.listeners[listener].note_closed(None);
             return;
         }
-        self.parts.core.handle(now, Input::Opened { connection });
+        let listener = ListenerId(number);
+        self.parts.core.handle(now, Input::Opened { connection, listener });
     }
 
     fn read(&mut self, now: Now) {
@@ -409,8 +410,12 @@ impl Shard {
         connection: ConnectionId,
         request: Box<AuthenticationRequest>,
     ) {
-        let peer = self.sockets.get_mut(connection).and_then(|socket| socket.stream.peer());
-        let address = peer.map(|peer| peer.ip());
+        let Some(socket) = self.sockets.get_mut(connection) else { return };
+        let address = socket.stream.peer().map(|peer| peer.ip());
+        if self.parts.listeners[usize::from(socket.listener)].knows_clients() {
+            let outcome = auth::by_certificate(&request, socket.stream.user_name(), address);
+            return self.parts.core.handle(now, Input::Authenticated { connection, outcome });
+        }
         if !self.parts.authenticator.ask(Question { connection, address, request }) {
             let outcome = Outcome::Refused(ReasonCode::ServerBusy);
             self.parts.core.handle(now, Input::Authenticated { connection, outcome });

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use weir_rules::Source as RuleSource;
 
 use super::{
-    AdminConfig, AuthConfig, Config, LimitsConfig, LogConfig, StoreConfig,
+    AdminConfig, AuthConfig, Config, LimitsConfig, ListenerConfig, LogConfig, StoreConfig,
     declared::{self, ADMIN, AUTH, JWT, LIMITS, LOG, STORE, TOP},
     key::{Initial, Refusal, code},
     listeners::{self, Listeners},
@@ -69,24 +69,25 @@ fn auth(tree: &Tree, listeners: &Listeners, problems: &mut Problems) -> AuthConf
     let (values, jwt) = (tree.table(&AUTH), tree.table(&JWT));
     let checks_anybody = values.origin("password_file").is_some()
         || jwt.origin("key_file").is_some()
-        || jwt.origin("secret_file").is_some();
+        || jwt.origin("secret_file").is_some()
+        || listeners.iter().any(|(listener, _)| listener.knows_clients());
     let given = values.origin("allow_anonymous");
     let allow_anonymous = match given {
         None => tree.listeners.is_none(),
         Some(_) => values.flag("allow_anonymous"),
     };
-    let exposed = listeners.iter().find(|(listener, _)| !listener.address.is_loopback());
-    match (given, exposed) {
-        (Some(at), Some((listener, _))) if allow_anonymous => {
-            let message = format!("everybody who reaches {} may connect", listener.address);
-            let refusal = Refusal::new(code::EXPOSED, at.span.clone(), message, "no password");
-            let help = "listen on 127.0.0.1, or keep the port behind a firewall";
-            problems.warn(at.source, refusal.help(help));
-        }
-        _ if !allow_anonymous && !checks_anybody => {
-            warn_of_nobody(given.or(first_origin(listeners)), problems);
-        }
-        _ => {}
+    let is_open = |listener: &ListenerConfig| {
+        listener.allow_anonymous.unwrap_or(allow_anonymous) && !listener.knows_clients()
+    };
+    let is_exposed = |listener: &ListenerConfig| {
+        is_open(listener) && !listener.address.is_loopback() && !listener.requires_certificate()
+    };
+    if let Some((listener, origin)) = listeners.iter().find(|(listener, _)| is_exposed(listener)) {
+        // The key that opens it, or the listener itself.
+        let opened = given.filter(|_| listener.allow_anonymous.is_none());
+        warn_of_everybody(listener, opened.or(origin.as_ref()), problems);
+    } else if !checks_anybody && !listeners.iter().any(|(listener, _)| is_open(listener)) {
+        warn_of_nobody(given.or(first_origin(listeners)), problems);
     }
     if let (Some(at), false) = (values.origin("acl_file"), checks_anybody) {
         let message = "the ACL is for clients without a name: without passwords nobody has one";
@@ -95,6 +96,14 @@ fn auth(tree: &Tree, listeners: &Listeners, problems: &mut Problems) -> AuthConf
     }
     check_jwt(jwt, problems);
     AuthConfig::read(values, jwt, allow_anonymous)
+}
+
+fn warn_of_everybody(listener: &ListenerConfig, at: Option<&Origin>, problems: &mut Problems) {
+    let Some(Origin { source, span }) = at else { return };
+    let message = format!("everybody who reaches {} may connect", listener.address);
+    let refusal = Refusal::new(code::EXPOSED, span.clone(), message, "no password");
+    let help = "listen on 127.0.0.1, or keep the port behind a firewall";
+    problems.warn(*source, refusal.help(help));
 }
 
 fn first_origin(listeners: &Listeners) -> Option<&Origin> {

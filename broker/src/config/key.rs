@@ -60,6 +60,8 @@ pub(crate) enum Kind {
     Address,
     Addresses,
     Choice(&'static [&'static str]),
+    /// A list of some of them.
+    Choices(&'static [&'static str]),
     Duration {
         min: Duration,
         max: Duration,
@@ -96,6 +98,7 @@ pub(crate) enum Value {
     Address(HostPort),
     Addresses(Vec<HostPort>),
     Choice(&'static str),
+    Choices(Vec<&'static str>),
     Duration(Duration),
     DurationRange(Duration, Duration),
     Flag(bool),
@@ -173,7 +176,7 @@ impl Kind {
         match self {
             Self::Address => "host:port".to_owned(),
             Self::Addresses => "host:port, or a list of them".to_owned(),
-            Self::Choice(names) => {
+            Self::Choice(names) | Self::Choices(names) => {
                 let written = names.iter().map(|name| match *name {
                     "false" => "false".to_owned(),
                     name => format!("\"{name}\""),

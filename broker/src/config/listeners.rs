@@ -6,15 +6,20 @@ pub(crate) use tls::TLS_VERSIONS;
 
 /// The values of `proxy_protocol` in the file.
 pub(crate) const PROXY_PROTOCOLS: [&str; 4] = ["false", "v1", "v2", "any"];
+/// The values of `accept_protocol_versions`.
+pub(crate) const MQTT_VERSIONS: [&str; 3] = ["3.1", "3.1.1", "5.0"];
 
 use std::{fmt, path::PathBuf};
 
+use weir_mqtt::{TopicName, Version};
+
 use super::{
-    HostPort, ProxyProtocol, TlsConfig,
+    CertificateUsername, HostPort, ProxyProtocol, TlsConfig,
     check::missing,
     declared::LISTENER,
     key::{Refusal, code},
     problem::Problems,
+    settings::unless_zero,
     tree::Tree,
     values::{Origin, Values},
 };
@@ -33,6 +38,20 @@ pub struct ListenerConfig {
     pub max_connections: Option<u32>,
     /// The header that a load balancer puts in front of everything.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// Clients without a user name are let in; `None` = as `[auth]` says.
+    pub allow_anonymous: Option<bool>,
+    /// Clients without an identifier are given one.
+    pub allow_zero_length_clientid: bool,
+    /// Versions that are spoken.
+    pub accept_protocol_versions: Vec<Version>,
+    /// Highest QoS of clients.
+    pub max_qos: u8,
+    /// Clients may retain messages and are sent retained ones.
+    pub retain_available: bool,
+    /// Largest payload, in bytes; `None` = no limit.
+    pub message_size_limit: Option<u64>,
+    /// What all topics of clients begin with, unseen by them; it ends with a slash.
+    pub mount_point: Option<String>,
     /// TLS in front of what is spoken.
     pub tls: Option<TlsConfig>,
 }
@@ -76,8 +95,25 @@ impl ListenerConfig {
                 "v2" => Some(ProxyProtocol::V2),
                 _ => None,
             },
+            allow_anonymous: values.get("allow_anonymous").map(|_| values.flag("allow_anonymous")),
+            allow_zero_length_clientid: values.flag("allow_zero_length_clientid"),
+            accept_protocol_versions: versions(&values.choices("accept_protocol_versions")),
+            max_qos: values.whole("max_qos"),
+            retain_available: values.flag("retain_available"),
+            message_size_limit: unless_zero(values.size("message_size_limit")),
+            mount_point: values.text("mount_point"),
             tls: None,
         }
+    }
+
+    /// Clients are known by their certificates, whatever they say.
+    pub(crate) fn knows_clients(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.username != CertificateUsername::None)
+    }
+
+    /// Nobody gets in without a certificate.
+    pub(crate) fn requires_certificate(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.require_certificate)
     }
 }
 
@@ -150,11 +186,39 @@ pub(crate) fn check(
         if is_taken(&address, &listeners) {
             problems.refuse(origin.source, taken(&address, &origin, "another listener"));
         }
+        check_mount_point(values, problems);
         let mut listener = ListenerConfig::read(values, address);
         listener.tls = values.table("tls").and_then(|values| tls::check(values, problems));
         listeners.push((listener, Some(origin)));
     }
     listeners
+}
+
+/// A topic behind it must be a topic, and nobody's but its listener's.
+fn check_mount_point(values: &Values, problems: &mut Problems) {
+    let (Some(text), Some(at)) = (values.text("mount_point"), values.origin("mount_point")) else {
+        return;
+    };
+    let refuse = |label: &str| {
+        let message = format!("`{text}` cannot be a mount point");
+        Refusal::new(code::TOPIC, at.span.clone(), message, label)
+    };
+    if TopicName::parse(&text).is_err() || text.starts_with('$') {
+        let help = "topic levels without wildcards, for example \"site/a/\"";
+        problems.refuse(at.source, refuse("no topic can begin so").help(help));
+    } else if !text.ends_with('/') {
+        let help = format!("write \"{text}/\"; mosquitto puts it in front of topics as it is");
+        problems.refuse(at.source, refuse("must end with a slash").help(help));
+    }
+}
+
+fn versions(names: &[&str]) -> Vec<Version> {
+    let version = |name: &&str| match *name {
+        "3.1" => Version::V31,
+        "3.1.1" => Version::V311,
+        _ => Version::V5,
+    };
+    names.iter().map(version).collect()
 }
 
 /// Whether one of the listeners is there already.

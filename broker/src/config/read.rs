@@ -44,6 +44,14 @@ impl Reader<'_> {
                 addresses => Value::Addresses(addresses),
             },
             Kind::Choice(names) => Value::Choice(self.choice(value, names).map_err(one)?),
+            Kind::Choices(names) => match self
+                .each(value, |reader, one| reader.choice(one, names))?
+            {
+                none if none.is_empty() => {
+                    return Err(one(self.refuse(value, "an empty list", "at least one of them")));
+                }
+                chosen => Value::Choices(chosen),
+            },
             Kind::Duration { min, max } => {
                 Value::Duration(self.duration(value, min, max).map_err(one)?)
             }

@@ -89,6 +89,7 @@ fn shown(key: &Key) -> &'static str {
 fn note(key: &Key) -> String {
     let range = match key.kind {
         Kind::Choice(_)
+        | Kind::Choices(_)
         | Kind::Duration { .. }
         | Kind::Mode
         | Kind::Size { .. }

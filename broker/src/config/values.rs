@@ -134,6 +134,13 @@ impl Values {
         }
     }
 
+    pub(crate) fn choices(&self, name: &str) -> Vec<&'static str> {
+        match self.get(name) {
+            Some(Value::Choices(chosen)) => chosen,
+            _ => self.declared_otherwise(name),
+        }
+    }
+
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         match self.get(name)? {
             Value::Text(text) => Some(text),

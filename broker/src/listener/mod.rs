@@ -27,6 +27,7 @@ pub(crate) struct Listener {
     tls: Option<Arc<TlsServer>>,
     websocket: bool,
     proxy: Option<ProxyProtocol>,
+    knows_clients: bool,
     connections_max: Option<u32>,
     connections: u32,
     refused: Arc<Refused>,
@@ -61,6 +62,7 @@ impl Listener {
             tls,
             websocket: config.protocol == Protocol::WebSocket,
             proxy: config.proxy_protocol,
+            knows_clients: config.knows_clients(),
             connections_max: config.max_connections,
             connections: 0,
             refused,
@@ -74,6 +76,11 @@ impl Listener {
             Bound::Tcp { address, .. } => Some(*address),
             Bound::Unix { .. } => None,
         }
+    }
+
+    /// Whether the certificates of clients say who they are.
+    pub(crate) fn knows_clients(&self) -> bool {
+        self.knows_clients
     }
 
     /// The next connection that waits; none when it was turned away. Answers are small, so they
@@ -96,8 +103,14 @@ impl Listener {
         if self.tls.is_none() && !self.websocket && self.proxy.is_none() {
             return Ok(Some(Stream::Plain(socket)));
         }
-        let tls =
-            self.tls.as_ref().map(|tls| tls.accept()).transpose().map_err(io::Error::other)?;
+        let tls = match self.tls.as_ref().map(|tls| tls.accept()).transpose() {
+            Ok(tls) => tls,
+            Err(error) => {
+                tracing::error!(%error, "no TLS session can be begun for a connection");
+                self.note_closed(Some(Layer::Tls));
+                return Ok(None);
+            }
+        };
         let layers = Layers { proxy: self.proxy, tls, websocket: self.websocket };
         Ok(Some(Stream::Layered(Box::new(Layered::new(socket, layers)))))
     }

@@ -110,6 +110,10 @@ impl Layered {
         self.wire.peer()
     }
 
+    pub(crate) fn user_name(&self) -> Option<&str> {
+        self.user_name.as_deref()
+    }
+
     pub(crate) fn wants_write(&self) -> bool {
         self.wire.wants_write() || self.websocket.as_ref().is_some_and(|above| above.wants_write())
     }

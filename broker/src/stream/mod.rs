@@ -87,6 +87,14 @@ impl Stream {
         }
     }
 
+    /// The user name that the certificate of the client stands for.
+    pub(crate) fn user_name(&self) -> Option<&str> {
+        match self {
+            Self::Layered(layered) => layered.user_name(),
+            Self::Plain(_) => None,
+        }
+    }
+
     /// Tells the peer that nothing more comes, as far as it can be told without waiting.
     pub(crate) fn close(&mut self) {
         match self {

@@ -94,11 +94,12 @@ impl Tls {
     /// The user name that the certificate of the client stands for.
     pub(crate) fn user_name(&self) -> Option<String> {
         let certificate = Certificate::parse(self.connection.peer_certificates()?.first()?)?;
-        match self.username {
+        let name = match self.username {
             CertificateUsername::CommonName => certificate.common_name(),
             CertificateUsername::None => None,
             CertificateUsername::Subject => certificate.subject(),
-        }
+        };
+        name.filter(|name| !name.is_empty())
     }
 
     /// The name of the version that was agreed on.

@@ -3,7 +3,9 @@
 
 mod support;
 
+mod identity;
 mod limits;
+mod listeners;
 mod proxy;
 mod rumqttc;
 mod tls;

@@ -2,7 +2,7 @@
 
 use super::super::{
     key::{Form, Initial, Key, Kind, Section},
-    listeners::{PROXY_PROTOCOLS, Protocol, TLS_VERSIONS},
+    listeners::{MQTT_VERSIONS, PROXY_PROTOCOLS, Protocol, TLS_VERSIONS},
 };
 
 pub(crate) static LISTENER: Section = Section {
@@ -52,6 +52,51 @@ pub(crate) static LISTENER: Section = Section {
             initial: Initial::Default("-1"),
         },
         Key {
+            name: "allow_anonymous",
+            text: "Let clients of this listener in without a user name, or do not.",
+            kind: Kind::Flag,
+            initial: Initial::Unset { example: "false", meaning: "what [auth] says" },
+        },
+        Key {
+            name: "allow_zero_length_clientid",
+            text: "Give a client without an identifier one. With false it is refused.",
+            kind: Kind::Flag,
+            initial: Initial::Default("true"),
+        },
+        Key {
+            name: "accept_protocol_versions",
+            text: "Versions of MQTT that are spoken; clients of others are refused.",
+            kind: Kind::Choices(&MQTT_VERSIONS),
+            initial: Initial::Default("[\"3.1\", \"3.1.1\", \"5.0\"]"),
+        },
+        Key {
+            name: "max_qos",
+            text: "Highest QoS of clients of this listener, never above that of [limits].",
+            kind: Kind::Whole { min: 0, max: 2, unit: "QoS" },
+            initial: Initial::Default("2"),
+        },
+        Key {
+            name: "retain_available",
+            text: "Clients of this listener may retain messages and are sent retained ones, if \
+                   [limits] allows it.",
+            kind: Kind::Flag,
+            initial: Initial::Default("true"),
+        },
+        Key {
+            name: "message_size_limit",
+            text: "Largest payload of a message. A larger one is dropped, and an MQTT 5 client is \
+                   told (0x97). 0 = what max_packet_size of [limits] leaves room for.",
+            kind: Kind::Size { min: 0, max: 256 << 20 },
+            initial: Initial::Default("0"),
+        },
+        Key {
+            name: "mount_point",
+            text: "What all topics of clients of this listener begin with, unseen by them: with \
+                   \"site/a/\" their topic t is site/a/t to everybody else. It ends with a slash.",
+            kind: Kind::Text,
+            initial: Initial::Unset { example: "\"site/a/\"", meaning: "clients see all topics" },
+        },
+        Key {
             name: "tls",
             text: "TLS in front of what is spoken: a table of its own, see below.",
             kind: Kind::Table(&LISTENER_TLS),
@@ -67,8 +112,8 @@ pub(crate) static LISTENER_TLS: Section = Section {
     name: "listener.tls",
     form: Form::Within,
     text: "TLS of the listener above, also written as `tls = { … }` in it. The files are in PEM \
-           form. They are read again when they change and the next client comes; clients stay \
-           connected, and new files that cannot be used leave the old ones in place.",
+           form. They are read again a few seconds after they have changed and on SIGHUP; clients \
+           stay connected, and new files that cannot be used leave the old ones in place.",
     keys: &[
         Key {
             name: "certfile",

@@ -43,6 +43,14 @@ impl Authority {
         self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
+    /// A client whose certificate names nobody.
+    pub(crate) fn nameless_client(&self) -> Identity {
+        let mut params = params("");
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, "Works");
+        self.sign(params, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
     pub(crate) fn client(&self, name: &str, serial: u64) -> Identity {
         let mut params = params(name);
         params.serial_number = Some(SerialNumber::from(serial));

@@ -37,9 +37,11 @@ impl Folder {
         fs::write(self.0.join(name), bytes).unwrap();
     }
 
-    /// Loads a configuration with these listeners from a file in this folder.
+    /// Loads a configuration with these listeners from a file in this folder. Everybody may
+    /// connect, unless it says itself who may.
     pub(crate) fn load(&self, listeners: &str) -> Result<Loaded, ConfigError> {
-        let text = format!("persistence = false\n{listeners}\n[auth]\nallow_anonymous = true\n");
+        let open = if listeners.contains("[auth]") { "" } else { "[auth]\nallow_anonymous = true" };
+        let text = format!("persistence = false\n{listeners}\n{open}\n");
         self.write("weir.toml", text);
         load(Some(&self.0.join("weir.toml")), &Overrides::default())
     }

@@ -10,21 +10,39 @@ pub(crate) struct Client<S> {
 impl<S: Read + Write> Client<S> {
     /// Connects with a clean session.
     pub(crate) fn connect(stream: S, id: &str) -> io::Result<Self> {
+        Self::connect_with(stream, &connect_packet(id)).map(|connected| match connected {
+            Ok(client) => client,
+            Err(code) => panic!("CONNACK says {code}"),
+        })
+    }
+
+    /// Connects with a CONNECT of the caller's; the return code when it is refused.
+    pub(crate) fn connect_with(stream: S, connect: &[u8]) -> io::Result<Result<Self, u8>> {
         let mut client = Self { stream };
-        client.stream.write_all(&connect_packet(id))?;
+        client.stream.write_all(connect)?;
         client.stream.flush()?;
-        let (first, body) = client.read_packet()?;
-        assert_eq!((first, body.as_slice()), (0x20, [0, 0].as_slice()), "CONNACK");
-        Ok(client)
+        match client.read_packet()? {
+            (0x20, body) if body == [0, 0] => Ok(Ok(client)),
+            (0x20, body) => Ok(Err(body[1])),
+            other => panic!("{other:?} instead of CONNACK"),
+        }
     }
 
     pub(crate) fn subscribe(&mut self, filter: &str) {
+        assert_eq!(self.ask(filter), 0, "SUBACK");
+    }
+
+    /// Subscribes and answers what SUBACK says.
+    pub(crate) fn ask(&mut self, filter: &str) -> u8 {
         let mut body = vec![0, 1];
         push_text(&mut body, filter);
         body.push(0);
         self.stream.write_all(&packet(0x82, &body)).unwrap();
         self.stream.flush().unwrap();
-        assert_eq!(self.read_packet().unwrap(), (0x90, vec![0, 1, 0]), "SUBACK");
+        match self.read_packet().unwrap() {
+            (0x90, body) if body.len() == 3 => body[2],
+            other => panic!("{other:?} instead of SUBACK"),
+        }
     }
 
     pub(crate) fn publish(&mut self, topic: &str, payload: &[u8]) {
@@ -79,6 +97,14 @@ impl<S: Read + Write> Client<S> {
 pub(crate) fn connect_packet(id: &str) -> Vec<u8> {
     let mut body = b"\0\x04MQTT\x04\x02\0\x3c".to_vec();
     push_text(&mut body, id);
+    packet(0x10, &body)
+}
+
+pub(crate) fn connect_packet_as(id: &str, name: &str, password: &str) -> Vec<u8> {
+    let mut body = b"\0\x04MQTT\x04\xc2\0\x3c".to_vec();
+    for text in [id, name, password] {
+        push_text(&mut body, text);
+    }
     packet(0x10, &body)
 }
 
