@@ -3,7 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
     time::sleep,
 };
 
@@ -44,6 +45,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
         .map(|listener| listener.address.clone())
         .filter(|address| address.port().is_none())
         .collect();
+    // Before anybody can know that it runs: until then SIGHUP would end it.
+    let hung_up = hang_ups(&runtime)?;
     let broker = Broker::start(loaded.config)?;
     for socket in sockets {
         say(&format!("weir {} listens on {socket}\n", env!("CARGO_PKG_VERSION")))?;
@@ -55,16 +58,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
         say(&format!("  status at http://{address}{STATUS_PATH}\n"))?;
     }
     say(&told)?;
-    let ended = runtime.block_on(wait(&broker));
+    let ended = runtime.block_on(wait(&broker, hung_up));
     broker.shutdown();
     ended.map(|()| Answer::Yes)
 }
 
 /// Waits until the process is told to end, or until the broker cannot go on: then a service
 /// manager shall start the process again.
-async fn wait(broker: &Broker) -> Result<(), CliError> {
+async fn wait(broker: &Broker, mut hung_up: Signal) -> Result<(), CliError> {
     let stopped = stop::wait();
-    let mut hung_up = signal(SignalKind::hangup()).map_err(CliError::Runtime)?;
     tokio::pin!(stopped);
     loop {
         tokio::select! {
@@ -77,6 +79,12 @@ async fn wait(broker: &Broker) -> Result<(), CliError> {
             }
         }
     }
+}
+
+/// From now on SIGHUP does not end the process, but waits to be heard.
+fn hang_ups(runtime: &Runtime) -> Result<Signal, CliError> {
+    let _context = runtime.enter();
+    signal(SignalKind::hangup()).map_err(CliError::Runtime)
 }
 
 /// Who may connect and what they may do is read again, and the certificates; wrong files change

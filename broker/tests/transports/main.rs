@@ -7,6 +7,7 @@ mod identity;
 mod limits;
 mod listeners;
 mod proxy;
+mod reload;
 mod rumqttc;
 mod tls;
 mod tls_files;
