@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 use weir_broker::InnerTurn;
 use weir_broker::store::{Condition, Store, StoreError, StoreOptions};
 use weir_core::{
-    Batch, Change, ConnectionId, Core, Effect, InflightState, Input, Now, ReaderConfig, Recovered,
-    ShardId,
+    Batch, Change, ConnectionId, Core, Effect, InflightState, Input, ListenerId, Now, ReaderConfig,
+    Recovered, ShardId,
 };
 use weir_mqtt::{Packet, frame_len};
 use weir_rules::Plan;
@@ -293,7 +293,7 @@ impl Process {
         let connection = ConnectionId { slot, generation: self.generations[slot as usize] };
         let socket = Socket { link, is_paused: false, is_blocked: false, written: Vec::new() };
         self.sockets.insert(connection, socket);
-        self.core.handle(now, Input::Opened { connection });
+        self.core.handle(now, Input::Opened { connection, listener: ListenerId(0) });
     }
 
     /// Reads every socket that has something; true when there is more.
