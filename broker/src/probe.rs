@@ -7,6 +7,7 @@ use std::time::Duration;
 use weir_core::Metrics;
 
 use crate::clock::Clock;
+use crate::listener::Refused;
 use crate::mailbox::{Mail, Mailbox};
 use crate::pipeline::PipelineHandle;
 use crate::status::{MessageStatus, RuleStatus, Status, StoreStatus};
@@ -24,6 +25,7 @@ pub(crate) struct Probe {
     pub(crate) writer: BatchSender,
     pub(crate) pipeline: Option<PipelineHandle>,
     pub(crate) upstreams: Vec<UpstreamHandle>,
+    pub(crate) refused: Arc<Refused>,
 }
 
 impl Probe {
@@ -37,6 +39,7 @@ impl Probe {
             ready,
             shards: 1,
             connections: metrics.connections,
+            refused: self.refused.counts(),
             sessions: metrics.sessions,
             subscriptions: metrics.subscriptions,
             retained: metrics.retained,
