@@ -273,6 +273,46 @@ fn arguments_that_do_not_fit_together_say_what_to_do() {
 }
 
 #[test]
+fn a_configuration_of_mosquitto_is_converted() {
+    let folder = Folder::new("import")
+        .write("conf.d/b.conf", "topic a/# out 1\n")
+        .write("conf.d/a.conf", "connection far\naddress far.example\n")
+        .write("conf.d/note.txt", "not read\n")
+        .write(
+            "mosquitto.conf",
+            "listener 1883 127.0.0.1\nuser mosquitto\nallow_anonymous true\ninclude_dir conf.d\n",
+        );
+    let imported = folder.weir(&["import", "mosquitto.conf", "--output", "weir.toml"]);
+    let told = "mosquitto.conf:2: not needed: user mosquitto\n  why: start it as the user it is to \
+                run as\nweir.toml: written, 0 options not converted, 1 option not needed\n";
+    assert_outcome(&imported, 0, "", told);
+    let checked = folder.weir(&["check", "--config", "weir.toml"]);
+    let summary = "weir.toml: ok (1 listener, 0 rules in 0 files, 1 upstream, 0 warnings)\n";
+    assert_outcome(&checked, 0, summary, "");
+}
+
+#[test]
+fn what_cannot_be_converted_is_a_no_and_the_rest_is_written() {
+    let folder = Folder::new("import-lost").write("m.conf", "plugin /x.so\nlistener 1883 ::1\n");
+    let imported = folder.weir(&["import", "m.conf"]);
+    assert_eq!(imported.code, 1);
+    assert!(imported.stdout.contains("[[listener]]\naddress = \"[::1]:1883\"\n"));
+    assert!(imported.stderr.starts_with("m.conf:1: not converted: plugin /x.so\n  why: "));
+}
+
+#[test]
+fn an_import_writes_over_nothing() {
+    let folder = Folder::new("import-over").write("m.conf", "").write("weir.toml", "mine");
+    let imported = folder.weir(&["import", "m.conf", "--output", "weir.toml"]);
+    assert_eq!(imported.code, 2);
+    assert!(imported.stderr.contains("cannot write `weir.toml`"), "{}", imported.stderr);
+    assert_eq!(fs::read_to_string(folder.0.join("weir.toml")).unwrap(), "mine");
+    let missing = folder.weir(&["import", "nothing.conf"]);
+    assert_eq!(missing.code, 2);
+    assert!(missing.stderr.contains("cannot read `nothing.conf`"), "{}", missing.stderr);
+}
+
+#[test]
 fn a_broker_that_is_not_there_is_named() {
     let port = free_port().to_string();
     let outcome = Folder::new("nobody").weir(&["pub", "-p", &port, "-t", "a", "-m", "x"]);

@@ -52,7 +52,9 @@ fn read(path: &Path) -> Result<Vec<Statement>, CliError> {
             continue;
         }
         let folder = PathBuf::from(&statement.value);
-        for file in configurations(&folder).map_err(|source| CliError::File { path: folder, source })? {
+        for file in
+            configurations(&folder).map_err(|source| CliError::File { path: folder, source })?
+        {
             statements.extend(read_one(&file)?);
         }
     }

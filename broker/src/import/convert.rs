@@ -33,9 +33,8 @@ pub(crate) fn convert(statements: &[Statement]) -> Imported {
             continue;
         }
         let of_bridge = bridges.last_mut().and_then(|bridge| bridge.take(statement));
-        let taken = of_bridge
-            .or_else(|| listeners.take(statement))
-            .or_else(|| global.take(statement));
+        let taken =
+            of_bridge.or_else(|| listeners.take(statement)).or_else(|| global.take(statement));
         match taken {
             Some(answer) => note(answer.err()),
             None if Bridge::knows(statement) => {

@@ -81,12 +81,7 @@ impl Global {
         }
     }
 
-    fn limit(
-        &mut self,
-        key: &str,
-        unlimited: i64,
-        statement: &Statement,
-    ) -> Result<(), Note> {
+    fn limit(&mut self, key: &str, unlimited: i64, statement: &Statement) -> Result<(), Note> {
         match statement.number() {
             Some(0) => self.limits.set(key, unlimited),
             Some(number) if number > 0 => self.limits.set(key, number),
@@ -179,7 +174,10 @@ const OPTIONS: [(&str, Way); 47] = [
     ("autosave_on_changes", Way::Needless(STORED_AT_ONCE)),
     ("check_retain_source", Way::Lost("retained messages stay when their publisher loses a right")),
     ("clientid_prefixes", Way::Lost("use `pattern` lines with %c in the ACL file")),
-    ("connection_messages", Way::Needless("the level of the log decides: connections are at debug")),
+    (
+        "connection_messages",
+        Way::Needless("the level of the log decides: connections are at debug"),
+    ),
     ("include_dir", Way::Lost("a file that is included includes no others")),
     ("log_dest", Way::Needless(LOG)),
     ("log_facility", Way::Needless(LOG)),
@@ -194,12 +192,22 @@ const OPTIONS: [(&str, Way); 47] = [
     ("max_queued_messages", Way::Limit("max_queued_messages", 0)),
     ("memory_limit", Way::Lost("memory is limited part by part, see [limits]")),
     ("password_file", Way::Auth("password_file")),
-    ("per_listener_settings", Way::LostIfOn("users and access rules are those of the whole broker; \
-        only `allow_anonymous` is of a listener")),
+    (
+        "per_listener_settings",
+        Way::LostIfOn(
+            "users and access rules are those of the whole broker; \
+        only `allow_anonymous` is of a listener",
+        ),
+    ),
     ("persistence", Way::Special),
     ("persistence_file", Way::Needless("the store has a directory of its own, `data_dir`")),
-    ("persistence_location", Way::Needless("the store has a directory of its own, `data_dir`; \
-        messages and sessions in mosquitto.db are not taken over")),
+    (
+        "persistence_location",
+        Way::Needless(
+            "the store has a directory of its own, `data_dir`; \
+        messages and sessions in mosquitto.db are not taken over",
+        ),
+    ),
     ("persistent_client_expiration", Way::Special),
     ("pid_file", Way::Needless("a supervisor such as systemd knows the process")),
     ("plugin", Way::Lost(PLUGINS)),
@@ -213,7 +221,10 @@ const OPTIONS: [(&str, Way); 47] = [
     ("store_clean_interval", Way::Needless("mosquitto has forgotten this option itself")),
     ("sys_interval", Way::Lost("there is no $SYS tree yet; see `weir status`")),
     ("upgrade_outgoing_qos", Way::LostIfOn("a message keeps its QoS or gets a lower one")),
-    ("upgrade_outgoing_subscriptions_qos", Way::LostIfOn("a message keeps its QoS or gets a lower one")),
+    (
+        "upgrade_outgoing_subscriptions_qos",
+        Way::LostIfOn("a message keeps its QoS or gets a lower one"),
+    ),
     ("user", Way::Needless("start it as the user it is to run as")),
     ("global_max_clients", Way::Lost("limit `global_max_connections`, or the listener")),
     ("global_max_connections", Way::Limit("global_max_connections", -1)),

@@ -208,8 +208,14 @@ const OPTIONS: [(&str, Way); 37] = [
     ("ciphers_tls1.3", Way::Needless(CIPHERS)),
     ("crlfile", Way::TlsText("crlfile")),
     ("dhparamfile", Way::Needless(CIPHERS)),
-    ("disable_client_cert_date_checks", Way::LostIfOn("certificates out of their time are refused")),
-    ("enable_proxy_protocol", Way::Lost("set `proxy_protocol` of the listener to \"v1\", \"v2\" or \"any\"")),
+    (
+        "disable_client_cert_date_checks",
+        Way::LostIfOn("certificates out of their time are refused"),
+    ),
+    (
+        "enable_proxy_protocol",
+        Way::Lost("set `proxy_protocol` of the listener to \"v1\", \"v2\" or \"any\""),
+    ),
     ("http_dir", Way::Lost("there are no files to serve")),
     ("keyfile", Way::TlsText("keyfile")),
     ("max_connections", Way::Special),

@@ -101,7 +101,9 @@ fn options_of_the_broker_hold_wherever_they_stand() {
 #[test]
 fn each_listener_has_its_own_anonymous_clients_when_it_is_said_so() {
     let imported = import("per_listener_settings true\nlistener 1883\nallow_anonymous true\n");
-    assert!(imported.toml.contains("[[listener]]\naddress = \"[::]:1883\"\nallow_anonymous = true"));
+    assert!(
+        imported.toml.contains("[[listener]]\naddress = \"[::]:1883\"\nallow_anonymous = true")
+    );
     assert!(!imported.toml.contains("[auth]"), "{}", imported.toml);
 }
 

@@ -89,7 +89,11 @@ fn every_version_and_quality_reaches_every_other() {
                 expected.push(format!("{topic} hello {qos}"));
             }
         }
-        assert_eq!(messages(subscriber), expected, "{version}");
+        // This client shows a QoS 2 message when it is released, which may be after others.
+        let mut found = messages(subscriber);
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected, "{version}");
     }
 }
 
