@@ -7,9 +7,11 @@ use weir_tests::harness::weir::Weir;
 mod foreign {
     //! One file for each family of clients.
 
+    mod certificates;
     mod mosquitto;
     mod paho;
     mod rust;
+    mod transports;
 }
 
 const CONFIG: &str = "data_dir = \"data\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
