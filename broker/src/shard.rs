@@ -459,6 +459,10 @@ impl Shard {
             // Closing the descriptor takes it off the poll; the peer may be gone already.
             let _ = self.parts.poll.registry().deregister(&mut socket.stream);
             let unfinished = socket.stream.unfinished();
+            if let Some(layer) = unfinished {
+                let peer = socket.stream.peer();
+                tracing::debug!(?peer, ?layer, "a connection ends before its handshake");
+            }
             socket.stream.close();
             self.parts.listeners[usize::from(socket.listener)].note_closed(unfinished);
             self.parts.core.handle(now, Input::Closed { connection: id });

@@ -7,10 +7,12 @@ use weir_tests::harness::weir::Weir;
 mod foreign {
     //! One file for each family of clients.
 
+    mod certificates;
     mod import;
     mod mosquitto;
     mod paho;
     mod rust;
+    mod transports;
 }
 
 const CONFIG: &str = "data_dir = \"data\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n\

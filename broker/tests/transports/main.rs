@@ -3,6 +3,7 @@
 
 mod support;
 
+mod hostile;
 mod identity;
 mod limits;
 mod listeners;

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use crate::support::{
     gateway::{Folder, wait_until},
-    mqtt::{Client, connect_packet},
+    mqtt::{Client, connect_packet, connect_packet_as},
     secure::{Site, secure, tcp},
     websocket::Framed,
 };
@@ -71,4 +71,23 @@ fn what_may_be_written_there_is_said() {
         assert!(text.contains("must be"), "{text}");
     }
     assert!(folder.problems(&listener("\"v3\"")).contains("false, \"v1\", \"v2\", \"any\""));
+}
+
+/// The address that the balancer says is the one that is banned, not the balancer's.
+#[test]
+fn a_ban_is_of_the_client_and_not_of_the_balancer() {
+    let folder = Folder::new();
+    folder.write("passwords", "# nobody\n");
+    let listener = "[[listener]]\naddress = \"127.0.0.1:0\"\nproxy_protocol = \"v1\"\n\
+                    [auth]\npassword_file = \"passwords\"\nmax_failures = 1\n";
+    let gateway = folder.start(listener).unwrap();
+    let refused_from = |address: &str| {
+        let mut stream = tcp(&gateway);
+        write!(stream, "PROXY TCP4 {address} 10.0.0.1 55555 1883\r\n").unwrap();
+        Client::connect_with(stream, &connect_packet_as("a", "ann", "guess")).unwrap().err()
+    };
+    let (wrong, banned) = (Some(4), Some(5));
+    assert_eq!(refused_from("192.0.2.7"), wrong);
+    assert_eq!(refused_from("192.0.2.7"), banned);
+    assert_eq!(refused_from("192.0.2.8"), wrong);
 }

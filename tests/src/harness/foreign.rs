@@ -28,10 +28,25 @@ pub fn program(test: &str, name: &str) -> Option<PathBuf> {
 #[must_use]
 pub fn python(test: &str, environment: &str) -> Option<PathBuf> {
     let name = format!("python-{environment}");
-    let made = env::var_os("WEIR_TESTS_DIR").map(PathBuf::from);
-    let places = made.into_iter().chain(iter::once(workspace().join("target/tests")));
-    let mut interpreters = places.map(|place| place.join(&name).join("bin/python"));
-    found_or_named(test, &name, interpreters.find(|path| path.is_file()))
+    found_or_named(test, &name, made(&format!("{name}/bin/python")))
+}
+
+/// The directory of the packages for Node that `tests/run` has installed; `None` as in
+/// [`program`].
+///
+/// # Panics
+/// As in [`program`].
+#[must_use]
+pub fn node_packages(test: &str, environment: &str) -> Option<PathBuf> {
+    let name = format!("node-{environment}");
+    found_or_named(test, &name, made(&format!("{name}/node_modules")))
+}
+
+/// What `tests/run` has put below its directory, if it has.
+fn made(path: &str) -> Option<PathBuf> {
+    let directory = env::var_os("WEIR_TESTS_DIR").map(PathBuf::from);
+    let places = directory.into_iter().chain(iter::once(workspace().join("target/tests")));
+    places.map(|place| place.join(path)).find(|path| path.exists())
 }
 
 fn found_or_named(test: &str, name: &str, found: Option<PathBuf>) -> Option<PathBuf> {

@@ -14,7 +14,8 @@ use super::wait::LIMIT;
 #[derive(Debug)]
 pub struct Weir {
     process: Process,
-    address: SocketAddr,
+    /// None for a Unix socket.
+    address: Option<SocketAddr>,
     started_in: Duration,
 }
 
@@ -36,9 +37,12 @@ impl Weir {
     }
 
     /// Where its first listener is.
+    ///
+    /// # Panics
+    /// That is a Unix socket.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.expect("the first listener has an address")
     }
 
     /// How long it took from its start to the moment at which clients could connect.
@@ -101,7 +105,7 @@ impl Starting {
             panic!("the broker does not start: {:?}", self.process.wait(LIMIT));
         };
         let started_in = self.since.elapsed();
-        let address = address.parse().expect("an address follows");
+        let address = address.parse().ok();
         Weir { process: self.process, address, started_in }
     }
 

@@ -3,5 +3,6 @@
 pub(crate) mod certificates;
 pub(crate) mod gateway;
 pub(crate) mod mqtt;
+pub(crate) mod process;
 pub(crate) mod secure;
 pub(crate) mod websocket;
