@@ -29,4 +29,5 @@ mod session;
 mod shared;
 mod subscribe;
 mod takeover;
+mod v311;
 mod will;
