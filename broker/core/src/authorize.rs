@@ -287,6 +287,12 @@ impl Permissions {
     }
 }
 
+/// Whether a topic belongs to the broker, so that no client may write it, whatever the ACL says.
+/// Other topics that begin with `$` are only hidden from wildcards at the beginning.
+pub(crate) fn is_of_broker(topic: &str) -> bool {
+    topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// Both lists in one, the rules that deny first; otherwise in the order in which they are.
 fn in_order(first: &[Rule], second: &[Rule]) -> Rules {
     let all = || first.iter().chain(second);

@@ -12,7 +12,7 @@ use weir_mqtt::{
 };
 
 use crate::alias::OutboundAliases;
-use crate::authorize::{Access, Permissions};
+use crate::authorize::{Access, Permissions, is_of_broker};
 use crate::change::{Change, WillRecord};
 use crate::clock::Now;
 use crate::connection::State;
@@ -89,6 +89,10 @@ impl Core {
         // CONNACK has waited in the buffer.
         self.buffer(id);
         self.sessions[key as usize].connection = Some(id);
+        let metrics = &mut self.metrics;
+        metrics.clients_connected += 1;
+        metrics.clients_connected_max =
+            metrics.clients_connected_max.max(metrics.clients_connected);
         self.resume_deliveries(now, key);
         self.resume(now, id);
     }
@@ -161,8 +165,7 @@ impl Core {
             Some(will) if will.retain && !self.limits.retain_available => {
                 Err(ReasonCode::RetainNotSupported)
             }
-            // Whatever is `$`-something belongs to the broker.
-            Some(will) if will.topic.starts_with('$') => Err(ReasonCode::NotAuthorized),
+            Some(will) if is_of_broker(will.topic) => Err(ReasonCode::NotAuthorized),
             Some(will) if self.check_topic(will.topic).is_err() => {
                 Err(ReasonCode::TopicNameInvalid)
             }
@@ -322,6 +325,7 @@ impl Core {
             let length = encode(None);
             debug_assert!(length <= CONNACK_BYTES_MAX, "checked against the client's maximum");
         }
+        self.packet_sent(id);
     }
 
     /// What a client that asks for it is told [MQTT-3.1.2-28].
@@ -369,7 +373,9 @@ impl Core {
     /// which deletes the will [MQTT-3.14.4-3].
     pub(crate) fn end_connection(&mut self, now: Now, key: SessionKey, with_will: bool) {
         let session = &mut self.sessions[key as usize];
-        session.connection = None;
+        if session.connection.take().is_some() {
+            self.metrics.clients_connected -= 1;
+        }
         session.claimed_by = None;
         session.inflight.disconnected();
         session.disconnected_at_ms = Some(now.unix_ms);
@@ -419,6 +425,7 @@ impl Core {
         let session = &self.sessions[key as usize];
         if session.claimed_by.is_none() && session.expires_at.is_some_and(|at| at <= now.monotonic)
         {
+            self.metrics.clients_expired += 1;
             self.end_session(now, key);
         }
     }

@@ -34,6 +34,7 @@ use crate::router::Match;
 use crate::session::Session;
 use crate::shared::Shares;
 use crate::subscriptions::Subscriptions;
+use crate::sys::SysTree;
 use crate::timer::{Timer, Timers};
 
 /// The protocol state machine of one shard.
@@ -57,6 +58,7 @@ pub struct Core {
     pub(crate) timers: Timers,
     pub(crate) turn: Turn,
     pub(crate) metrics: Metrics,
+    pub(crate) sys: SysTree,
     pub(crate) pool: BufferPool,
     pub(crate) random: Random,
     /// Scratch space that is kept for its capacity.
@@ -134,6 +136,7 @@ impl Core {
             timers: Timers::default(),
             turn: Turn { batch: 1, ..Turn::default() },
             metrics: Metrics::default(),
+            sys: SysTree::default(),
             pool: BufferPool::default(),
             random: Random(seed),
             scratch: Vec::new(),
@@ -165,6 +168,7 @@ impl Core {
             Input::Revoked { username } => self.handle_revoked(now, username),
             Input::Sent { connection, bytes } => self.handle_sent(now, connection, bytes),
             Input::Stop => self.handle_stop(now),
+            Input::Surroundings(surroundings) => self.handle_surroundings(now, surroundings),
             Input::Timeout => self.handle_timeout(now),
         }
         while let Some((connection, reason)) = self.doomed.pop() {
@@ -224,8 +228,13 @@ impl Core {
     /// The counters.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
+        let outbound = || self.connections.iter().map(|open| &open.outbound);
+        let inflight = self.sessions.iter().map(|(_, session)| session.inflight.len());
         Metrics {
             connections: self.connections.count() as u64,
+            inflight: inflight.map(u64::from).sum(),
+            outbound_bytes: outbound().map(|outbound| outbound.len() as u64).sum(),
+            outbound_packets: outbound().map(|outbound| u64::from(outbound.packets())).sum(),
             queued_messages: self.log.count() as u64,
             queued_bytes: self.log.bytes() as u64,
             retained: self.retained.count() as u64,
@@ -246,6 +255,7 @@ impl Core {
     }
 
     fn handle_opened(&mut self, now: Now, connection: ConnectionId) {
+        self.metrics.connections_opened += 1;
         self.connections.insert(Connection::new(connection, now.monotonic));
         let at = now.monotonic + self.limits.connect_timeout_ms;
         self.arm(connection, Some((at, Timer::Connect(connection))));
@@ -385,8 +395,18 @@ impl Core {
         let Some(buffer) = self.buffer(connection) else { return };
         buffer.extend_from_slice(frame);
         // Messages stop earlier; a client that lets answers pile up this far does not read.
-        if buffer.len() > self.limits.outbound_bytes_max() {
+        let is_too_much = buffer.len() > self.limits.outbound_bytes_max();
+        self.packet_sent(connection);
+        if is_too_much {
             self.doomed.push((connection, ReasonCode::QuotaExceeded));
+        }
+    }
+
+    /// A packet was appended to the buffer of a connection.
+    pub(crate) fn packet_sent(&mut self, connection: ConnectionId) {
+        self.metrics.packets_sent += 1;
+        if let Some(open) = self.connections.get_mut(connection) {
+            open.outbound.count_packet();
         }
     }
 

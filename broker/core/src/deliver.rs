@@ -444,7 +444,9 @@ impl Core {
             self.metrics.drops.too_large += 1;
             return;
         }
+        self.metrics.packets_sent += 1;
         self.metrics.publish_sent += 1;
+        self.metrics.publish_bytes_sent += delivery.payload.len() as u64;
         if !open.to_flush {
             open.to_flush = true;
             self.turn.flush.push(connection);
@@ -454,6 +456,7 @@ impl Core {
             packet_id_at.zip(delivery.packet_id),
             open.outbound.buffer(&mut self.pool),
         );
+        open.outbound.count_packet();
     }
 
     /// Appends a PUBLISH.
@@ -466,8 +469,10 @@ impl Core {
         }
         let delivery = open.outbound_aliases.shorten(*delivery, open.packet_bytes_max);
         self.metrics.publish_sent += 1;
+        self.metrics.publish_bytes_sent += delivery.payload.len() as u64;
         if let Some(buffer) = self.buffer(connection) {
             delivery.encode(version, buffer).expect("a routed message can be encoded");
+            self.packet_sent(connection);
         }
     }
 

@@ -37,6 +37,7 @@ mod receive;
 mod recover;
 mod router;
 mod subscribe;
+mod sys;
 
 mod explanation;
 
@@ -70,6 +71,7 @@ mod clock;
 mod identity;
 mod key;
 mod message;
+mod surroundings;
 
 pub use authorize::{Access, Acl, Identity, Rule};
 pub use change::{
@@ -86,3 +88,4 @@ pub use message::{Message, MessageParts, RecordError, parse as parse_message};
 pub use metrics::{Drops, Metrics};
 pub use outbound::Outbound;
 pub use recovered::{LogRecord, Recovered, RecoveredSession};
+pub use surroundings::{Memory, StoreFacts, Surroundings};

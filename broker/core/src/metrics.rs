@@ -17,6 +17,27 @@ pub struct Drops {
     pub too_large: u64,
 }
 
+impl Drops {
+    /// Each reason with its count, in the order of their names.
+    pub fn by_reason(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("acl", self.acl),
+            ("expired", self.expired),
+            ("queue_full", self.queue_full),
+            ("retained_full", self.retained_full),
+            ("slow_qos0", self.slow_qos0),
+            ("too_large", self.too_large),
+        ]
+        .into_iter()
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.by_reason().map(|(_, count)| count).sum()
+    }
+}
+
 /// What a core has done so far.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Metrics {
@@ -24,10 +45,34 @@ pub struct Metrics {
     pub bytes_received: u64,
     /// Bytes written to connections.
     pub bytes_sent: u64,
+    /// Clients that are connected.
+    pub clients_connected: u64,
+    /// Most clients that were connected at a time.
+    pub clients_connected_max: u64,
+    /// Sessions whose time was over while their client was away.
+    pub clients_expired: u64,
     /// Connections that are open.
     pub connections: u64,
+    /// Connections that were opened.
+    pub connections_opened: u64,
+    /// CONNECT packets received.
+    pub connects_received: u64,
     /// Messages dropped, by reason.
     pub drops: Drops,
+    /// QoS 1 and 2 messages that are under way to clients.
+    pub inflight: u64,
+    /// Bytes that wait to be written to connections.
+    pub outbound_bytes: u64,
+    /// Packets in buffers that are not written to their end.
+    pub outbound_packets: u64,
+    /// Packets received, of every kind.
+    pub packets_received: u64,
+    /// Packets sent, of every kind.
+    pub packets_sent: u64,
+    /// Payload of the PUBLISH packets received, bytes.
+    pub publish_bytes_received: u64,
+    /// Payload of the PUBLISH packets sent, bytes.
+    pub publish_bytes_sent: u64,
     /// PUBLISH packets received.
     pub publish_received: u64,
     /// PUBLISH packets sent.

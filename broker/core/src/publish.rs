@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 use weir_mqtt::{Acknowledge, Packet, PacketId, Publish, QoS, ReasonCode, Version};
 
-use crate::authorize::Access;
+use crate::authorize::{Access, is_of_broker};
 use crate::change::Change;
 use crate::clock::Now;
 use crate::connection::Connection;
@@ -42,6 +42,7 @@ impl Core {
         publish: &Publish<'_>,
     ) {
         self.metrics.publish_received += 1;
+        self.metrics.publish_bytes_received += publish.payload.len() as u64;
         // Only servers send those [MQTT-3.3.4-6].
         if publish.properties.subscription_identifiers.iter().next().is_some() {
             return self.violation(now, id, ReasonCode::ProtocolError);
@@ -164,9 +165,7 @@ impl Core {
 
     /// Whether a client may publish to a topic; it is counted when not.
     fn may_publish(&mut self, id: ConnectionId, key: SessionKey, topic: &str) -> bool {
-        // Whatever is `$`-something belongs to the broker.
-        let allowed =
-            !topic.starts_with('$') && self.sessions[key as usize].may(Access::Write, topic);
+        let allowed = !is_of_broker(topic) && self.sessions[key as usize].may(Access::Write, topic);
         if !allowed {
             self.metrics.drops.acl += 1;
             self.tell_denied(id, key, Access::Write, topic);

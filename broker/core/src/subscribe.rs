@@ -179,12 +179,14 @@ impl Core {
         let mut found: Vec<Message> = Vec::new();
         let session = &self.sessions[key as usize];
         let checked = session.checks(filter.filter());
-        self.retained.matching(filter, |message| {
+        let mut take = |message: &Message| {
             let may_read = !checked || session.may(Access::Read, message.topic());
             if may_read && !message.is_expired(now.unix_ms) {
                 found.push(message.clone());
             }
-        });
+        };
+        self.retained.matching(filter, &mut take);
+        self.sys.matching(filter, &mut take);
         for message in found {
             self.replay(key, &message, record);
         }

@@ -28,6 +28,7 @@ mod sequences;
 mod session;
 mod shared;
 mod subscribe;
+mod sys;
 mod takeover;
 mod v311;
 mod will;

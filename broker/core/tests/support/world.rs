@@ -8,6 +8,7 @@ use std::sync::Arc;
 use weir_core::{
     Acl, AuthenticationRequest, Batch, ConnectionId, Core, Denial, Effect, Identity, Input,
     Instant, Limits, Metrics, Now, Outcome, Publication, ReaderConfig, ReaderId, Sequence, ShardId,
+    Surroundings,
 };
 use weir_mqtt::frame_len;
 
@@ -198,6 +199,11 @@ impl World {
 
     pub(crate) fn publish(&self, publication: Publication<'_>) {
         self.net().handle(Input::Publish(publication));
+    }
+
+    /// Lets the core bring its `$SYS` tree up to date.
+    pub(crate) fn surroundings(&self, surroundings: &Surroundings) {
+        self.net().handle(Input::Surroundings(surroundings));
     }
 
     pub(crate) fn reader_done(&self, reader: ReaderId, sequence: Sequence) {
