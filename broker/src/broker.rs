@@ -194,6 +194,7 @@ impl Broker {
             writer: writer.sender(),
             pipeline: pipeline.as_ref().map(PipelineThread::handle),
             upstreams: handles,
+            persistence: config.persistence,
         });
         let (task, authenticator) = authenticator(&config, rights, mailbox.clone());
         let (control, admin_address) = Control::start(&config, upstreams, task, probe.clone())?;

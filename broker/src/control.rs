@@ -1,6 +1,6 @@
 //! The control thread: everything that waits for others and is not on the way of a message. One
-//! tokio runtime on one thread runs the upstream connections, the admin server and the check of
-//! credentials.
+//! tokio runtime on one thread runs the upstream connections, the admin server, the check of
+//! credentials and the clock of the `$SYS` tree.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::admin;
 use crate::auth::Authenticator;
@@ -42,6 +42,7 @@ impl Control {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = watch::channel(false);
+        let sys_interval = config.sys_interval;
         let thread =
             std::thread::Builder::new().name("weir-control".to_owned()).spawn(move || {
                 let tasks = LocalSet::new();
@@ -50,6 +51,9 @@ impl Control {
                     links.spawn_local_on(upstream.run(stopped.clone()), &tasks);
                 }
                 tasks.spawn_local(authenticator.run());
+                if let Some(every) = sys_interval {
+                    tasks.spawn_local(tell_surroundings(probe.clone(), every));
+                }
                 if let Some(listener) = admin {
                     let stopped = stopped.clone();
                     tasks.spawn_local(async move {
@@ -81,6 +85,16 @@ impl Control {
 async fn until(mut stopped: watch::Receiver<bool>) {
     // An error says that the sender is gone, which means the same.
     let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Lets the shard bring its `$SYS` tree up to date, for the first time at once.
+async fn tell_surroundings(probe: Arc<Probe>, every: Duration) {
+    let mut interval = interval(every);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        probe.tell_surroundings();
+    }
 }
 
 fn bind_admin(config: &Config) -> Result<Option<TcpListener>, StartError> {

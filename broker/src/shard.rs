@@ -197,6 +197,9 @@ impl Shard {
                         self.parts.core.handle(now, Input::Revoked { username });
                     }
                 }
+                Mail::Surroundings(surroundings) => {
+                    self.parts.core.handle(now, Input::Surroundings(&surroundings));
+                }
                 Mail::Stop => self.stop_by = Some(Instant::now() + STOP_PATIENCE),
             }
         }

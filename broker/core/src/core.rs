@@ -34,7 +34,7 @@ use crate::router::Match;
 use crate::session::Session;
 use crate::shared::Shares;
 use crate::subscriptions::Subscriptions;
-use crate::sys::SysTree;
+use crate::sys_tree::SysTree;
 use crate::timer::{Timer, Timers};
 
 /// The protocol state machine of one shard.

@@ -48,6 +48,8 @@ mod frames;
 mod gate;
 mod log;
 mod outbound;
+mod sys_tree;
+
 mod retained;
 mod subscriptions;
 mod timer;

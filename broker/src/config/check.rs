@@ -38,6 +38,7 @@ pub(crate) fn check(
         },
         rules,
         persistence: top.flag("persistence"),
+        sys_interval: Config::read_sys_interval(top),
         listeners: listeners.into_iter().map(|(listener, _)| listener).collect(),
         auth,
         store: StoreConfig::read(tree.table(&STORE)),

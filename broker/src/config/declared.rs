@@ -69,6 +69,13 @@ pub(crate) static TOP: Section = Section {
             kind: Kind::Flag,
             initial: Initial::Default("true"),
         },
+        Key {
+            name: "sys_interval",
+            text: "How often what has changed below $SYS/broker is published: what the broker \
+                   says about itself. 0 = never.",
+            kind: Kind::Whole { min: 0, max: 86_400, unit: "seconds" },
+            initial: Initial::Default("10"),
+        },
     ],
 };
 

@@ -29,6 +29,8 @@ pub struct Config {
     pub rules: Vec<Source>,
     /// Whether the store is on disk.
     pub persistence: bool,
+    /// How often the `$SYS` tree is brought up to date; `None` = there is none.
+    pub sys_interval: Option<Duration>,
     /// At least one listener.
     pub listeners: Vec<ListenerConfig>,
     /// Who may connect.
@@ -247,6 +249,7 @@ impl Default for Config {
             data_dir: top.path("data_dir").expect("declared with a default"),
             rules: Vec::new(),
             persistence: top.flag("persistence"),
+            sys_interval: Self::read_sys_interval(&top),
             listeners: vec![ListenerConfig::new(HostPort::new("127.0.0.1", 1883))],
             auth: AuthConfig::default(),
             store: StoreConfig::default(),
@@ -255,6 +258,12 @@ impl Default for Config {
             admin: AdminConfig::default(),
             upstreams: Vec::new(),
         }
+    }
+}
+
+impl Config {
+    pub(crate) fn read_sys_interval(values: &Values) -> Option<Duration> {
+        unless_zero(values.whole::<u64>("sys_interval")).map(Duration::from_secs)
     }
 }
 

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use weir_tests::harness::folder::Folder;
 use weir_tests::harness::foreign::program;
 use weir_tests::harness::process::{Process, Stream};
 use weir_tests::harness::wait::LIMIT;
 use weir_tests::harness::weir::Weir;
 
-use crate::broker;
+use crate::{CONFIG, broker};
 
 const VERSIONS: [&str; 3] = ["mqttv31", "mqttv311", "mqttv5"];
 
@@ -215,4 +216,28 @@ fn properties_of_a_publish_arrive_at_the_subscriber() {
         .concat(),
     );
     assert_eq!(messages(subscriber), ["text/plain|42|unit:celsius|answer/1"]);
+}
+
+/// What is retained comes first, then what changes; other topics that begin with a dollar sign are
+/// the clients' own.
+#[test]
+fn the_tree_of_the_broker_is_what_users_of_mosquitto_expect() {
+    let folder = Folder::new("mosquitto-sys");
+    let config = format!("sys_interval = 1\n{CONFIG}");
+    let weir = Weir::start(&folder.write("weir.toml", config));
+    let Some(tools) = Tools::find("mosquitto clients, $SYS", &weir) else { return };
+    let arguments = ["-V", "mqttv5", "-t", "$SYS/#", "-t", "#", "-t", "$mine/#", "-F", "> %t %p"];
+    let subscriber = tools.subscribe(&arguments);
+    let wait_for = |text: &str| {
+        let found = subscriber.wait_for(Stream::Stdout, text, LIMIT);
+        found.unwrap_or_else(|| panic!("{text} does not come: {subscriber:?}"))
+    };
+    assert!(wait_for("> $SYS/broker/version weir version ").starts_with(char::is_numeric));
+    assert_eq!(wait_for("> $SYS/broker/store/status "), "ok");
+    wait_for("> $SYS/broker/heap/current ");
+    // This client itself, once the next interval has begun.
+    wait_for("> $SYS/broker/clients/connected 1");
+    wait_for("> $SYS/broker/load/sockets/1min ");
+    tools.publish(&["-q", "1", "-t", "$mine/x", "-m", "taken"]);
+    assert_eq!(wait_for("> $mine/x "), "taken");
 }

@@ -58,6 +58,7 @@ const ONE_MODULE: [(&str, &[&str]); 2] = [
             "recover",
             "router",
             "subscribe",
+            "sys",
         ],
     ),
 ];
