@@ -10,7 +10,7 @@ impl Core {
     pub(crate) fn handle_surroundings(&mut self, now: Now, surroundings: &Surroundings) {
         let metrics = self.metrics();
         for message in self.sys.update(now, &metrics, surroundings) {
-            let origin = Origin { session: None, reader: None };
+            let origin = Origin::default();
             self.route(now, &message.parts(), origin, Some(message.clone()));
         }
     }

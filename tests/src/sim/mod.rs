@@ -20,6 +20,7 @@ mod surroundings;
 mod workload;
 
 mod network;
+mod outputs;
 mod unsure;
 
 mod model;

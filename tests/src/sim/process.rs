@@ -236,18 +236,35 @@ impl Process {
         for mail in std::mem::take(&mut self.mail) {
             match mail {
                 Mail::Committed(batch) => self.core.handle(now, Input::Committed { batch }),
-                Mail::Turn(turn) => {
-                    for publication in &turn.publications {
-                        self.core.handle(now, Input::Publish(publication.borrow()));
-                    }
-                    for change in turn.changes {
-                        self.core.handle(now, Input::Record(change));
-                    }
-                    if let Some((reader, sequence)) = turn.done {
-                        self.core.handle(now, Input::ReaderDone { reader, sequence });
-                    }
-                }
+                Mail::Turn(turn) => self.handle_inner_turn(now, turn),
             }
+        }
+    }
+
+    fn handle_inner_turn(&mut self, now: Now, turn: InnerTurn) {
+        let is_early = self.misbehaviour == Some(Misbehaviour::ResultsTooEarly);
+        if is_early {
+            self.publish(now, &turn);
+        }
+        for change in &turn.changes {
+            self.core.handle(now, Input::Record(change.clone()));
+        }
+        if let Some((reader, sequence)) = turn.done {
+            self.core.handle(now, Input::ReaderDone { reader, sequence });
+        }
+        if !is_early {
+            self.publish(now, &turn);
+        }
+        if let Some(batch) = self.core.pending_batch() {
+            for publication in &turn.publications {
+                self.unsure.rests_on(batch, publication.borrow().message.payload);
+            }
+        }
+    }
+
+    fn publish(&mut self, now: Now, turn: &InnerTurn) {
+        for publication in &turn.publications {
+            self.core.handle(now, Input::Publish(publication.borrow()));
         }
     }
 
@@ -514,12 +531,11 @@ impl Rules {
 impl Misbehaviour {
     fn forgets(self, change: &Change) -> bool {
         match self {
-            Self::CommittedTooEarly => false,
+            Self::CommittedTooEarly | Self::ResultsTooEarly => false,
             Self::CursorsForgotten => matches!(change, Change::CursorMoved { .. }),
-            Self::DisconnectionsForgotten => matches!(
-                change,
-                Change::SessionPut { record, .. } if record.disconnected_at_ms.is_some()
-            ),
+            Self::IdentifiersForgotten => {
+                matches!(change, Change::InflightPut { state: InflightState::Sent { .. }, .. })
+            }
             Self::ReleasesForgotten => {
                 matches!(change, Change::InflightPut { state: InflightState::Released, .. })
             }

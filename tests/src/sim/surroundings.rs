@@ -7,6 +7,7 @@ use weir_core::{Instant, Now};
 use super::disk::Random;
 use super::model::Model;
 use super::network::{LinkId, Network, Wake};
+use super::outputs::Outputs;
 use super::setup::Conduct;
 use super::trace::{About, Trace};
 
@@ -47,6 +48,9 @@ pub(crate) struct Surroundings {
     pub(crate) network: Network,
     pub(crate) model: Model,
     pub(crate) trace: Trace,
+    pub(crate) outputs: Outputs,
+    /// What the rules send has a subscriber.
+    pub(crate) is_watched: bool,
     /// Clients do nothing new any more.
     pub(crate) is_calm: bool,
     /// Connections that the broker has closed since the world looked last.
@@ -67,6 +71,8 @@ impl Surroundings {
             network,
             model: Model::default(),
             trace,
+            outputs: Outputs::default(),
+            is_watched: false,
             is_calm: false,
             closed: Vec::new(),
             events: BTreeSet::new(),
@@ -110,6 +116,11 @@ impl Surroundings {
     /// Milliseconds since the Unix epoch, by the calendar of the broker.
     pub(crate) fn unix_ms(&self) -> u64 {
         UNIX_MS.saturating_add(self.now).saturating_add_signed(self.calendar_ms)
+    }
+
+    /// The same by a calendar that nobody sets.
+    pub(crate) fn true_unix_ms(&self) -> u64 {
+        UNIX_MS + self.now
     }
 
     /// The time for a process that began at `started`.
