@@ -21,6 +21,7 @@ use crate::auth::{self, AuthenticatorHandle, Question};
 use crate::clock::Clock;
 use crate::inner_turn::InnerTurn;
 use crate::listener::tcp::Listener;
+use crate::logging;
 use crate::mailbox::{Mail, MailReceiver};
 use crate::sockets::Sockets;
 use crate::store::{BatchSender, Refused};
@@ -368,6 +369,7 @@ impl Shard {
                 }
             }
             Effect::Denied { denial, .. } => auth::denied(&denial),
+            Effect::Dropping(notice) => logging::dropping(&notice),
             Effect::Flush { connection } => self.flush(now, connection),
             Effect::Pause { connection } => {
                 if let Some(socket) = self.sockets.get_mut(connection) {

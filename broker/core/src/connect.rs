@@ -23,6 +23,7 @@ use crate::gate::Gated;
 use crate::identity::{ConnectionId, SessionId};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
+use crate::metrics::DropReason;
 use crate::router::Origin;
 use crate::session::Session;
 use crate::timer::Timer;
@@ -465,7 +466,7 @@ impl Core {
         let Some(will) = session.will.take() else { return };
         let parts = will.message.parts();
         if !session.may(Access::Write, parts.topic) {
-            self.metrics.drops.acl += 1;
+            self.count_drop(now, key, DropReason::Acl);
             return;
         }
         let expires_at_ms =

@@ -20,6 +20,7 @@ use crate::inflight::{Delivered, Inflight, Progress, SEVERAL};
 use crate::key::SessionKey;
 use crate::limits::QueueFull;
 use crate::message::{Message, MessageParts};
+use crate::metrics::DropReason;
 use crate::publish::Reply;
 use crate::router::{Match, Routing};
 
@@ -54,7 +55,7 @@ impl Core {
                 if self.is_too_large_routed(connection, &delivered, found, routing) =>
             {
                 // Dropped as if it had been delivered [MQTT-3.1.2-25].
-                self.metrics.drops.too_large += 1;
+                self.count_drop(now, key, DropReason::TooLarge);
                 self.sessions[key as usize].identifiers.remove(&sequence);
                 return;
             }
@@ -65,7 +66,7 @@ impl Core {
         };
         if packet_id.is_some() {
             self.log.hold(sequence, &message, message.len());
-        } else if !self.enqueue_held(key, delivered, &message) {
+        } else if !self.enqueue_held(now, key, delivered, &message) {
             return;
         }
         if delivered.logged {
@@ -83,13 +84,14 @@ impl Core {
     /// was dropped instead.
     pub(crate) fn enqueue_held(
         &mut self,
+        now: Now,
         key: SessionKey,
         delivered: Delivered,
         message: &Message,
     ) -> bool {
         // A retained message on its way shares the bytes of the retained one.
         let bytes = if delivered.replay { 0 } else { message.len() };
-        let queued = self.enqueue(key, delivered, bytes);
+        let queued = self.enqueue(now, key, delivered, bytes);
         if queued {
             self.log.hold(delivered.sequence, message, bytes);
         } else if delivered.identifier == SEVERAL {
@@ -191,9 +193,9 @@ impl Core {
     }
 
     /// Lets a message wait in a session's queue; false when it was dropped instead.
-    pub(crate) fn enqueue(&mut self, key: SessionKey, delivery: Delivered, bytes: usize) -> bool {
+    fn enqueue(&mut self, now: Now, key: SessionKey, delivery: Delivered, bytes: usize) -> bool {
         while self.queue_is_full(key, &delivery, bytes) {
-            self.metrics.drops.queue_full += 1;
+            self.count_drop(now, key, DropReason::QueueFull);
             let session = &self.sessions[key as usize];
             let bytes_max = self.limits.queued_bytes_max;
             let fits = bytes_max == 0 || bytes <= bytes_max;
@@ -295,7 +297,7 @@ impl Core {
         }
         let session = &self.sessions[key as usize];
         if session.replays == 0 && !has_room {
-            self.metrics.drops.slow_qos0 += 1;
+            self.count_drop(now, key, DropReason::SlowQos0);
             return;
         }
         if session.replays > 0 || session.held_back > 0 {
@@ -309,12 +311,14 @@ impl Core {
                 logged: false,
                 replay: false,
             };
-            self.enqueue_held(key, delivery, &message);
+            self.enqueue_held(now, key, delivery, &message);
             return;
         }
         let delivery = delivery_of(routing.parts, now, QoS::AtMostOnce, retain);
         let delivery = Delivery { subscription_identifiers: &found.identifiers, ..delivery };
-        self.send_routed(connection, &delivery);
+        if !self.send_routed(connection, &delivery) {
+            self.count_drop(now, key, DropReason::TooLarge);
+        }
     }
 
     /// Begins a QoS 1 or 2 delivery; the answer is its identifier.
@@ -340,7 +344,8 @@ impl Core {
                 subscription_identifiers: &found.identifiers,
                 ..delivery_of(parts, now, delivered.qos, delivered.retain)
             };
-            self.send_routed(connection, &delivery);
+            let is_sent = self.send_routed(connection, &delivery);
+            debug_assert!(is_sent, "its length was checked");
         }
         Some(packet_id)
     }
@@ -367,18 +372,19 @@ impl Core {
         let is_expired = !entry.sent_before && message.is_expired(now.unix_ms);
         let is_denied = !self.sessions[key as usize].may(Access::Read, parts.topic);
         if is_denied || is_too_large || is_expired {
-            let drops = &mut self.metrics.drops;
-            *(match (is_denied, is_too_large) {
-                (true, _) => &mut drops.acl,
-                (_, true) => &mut drops.too_large,
-                _ => &mut drops.expired,
-            }) += 1;
+            let reason = match (is_denied, is_too_large) {
+                (true, _) => DropReason::Acl,
+                (_, true) => DropReason::TooLarge,
+                _ => DropReason::Expired,
+            };
+            self.count_drop(now, key, reason);
             self.sessions[key as usize].inflight.finish(entry.packet_id);
             self.forget_identifier(key, entry.packet_id);
             return self.settle(key, entry.delivery);
         }
         self.sessions[key as usize].inflight.advance(entry.packet_id, Progress::Sent);
-        self.send(connection, &delivery);
+        let is_sent = self.send(connection, &delivery);
+        debug_assert!(is_sent, "its length was checked");
     }
 
     /// Sends a message that has just left the queue, or drops it if its time is over or the
@@ -398,20 +404,21 @@ impl Core {
             ..delivery_of(&parts, now, delivered.qos, delivered.retain)
         };
         if message.is_expired(now.unix_ms) {
-            self.metrics.drops.expired += 1;
+            self.count_drop(now, key, DropReason::Expired);
             return self.settle(key, delivered);
         }
         if !self.sessions[key as usize].may(Access::Read, parts.topic) {
             // It has waited since before its client came back, or an ACL was changed.
-            self.metrics.drops.acl += 1;
+            self.count_drop(now, key, DropReason::Acl);
             return self.settle(key, delivered);
         }
         if self.is_too_large(connection, &delivery) {
-            self.metrics.drops.too_large += 1;
+            self.count_drop(now, key, DropReason::TooLarge);
             return self.settle(key, delivered);
         }
         if delivered.qos == QoS::AtMostOnce {
-            self.send(connection, &delivery);
+            let is_sent = self.send(connection, &delivery);
+            debug_assert!(is_sent, "its length was checked");
             return self.settle(key, delivered);
         }
         let waits_for = self.waits_for(delivered);
@@ -430,7 +437,9 @@ impl Core {
         if let Some(batch) = waits_for {
             self.gate.wait(batch, Gated::Deliver { session: id, packet_id });
         } else {
-            self.send(connection, &Delivery { packet_id: Some(packet_id), ..delivery });
+            let delivery = Delivery { packet_id: Some(packet_id), ..delivery };
+            let is_sent = self.send(connection, &delivery);
+            debug_assert!(is_sent, "its length was checked");
         }
     }
 
@@ -446,16 +455,15 @@ impl Core {
     }
 
     /// Appends a PUBLISH of the message that is being routed; the frame is shared with everybody
-    /// who gets the same bytes.
-    fn send_routed(&mut self, connection: ConnectionId, delivery: &Delivery<'_>) {
-        let Some(open) = self.connections.get_mut(connection) else { return };
+    /// who gets the same bytes. False when it is too long for the client.
+    fn send_routed(&mut self, connection: ConnectionId, delivery: &Delivery<'_>) -> bool {
+        let Some(open) = self.connections.get_mut(connection) else { return true };
         if open.outbound_aliases.are_taken() || !delivery.subscription_identifiers.is_empty() {
             return self.send(connection, delivery);
         }
         let (frame, packet_id_at) = self.frames.frame(delivery, open.version);
         if frame.len() > open.packet_bytes_max {
-            self.metrics.drops.too_large += 1;
-            return;
+            return false;
         }
         self.metrics.packets_sent += 1;
         self.metrics.publish_sent += 1;
@@ -470,15 +478,15 @@ impl Core {
             open.outbound.buffer(&mut self.pool),
         );
         open.outbound.count_packet();
+        true
     }
 
-    /// Appends a PUBLISH.
-    fn send(&mut self, connection: ConnectionId, delivery: &Delivery<'_>) {
-        let Some(open) = self.connections.get_mut(connection) else { return };
+    /// Appends a PUBLISH. False when it is too long for the client.
+    fn send(&mut self, connection: ConnectionId, delivery: &Delivery<'_>) -> bool {
+        let Some(open) = self.connections.get_mut(connection) else { return true };
         let version = open.version;
         if delivery.encoded_len(version) > open.packet_bytes_max {
-            self.metrics.drops.too_large += 1;
-            return;
+            return false;
         }
         let delivery = open.outbound_aliases.shorten(*delivery, open.packet_bytes_max);
         self.metrics.publish_sent += 1;
@@ -487,6 +495,7 @@ impl Core {
             delivery.encode(version, buffer).expect("a routed message can be encoded");
             self.packet_sent(connection);
         }
+        true
     }
 
     /// Whether the client takes no packet of this length; the identifier may still be missing.

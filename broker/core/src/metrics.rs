@@ -1,5 +1,7 @@
 //! Counters of a core; they only grow, but for those that say how many there are now.
 
+use crate::clock::Instant;
+
 /// Why a message did not reach somebody it was for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Drops {
@@ -17,24 +19,103 @@ pub struct Drops {
     pub too_large: u64,
 }
 
+/// One of the reasons in [`Drops`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DropReason {
+    /// See [`Drops::acl`].
+    Acl,
+    /// See [`Drops::expired`].
+    Expired,
+    /// See [`Drops::queue_full`].
+    QueueFull,
+    /// See [`Drops::retained_full`].
+    RetainedFull,
+    /// See [`Drops::slow_qos0`].
+    SlowQos0,
+    /// See [`Drops::too_large`].
+    TooLarge,
+}
+
+impl DropReason {
+    /// Every reason, in the order of their names.
+    pub const ALL: [Self; 6] = [
+        Self::Acl,
+        Self::Expired,
+        Self::QueueFull,
+        Self::RetainedFull,
+        Self::SlowQos0,
+        Self::TooLarge,
+    ];
+
+    /// Its name, as the operator reads it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Acl => "acl",
+            Self::Expired => "expired",
+            Self::QueueFull => "queue_full",
+            Self::RetainedFull => "retained_full",
+            Self::SlowQos0 => "slow_qos0",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
 impl Drops {
+    /// How many messages were dropped for a reason.
+    #[must_use]
+    pub fn of(&self, reason: DropReason) -> u64 {
+        match reason {
+            DropReason::Acl => self.acl,
+            DropReason::Expired => self.expired,
+            DropReason::QueueFull => self.queue_full,
+            DropReason::RetainedFull => self.retained_full,
+            DropReason::SlowQos0 => self.slow_qos0,
+            DropReason::TooLarge => self.too_large,
+        }
+    }
+
     /// Each reason with its count, in the order of their names.
     pub fn by_reason(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        [
-            ("acl", self.acl),
-            ("expired", self.expired),
-            ("queue_full", self.queue_full),
-            ("retained_full", self.retained_full),
-            ("slow_qos0", self.slow_qos0),
-            ("too_large", self.too_large),
-        ]
-        .into_iter()
+        DropReason::ALL.into_iter().map(|reason| (reason.name(), self.of(reason)))
     }
 
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.by_reason().map(|(_, count)| count).sum()
+        DropReason::ALL.into_iter().map(|reason| self.of(reason)).sum()
+    }
+
+    pub(crate) fn count(&mut self, reason: DropReason) {
+        *match reason {
+            DropReason::Acl => &mut self.acl,
+            DropReason::Expired => &mut self.expired,
+            DropReason::QueueFull => &mut self.queue_full,
+            DropReason::RetainedFull => &mut self.retained_full,
+            DropReason::SlowQos0 => &mut self.slow_qos0,
+            DropReason::TooLarge => &mut self.too_large,
+        } += 1;
+    }
+}
+
+/// What one client has lost.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClientDrops {
+    counts: Drops,
+    /// When a message was dropped last, by reason.
+    last: [Option<Instant>; DropReason::ALL.len()],
+}
+
+impl ClientDrops {
+    /// Counts a message; true when that begins an episode.
+    pub(crate) fn count(&mut self, reason: DropReason, now: Instant) -> bool {
+        self.counts.count(reason);
+        let last = self.last[reason as usize].replace(now);
+        last.is_none_or(|last| now.0.saturating_sub(last.0) >= EPISODE_ENDS_MS)
+    }
+
+    pub(crate) fn counts(&self) -> Drops {
+        self.counts
     }
 }
 
@@ -96,3 +177,6 @@ pub struct Metrics {
     /// Connections that ended because of what the client sent.
     pub violations: u64,
 }
+
+/// An episode of drops is over when nothing was dropped for so long.
+const EPISODE_ENDS_MS: u64 = 60_000;

@@ -18,6 +18,7 @@ use crate::identity::ConnectionId;
 use crate::input::{Publication, Route};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
+use crate::metrics::DropReason;
 use crate::router::Origin;
 
 /// Which acknowledgement a packet gets.
@@ -72,7 +73,7 @@ impl Core {
             return self.violation(now, id, reason);
         }
         let Some(packet_id) = publish.packet_id else {
-            if self.may_publish(id, key, publish.topic) {
+            if self.may_publish(now, id, key, publish.topic) {
                 self.publish_packet(now, key, publish);
             }
             return;
@@ -87,7 +88,7 @@ impl Core {
         if !self.begin_exchange(now, id) {
             return;
         }
-        if !self.may_publish(id, key, publish.topic) {
+        if !self.may_publish(now, id, key, publish.topic) {
             return self.refuse_publish(id, reply, packet_id);
         }
         let changes_before = self.turn.changes.len();
@@ -164,10 +165,10 @@ impl Core {
     }
 
     /// Whether a client may publish to a topic; it is counted when not.
-    fn may_publish(&mut self, id: ConnectionId, key: SessionKey, topic: &str) -> bool {
+    fn may_publish(&mut self, now: Now, id: ConnectionId, key: SessionKey, topic: &str) -> bool {
         let allowed = !is_of_broker(topic) && self.sessions[key as usize].may(Access::Write, topic);
         if !allowed {
-            self.metrics.drops.acl += 1;
+            self.count_drop(now, key, DropReason::Acl);
             self.tell_denied(id, key, Access::Write, topic);
         }
         allowed
@@ -213,11 +214,11 @@ impl Core {
     /// Retains a message if it is flagged, and routes it; true when anybody wanted it.
     pub(crate) fn publish(&mut self, now: Now, parts: &MessageParts<'_>, origin: Origin) -> bool {
         let is_retained = parts.retain && self.limits.retain_available;
-        let retained = if is_retained { self.retain(parts) } else { None };
+        let retained = if is_retained { self.retain(now, parts, origin) } else { None };
         self.route(now, parts, origin, retained)
     }
 
-    fn retain(&mut self, parts: &MessageParts<'_>) -> Option<Message> {
+    fn retain(&mut self, now: Now, parts: &MessageParts<'_>, origin: Origin) -> Option<Message> {
         if parts.payload.is_empty() {
             // An empty message removes the one before and is not kept itself
             // [MQTT-3.3.1-6].
@@ -230,7 +231,10 @@ impl Core {
         if self.retained.count() >= self.limits.retained_messages_max
             && !self.retained.contains(parts.topic)
         {
-            self.metrics.drops.retained_full += 1;
+            match origin.session {
+                Some(key) => self.count_drop(now, key, DropReason::RetainedFull),
+                None => self.metrics.drops.count(DropReason::RetainedFull),
+            }
             return None;
         }
         let message = Message::new(parts, &mut self.scratch);

@@ -188,13 +188,13 @@ impl Core {
         self.retained.matching(filter, &mut take);
         self.sys.matching(filter, &mut take);
         for message in found {
-            self.replay(key, &message, record);
+            self.replay(now, key, &message, record);
         }
         self.pump(now, key);
     }
 
     /// Lets one retained message wait for a session.
-    fn replay(&mut self, key: SessionKey, message: &Message, record: SubscriptionRecord) {
+    fn replay(&mut self, now: Now, key: SessionKey, message: &Message, record: SubscriptionRecord) {
         let qos = record.options.qos.min(message.parts().qos);
         let identifiers: SmallVec<[u32; 1]> = record.identifier.into_iter().collect();
         let sequence = self.log.reserve();
@@ -209,7 +209,7 @@ impl Core {
             logged,
             replay: true,
         };
-        if self.enqueue_held(key, delivered, message) && logged {
+        if self.enqueue_held(now, key, delivered, message) && logged {
             let target = Target {
                 destination: Destination::Session(session_id),
                 qos,

@@ -11,6 +11,7 @@ mod aliases;
 mod announced;
 mod authorize;
 mod connect;
+mod drops;
 mod expiry;
 mod explanations;
 mod gate;

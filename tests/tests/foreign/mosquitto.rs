@@ -241,3 +241,19 @@ fn the_tree_of_the_broker_is_what_users_of_mosquitto_expect() {
     tools.publish(&["-q", "1", "-t", "$mine/x", "-m", "taken"]);
     assert_eq!(wait_for("> $mine/x "), "taken");
 }
+
+#[test]
+fn a_flood_of_dropped_messages_is_one_line_of_the_log() {
+    let folder = Folder::new("mosquitto-drops");
+    let config = format!("{CONFIG}[limits]\nmax_queued_messages = 1\n");
+    let weir = Weir::start(&folder.write("weir.toml", config));
+    let Some(tools) = Tools::find("mosquitto clients, drops", &weir) else { return };
+    let away = tools.subscribe(&["-c", "-i", "away", "-q", "1", "-t", "t", "-E"]);
+    assert!(away.wait(LIMIT).status.success());
+    for _ in 0..5 {
+        tools.publish(&["-q", "1", "-t", "t", "-m", "x"]);
+    }
+    let told = weir.process().wait_for(Stream::Stderr, "messages are dropped", LIMIT);
+    assert_eq!(told.as_deref(), Some(" client_id=\"away\" reason=\"queue_full\" dropped=1"));
+    assert_eq!(weir.stop().stderr.matches("messages are dropped").count(), 1);
+}

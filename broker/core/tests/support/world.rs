@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use weir_core::{
-    Acl, AuthenticationRequest, Batch, ConnectionId, Core, Denial, Effect, Identity, Input,
-    Instant, Limits, Metrics, Now, Outcome, Publication, ReaderConfig, ReaderId, Sequence, ShardId,
-    Surroundings,
+    Acl, AuthenticationRequest, Batch, ConnectionId, Core, Denial, DropNotice, DropReason, Drops,
+    Effect, Identity, Input, Instant, Limits, Metrics, Now, Outcome, Publication, ReaderConfig,
+    ReaderId, Sequence, ShardId, Surroundings,
 };
 use weir_mqtt::frame_len;
 
@@ -41,6 +41,7 @@ pub(crate) struct Net {
     /// Clients whose credentials the test has to judge.
     asking: VecDeque<(ConnectionId, AuthenticationRequest)>,
     denials: Vec<Denial>,
+    drop_notices: Vec<DropNotice>,
 }
 
 /// A message that was handed to a reader.
@@ -95,6 +96,7 @@ impl World {
             to_readers: Vec::new(),
             asking: VecDeque::new(),
             denials: Vec::new(),
+            drop_notices: Vec::new(),
         })))
     }
 
@@ -244,6 +246,16 @@ impl World {
         std::mem::take(&mut self.net().denials)
     }
 
+    /// The episodes of drops that began since the last call.
+    pub(crate) fn take_drop_notices(&self) -> Vec<(String, DropReason)> {
+        let notices = std::mem::take(&mut self.net().drop_notices);
+        notices.into_iter().map(|notice| (notice.client_id.to_string(), notice.reason)).collect()
+    }
+
+    pub(crate) fn drops_of(&self, client_id: &str) -> Drops {
+        self.net().core.drops_of(client_id).expect("it has a session")
+    }
+
     /// What readers were handed since the last call.
     pub(crate) fn take_reader_messages(&self) -> Vec<ReaderMessage> {
         std::mem::take(&mut self.net().to_readers)
@@ -356,6 +368,7 @@ impl Net {
                 }
             }
             Effect::Denied { denial, .. } => self.denials.push(*denial),
+            Effect::Dropping(notice) => self.drop_notices.push(*notice),
             Effect::Flush { connection } => {
                 if !self.link(connection).stalled {
                     self.write(connection, usize::MAX);
