@@ -287,8 +287,8 @@ impl Permissions {
     }
 }
 
-/// Whether a topic belongs to the broker, so that no client may write it, whatever the ACL says.
-/// Other topics that begin with `$` are only hidden from wildcards at the beginning.
+/// Whether a topic is the broker's own, whatever the ACL says. Other topics that begin with `$` are
+/// only hidden from wildcards at the beginning.
 pub(crate) fn is_of_broker(topic: &str) -> bool {
     topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -12,7 +12,7 @@ use weir_mqtt::{
 };
 
 use crate::alias::OutboundAliases;
-use crate::authorize::{Access, Permissions, is_of_broker};
+use crate::authorize::{Access, Permissions};
 use crate::change::{Change, WillRecord};
 use crate::clock::Now;
 use crate::connection::State;
@@ -166,7 +166,7 @@ impl Core {
             Some(will) if will.retain && !self.limits.retain_available => {
                 Err(ReasonCode::RetainNotSupported)
             }
-            Some(will) if is_of_broker(will.topic) => Err(ReasonCode::NotAuthorized),
+            Some(will) if self.is_of_broker(will.topic) => Err(ReasonCode::NotAuthorized),
             Some(will) if self.check_topic(will.topic).is_err() => {
                 Err(ReasonCode::TopicNameInvalid)
             }

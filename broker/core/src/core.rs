@@ -27,6 +27,7 @@ use crate::input::Input;
 use crate::key::SessionKey;
 use crate::limits::Limits;
 use crate::log::Log;
+use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::outbound::{BufferPool, Outbound};
 use crate::recovered::Recovered;
@@ -106,6 +107,8 @@ pub(crate) struct Turn {
     pub(crate) cursors: Vec<SessionKey>,
     pub(crate) flush: Vec<ConnectionId>,
     pub(crate) effects: Vec<Effect>,
+    /// Dead letters that are still to be published.
+    pub(crate) dead_letters: VecDeque<Message>,
 }
 
 impl Core {
@@ -175,8 +178,11 @@ impl Core {
             Input::Surroundings(surroundings) => self.handle_surroundings(now, surroundings),
             Input::Timeout => self.handle_timeout(now),
         }
-        while let Some((connection, reason)) = self.doomed.pop() {
-            self.disconnect(now, connection, reason);
+        while !self.doomed.is_empty() || !self.turn.dead_letters.is_empty() {
+            self.publish_dead_letters(now);
+            while let Some((connection, reason)) = self.doomed.pop() {
+                self.disconnect(now, connection, reason);
+            }
         }
     }
 

@@ -55,7 +55,7 @@ impl Core {
                 if self.is_too_large_routed(connection, &delivered, found, routing) =>
             {
                 // Dropped as if it had been delivered [MQTT-3.1.2-25].
-                self.count_drop(now, key, DropReason::TooLarge);
+                self.lose(now, key, DropReason::TooLarge, routing.parts);
                 self.sessions[key as usize].identifiers.remove(&sequence);
                 return;
             }
@@ -91,7 +91,7 @@ impl Core {
     ) -> bool {
         // A retained message on its way shares the bytes of the retained one.
         let bytes = if delivered.replay { 0 } else { message.len() };
-        let queued = self.enqueue(now, key, delivered, bytes);
+        let queued = self.enqueue(now, key, delivered, message, bytes);
         if queued {
             self.log.hold(delivered.sequence, message, bytes);
         } else if delivered.identifier == SEVERAL {
@@ -193,9 +193,15 @@ impl Core {
     }
 
     /// Lets a message wait in a session's queue; false when it was dropped instead.
-    fn enqueue(&mut self, now: Now, key: SessionKey, delivery: Delivered, bytes: usize) -> bool {
+    fn enqueue(
+        &mut self,
+        now: Now,
+        key: SessionKey,
+        delivery: Delivered,
+        message: &Message,
+        bytes: usize,
+    ) -> bool {
         while self.queue_is_full(key, &delivery, bytes) {
-            self.count_drop(now, key, DropReason::QueueFull);
             let session = &self.sessions[key as usize];
             let bytes_max = self.limits.queued_bytes_max;
             let fits = bytes_max == 0 || bytes <= bytes_max;
@@ -203,14 +209,18 @@ impl Core {
             match (self.limits.queue_full, oldest) {
                 (QueueFull::DropOld, Some(oldest)) if fits => {
                     let oldest = self.dequeue(key, oldest);
+                    let message = self.log.message(oldest.sequence).clone();
+                    self.lose_waiting(now, key, DropReason::QueueFull, oldest, &message);
                     self.settle(key, oldest);
                 }
-                (QueueFull::Disconnect, _) => {
-                    let connection = session.claimed_by;
-                    self.doomed.extend(connection.map(|id| (id, ReasonCode::QuotaExceeded)));
+                (queue_full, _) => {
+                    if queue_full == QueueFull::Disconnect {
+                        let connection = session.claimed_by;
+                        self.doomed.extend(connection.map(|id| (id, ReasonCode::QuotaExceeded)));
+                    }
+                    self.lose_waiting(now, key, DropReason::QueueFull, delivery, message);
                     return false;
                 }
-                (QueueFull::DropNew | QueueFull::DropOld, _) => return false,
             }
         }
         self.push_waiting(key, delivery, bytes);
@@ -317,7 +327,7 @@ impl Core {
         let delivery = delivery_of(routing.parts, now, QoS::AtMostOnce, retain);
         let delivery = Delivery { subscription_identifiers: &found.identifiers, ..delivery };
         if !self.send_routed(connection, &delivery) {
-            self.count_drop(now, key, DropReason::TooLarge);
+            self.lose(now, key, DropReason::TooLarge, routing.parts);
         }
     }
 
@@ -377,7 +387,7 @@ impl Core {
                 (_, true) => DropReason::TooLarge,
                 _ => DropReason::Expired,
             };
-            self.count_drop(now, key, reason);
+            self.lose_waiting(now, key, reason, entry.delivery, &message);
             self.sessions[key as usize].inflight.finish(entry.packet_id);
             self.forget_identifier(key, entry.packet_id);
             return self.settle(key, entry.delivery);
@@ -404,7 +414,7 @@ impl Core {
             ..delivery_of(&parts, now, delivered.qos, delivered.retain)
         };
         if message.is_expired(now.unix_ms) {
-            self.count_drop(now, key, DropReason::Expired);
+            self.lose_waiting(now, key, DropReason::Expired, delivered, &message);
             return self.settle(key, delivered);
         }
         if !self.sessions[key as usize].may(Access::Read, parts.topic) {
@@ -413,7 +423,7 @@ impl Core {
             return self.settle(key, delivered);
         }
         if self.is_too_large(connection, &delivery) {
-            self.count_drop(now, key, DropReason::TooLarge);
+            self.lose_waiting(now, key, DropReason::TooLarge, delivered, &message);
             return self.settle(key, delivered);
         }
         if delivered.qos == QoS::AtMostOnce {

@@ -29,6 +29,7 @@ mod core;
 mod acknowledge;
 mod authenticate;
 mod connect;
+mod dead_letter;
 mod deliver;
 mod drops;
 mod handover;

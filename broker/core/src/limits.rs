@@ -88,6 +88,10 @@ pub struct Limits {
     /// What an MQTT 5 client that asks for it is told to build response topics from, with
     /// `{client}` in place of its identifier; none = nothing.
     pub response_information: Option<String>,
+    /// The topic below which messages are published that a client should have got and has not:
+    /// `<this>/<client>/<topic>`. Past 1,024 of one input the rest is counted only. None = no
+    /// letters.
+    pub dead_letter: Option<Box<str>>,
     /// Retained messages; past it a message for a new topic is delivered but not retained.
     pub retained_messages_max: usize,
 }
@@ -118,6 +122,7 @@ impl Default for Limits {
             qos_max: QoS::ExactlyOnce,
             retain_available: true,
             response_information: None,
+            dead_letter: None,
             retained_messages_max: 1_000_000,
         }
     }

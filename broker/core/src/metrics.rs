@@ -11,6 +11,8 @@ pub struct Drops {
     pub expired: u64,
     /// The queue, or the memory of all queues, was full.
     pub queue_full: u64,
+    /// Its receiver has refused it, with a reason code of 0x80 or more in PUBACK or PUBREC.
+    pub refused: u64,
     /// A new topic past the limit of retained messages: delivered, but not retained.
     pub retained_full: u64,
     /// QoS 0 to a client that does not read fast enough.
@@ -28,6 +30,8 @@ pub enum DropReason {
     Expired,
     /// See [`Drops::queue_full`].
     QueueFull,
+    /// See [`Drops::refused`].
+    Refused,
     /// See [`Drops::retained_full`].
     RetainedFull,
     /// See [`Drops::slow_qos0`].
@@ -38,10 +42,11 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of their names.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Acl,
         Self::Expired,
         Self::QueueFull,
+        Self::Refused,
         Self::RetainedFull,
         Self::SlowQos0,
         Self::TooLarge,
@@ -54,6 +59,7 @@ impl DropReason {
             Self::Acl => "acl",
             Self::Expired => "expired",
             Self::QueueFull => "queue_full",
+            Self::Refused => "refused",
             Self::RetainedFull => "retained_full",
             Self::SlowQos0 => "slow_qos0",
             Self::TooLarge => "too_large",
@@ -69,6 +75,7 @@ impl Drops {
             DropReason::Acl => self.acl,
             DropReason::Expired => self.expired,
             DropReason::QueueFull => self.queue_full,
+            DropReason::Refused => self.refused,
             DropReason::RetainedFull => self.retained_full,
             DropReason::SlowQos0 => self.slow_qos0,
             DropReason::TooLarge => self.too_large,
@@ -91,6 +98,7 @@ impl Drops {
             DropReason::Acl => &mut self.acl,
             DropReason::Expired => &mut self.expired,
             DropReason::QueueFull => &mut self.queue_full,
+            DropReason::Refused => &mut self.refused,
             DropReason::RetainedFull => &mut self.retained_full,
             DropReason::SlowQos0 => &mut self.slow_qos0,
             DropReason::TooLarge => &mut self.too_large,
@@ -138,6 +146,10 @@ pub struct Metrics {
     pub connections_opened: u64,
     /// CONNECT packets received.
     pub connects_received: u64,
+    /// Dead letters that were published.
+    pub dead_letters: u64,
+    /// Dead letters that were not made, because there were too many at a time.
+    pub dead_letters_missed: u64,
     /// Messages dropped, by reason.
     pub drops: Drops,
     /// QoS 1 and 2 messages that are under way to clients.

@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 use weir_mqtt::{Acknowledge, Packet, PacketId, Publish, QoS, ReasonCode, Version};
 
-use crate::authorize::{Access, is_of_broker};
+use crate::authorize::Access;
 use crate::change::Change;
 use crate::clock::Now;
 use crate::connection::Connection;
@@ -166,7 +166,8 @@ impl Core {
 
     /// Whether a client may publish to a topic; it is counted when not.
     fn may_publish(&mut self, now: Now, id: ConnectionId, key: SessionKey, topic: &str) -> bool {
-        let allowed = !is_of_broker(topic) && self.sessions[key as usize].may(Access::Write, topic);
+        let allowed =
+            !self.is_of_broker(topic) && self.sessions[key as usize].may(Access::Write, topic);
         if !allowed {
             self.count_drop(now, key, DropReason::Acl);
             self.tell_denied(id, key, Access::Write, topic);
@@ -194,6 +195,8 @@ impl Core {
         let origin = Origin { session: Some(key), ..Origin::default() };
         let matched = self.publish(now, &parts, origin);
         self.properties = properties;
+        // Before it is acknowledged: what became of it is durable with the rest.
+        self.publish_dead_letters(now);
         matched
     }
 

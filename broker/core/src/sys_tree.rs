@@ -131,6 +131,8 @@ fn put_drops(leaves: &mut Leaves<'_>, metrics: &Metrics) {
     for (reason, count) in metrics.drops.by_reason() {
         leaves.put(&format!("publish/dropped/{reason}"), count);
     }
+    leaves.put("dead letters/published", metrics.dead_letters);
+    leaves.put("dead letters/missed", metrics.dead_letters_missed);
 }
 
 fn milliseconds(microseconds: u64) -> String {

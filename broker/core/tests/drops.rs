@@ -9,6 +9,7 @@ fn only(reason: DropReason, count: u64) -> Drops {
         DropReason::Acl => &mut drops.acl,
         DropReason::Expired => &mut drops.expired,
         DropReason::QueueFull => &mut drops.queue_full,
+        DropReason::Refused => &mut drops.refused,
         DropReason::RetainedFull => &mut drops.retained_full,
         DropReason::SlowQos0 => &mut drops.slow_qos0,
         DropReason::TooLarge => &mut drops.too_large,
@@ -106,6 +107,21 @@ fn what_the_acl_forbids_is_counted_for_the_one_it_forbids_it_to() {
     expect(&world, "reader", DropReason::Acl);
     reader.publish(QOS0, "t/2", "x");
     assert_eq!(world.drops_of("reader"), only(DropReason::Acl, 4));
+}
+
+/// [MQTT-4.3.3-4] for QoS 2; the exchange ends in both cases.
+#[test]
+fn a_message_that_its_receiver_refuses_is_counted_and_told_once() {
+    let (world, other) = world(Limits::default());
+    let choosy = world.connect(v5("choosy"));
+    choosy.subscribe("t", QOS2);
+    for qos in [QOS1, QOS2, QOS1] {
+        other.publish_acknowledged_at(qos, "t", "x");
+        let id = choosy.receive().id;
+        choosy.refuse(qos, id);
+    }
+    choosy.expect_nothing();
+    expect(&world, "choosy", DropReason::Refused);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod aliases;
 mod announced;
 mod authorize;
 mod connect;
+mod dead_letters;
 mod drops;
 mod expiry;
 mod explanations;

@@ -50,6 +50,7 @@ const ONE_MODULE: [(&str, &[&str]); 2] = [
             "authenticate",
             "connect",
             "core",
+            "dead_letter",
             "deliver",
             "drops",
             "handover",
