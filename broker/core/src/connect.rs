@@ -25,6 +25,7 @@ use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
 use crate::router::Origin;
+use crate::schedule::Delay;
 use crate::session::Session;
 use crate::timer::Timer;
 
@@ -167,6 +168,8 @@ impl Core {
                 Err(ReasonCode::RetainNotSupported)
             }
             Some(will) if self.is_of_broker(will.topic) => Err(ReasonCode::NotAuthorized),
+            // A will has a delay of its own.
+            Some(will) if Delay::parse(will.topic) != Ok(None) => Err(ReasonCode::TopicNameInvalid),
             Some(will) if self.check_topic(will.topic).is_err() => {
                 Err(ReasonCode::TopicNameInvalid)
             }
@@ -225,11 +228,12 @@ impl Core {
         (key, false)
     }
 
-    fn next_session_id(&mut self) -> SessionId {
+    /// A number that no session and no delayed message has.
+    pub(crate) fn next_session_id(&mut self) -> SessionId {
         loop {
             let id = SessionId(self.next_session);
             self.next_session = self.next_session.checked_add(1).unwrap_or(1);
-            if !self.session_keys.contains_key(&id) {
+            if !self.session_keys.contains_key(&id) && !self.schedule.contains(id) {
                 return id;
             }
         }

@@ -33,6 +33,7 @@ use crate::outbound::{BufferPool, Outbound};
 use crate::recovered::Recovered;
 use crate::retained::Retained;
 use crate::router::Match;
+use crate::schedule::Schedule;
 use crate::session::Session;
 use crate::shared::Shares;
 use crate::subscriptions::Subscriptions;
@@ -54,6 +55,7 @@ pub struct Core {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) shares: Shares,
     pub(crate) retained: Retained,
+    pub(crate) schedule: Schedule,
     pub(crate) log: Log,
     pub(crate) readers: Vec<Reader>,
     pub(crate) gate: Gate,
@@ -136,6 +138,7 @@ impl Core {
             subscriptions: Subscriptions::new(seed),
             shares: Shares::new(seed),
             retained: Retained::default(),
+            schedule: Schedule::default(),
             log: Log::new(recovered.first_unused()),
             readers: Vec::new(),
             gate: Gate::default(),
@@ -242,6 +245,8 @@ impl Core {
         let inflight = self.sessions.iter().map(|(_, session)| session.inflight.len());
         Metrics {
             connections: self.connections.count() as u64,
+            delayed: self.schedule.count() as u64,
+            delayed_bytes: self.schedule.bytes() as u64,
             inflight: inflight.map(u64::from).sum(),
             outbound_bytes: outbound().map(|outbound| outbound.len() as u64).sum(),
             outbound_packets: outbound().map(|outbound| u64::from(outbound.packets())).sum(),
@@ -328,6 +333,7 @@ impl Core {
                         self.close(connection);
                     }
                 }
+                Timer::Delayed(message) => self.publish_delayed(now, message),
                 Timer::KeepAlive(connection) => self.check_keep_alive(now, connection),
                 Timer::SessionExpiry(session) => self.check_expiry(now, session),
                 Timer::Will(session) => self.check_will(now, session),

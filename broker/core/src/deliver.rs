@@ -258,7 +258,7 @@ impl Core {
         let (messages_max, bytes_max) = (limits.queued_messages_max, limits.queued_bytes_max);
         (messages_max > 0 && session.queue.len() - replays >= messages_max)
             || (bytes_max > 0 && session.queue_bytes + bytes > bytes_max)
-            || self.log.bytes() + bytes > limits.queued_memory_max
+            || self.log.bytes() + self.schedule.bytes() + bytes > limits.queued_memory_max
     }
 
     /// Takes a message out of a queue; it still holds its place in the log.

@@ -30,6 +30,7 @@ mod acknowledge;
 mod authenticate;
 mod connect;
 mod dead_letter;
+mod delayed;
 mod deliver;
 mod drops;
 mod handover;
@@ -53,6 +54,7 @@ mod outbound;
 mod sys_tree;
 
 mod retained;
+mod schedule;
 mod subscriptions;
 mod timer;
 

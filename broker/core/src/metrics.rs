@@ -150,6 +150,10 @@ pub struct Metrics {
     pub dead_letters: u64,
     /// Dead letters that were not made, because there were too many at a time.
     pub dead_letters_missed: u64,
+    /// Messages that wait for their time.
+    pub delayed: u64,
+    /// Their bytes.
+    pub delayed_bytes: u64,
     /// Messages dropped, by reason.
     pub drops: Drops,
     /// QoS 1 and 2 messages that are under way to clients.

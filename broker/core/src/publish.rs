@@ -34,6 +34,13 @@ pub(crate) enum Reply {
     Pubrel,
 }
 
+impl Reply {
+    /// The first answer to a PUBLISH.
+    pub(crate) fn to(qos: QoS) -> Self {
+        if qos == QoS::ExactlyOnce { Self::Pubrec } else { Self::Puback }
+    }
+}
+
 impl Core {
     pub(crate) fn handle_publish(
         &mut self,
@@ -72,13 +79,23 @@ impl Core {
         if let Err(reason) = self.check_publish(publish) {
             return self.violation(now, id, reason);
         }
+        let (delay_s, topic) = match self.delay_of(publish.topic) {
+            Ok(delay) => delay,
+            Err(reason) => return self.refuse_topic(now, id, publish, reason),
+        };
+        let publish = &Publish { topic, ..*publish };
+        let has_room = delay_s == 0 || self.has_room_for_delayed(publish);
         let Some(packet_id) = publish.packet_id else {
-            if self.may_publish(now, id, key, publish.topic) {
-                self.publish_packet(now, key, publish);
+            if self.may_publish(now, id, key, topic) {
+                if has_room {
+                    self.publish_packet(now, key, publish, delay_s);
+                } else {
+                    self.count_drop(now, key, DropReason::QueueFull);
+                }
             }
             return;
         };
-        let reply = if publish.qos == QoS::ExactlyOnce { Reply::Pubrec } else { Reply::Puback };
+        let reply = Reply::to(publish.qos);
         let again =
             reply == Reply::Pubrec && self.sessions[key as usize].received.contains(&packet_id);
         if again {
@@ -89,7 +106,10 @@ impl Core {
             return;
         }
         if !self.may_publish(now, id, key, publish.topic) {
-            return self.refuse_publish(id, reply, packet_id);
+            return self.refuse_publish(id, reply, packet_id, ReasonCode::NotAuthorized);
+        }
+        if !has_room {
+            return self.refuse_for_room(id, reply, packet_id);
         }
         let changes_before = self.turn.changes.len();
         if reply == Reply::Pubrec {
@@ -100,7 +120,7 @@ impl Core {
                 self.record(change);
             }
         }
-        let matched = self.publish_packet(now, key, publish);
+        let matched = self.publish_packet(now, key, publish, delay_s);
         let durable = self.turn.changes.len() > changes_before;
         let reason = if matched { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         self.reply(id, reply, packet_id, reason, durable);
@@ -126,7 +146,7 @@ impl Core {
 
     /// Takes a place of the client's quota. An MQTT 5 client that has none left breaks its
     /// contract [MQTT-3.3.4-7]; an older one has no quota.
-    fn begin_exchange(&mut self, now: Now, id: ConnectionId) -> bool {
+    pub(crate) fn begin_exchange(&mut self, now: Now, id: ConnectionId) -> bool {
         let Some(connection) = self.connections.get_mut(id) else { return false };
         if connection.version == Version::V5 {
             connection.exchanges += 1;
@@ -138,13 +158,28 @@ impl Core {
         true
     }
 
-    fn refuse_publish(&mut self, id: ConnectionId, reply: Reply, packet_id: PacketId) {
+    pub(crate) fn refuse_publish(
+        &mut self,
+        id: ConnectionId,
+        reply: Reply,
+        packet_id: PacketId,
+        reason: ReasonCode,
+    ) {
         let version = self.connections.get(id).map(|connection| connection.version);
         // 3.x has no way to refuse: the message is acknowledged and goes nowhere, as the
         // standard allows [MQTT-3.3.5-2].
-        self.reply(id, reply, packet_id, ReasonCode::NotAuthorized, false);
+        self.reply(id, reply, packet_id, reason, false);
         if version == Some(Version::V5) && reply == Reply::Pubrec {
             self.end_exchange(id);
+        }
+    }
+
+    /// Refuses a message that may be taken later. A client of 3.x, which cannot be told, gets no
+    /// answer: it keeps the message and offers it again.
+    fn refuse_for_room(&mut self, id: ConnectionId, reply: Reply, packet_id: PacketId) {
+        let version = self.connections.get(id).map(|connection| connection.version);
+        if version == Some(Version::V5) {
+            self.refuse_publish(id, reply, packet_id, ReasonCode::QuotaExceeded);
         }
     }
 
@@ -175,7 +210,15 @@ impl Core {
         allowed
     }
 
-    fn publish_packet(&mut self, now: Now, key: SessionKey, publish: &Publish<'_>) -> bool {
+    /// Publishes a message, or lets it wait for its time; true when anybody wants it, as far as is
+    /// known.
+    fn publish_packet(
+        &mut self,
+        now: Now,
+        key: SessionKey,
+        publish: &Publish<'_>,
+        delay_s: u32,
+    ) -> bool {
         let mut properties = std::mem::take(&mut self.properties);
         properties.clear();
         publish
@@ -192,8 +235,14 @@ impl Core {
             properties: &properties,
             payload: publish.payload,
         };
-        let origin = Origin { session: Some(key), ..Origin::default() };
-        let matched = self.publish(now, &parts, origin);
+        let matched = if delay_s > 0 {
+            // Its time begins when it is published.
+            let parts = MessageParts { expires_at_ms: None, ..parts };
+            self.delay(now, &parts, delay_s, expiry_s);
+            true
+        } else {
+            self.publish(now, &parts, Origin { session: Some(key), ..Origin::default() })
+        };
         self.properties = properties;
         // Before it is acknowledged: what became of it is durable with the rest.
         self.publish_dead_letters(now);

@@ -108,14 +108,16 @@ fn put_clients(leaves: &mut Leaves<'_>, metrics: &Metrics) {
 }
 
 fn put_messages(leaves: &mut Leaves<'_>, metrics: &Metrics) {
-    let stored = metrics.queued_messages + metrics.retained;
+    let stored = metrics.queued_messages + metrics.retained + metrics.delayed;
+    let stored_bytes = metrics.queued_bytes + metrics.retained_bytes + metrics.delayed_bytes;
     leaves.put("messages/received", metrics.packets_received);
     leaves.put("messages/sent", metrics.packets_sent);
     leaves.put("messages/stored", stored);
     leaves.put("messages/inflight", metrics.inflight);
     leaves.put("store/messages/count", stored);
-    leaves.put("store/messages/bytes", metrics.queued_bytes + metrics.retained_bytes);
+    leaves.put("store/messages/bytes", stored_bytes);
     leaves.put("retained messages/count", metrics.retained);
+    leaves.put("delayed messages/count", metrics.delayed);
     leaves.put("bytes/received", metrics.bytes_received);
     leaves.put("bytes/sent", metrics.bytes_sent);
     leaves.put("publish/messages/received", metrics.publish_received);

@@ -12,6 +12,7 @@ mod announced;
 mod authorize;
 mod connect;
 mod dead_letters;
+mod delayed;
 mod drops;
 mod expiry;
 mod explanations;

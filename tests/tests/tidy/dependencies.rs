@@ -51,6 +51,7 @@ const ONE_MODULE: [(&str, &[&str]); 2] = [
             "connect",
             "core",
             "dead_letter",
+            "delayed",
             "deliver",
             "drops",
             "handover",
