@@ -111,6 +111,12 @@ pub struct LimitsConfig {
     pub max_subscriptions: u32,
     /// Retained messages of the whole broker.
     pub max_retained_messages: u32,
+    /// Topic below which lost messages are published; `None` = they are not.
+    pub dead_letter: Option<String>,
+    /// Messages of the whole broker that wait for their time.
+    pub max_delayed_messages: u32,
+    /// Longest time that a message may wait.
+    pub max_delay: Duration,
     /// Memory for queued messages of the whole broker, in bytes.
     pub queued_memory: u64,
 }
@@ -320,6 +326,9 @@ impl LimitsConfig {
             max_topic_bytes: values.whole("max_topic_bytes"),
             max_subscriptions: values.whole("max_subscriptions"),
             max_retained_messages: values.whole("max_retained_messages"),
+            dead_letter: values.text("dead_letter"),
+            max_delayed_messages: values.whole("max_delayed_messages"),
+            max_delay: values.duration("max_delay"),
             queued_memory: values.size("queued_memory"),
         }
     }

@@ -257,3 +257,31 @@ fn a_flood_of_dropped_messages_is_one_line_of_the_log() {
     assert_eq!(told.as_deref(), Some(" client_id=\"away\" reason=\"queue_full\" dropped=1"));
     assert_eq!(weir.stop().stderr.matches("messages are dropped").count(), 1);
 }
+
+/// The second broker has only what the first had on its disk.
+#[test]
+fn a_delayed_message_survives_a_kill_and_a_lost_one_becomes_a_letter() {
+    let folder = Folder::new("mosquitto-delayed");
+    let config = format!("{CONFIG}[limits]\nmax_queued_messages = 2\ndead_letter = \"$dead\"\n");
+    let config = folder.write("weir.toml", config);
+    let weir = Weir::start(&config);
+    let Some(tools) = Tools::find("mosquitto clients, delayed", &weir) else { return };
+    let kept = ["-V", "mqttv5", "-c", "-x", "3600", "-q", "1"];
+    let away = ["-i", "away", "-t", "t"];
+    let keeper = ["-i", "keeper", "-t", "$dead/#", "-t", "later"];
+    for who in [&away[..], &keeper[..]] {
+        let subscribed = tools.subscribe(&[&kept[..], who, &["-E"]].concat());
+        assert!(subscribed.wait(LIMIT).status.success());
+    }
+    for message in ["first", "second", "lost"] {
+        tools.publish(&["-V", "mqttv5", "-q", "1", "-t", "t", "-m", message]);
+    }
+    tools.publish(&["-q", "1", "-t", "$delayed/1/later", "-m", "delayed"]);
+    weir.kill();
+    let weir = Weir::start(&config);
+    let Some(tools) = Tools::find("mosquitto clients, delayed", &weir) else { return };
+    let print = ["-C", "2", "-F", "> %t %p %P"];
+    let found = messages(tools.subscribe(&[&kept[..], &keeper[..], &print[..]].concat()));
+    let pairs = "dead-letter-reason:queue_full dead-letter-client:away dead-letter-topic:t";
+    assert_eq!(found, [format!("$dead/away/t lost {pairs}"), "later delayed ".to_owned()]);
+}
