@@ -62,6 +62,7 @@ fn kept_seeds() -> impl Iterator<Item = u64> {
 }
 
 /// Runs seeds on all cores and panics with the first failure.
+#[expect(clippy::print_stdout, reason = "a long run shows how far it is")]
 fn hold(seeds: VecDeque<u64>) {
     let started = Instant::now();
     let count = seeds.len();

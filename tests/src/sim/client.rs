@@ -652,7 +652,7 @@ impl Client {
         }
         if is_new
             && self.profile.role == Role::Watcher
-            && let Some(text) = around.outputs.receive(publish)
+            && let Some(text) = receive_result(around, publish)
         {
             self.blame(around, format!("got a result of a rule: {text}"));
         }
@@ -885,6 +885,12 @@ impl Client {
         let text = format!("client {} {text}", self.number);
         around.model.blame(About::client(self.number), text);
     }
+}
+
+fn receive_result(around: &mut Surroundings, publish: &Publish<'_>) -> Option<String> {
+    let mut properties = publish.properties.user_properties.iter();
+    let id = properties.find(|(name, _)| *name == "id").map(|(_, id)| id);
+    around.outputs.receive(id, publish.topic, publish.payload)
 }
 
 /// How long a client waits for CONNACK, and for the answer to DISCONNECT.

@@ -241,11 +241,12 @@ impl Model {
         let asked = wanted.len();
         // Otherwise a message that was sent again may be new to a subscriber that already has the
         // one behind it from the first time.
-        let is_reliable = given.qos > QoS::AtMostOnce;
         let is_steady = message.sends == 1
-            || is_reliable && message.qos == QoS::ExactlyOnce
-            || is_reliable
-                && wanted.iter().any(|subscription| subscription.is_steady(message.first_sent));
+            || given.qos > QoS::AtMostOnce
+                && (message.qos == QoS::ExactlyOnce
+                    || wanted
+                        .iter()
+                        .any(|s| s.qos >= given.qos && s.is_steady(message.first_sent)));
         match qos_max {
             None => return Some(format!("nothing subscribes to {}", message.topic)),
             Some(max) if given.qos > max => {

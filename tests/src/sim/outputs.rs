@@ -7,8 +7,6 @@
 
 use std::collections::BTreeMap;
 
-use weir_mqtt::{Publish, QoS};
-
 use super::model::{Model, Publisher, fingerprint};
 
 /// The rules of every run. Sensors are silent for longer than a group usually lives, and a group
@@ -38,6 +36,15 @@ window = "tumbling 1s"
 select = { n = "count()", sum = "sum(v)" }
 limits = { expire = "1h" }
 to     = "out/stamped/{sensor}"
+
+[rule.direct]
+from   = "in/{sensor}"
+time   = { field = "ts", unit = "ms", late = "60s", idle = "1s" }
+by     = ["sensor"]
+window = "tumbling 1s"
+select = { n = "count()", sum = "sum(v)" }
+limits = { expire = "1h" }
+to     = { upstream = "cloud", topic = "out/direct/{sensor}" }
 "#;
 
 /// By then every window of the rules has closed.
@@ -68,18 +75,46 @@ struct Total {
 
 impl Outputs {
     /// A result has come; the answer says what is wrong with it.
-    pub(crate) fn receive(&mut self, publish: &Publish<'_>) -> Option<String> {
-        let mut properties = publish.properties.user_properties.iter();
-        let Some((_, id)) = properties.find(|(name, _)| *name == "id") else {
-            return Some("it has no identifier".to_owned());
-        };
-        let Some(output) = Output::read(publish) else {
-            return Some(format!("{} cannot be read", String::from_utf8_lossy(publish.payload)));
+    pub(crate) fn receive(
+        &mut self,
+        id: Option<&str>,
+        topic: &str,
+        payload: &[u8],
+    ) -> Option<String> {
+        let Some(id) = id else { return Some("it has no identifier".to_owned()) };
+        let Some(output) = Output::read(topic, payload) else {
+            return Some(format!("{} cannot be read", String::from_utf8_lossy(payload)));
         };
         let body = output.body.clone();
         let known = self.by_id.entry(id.to_owned()).or_insert(output);
         (known.body != body)
             .then(|| format!("result {id} was {} and came again as {body}", known.body))
+    }
+
+    /// What the upstream has and subscribers have not, or the other way round, or what `direct`,
+    /// which only the upstream gets, has computed wrongly.
+    pub(crate) fn difference_upstream(
+        &self,
+        upstream: &Self,
+        model: &Model,
+        sensors: &[usize],
+    ) -> Option<String> {
+        let shared = |(_, output): &(&String, &Output)| output.rule != "direct";
+        let here: BTreeMap<_, _> = self.by_id.iter().filter(shared).collect();
+        let there: BTreeMap<_, _> = upstream.by_id.iter().filter(shared).collect();
+        let ids = here.keys().chain(there.keys());
+        let differs = ids.filter(|id| here.get(*id) != there.get(*id)).min();
+        let text = differs.map(|id| {
+            let (here, there) = (here.get(id), there.get(id));
+            format!("result {id} is {here:?} for subscribers and {there:?} upstream")
+        });
+        text.or_else(|| {
+            sensors.iter().find_map(|sensor| {
+                let read = read_by_rules(model, *sensor);
+                let text = compare_stamped(&upstream.windows("direct", *sensor), &read)?;
+                Some(format!("upstream, sensor {sensor}: {text}"))
+            })
+        })
     }
 
     /// Number of results.
@@ -99,12 +134,7 @@ impl Outputs {
     }
 
     fn difference_of(&self, model: &Model, sensor: usize, is_steady: bool) -> Option<String> {
-        let topic = format!("in/{sensor}");
-        let publisher = Publisher::Client(sensor);
-        let read = (0..)
-            .zip(&model.messages)
-            .filter(|(_, m)| m.publisher == publisher && m.topic == topic);
-        let read: Vec<(u32, u64)> = read.map(|(id, message)| (id, message.stamp_ms)).collect();
+        let read = read_by_rules(model, sensor);
         let arrival = self.windows("arrival", sensor);
         let sliding = self.windows("sliding", sensor);
         let by_clock = if is_steady {
@@ -124,6 +154,15 @@ impl Outputs {
         windows.sort_unstable_by_key(|(end, _)| *end);
         windows
     }
+}
+
+/// The messages of a sensor and the times in them.
+fn read_by_rules(model: &Model, sensor: usize) -> Vec<(u32, u64)> {
+    let topic = format!("in/{sensor}");
+    let publisher = Publisher::Client(sensor);
+    let messages = (0..).zip(&model.messages);
+    let read = messages.filter(|(_, m)| m.publisher == publisher && m.topic == topic);
+    read.map(|(id, message)| (id, message.stamp_ms)).collect()
 }
 
 /// Windows by arrival divide the messages in the order in which they were published: the clock of
@@ -216,17 +255,16 @@ impl Total {
 }
 
 impl Output {
-    fn read(publish: &Publish<'_>) -> Option<Self> {
-        let mut levels = publish.topic.strip_prefix("out/")?.split('/');
+    fn read(topic: &str, payload: &[u8]) -> Option<Self> {
+        let mut levels = topic.strip_prefix("out/")?.split('/');
         let rule = levels.next()?.to_owned();
         let sensor = levels.next()?.parse().ok()?;
-        let body = std::str::from_utf8(publish.payload).ok()?.to_owned();
+        let body = std::str::from_utf8(payload).ok()?.to_owned();
         let total = Total { count: number(&body, "n")?, sum: number(&body, "sum")? };
         let end = field(&body, "end")?;
         let part = |range: std::ops::Range<usize>| end.get(range)?.parse::<u64>().ok();
         // "2023-11-14T22:13:20.000Z
         let end_s = part(12..14)? * 3600 + part(15..17)? * 60 + part(18..20)?;
-        debug_assert!(publish.qos > QoS::AtMostOnce, "rules send reliably");
         Some(Self { rule, sensor, end_s, total, body })
     }
 }

@@ -22,6 +22,8 @@ pub enum Misbehaviour {
     CommittedTooEarly,
     /// Cursors of sessions do not reach the store.
     CursorsForgotten,
+    /// What was written to the upstream is taken for acknowledged.
+    ForwardedTooEarly,
     /// The packet identifiers of QoS 2 messages to clients do not reach the store.
     IdentifiersForgotten,
     /// That PUBREC came does not reach the store.
@@ -42,9 +44,10 @@ pub enum Misbehaviour {
 
 impl Misbehaviour {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::CommittedTooEarly,
         Self::CursorsForgotten,
+        Self::ForwardedTooEarly,
         Self::IdentifiersForgotten,
         Self::ReleasesForgotten,
         Self::ReceivedForgotten,

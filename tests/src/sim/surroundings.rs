@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use weir_broker::Outgoing;
 use weir_core::{Instant, Now};
 
 use super::disk::Random;
+use super::far_end::FarEnd;
 use super::model::Model;
 use super::network::{LinkId, Network, Wake};
 use super::outputs::Outputs;
@@ -32,6 +34,8 @@ pub(crate) enum Event {
     Start,
     /// The shard has a turn.
     Turn,
+    /// The upstream has a turn; in which process.
+    Upstream(u32),
 }
 
 /// What everybody shares.
@@ -49,6 +53,8 @@ pub(crate) struct Surroundings {
     pub(crate) model: Model,
     pub(crate) trace: Trace,
     pub(crate) outputs: Outputs,
+    /// Where the broker forwards to.
+    pub(crate) far_end: FarEnd,
     /// What the rules send has a subscriber.
     pub(crate) is_watched: bool,
     /// Clients do nothing new any more.
@@ -72,6 +78,7 @@ impl Surroundings {
             model: Model::default(),
             trace,
             outputs: Outputs::default(),
+            far_end: FarEnd::default(),
             is_watched: false,
             is_calm: false,
             closed: Vec::new(),
@@ -136,6 +143,13 @@ impl Surroundings {
     /// True in `permille` of a thousand cases.
     pub(crate) fn happens(&mut self, permille: u64) -> bool {
         self.random.below(1000) < permille
+    }
+
+    /// Something comes to the far end of the upstream.
+    pub(crate) fn far_end_receives(&mut self, outgoing: &Outgoing) {
+        if let Some(text) = self.far_end.receive(outgoing) {
+            self.model.blame(About::ALL, format!("upstream: {text}"));
+        }
     }
 
     pub(crate) fn note(&mut self, about: About, what: std::fmt::Arguments<'_>) {

@@ -31,6 +31,10 @@ pub struct Summary {
     pub deliveries: u64,
     /// Results of rules.
     pub outputs: u64,
+    /// Records that went upstream.
+    pub forwarded: u64,
+    /// How often one of them came again.
+    pub repetitions: u64,
     /// How often the broker died.
     pub crashes: u64,
     /// How long it was, by its own clock.
@@ -44,6 +48,8 @@ impl AddAssign for Summary {
         self.messages += other.messages;
         self.deliveries += other.deliveries;
         self.outputs += other.outputs;
+        self.forwarded += other.forwarded;
+        self.repetitions += other.repetitions;
         self.crashes += other.crashes;
         self.virtual_ms += other.virtual_ms;
     }
@@ -53,11 +59,14 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} events, {} messages, {} deliveries, {} results of rules, {} crashes, {} s of virtual time",
+            "{} events, {} messages, {} deliveries, {} results of rules, {} records \
+             upstream and {} repetitions, {} crashes, {} s of virtual time",
             self.events,
             self.messages,
             self.deliveries,
             self.outputs,
+            self.forwarded,
+            self.repetitions,
             self.crashes,
             self.virtual_ms / 1000
         )
@@ -207,7 +216,12 @@ impl World {
         let sensors: Vec<usize> = sensors.map(|client| client.number).collect();
         let (outputs, model) = (&self.around.outputs, &self.around.model);
         let is_steady = self.around.calendar_moved_ms == 0;
-        if let Some(text) = outputs.difference(model, &sensors, is_steady) {
+        let far_end = &self.around.far_end;
+        let text = outputs
+            .difference(model, &sensors, is_steady)
+            .or_else(|| outputs.difference_upstream(&far_end.results, model, &sensors))
+            .or_else(|| far_end.difference(model, &sensors));
+        if let Some(text) = text {
             self.around.model.blame(About::ALL, text);
         }
         self.problem()
@@ -278,6 +292,11 @@ impl World {
                 }
             }
             Event::Start => self.start(),
+            Event::Upstream(number) => {
+                if let Some(process) = self.process.as_mut().filter(|p| p.number == number) {
+                    process.run_upstream(around);
+                }
+            }
             Event::Turn => {
                 if let Some(process) = &mut self.process {
                     process.turn(around, &self.clients);
@@ -374,6 +393,8 @@ impl World {
             messages: self.around.model.messages.len() as u64,
             deliveries: self.around.model.deliveries,
             outputs: self.around.outputs.len() as u64,
+            forwarded: self.around.far_end.len() as u64,
+            repetitions: self.around.far_end.repetitions,
             crashes: u64::from(self.around.model.crashes),
             virtual_ms: self.around.now,
         }
