@@ -143,6 +143,13 @@ impl Core {
             if next.qos > QoS::AtMostOnce && session.inflight.len() >= session.window {
                 return;
             }
+            // And it is not overtaken by what need not wait there.
+            if next.qos > QoS::AtMostOnce
+                && session.inflight.has_gated()
+                && self.waits_for(next).is_none()
+            {
+                return;
+            }
             self.dequeue(key, 0);
             self.send_dequeued(now, key, connection, next);
         }
