@@ -7,6 +7,7 @@ use std::time::Duration;
 use weir_core::{Metrics, StoreFacts, Surroundings};
 
 use crate::clock::Clock;
+use crate::listener::Refused;
 use crate::mailbox::{Mail, Mailbox};
 use crate::memory;
 use crate::pipeline::PipelineHandle;
@@ -27,6 +28,7 @@ pub(crate) struct Probe {
     pub(crate) upstreams: Vec<UpstreamHandle>,
     /// Whether the store is on disk.
     pub(crate) persistence: bool,
+    pub(crate) refused: Arc<Refused>,
 }
 
 impl Probe {
@@ -79,6 +81,7 @@ impl Probe {
             ready,
             shards: 1,
             connections: metrics.connections,
+            refused: self.refused.counts(),
             sessions: metrics.sessions,
             subscriptions: metrics.subscriptions,
             retained: metrics.retained,

@@ -18,15 +18,17 @@ use crate::input::Outcome;
 use crate::key::SessionKey;
 
 impl Core {
-    /// Whether a CONNECT says anything that could be checked.
-    pub(crate) fn has_credentials(&self, connect: &Connect<'_>) -> bool {
-        self.limits.authentication && (connect.username.is_some() || connect.password.is_some())
+    /// Whether there is anything to be checked: in CONNECT, or because the connection says who
+    /// its client is.
+    pub(crate) fn has_credentials(&self, id: ConnectionId, connect: &Connect<'_>) -> bool {
+        let says_something = connect.username.is_some() || connect.password.is_some();
+        self.listener_of(id).knows_clients || (self.limits.authentication && says_something)
     }
 
     /// Who sent a CONNECT; none when the shell has to be asked.
     pub(crate) fn identify(&mut self, id: ConnectionId, connect: &Connect<'_>) -> Option<Identity> {
         let answered = self.connections.get_mut(id).and_then(|open| open.identity.take());
-        answered.or_else(|| (!self.has_credentials(connect)).then(Identity::default))
+        answered.or_else(|| (!self.has_credentials(id, connect)).then(Identity::default))
     }
 
     /// Asks the shell who sent a CONNECT.
@@ -97,7 +99,7 @@ impl Core {
     ) {
         let session = &mut self.sessions[key as usize];
         let before = std::mem::replace(&mut session.permissions, permissions);
-        if before.is_none() && session.permissions.is_none() {
+        if before.is_none() && session.permissions.is_none() && session.mount_point.is_none() {
             return;
         }
         for (filter, record) in session.subscriptions.clone() {

@@ -8,7 +8,7 @@ use weir_mqtt::Version;
 use crate::alias::OutboundAliases;
 use crate::authorize::Identity;
 use crate::clock::Instant;
-use crate::identity::ConnectionId;
+use crate::identity::{ConnectionId, ListenerId};
 use crate::key::SessionKey;
 use crate::outbound::Outbound;
 use crate::timer::Timer;
@@ -17,6 +17,7 @@ use crate::timer::Timer;
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
+    pub(crate) listener: ListenerId,
     pub(crate) state: State,
     pub(crate) version: Version,
     /// Who its client is, once that is known and until CONNECT is taken.
@@ -42,6 +43,8 @@ pub(crate) struct Connection {
     pub(crate) aliases: Vec<Option<Box<str>>>,
     /// Topic aliases that the broker set.
     pub(crate) outbound_aliases: OutboundAliases,
+    /// Topics lose their front on the way to its client.
+    pub(crate) is_mounted: bool,
     /// It stands in the list of connections to flush.
     pub(crate) to_flush: bool,
     /// The shell was told not to read it.
@@ -68,9 +71,10 @@ pub(crate) enum State {
 }
 
 impl Connection {
-    pub(crate) fn new(id: ConnectionId, now: Instant) -> Self {
+    pub(crate) fn new(id: ConnectionId, listener: ListenerId, now: Instant) -> Self {
         Self {
             id,
+            listener,
             state: State::AwaitingConnect,
             version: Version::V311,
             identity: None,
@@ -85,6 +89,7 @@ impl Connection {
             gated: 0,
             aliases: Vec::new(),
             outbound_aliases: OutboundAliases::default(),
+            is_mounted: false,
             to_flush: false,
             paused: false,
             told_of_publish: false,

@@ -6,7 +6,7 @@ use weir_mqtt::ReasonCode;
 
 use crate::authorize::{Acl, Identity};
 use crate::change::Change;
-use crate::identity::{ConnectionId, ReaderId, Sequence};
+use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence};
 use crate::message::MessageParts;
 use crate::surroundings::Surroundings;
 
@@ -39,6 +39,8 @@ pub enum Input<'a> {
     Opened {
         /// Its name from now on.
         connection: ConnectionId,
+        /// The listener that it came in by, by its place in [`Limits`](crate::Limits).
+        listener: ListenerId,
     },
     /// From now on clients may do what this ACL allows; without one nothing is restricted. Holds
     /// for connections that are open too.

@@ -4,6 +4,8 @@
 //! the log, the retained message, the identifier of QoS 2. What changed nothing is acknowledged
 //! at once, but never before an earlier packet of the same client [MQTT-4.6.0-2].
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 use weir_mqtt::{Acknowledge, Packet, PacketId, Publish, QoS, ReasonCode, Version};
 
@@ -19,6 +21,7 @@ use crate::input::{Publication, Route};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
+use crate::mount;
 use crate::router::Origin;
 
 /// Which acknowledgement a packet gets.
@@ -76,17 +79,26 @@ impl Core {
     }
 
     fn accept(&mut self, now: Now, id: ConnectionId, key: SessionKey, publish: &Publish<'_>) {
-        if let Err(reason) = self.check_publish(publish) {
-            return self.violation(now, id, reason);
-        }
         let (delay_s, topic) = match self.delay_of(publish.topic) {
             Ok(delay) => delay,
             Err(reason) => return self.refuse_topic(now, id, publish, reason),
         };
-        let publish = &Publish { topic, ..*publish };
+        let whole = match &self.sessions[key as usize].mount_point {
+            Some(mount_point) if !self.is_of_broker(topic) => {
+                Cow::Owned(mount::topic(mount_point, topic))
+            }
+            _ => Cow::Borrowed(topic),
+        };
+        let publish = &Publish { topic: &whole, ..*publish };
+        if let Err(reason) = self.check_publish(id, publish) {
+            return self.violation(now, id, reason);
+        }
+        let is_too_large = publish.payload.len() > self.listener_of(id).payload_bytes_max;
         let has_room = delay_s == 0 || self.has_room_for_delayed(publish);
         let Some(packet_id) = publish.packet_id else {
-            if self.may_publish(now, id, key, topic) {
+            if is_too_large {
+                self.count_drop(now, key, DropReason::TooLarge);
+            } else if self.may_publish(now, id, key, publish.topic) {
                 if has_room {
                     self.publish_packet(now, key, publish, delay_s);
                 } else {
@@ -104,6 +116,10 @@ impl Core {
         }
         if !self.begin_exchange(now, id) {
             return;
+        }
+        if is_too_large {
+            self.count_drop(now, key, DropReason::TooLarge);
+            return self.refuse_publish(id, reply, packet_id, ReasonCode::QuotaExceeded);
         }
         if !self.may_publish(now, id, key, publish.topic) {
             return self.refuse_publish(id, reply, packet_id, ReasonCode::NotAuthorized);
@@ -183,11 +199,11 @@ impl Core {
         }
     }
 
-    fn check_publish(&self, publish: &Publish<'_>) -> Result<(), ReasonCode> {
-        if publish.qos > self.limits.qos_max {
+    fn check_publish(&self, id: ConnectionId, publish: &Publish<'_>) -> Result<(), ReasonCode> {
+        if publish.qos > self.qos_max(id) {
             return Err(ReasonCode::QoSNotSupported);
         }
-        if publish.retain && !self.limits.retain_available {
+        if publish.retain && !self.retain_available(id) {
             // [MQTT-3.2.2-14]
             return Err(ReasonCode::RetainNotSupported);
         }

@@ -7,6 +7,7 @@
 
 // A module uses modules listed below it, never above.
 mod authenticator;
+mod certificate;
 
 mod rights;
 mod token;
@@ -28,6 +29,7 @@ mod vectors;
 
 pub(crate) use audit::denied;
 pub(crate) use authenticator::{Authenticator, AuthenticatorHandle, Question, Settings};
+pub(crate) use certificate::by_certificate;
 pub(crate) use hash::PasswordHash;
 pub(crate) use rights::{Rights, Sources};
 pub(crate) use token::{Claims, KeySource, TokenSources};

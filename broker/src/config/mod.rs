@@ -10,6 +10,7 @@ mod check;
 mod declared;
 mod host_port;
 mod key;
+mod listeners;
 mod load;
 mod overrides;
 mod problem;
@@ -23,15 +24,19 @@ mod unit;
 mod upstreams;
 mod values;
 
+pub use crate::stream::{
+    CertificateUsername, ProxyProtocol, TlsConfig, TlsError, TlsFile, TlsVersion,
+};
 pub use auth::{AuthConfig, JwtConfig, JwtKey};
 pub use host_port::{HostPort, HostPortError};
+pub use listeners::{ListenAddress, ListenerConfig, Protocol};
 pub use load::{ConfigError, Loaded, load, state_dir};
 pub use overrides::Overrides;
 pub use reference::{reference_page, sample_file};
 pub use route::{Route, TopicTemplate, TopicTemplateError};
 pub use settings::{
-    AdminConfig, Config, LimitsConfig, ListenerConfig, LogConfig, LogLevel, MqttVersion, Protocol,
-    QueueFull, RestartTimeout, Secret, ShareStrategy, StoreConfig, UpstreamConfig, UpstreamKind,
+    AdminConfig, Config, LimitsConfig, LogConfig, LogLevel, MqttVersion, QueueFull, RestartTimeout,
+    Secret, ShareStrategy, StoreConfig, UpstreamConfig, UpstreamKind,
 };
 
 #[cfg(test)]
