@@ -211,6 +211,7 @@ impl Broker {
             writer: writer.sender(),
             pipeline: pipeline.as_ref().map(PipelineThread::handle),
             upstreams: handles,
+            persistence: config.persistence,
             refused,
         });
         let (task, authenticator) = authenticator(&config, rights, mailbox.clone());
@@ -492,6 +493,9 @@ fn limits(config: &Config) -> Limits {
         topic_bytes_max: from.max_topic_bytes.into(),
         subscriptions_max: from.max_subscriptions as usize,
         retained_messages_max: from.max_retained_messages as usize,
+        dead_letter: from.dead_letter.as_deref().map(Into::into),
+        delayed_messages_max: from.max_delayed_messages as usize,
+        delay_s_max: u32::try_from(from.max_delay.as_secs()).unwrap_or(u32::MAX),
         ..Limits::default()
     }
 }

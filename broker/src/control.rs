@@ -1,6 +1,6 @@
 //! The control thread: everything that waits for others and is not on the way of a message. One
 //! tokio runtime on one thread runs the upstream connections, the admin server, the check of
-//! credentials and the look at the files of certificates.
+//! credentials, the clock of the `$SYS` tree and the look at the files of certificates.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet, spawn_blocking};
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::admin;
 use crate::auth::Authenticator;
@@ -48,6 +48,7 @@ impl Control {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = watch::channel(false);
+        let sys_interval = config.sys_interval;
         let thread =
             std::thread::Builder::new().name("weir-control".to_owned()).spawn(move || {
                 let tasks = LocalSet::new();
@@ -56,6 +57,9 @@ impl Control {
                     links.spawn_local_on(upstream.run(stopped.clone()), &tasks);
                 }
                 tasks.spawn_local(authenticator.run());
+                if let Some(every) = sys_interval {
+                    tasks.spawn_local(tell_surroundings(probe.clone(), every));
+                }
                 if !tls.is_empty() {
                     tasks.spawn_local(look_at_certificates(tls));
                 }
@@ -101,6 +105,16 @@ async fn look_at_certificates(servers: Vec<Arc<TlsServer>>) {
 async fn until(mut stopped: watch::Receiver<bool>) {
     // An error says that the sender is gone, which means the same.
     let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Lets the shard bring its `$SYS` tree up to date, for the first time at once.
+async fn tell_surroundings(probe: Arc<Probe>, every: Duration) {
+    let mut interval = interval(every);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        probe.tell_surroundings();
+    }
 }
 
 fn bind_admin(config: &Config) -> Result<Option<TcpListener>, StartError> {

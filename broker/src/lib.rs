@@ -22,6 +22,7 @@ mod sockets;
 mod clock;
 mod inner_turn;
 pub mod logging;
+mod memory;
 pub mod status;
 pub mod store;
 

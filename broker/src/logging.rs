@@ -7,6 +7,8 @@ use std::env;
 use thiserror::Error;
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt};
 
+use weir_core::{DropNotice, DropReason};
+
 use crate::config::LogLevel;
 
 /// The variable that goes before the configuration.
@@ -49,6 +51,18 @@ pub fn start(level: LogLevel) -> Result<(), LogError> {
     // receives the events.
     tracing::subscriber::set_global_default(subscriber).ok();
     Ok(())
+}
+
+/// Messages for a client are dropped: one line for each episode. What an ACL forbids is no
+/// surprise, and whoever publishes against it stands in the audit log.
+pub(crate) fn dropping(notice: &DropNotice) {
+    let (client_id, reason) = (&*notice.client_id, notice.reason.name());
+    let dropped = notice.dropped.of(notice.reason);
+    if notice.reason == DropReason::Acl {
+        tracing::debug!(client_id, reason, dropped, "messages are dropped");
+    } else {
+        tracing::warn!(client_id, reason, dropped, "messages are dropped");
+    }
 }
 
 fn directives(level: LogLevel) -> String {

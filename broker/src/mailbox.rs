@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use mio::Waker;
-use weir_core::{Acl, ConnectionId, Metrics, Outcome};
+use weir_core::{Acl, ConnectionId, Metrics, Outcome, Surroundings};
 
 use crate::inner_turn::InnerTurn;
 
@@ -26,6 +26,8 @@ pub(crate) enum Mail {
     Rights { acl: Option<Arc<Acl>>, revoked: Vec<String> },
     /// Somebody wants the counters.
     Metrics(mpsc::SyncSender<Metrics>),
+    /// How it stands around the core, for the `$SYS` tree.
+    Surroundings(Box<Surroundings>),
     /// The broker ends.
     Stop,
 }

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use weir_core::Metrics;
+use weir_core::{Metrics, StoreFacts, Surroundings};
 
 use crate::clock::Clock;
 use crate::listener::Refused;
 use crate::mailbox::{Mail, Mailbox};
+use crate::memory;
 use crate::pipeline::PipelineHandle;
-use crate::status::{MessageStatus, RuleStatus, Status, StoreStatus};
-use crate::store::{BatchSender, Store};
+use crate::status::{MessageStatus, RuleStatus, Status, StoreStatus, UpstreamState};
+use crate::store::{BatchSender, Condition, Store, WriterState};
 use crate::upstream::UpstreamHandle;
 
 /// How long a shard may take to answer; it does so once per turn.
@@ -25,10 +26,51 @@ pub(crate) struct Probe {
     pub(crate) writer: BatchSender,
     pub(crate) pipeline: Option<PipelineHandle>,
     pub(crate) upstreams: Vec<UpstreamHandle>,
+    /// Whether the store is on disk.
+    pub(crate) persistence: bool,
     pub(crate) refused: Arc<Refused>,
 }
 
 impl Probe {
+    /// Tells the shard how it stands around its core.
+    pub(crate) fn tell_surroundings(&self) {
+        self.mailbox.send(Mail::Surroundings(Box::new(self.surroundings())));
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        let upstreams = self.upstreams.iter().map(UpstreamHandle::status);
+        Surroundings {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: self.clock.uptime().as_secs(),
+            memory: memory::of_process(),
+            store: self.persistence.then(|| self.store_facts()),
+            upstreams: upstreams
+                .map(|upstream| (upstream.name, upstream.state == UpstreamState::Connected))
+                .collect(),
+        }
+    }
+
+    fn store_facts(&self) -> StoreFacts {
+        let writer = self.writer.status();
+        let stats = self.store.stats();
+        let status = match (&stats, writer.state, self.store.condition()) {
+            (Err(_), ..) | (_, WriterState::Failed { .. }, _) => "failed",
+            (_, _, Condition::Damaged) => "repaired",
+            (_, _, Condition::Clean | Condition::Interrupted) => "ok",
+        };
+        let microseconds = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        // What cannot be read is shown as nothing; the status says why.
+        let stats = stats.ok();
+        StoreFacts {
+            status,
+            bytes: stats.as_ref().map_or(0, |stats| stats.file_bytes),
+            bytes_written: stats.as_ref().map_or(0, |stats| stats.bytes_written),
+            flushes: stats.as_ref().map_or(0, |stats| stats.syncs),
+            commit_p50_us: microseconds(writer.commit_p50),
+            commit_p99_us: microseconds(writer.commit_p99),
+        }
+    }
+
     pub(crate) fn status(&self) -> Status {
         let metrics = self.metrics();
         let ready = metrics.is_some();
@@ -70,20 +112,12 @@ impl Probe {
 }
 
 fn messages(metrics: &Metrics) -> MessageStatus {
-    let drops = &metrics.drops;
-    let dropped = [
-        ("acl", drops.acl),
-        ("expired", drops.expired),
-        ("queue_full", drops.queue_full),
-        ("retained_full", drops.retained_full),
-        ("slow_qos0", drops.slow_qos0),
-        ("too_large", drops.too_large),
-    ];
     MessageStatus {
         received: metrics.publish_received,
         sent: metrics.publish_sent,
-        dropped: dropped
-            .into_iter()
+        dropped: metrics
+            .drops
+            .by_reason()
             .map(|(reason, count)| (reason.to_owned(), count))
             .collect::<BTreeMap<_, _>>(),
     }

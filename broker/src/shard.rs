@@ -20,6 +20,7 @@ use crate::auth::{self, AuthenticatorHandle, Question};
 use crate::clock::Clock;
 use crate::inner_turn::InnerTurn;
 use crate::listener::Listener;
+use crate::logging;
 use crate::mailbox::{Mail, MailReceiver};
 use crate::sockets::Sockets;
 use crate::store::{BatchSender, Refused};
@@ -198,6 +199,9 @@ impl Shard {
                     for username in &revoked {
                         self.parts.core.handle(now, Input::Revoked { username });
                     }
+                }
+                Mail::Surroundings(surroundings) => {
+                    self.parts.core.handle(now, Input::Surroundings(&surroundings));
                 }
                 Mail::Stop => self.stop_by = Some(Instant::now() + STOP_PATIENCE),
             }
@@ -383,6 +387,7 @@ impl Shard {
                 }
             }
             Effect::Denied { denial, .. } => auth::denied(&denial),
+            Effect::Dropping(notice) => logging::dropping(&notice),
             Effect::Flush { connection } => self.flush(now, connection),
             Effect::Pause { connection } => {
                 if let Some(socket) = self.sockets.get_mut(connection) {

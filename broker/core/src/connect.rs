@@ -24,8 +24,10 @@ use crate::gate::Gated;
 use crate::identity::{ConnectionId, SessionId};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
+use crate::metrics::DropReason;
 use crate::mount;
 use crate::router::Origin;
+use crate::schedule::Delay;
 use crate::session::Session;
 use crate::timer::Timer;
 
@@ -50,8 +52,10 @@ impl Core {
         }
         let mount_point = self.listener_of(id).mount_point.clone();
         let will_topic = connect.will.map(|will| match &mount_point {
-            Some(mount_point) => Cow::Owned(mount::topic(mount_point, will.topic)),
-            None => Cow::Borrowed(will.topic),
+            Some(mount_point) if self.takes_will(will.topic).is_ok() => {
+                Cow::Owned(mount::topic(mount_point, will.topic))
+            }
+            _ => Cow::Borrowed(will.topic),
         });
         let will = connect.will.zip(will_topic.as_deref());
         let will = will.map(|(will, topic)| Will { topic, ..will });
@@ -102,6 +106,10 @@ impl Core {
         // CONNACK has waited in the buffer.
         self.buffer(id);
         self.sessions[key as usize].connection = Some(id);
+        let metrics = &mut self.metrics;
+        metrics.clients_connected += 1;
+        metrics.clients_connected_max =
+            metrics.clients_connected_max.max(metrics.clients_connected);
         self.resume_deliveries(now, key);
         self.resume(now, id);
     }
@@ -183,12 +191,21 @@ impl Core {
             Some(will) if will.payload.len() > listener.payload_bytes_max => {
                 Err(ReasonCode::PacketTooLarge)
             }
-            // Whatever is `$`-something belongs to the broker.
-            Some(will) if will.topic.starts_with('$') => Err(ReasonCode::NotAuthorized),
             Some(will) if self.check_topic(will.topic).is_err() => {
                 Err(ReasonCode::TopicNameInvalid)
             }
-            _ => Ok(()),
+            Some(will) => self.takes_will(will.topic),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a topic, as clients name it, may be one of a will.
+    fn takes_will(&self, topic: &str) -> Result<(), ReasonCode> {
+        match Delay::parse(topic) {
+            _ if self.is_of_broker(topic) => Err(ReasonCode::NotAuthorized),
+            Ok(None) => Ok(()),
+            // A will has a delay of its own.
+            _ => Err(ReasonCode::TopicNameInvalid),
         }
     }
 
@@ -243,11 +260,12 @@ impl Core {
         (key, false)
     }
 
-    fn next_session_id(&mut self) -> SessionId {
+    /// A number that no session and no delayed message has.
+    pub(crate) fn next_session_id(&mut self) -> SessionId {
         loop {
             let id = SessionId(self.next_session);
             self.next_session = self.next_session.checked_add(1).unwrap_or(1);
-            if !self.session_keys.contains_key(&id) {
+            if !self.session_keys.contains_key(&id) && !self.schedule.contains(id) {
                 return id;
             }
         }
@@ -346,6 +364,7 @@ impl Core {
             let length = encode(None);
             debug_assert!(length <= CONNACK_BYTES_MAX, "checked against the client's maximum");
         }
+        self.packet_sent(id);
     }
 
     /// What a client that asks for it is told [MQTT-3.1.2-28].
@@ -393,7 +412,9 @@ impl Core {
     /// which deletes the will [MQTT-3.14.4-3].
     pub(crate) fn end_connection(&mut self, now: Now, key: SessionKey, with_will: bool) {
         let session = &mut self.sessions[key as usize];
-        session.connection = None;
+        if session.connection.take().is_some() {
+            self.metrics.clients_connected -= 1;
+        }
         session.claimed_by = None;
         session.inflight.disconnected();
         session.disconnected_at_ms = Some(now.unix_ms);
@@ -443,6 +464,7 @@ impl Core {
         let session = &self.sessions[key as usize];
         if session.claimed_by.is_none() && session.expires_at.is_some_and(|at| at <= now.monotonic)
         {
+            self.metrics.clients_expired += 1;
             self.end_session(now, key);
         }
     }
@@ -482,7 +504,7 @@ impl Core {
         let Some(will) = session.will.take() else { return };
         let parts = will.message.parts();
         if !session.may(Access::Write, parts.topic) {
-            self.metrics.drops.acl += 1;
+            self.count_drop(now, key, DropReason::Acl);
             return;
         }
         let expires_at_ms =

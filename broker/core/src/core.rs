@@ -27,14 +27,17 @@ use crate::input::Input;
 use crate::key::SessionKey;
 use crate::limits::{Limits, ListenerLimits};
 use crate::log::Log;
+use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::outbound::{BufferPool, Outbound};
 use crate::recovered::Recovered;
 use crate::retained::Retained;
 use crate::router::Match;
+use crate::schedule::Schedule;
 use crate::session::Session;
 use crate::shared::Shares;
 use crate::subscriptions::Subscriptions;
+use crate::sys_tree::SysTree;
 use crate::timer::{Timer, Timers};
 
 /// The protocol state machine of one shard.
@@ -52,6 +55,7 @@ pub struct Core {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) shares: Shares,
     pub(crate) retained: Retained,
+    pub(crate) schedule: Schedule,
     pub(crate) log: Log,
     pub(crate) readers: Vec<Reader>,
     pub(crate) gate: Gate,
@@ -60,6 +64,7 @@ pub struct Core {
     pub(crate) timers: Timers,
     pub(crate) turn: Turn,
     pub(crate) metrics: Metrics,
+    pub(crate) sys: SysTree,
     pub(crate) pool: BufferPool,
     pub(crate) random: Random,
     /// Scratch space that is kept for its capacity.
@@ -104,6 +109,8 @@ pub(crate) struct Turn {
     pub(crate) cursors: Vec<SessionKey>,
     pub(crate) flush: Vec<ConnectionId>,
     pub(crate) effects: Vec<Effect>,
+    /// Dead letters that are still to be published.
+    pub(crate) dead_letters: VecDeque<Message>,
 }
 
 impl Core {
@@ -131,6 +138,7 @@ impl Core {
             subscriptions: Subscriptions::new(seed),
             shares: Shares::new(seed),
             retained: Retained::default(),
+            schedule: Schedule::default(),
             log: Log::new(recovered.first_unused()),
             readers: Vec::new(),
             gate: Gate::default(),
@@ -138,6 +146,7 @@ impl Core {
             timers: Timers::default(),
             turn: Turn { batch: 1, ..Turn::default() },
             metrics: Metrics::default(),
+            sys: SysTree::default(),
             pool: BufferPool::default(),
             random: Random(seed),
             scratch: Vec::new(),
@@ -171,10 +180,14 @@ impl Core {
             Input::Revoked { username } => self.handle_revoked(now, username),
             Input::Sent { connection, bytes } => self.handle_sent(now, connection, bytes),
             Input::Stop => self.handle_stop(now),
+            Input::Surroundings(surroundings) => self.handle_surroundings(now, surroundings),
             Input::Timeout => self.handle_timeout(now),
         }
-        while let Some((connection, reason)) = self.doomed.pop() {
-            self.disconnect(now, connection, reason);
+        while !self.doomed.is_empty() || !self.turn.dead_letters.is_empty() {
+            self.publish_dead_letters(now);
+            while let Some((connection, reason)) = self.doomed.pop() {
+                self.disconnect(now, connection, reason);
+            }
         }
     }
 
@@ -230,8 +243,15 @@ impl Core {
     /// The counters.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
+        let outbound = || self.connections.iter().map(|open| &open.outbound);
+        let inflight = self.sessions.iter().map(|(_, session)| session.inflight.len());
         Metrics {
             connections: self.connections.count() as u64,
+            delayed: self.schedule.count() as u64,
+            delayed_bytes: self.schedule.bytes() as u64,
+            inflight: inflight.map(u64::from).sum(),
+            outbound_bytes: outbound().map(|outbound| outbound.len() as u64).sum(),
+            outbound_packets: outbound().map(|outbound| u64::from(outbound.packets())).sum(),
             queued_messages: self.log.count() as u64,
             queued_bytes: self.log.bytes() as u64,
             retained: self.retained.count() as u64,
@@ -253,6 +273,7 @@ impl Core {
 
     fn handle_opened(&mut self, now: Now, connection: ConnectionId, listener: ListenerId) {
         assert!(usize::from(listener.0) < self.limits.listeners.len(), "a listener of the limits");
+        self.metrics.connections_opened += 1;
         self.connections.insert(Connection::new(connection, listener, now.monotonic));
         let at = now.monotonic + self.limits.connect_timeout_ms;
         self.arm(connection, Some((at, Timer::Connect(connection))));
@@ -315,6 +336,7 @@ impl Core {
                         self.close(connection);
                     }
                 }
+                Timer::Delayed(message) => self.publish_delayed(now, message),
                 Timer::KeepAlive(connection) => self.check_keep_alive(now, connection),
                 Timer::SessionExpiry(session) => self.check_expiry(now, session),
                 Timer::Will(session) => self.check_will(now, session),
@@ -411,8 +433,18 @@ impl Core {
         let Some(buffer) = self.buffer(connection) else { return };
         buffer.extend_from_slice(frame);
         // Messages stop earlier; a client that lets answers pile up this far does not read.
-        if buffer.len() > self.limits.outbound_bytes_max() {
+        let is_too_much = buffer.len() > self.limits.outbound_bytes_max();
+        self.packet_sent(connection);
+        if is_too_much {
             self.doomed.push((connection, ReasonCode::QuotaExceeded));
+        }
+    }
+
+    /// A packet was appended to the buffer of a connection.
+    pub(crate) fn packet_sent(&mut self, connection: ConnectionId) {
+        self.metrics.packets_sent += 1;
+        if let Some(open) = self.connections.get_mut(connection) {
+            open.outbound.count_packet();
         }
     }
 

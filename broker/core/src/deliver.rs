@@ -20,6 +20,7 @@ use crate::inflight::{Delivered, Inflight, Progress, SEVERAL};
 use crate::key::SessionKey;
 use crate::limits::QueueFull;
 use crate::message::{Message, MessageParts};
+use crate::metrics::DropReason;
 use crate::publish::Reply;
 use crate::router::{Match, Routing};
 
@@ -56,7 +57,7 @@ impl Core {
                 if self.is_too_large_routed(key, connection, &delivered, found, routing) =>
             {
                 // Dropped as if it had been delivered [MQTT-3.1.2-25].
-                self.metrics.drops.too_large += 1;
+                self.lose(now, key, DropReason::TooLarge, routing.parts);
                 self.sessions[key as usize].identifiers.remove(&sequence);
                 return;
             }
@@ -67,7 +68,7 @@ impl Core {
         };
         if packet_id.is_some() {
             self.log.hold(sequence, &message, message.len());
-        } else if !self.enqueue_held(key, delivered, &message) {
+        } else if !self.enqueue_held(now, key, delivered, &message) {
             return;
         }
         if delivered.logged {
@@ -85,13 +86,14 @@ impl Core {
     /// was dropped instead.
     pub(crate) fn enqueue_held(
         &mut self,
+        now: Now,
         key: SessionKey,
         delivered: Delivered,
         message: &Message,
     ) -> bool {
         // A retained message on its way shares the bytes of the retained one.
         let bytes = if delivered.replay { 0 } else { message.len() };
-        let queued = self.enqueue(key, delivered, bytes);
+        let queued = self.enqueue(now, key, delivered, message, bytes);
         if queued {
             self.log.hold(delivered.sequence, message, bytes);
         } else if delivered.identifier == SEVERAL {
@@ -141,6 +143,13 @@ impl Core {
             };
             // What waits at the gate has a place in the window already.
             if next.qos > QoS::AtMostOnce && session.inflight.len() >= session.window {
+                return;
+            }
+            // And it is not overtaken by what need not wait there.
+            if next.qos > QoS::AtMostOnce
+                && session.inflight.has_gated()
+                && self.waits_for(next).is_none()
+            {
                 return;
             }
             self.dequeue(key, 0);
@@ -193,9 +202,15 @@ impl Core {
     }
 
     /// Lets a message wait in a session's queue; false when it was dropped instead.
-    pub(crate) fn enqueue(&mut self, key: SessionKey, delivery: Delivered, bytes: usize) -> bool {
+    fn enqueue(
+        &mut self,
+        now: Now,
+        key: SessionKey,
+        delivery: Delivered,
+        message: &Message,
+        bytes: usize,
+    ) -> bool {
         while self.queue_is_full(key, &delivery, bytes) {
-            self.metrics.drops.queue_full += 1;
             let session = &self.sessions[key as usize];
             let bytes_max = self.limits.queued_bytes_max;
             let fits = bytes_max == 0 || bytes <= bytes_max;
@@ -203,14 +218,18 @@ impl Core {
             match (self.limits.queue_full, oldest) {
                 (QueueFull::DropOld, Some(oldest)) if fits => {
                     let oldest = self.dequeue(key, oldest);
+                    let message = self.log.message(oldest.sequence).clone();
+                    self.lose_waiting(now, key, DropReason::QueueFull, oldest, &message);
                     self.settle(key, oldest);
                 }
-                (QueueFull::Disconnect, _) => {
-                    let connection = session.claimed_by;
-                    self.doomed.extend(connection.map(|id| (id, ReasonCode::QuotaExceeded)));
+                (queue_full, _) => {
+                    if queue_full == QueueFull::Disconnect {
+                        let connection = session.claimed_by;
+                        self.doomed.extend(connection.map(|id| (id, ReasonCode::QuotaExceeded)));
+                    }
+                    self.lose_waiting(now, key, DropReason::QueueFull, delivery, message);
                     return false;
                 }
-                (QueueFull::DropNew | QueueFull::DropOld, _) => return false,
             }
         }
         self.push_waiting(key, delivery, bytes);
@@ -248,7 +267,7 @@ impl Core {
         let (messages_max, bytes_max) = (limits.queued_messages_max, limits.queued_bytes_max);
         (messages_max > 0 && session.queue.len() - replays >= messages_max)
             || (bytes_max > 0 && session.queue_bytes + bytes > bytes_max)
-            || self.log.bytes() + bytes > limits.queued_memory_max
+            || self.log.bytes() + self.schedule.bytes() + bytes > limits.queued_memory_max
     }
 
     /// Takes a message out of a queue; it still holds its place in the log.
@@ -297,7 +316,7 @@ impl Core {
         }
         let session = &self.sessions[key as usize];
         if session.replays == 0 && !has_room {
-            self.metrics.drops.slow_qos0 += 1;
+            self.count_drop(now, key, DropReason::SlowQos0);
             return;
         }
         if session.replays > 0 || session.held_back > 0 {
@@ -311,12 +330,14 @@ impl Core {
                 logged: false,
                 replay: false,
             };
-            self.enqueue_held(key, delivery, &message);
+            self.enqueue_held(now, key, delivery, &message);
             return;
         }
         let delivery = self.delivery_of(key, routing.parts, now, QoS::AtMostOnce, retain);
         let delivery = Delivery { subscription_identifiers: &found.identifiers, ..delivery };
-        self.send_routed(connection, &delivery);
+        if !self.send_routed(connection, &delivery) {
+            self.lose(now, key, DropReason::TooLarge, routing.parts);
+        }
     }
 
     /// Begins a QoS 1 or 2 delivery; the answer is its identifier.
@@ -342,7 +363,8 @@ impl Core {
                 subscription_identifiers: &found.identifiers,
                 ..self.delivery_of(key, parts, now, delivered.qos, delivered.retain)
             };
-            self.send_routed(connection, &delivery);
+            let is_sent = self.send_routed(connection, &delivery);
+            debug_assert!(is_sent, "its length was checked");
         }
         Some(packet_id)
     }
@@ -369,18 +391,19 @@ impl Core {
         let is_expired = !entry.sent_before && message.is_expired(now.unix_ms);
         let is_denied = !self.sessions[key as usize].may(Access::Read, parts.topic);
         if is_denied || is_too_large || is_expired {
-            let drops = &mut self.metrics.drops;
-            *(match (is_denied, is_too_large) {
-                (true, _) => &mut drops.acl,
-                (_, true) => &mut drops.too_large,
-                _ => &mut drops.expired,
-            }) += 1;
+            let reason = match (is_denied, is_too_large) {
+                (true, _) => DropReason::Acl,
+                (_, true) => DropReason::TooLarge,
+                _ => DropReason::Expired,
+            };
+            self.lose_waiting(now, key, reason, entry.delivery, &message);
             self.sessions[key as usize].inflight.finish(entry.packet_id);
             self.forget_identifier(key, entry.packet_id);
             return self.settle(key, entry.delivery);
         }
         self.sessions[key as usize].inflight.advance(entry.packet_id, Progress::Sent);
-        self.send(connection, &delivery);
+        let is_sent = self.send(connection, &delivery);
+        debug_assert!(is_sent, "its length was checked");
     }
 
     /// Sends a message that has just left the queue, or drops it if its time is over or the
@@ -400,20 +423,21 @@ impl Core {
             ..self.delivery_of(key, &parts, now, delivered.qos, delivered.retain)
         };
         if message.is_expired(now.unix_ms) {
-            self.metrics.drops.expired += 1;
+            self.lose_waiting(now, key, DropReason::Expired, delivered, &message);
             return self.settle(key, delivered);
         }
         if !self.sessions[key as usize].may(Access::Read, parts.topic) {
             // It has waited since before its client came back, or an ACL was changed.
-            self.metrics.drops.acl += 1;
+            self.count_drop(now, key, DropReason::Acl);
             return self.settle(key, delivered);
         }
         if self.is_too_large(connection, &delivery) {
-            self.metrics.drops.too_large += 1;
+            self.lose_waiting(now, key, DropReason::TooLarge, delivered, &message);
             return self.settle(key, delivered);
         }
         if delivered.qos == QoS::AtMostOnce {
-            self.send(connection, &delivery);
+            let is_sent = self.send(connection, &delivery);
+            debug_assert!(is_sent, "its length was checked");
             return self.settle(key, delivered);
         }
         let waits_for = self.waits_for(delivered);
@@ -432,7 +456,9 @@ impl Core {
         if let Some(batch) = waits_for {
             self.gate.wait(batch, Gated::Deliver { session: id, packet_id });
         } else {
-            self.send(connection, &Delivery { packet_id: Some(packet_id), ..delivery });
+            let delivery = Delivery { packet_id: Some(packet_id), ..delivery };
+            let is_sent = self.send(connection, &delivery);
+            debug_assert!(is_sent, "its length was checked");
         }
     }
 
@@ -448,19 +474,20 @@ impl Core {
     }
 
     /// Appends a PUBLISH of the message that is being routed; the frame is shared with everybody
-    /// who gets the same bytes.
-    fn send_routed(&mut self, connection: ConnectionId, delivery: &Delivery<'_>) {
-        let Some(open) = self.connections.get_mut(connection) else { return };
+    /// who gets the same bytes. False when it is too long for the client.
+    fn send_routed(&mut self, connection: ConnectionId, delivery: &Delivery<'_>) -> bool {
+        let Some(open) = self.connections.get_mut(connection) else { return true };
         let is_alone = open.is_mounted || open.outbound_aliases.are_taken();
         if is_alone || !delivery.subscription_identifiers.is_empty() {
             return self.send(connection, delivery);
         }
         let (frame, packet_id_at) = self.frames.frame(delivery, open.version);
         if frame.len() > open.packet_bytes_max {
-            self.metrics.drops.too_large += 1;
-            return;
+            return false;
         }
+        self.metrics.packets_sent += 1;
         self.metrics.publish_sent += 1;
+        self.metrics.publish_bytes_sent += delivery.payload.len() as u64;
         if !open.to_flush {
             open.to_flush = true;
             self.turn.flush.push(connection);
@@ -470,21 +497,25 @@ impl Core {
             packet_id_at.zip(delivery.packet_id),
             open.outbound.buffer(&mut self.pool),
         );
+        open.outbound.count_packet();
+        true
     }
 
-    /// Appends a PUBLISH.
-    fn send(&mut self, connection: ConnectionId, delivery: &Delivery<'_>) {
-        let Some(open) = self.connections.get_mut(connection) else { return };
+    /// Appends a PUBLISH. False when it is too long for the client.
+    fn send(&mut self, connection: ConnectionId, delivery: &Delivery<'_>) -> bool {
+        let Some(open) = self.connections.get_mut(connection) else { return true };
         let version = open.version;
         if delivery.encoded_len(version) > open.packet_bytes_max {
-            self.metrics.drops.too_large += 1;
-            return;
+            return false;
         }
         let delivery = open.outbound_aliases.shorten(*delivery, open.packet_bytes_max);
         self.metrics.publish_sent += 1;
+        self.metrics.publish_bytes_sent += delivery.payload.len() as u64;
         if let Some(buffer) = self.buffer(connection) {
             delivery.encode(version, buffer).expect("a routed message can be encoded");
+            self.packet_sent(connection);
         }
+        true
     }
 
     /// Whether the client takes no packet of this length; the identifier may still be missing.

@@ -9,6 +9,7 @@ use crate::authorize::Access;
 use crate::change::Batch;
 use crate::identity::{ConnectionId, ReaderId, Sequence};
 use crate::message::{self, MessageParts};
+use crate::metrics::{DropReason, Drops};
 
 /// One thing to do, taken with [`Core::drain`](crate::Core::drain) at the end of a turn.
 #[derive(Debug, PartialEq)]
@@ -36,6 +37,9 @@ pub enum Effect {
         /// What it wanted.
         denial: Box<Denial>,
     },
+    /// Messages for a client, or from it, are dropped. Reported for each reason when that begins,
+    /// and again only when nothing was dropped for a minute.
+    Dropping(Box<DropNotice>),
     /// Bytes wait in the outbound buffer of a connection.
     Flush {
         /// Which.
@@ -84,6 +88,17 @@ pub struct Denial {
     pub access: Access,
     /// The topic name or topic filter.
     pub topic: Box<str>,
+}
+
+/// An episode of drops has begun.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DropNotice {
+    /// The client.
+    pub client_id: Arc<str>,
+    /// Why.
+    pub reason: DropReason,
+    /// What was dropped for the client so far, this message included.
+    pub dropped: Drops,
 }
 
 /// Messages in one buffer, each with its position in the log if it has one.

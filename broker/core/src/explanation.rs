@@ -77,7 +77,9 @@ fn text(reason: ReasonCode) -> Option<&'static str> {
         ReasonCode::KeepAliveTimeout => "nothing was heard for one and a half keep alives",
         ReasonCode::SessionTakenOver => "another connection uses the same client identifier",
         ReasonCode::TopicFilterInvalid => "the topic filter is malformed, too long or too deep",
-        ReasonCode::TopicNameInvalid => "the topic name is malformed, too long or too deep",
+        ReasonCode::TopicNameInvalid => {
+            "the topic name is malformed, too long or too deep, or its delay is not allowed"
+        }
         ReasonCode::PacketIdentifierNotFound => "no message with this packet identifier is open",
         ReasonCode::ReceiveMaximumExceeded => {
             "more messages without an acknowledgement than the receive maximum of the broker"

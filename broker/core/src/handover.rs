@@ -202,7 +202,7 @@ impl Core {
             };
             let mark = self.shares.mark(share);
             let delivered = self.handed_over(member, mark, &message);
-            if self.enqueue_held(member.session, delivered, &message) {
+            if self.enqueue_held(now, member.session, delivered, &message) {
                 self.record_handover(member, mark, delivered, &message);
             }
             if !heirs.contains(&member.session) {

@@ -148,6 +148,11 @@ impl InflightWindow {
             .map(|entry| &entry.delivery)
     }
 
+    /// Whether anything waits at the gate.
+    pub(crate) fn has_gated(&self) -> bool {
+        self.gated > 0
+    }
+
     /// Messages that take a place of the client's receive maximum [MQTT-3.3.4-9].
     pub(crate) fn on_wire(&self) -> u16 {
         self.on_wire

@@ -8,6 +8,7 @@ use crate::authorize::{Acl, Identity};
 use crate::change::Change;
 use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence};
 use crate::message::MessageParts;
+use crate::surroundings::Surroundings;
 
 /// One thing that happened, handed to [`Core::handle`](crate::Core::handle).
 #[derive(Debug)]
@@ -44,7 +45,7 @@ pub enum Input<'a> {
     /// From now on clients may do what this ACL allows; without one nothing is restricted. Holds
     /// for connections that are open too.
     Permissions(Option<Arc<Acl>>),
-    /// The broker itself publishes: a rule, an upstream, the `$SYS` tree.
+    /// The broker itself publishes: a rule, an upstream.
     Publish(Publication<'a>),
     /// A reader is done with the log up to and with this position.
     ReaderDone {
@@ -76,6 +77,8 @@ pub enum Input<'a> {
     },
     /// The broker ends: every client is told, and loses its connection.
     Stop,
+    /// How it stands around the core. It publishes its `$SYS` tree, as far as that has changed.
+    Surroundings(&'a Surroundings),
     /// A timer may be due: see [`Core::poll_timeout`](crate::Core::poll_timeout).
     Timeout,
 }

@@ -27,9 +27,12 @@ impl Core {
         assert_eq!(self.log.holders(), holders, "the log holds what sessions refer to");
         let timers = self.connections.iter().filter(|open| open.timer.is_some()).count()
             + self.sessions.iter().filter(|(_, session)| session.expires_at.is_some()).count()
-            + self.sessions.iter().filter(|(_, session)| session.will_at.is_some()).count();
+            + self.sessions.iter().filter(|(_, session)| session.will_at.is_some()).count()
+            + self.schedule.count();
         assert!(self.timers.len() <= timers, "each timer has an owner");
         self.check_shares();
+        let connected = self.sessions.iter().filter(|(_, s)| s.connection.is_some()).count();
+        assert_eq!(self.metrics.clients_connected, connected as u64);
         assert_eq!(self.clients.len(), self.sessions.len());
         assert_eq!(self.session_keys.len(), self.sessions.len());
     }

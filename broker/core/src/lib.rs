@@ -31,7 +31,10 @@ mod core;
 mod acknowledge;
 mod authenticate;
 mod connect;
+mod dead_letter;
+mod delayed;
 mod deliver;
+mod drops;
 mod handover;
 mod invariants;
 mod publish;
@@ -39,6 +42,7 @@ mod receive;
 mod recover;
 mod router;
 mod subscribe;
+mod sys;
 
 mod explanation;
 
@@ -49,7 +53,10 @@ mod frames;
 mod gate;
 mod log;
 mod outbound;
+mod sys_tree;
+
 mod retained;
+mod schedule;
 mod subscriptions;
 mod timer;
 
@@ -73,6 +80,7 @@ mod clock;
 mod identity;
 mod key;
 mod message;
+mod surroundings;
 
 pub use authorize::{Access, Acl, Identity, Rule};
 pub use change::{
@@ -81,11 +89,12 @@ pub use change::{
 };
 pub use clock::{Instant, Now};
 pub use core::{Core, ReaderConfig};
-pub use effect::{AuthenticationRequest, Denial, Effect, Records};
+pub use effect::{AuthenticationRequest, Denial, DropNotice, Effect, Records};
 pub use identity::{ConnectionId, ListenerId, ReaderId, Sequence, SessionId, ShardId};
 pub use input::{Input, Outcome, Publication, Route};
 pub use limits::{Limits, ListenerLimits, QueueFull, ShareStrategy};
 pub use message::{Message, MessageParts, RecordError, parse as parse_message};
-pub use metrics::{Drops, Metrics};
+pub use metrics::{DropReason, Drops, Metrics};
 pub use outbound::Outbound;
 pub use recovered::{LogRecord, Recovered, RecoveredSession};
+pub use surroundings::{Memory, StoreFacts, Surroundings};

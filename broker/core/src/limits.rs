@@ -118,6 +118,16 @@ pub struct Limits {
     /// What an MQTT 5 client that asks for it is told to build response topics from, with
     /// `{client}` in place of its identifier; none = nothing.
     pub response_information: Option<String>,
+    /// Messages that wait for their time (`$delayed/<seconds>/<topic>`); past it one more is
+    /// refused with 0x97. A client of 3.x gets no answer then, so that it still has the message;
+    /// QoS 0 is dropped. The memory of queued messages bounds them too.
+    pub delayed_messages_max: usize,
+    /// Longest delay, seconds; past it the topic is refused with 0x90.
+    pub delay_s_max: u32,
+    /// The topic below which messages are published that a client should have got and has not:
+    /// `<this>/<client>/<topic>`. Past 1,024 of one input the rest is counted only. None = no
+    /// letters.
+    pub dead_letter: Option<Box<str>>,
     /// Retained messages; past it a message for a new topic is delivered but not retained.
     pub retained_messages_max: usize,
 }
@@ -164,6 +174,9 @@ impl Default for Limits {
             qos_max: QoS::ExactlyOnce,
             retain_available: true,
             response_information: None,
+            delayed_messages_max: 10_000,
+            delay_s_max: 7 * 24 * 3600,
+            dead_letter: None,
             retained_messages_max: 1_000_000,
         }
     }

@@ -1,5 +1,7 @@
 //! Counters of a core; they only grow, but for those that say how many there are now.
 
+use crate::clock::Instant;
+
 /// Why a message did not reach somebody it was for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Drops {
@@ -9,12 +11,120 @@ pub struct Drops {
     pub expired: u64,
     /// The queue, or the memory of all queues, was full.
     pub queue_full: u64,
+    /// Its receiver has refused it, with a reason code of 0x80 or more in PUBACK or PUBREC.
+    pub refused: u64,
     /// A new topic past the limit of retained messages: delivered, but not retained.
     pub retained_full: u64,
     /// QoS 0 to a client that does not read fast enough.
     pub slow_qos0: u64,
     /// Larger than the client's maximum packet size.
     pub too_large: u64,
+}
+
+/// One of the reasons in [`Drops`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DropReason {
+    /// See [`Drops::acl`].
+    Acl,
+    /// See [`Drops::expired`].
+    Expired,
+    /// See [`Drops::queue_full`].
+    QueueFull,
+    /// See [`Drops::refused`].
+    Refused,
+    /// See [`Drops::retained_full`].
+    RetainedFull,
+    /// See [`Drops::slow_qos0`].
+    SlowQos0,
+    /// See [`Drops::too_large`].
+    TooLarge,
+}
+
+impl DropReason {
+    /// Every reason, in the order of their names.
+    pub const ALL: [Self; 7] = [
+        Self::Acl,
+        Self::Expired,
+        Self::QueueFull,
+        Self::Refused,
+        Self::RetainedFull,
+        Self::SlowQos0,
+        Self::TooLarge,
+    ];
+
+    /// Its name, as the operator reads it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Acl => "acl",
+            Self::Expired => "expired",
+            Self::QueueFull => "queue_full",
+            Self::Refused => "refused",
+            Self::RetainedFull => "retained_full",
+            Self::SlowQos0 => "slow_qos0",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+impl Drops {
+    /// How many messages were dropped for a reason.
+    #[must_use]
+    pub fn of(&self, reason: DropReason) -> u64 {
+        match reason {
+            DropReason::Acl => self.acl,
+            DropReason::Expired => self.expired,
+            DropReason::QueueFull => self.queue_full,
+            DropReason::Refused => self.refused,
+            DropReason::RetainedFull => self.retained_full,
+            DropReason::SlowQos0 => self.slow_qos0,
+            DropReason::TooLarge => self.too_large,
+        }
+    }
+
+    /// Each reason with its count, in the order of their names.
+    pub fn by_reason(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        DropReason::ALL.into_iter().map(|reason| (reason.name(), self.of(reason)))
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        DropReason::ALL.into_iter().map(|reason| self.of(reason)).sum()
+    }
+
+    pub(crate) fn count(&mut self, reason: DropReason) {
+        *match reason {
+            DropReason::Acl => &mut self.acl,
+            DropReason::Expired => &mut self.expired,
+            DropReason::QueueFull => &mut self.queue_full,
+            DropReason::Refused => &mut self.refused,
+            DropReason::RetainedFull => &mut self.retained_full,
+            DropReason::SlowQos0 => &mut self.slow_qos0,
+            DropReason::TooLarge => &mut self.too_large,
+        } += 1;
+    }
+}
+
+/// What one client has lost.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClientDrops {
+    counts: Drops,
+    /// When a message was dropped last, by reason.
+    last: [Option<Instant>; DropReason::ALL.len()],
+}
+
+impl ClientDrops {
+    /// Counts a message; true when that begins an episode.
+    pub(crate) fn count(&mut self, reason: DropReason, now: Instant) -> bool {
+        self.counts.count(reason);
+        let last = self.last[reason as usize].replace(now);
+        last.is_none_or(|last| now.0.saturating_sub(last.0) >= EPISODE_ENDS_MS)
+    }
+
+    pub(crate) fn counts(&self) -> Drops {
+        self.counts
+    }
 }
 
 /// What a core has done so far.
@@ -24,10 +134,42 @@ pub struct Metrics {
     pub bytes_received: u64,
     /// Bytes written to connections.
     pub bytes_sent: u64,
+    /// Clients that are connected.
+    pub clients_connected: u64,
+    /// Most clients that were connected at a time.
+    pub clients_connected_max: u64,
+    /// Sessions whose time was over while their client was away.
+    pub clients_expired: u64,
     /// Connections that are open.
     pub connections: u64,
+    /// Connections that were opened.
+    pub connections_opened: u64,
+    /// CONNECT packets received.
+    pub connects_received: u64,
+    /// Dead letters that were published.
+    pub dead_letters: u64,
+    /// Dead letters that were not made, because there were too many at a time.
+    pub dead_letters_missed: u64,
+    /// Messages that wait for their time.
+    pub delayed: u64,
+    /// Their bytes.
+    pub delayed_bytes: u64,
     /// Messages dropped, by reason.
     pub drops: Drops,
+    /// QoS 1 and 2 messages that are under way to clients.
+    pub inflight: u64,
+    /// Bytes that wait to be written to connections.
+    pub outbound_bytes: u64,
+    /// Packets in buffers that are not written to their end.
+    pub outbound_packets: u64,
+    /// Packets received, of every kind.
+    pub packets_received: u64,
+    /// Packets sent, of every kind.
+    pub packets_sent: u64,
+    /// Payload of the PUBLISH packets received, bytes.
+    pub publish_bytes_received: u64,
+    /// Payload of the PUBLISH packets sent, bytes.
+    pub publish_bytes_sent: u64,
     /// PUBLISH packets received.
     pub publish_received: u64,
     /// PUBLISH packets sent.
@@ -51,3 +193,6 @@ pub struct Metrics {
     /// Connections that ended because of what the client sent.
     pub violations: u64,
 }
+
+/// An episode of drops is over when nothing was dropped for so long.
+const EPISODE_ENDS_MS: u64 = 60_000;

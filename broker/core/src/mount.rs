@@ -6,11 +6,10 @@
 
 use weir_mqtt::TopicFilter;
 
-/// The whole name of a topic that a client publishes to. What begins with `$` is the broker's
-/// everywhere and stays as it is.
+/// The whole name of a topic that a client publishes to, which is not one of the broker's own:
+/// those are the same everywhere.
 pub(crate) fn topic(mount_point: &str, topic: &str) -> String {
-    let front = if topic.starts_with('$') { "" } else { mount_point };
-    format!("{front}{topic}")
+    format!("{mount_point}{topic}")
 }
 
 /// The whole of a filter: the front stands behind `$share/name/`.
@@ -41,7 +40,7 @@ mod tests {
     fn names_get_their_front_and_lose_it_again() {
         let whole = |text| filter("a/b/", TopicFilter::parse(text).expect("a filter"));
         assert_eq!(topic("a/b/", "t"), "a/b/t");
-        assert_eq!(topic("a/b/", "$t"), "$t");
+        assert_eq!(topic("a/b/", "$t"), "a/b/$t");
         assert_eq!(whole("+/#"), "a/b/+/#");
         assert_eq!(whole("$share/g/+/#"), "$share/g/a/b/+/#");
         assert_eq!(whole("$SYS/#"), "a/b/$SYS/#");

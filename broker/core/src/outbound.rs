@@ -13,6 +13,8 @@ const POOLED_BYTES_MAX: usize = 64 * 1024;
 pub struct Outbound {
     bytes: Vec<u8>,
     written: usize,
+    /// Packets appended since the buffer was empty.
+    packets: u32,
 }
 
 impl Outbound {
@@ -32,6 +34,16 @@ impl Outbound {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Packets of which not all is written, and those before them in the same buffer.
+    pub(crate) fn packets(&self) -> u32 {
+        self.packets
+    }
+
+    /// A packet was appended.
+    pub(crate) fn count_packet(&mut self) {
+        self.packets = self.packets.saturating_add(1);
     }
 
     /// Where new bytes go; taken from the pool when there was no buffer.
@@ -57,6 +69,7 @@ impl Outbound {
     /// Drops what waits.
     pub(crate) fn release(&mut self, pool: &mut BufferPool) {
         self.written = 0;
+        self.packets = 0;
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
         if (1..=POOLED_BYTES_MAX).contains(&bytes.capacity()) && pool.0.len() < POOLED_BUFFERS_MAX {

@@ -20,6 +20,7 @@ use crate::identity::ConnectionId;
 use crate::input::{Publication, Route};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
+use crate::metrics::DropReason;
 use crate::mount;
 use crate::router::Origin;
 
@@ -36,6 +37,13 @@ pub(crate) enum Reply {
     Pubrel,
 }
 
+impl Reply {
+    /// The first answer to a PUBLISH.
+    pub(crate) fn to(qos: QoS) -> Self {
+        if qos == QoS::ExactlyOnce { Self::Pubrec } else { Self::Puback }
+    }
+}
+
 impl Core {
     pub(crate) fn handle_publish(
         &mut self,
@@ -45,6 +53,7 @@ impl Core {
         publish: &Publish<'_>,
     ) {
         self.metrics.publish_received += 1;
+        self.metrics.publish_bytes_received += publish.payload.len() as u64;
         // Only servers send those [MQTT-3.3.4-6].
         if publish.properties.subscription_identifiers.iter().next().is_some() {
             return self.violation(now, id, ReasonCode::ProtocolError);
@@ -70,24 +79,35 @@ impl Core {
     }
 
     fn accept(&mut self, now: Now, id: ConnectionId, key: SessionKey, publish: &Publish<'_>) {
+        let (delay_s, topic) = match self.delay_of(publish.topic) {
+            Ok(delay) => delay,
+            Err(reason) => return self.refuse_topic(now, id, publish, reason),
+        };
         let whole = match &self.sessions[key as usize].mount_point {
-            Some(mount_point) => Cow::Owned(mount::topic(mount_point, publish.topic)),
-            None => Cow::Borrowed(publish.topic),
+            Some(mount_point) if !self.is_of_broker(topic) => {
+                Cow::Owned(mount::topic(mount_point, topic))
+            }
+            _ => Cow::Borrowed(topic),
         };
         let publish = &Publish { topic: &whole, ..*publish };
         if let Err(reason) = self.check_publish(id, publish) {
             return self.violation(now, id, reason);
         }
         let is_too_large = publish.payload.len() > self.listener_of(id).payload_bytes_max;
+        let has_room = delay_s == 0 || self.has_room_for_delayed(publish);
         let Some(packet_id) = publish.packet_id else {
             if is_too_large {
-                self.metrics.drops.too_large += 1;
-            } else if self.may_publish(id, key, publish.topic) {
-                self.publish_packet(now, key, publish);
+                self.count_drop(now, key, DropReason::TooLarge);
+            } else if self.may_publish(now, id, key, publish.topic) {
+                if has_room {
+                    self.publish_packet(now, key, publish, delay_s);
+                } else {
+                    self.count_drop(now, key, DropReason::QueueFull);
+                }
             }
             return;
         };
-        let reply = if publish.qos == QoS::ExactlyOnce { Reply::Pubrec } else { Reply::Puback };
+        let reply = Reply::to(publish.qos);
         let again =
             reply == Reply::Pubrec && self.sessions[key as usize].received.contains(&packet_id);
         if again {
@@ -98,11 +118,14 @@ impl Core {
             return;
         }
         if is_too_large {
-            self.metrics.drops.too_large += 1;
+            self.count_drop(now, key, DropReason::TooLarge);
             return self.refuse_publish(id, reply, packet_id, ReasonCode::QuotaExceeded);
         }
-        if !self.may_publish(id, key, publish.topic) {
+        if !self.may_publish(now, id, key, publish.topic) {
             return self.refuse_publish(id, reply, packet_id, ReasonCode::NotAuthorized);
+        }
+        if !has_room {
+            return self.refuse_for_room(id, reply, packet_id);
         }
         let changes_before = self.turn.changes.len();
         if reply == Reply::Pubrec {
@@ -113,7 +136,7 @@ impl Core {
                 self.record(change);
             }
         }
-        let matched = self.publish_packet(now, key, publish);
+        let matched = self.publish_packet(now, key, publish, delay_s);
         let durable = self.turn.changes.len() > changes_before;
         let reason = if matched { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         self.reply(id, reply, packet_id, reason, durable);
@@ -139,7 +162,7 @@ impl Core {
 
     /// Takes a place of the client's quota. An MQTT 5 client that has none left breaks its
     /// contract [MQTT-3.3.4-7]; an older one has no quota.
-    fn begin_exchange(&mut self, now: Now, id: ConnectionId) -> bool {
+    pub(crate) fn begin_exchange(&mut self, now: Now, id: ConnectionId) -> bool {
         let Some(connection) = self.connections.get_mut(id) else { return false };
         if connection.version == Version::V5 {
             connection.exchanges += 1;
@@ -151,7 +174,7 @@ impl Core {
         true
     }
 
-    fn refuse_publish(
+    pub(crate) fn refuse_publish(
         &mut self,
         id: ConnectionId,
         reply: Reply,
@@ -164,6 +187,15 @@ impl Core {
         self.reply(id, reply, packet_id, reason, false);
         if version == Some(Version::V5) && reply == Reply::Pubrec {
             self.end_exchange(id);
+        }
+    }
+
+    /// Refuses a message that may be taken later. A client of 3.x, which cannot be told, gets no
+    /// answer: it keeps the message and offers it again.
+    fn refuse_for_room(&mut self, id: ConnectionId, reply: Reply, packet_id: PacketId) {
+        let version = self.connections.get(id).map(|connection| connection.version);
+        if version == Some(Version::V5) {
+            self.refuse_publish(id, reply, packet_id, ReasonCode::QuotaExceeded);
         }
     }
 
@@ -184,18 +216,25 @@ impl Core {
     }
 
     /// Whether a client may publish to a topic; it is counted when not.
-    fn may_publish(&mut self, id: ConnectionId, key: SessionKey, topic: &str) -> bool {
-        // Whatever is `$`-something belongs to the broker.
+    fn may_publish(&mut self, now: Now, id: ConnectionId, key: SessionKey, topic: &str) -> bool {
         let allowed =
-            !topic.starts_with('$') && self.sessions[key as usize].may(Access::Write, topic);
+            !self.is_of_broker(topic) && self.sessions[key as usize].may(Access::Write, topic);
         if !allowed {
-            self.metrics.drops.acl += 1;
+            self.count_drop(now, key, DropReason::Acl);
             self.tell_denied(id, key, Access::Write, topic);
         }
         allowed
     }
 
-    fn publish_packet(&mut self, now: Now, key: SessionKey, publish: &Publish<'_>) -> bool {
+    /// Publishes a message, or lets it wait for its time; true when anybody wants it, as far as is
+    /// known.
+    fn publish_packet(
+        &mut self,
+        now: Now,
+        key: SessionKey,
+        publish: &Publish<'_>,
+        delay_s: u32,
+    ) -> bool {
         let mut properties = std::mem::take(&mut self.properties);
         properties.clear();
         publish
@@ -212,9 +251,17 @@ impl Core {
             properties: &properties,
             payload: publish.payload,
         };
-        let origin = Origin { session: Some(key), ..Origin::default() };
-        let matched = self.publish(now, &parts, origin);
+        let matched = if delay_s > 0 {
+            // Its time begins when it is published.
+            let parts = MessageParts { expires_at_ms: None, ..parts };
+            self.delay(now, &parts, delay_s, expiry_s);
+            true
+        } else {
+            self.publish(now, &parts, Origin { session: Some(key), ..Origin::default() })
+        };
         self.properties = properties;
+        // Before it is acknowledged: what became of it is durable with the rest.
+        self.publish_dead_letters(now);
         matched
     }
 
@@ -235,11 +282,11 @@ impl Core {
     /// Retains a message if it is flagged, and routes it; true when anybody wanted it.
     pub(crate) fn publish(&mut self, now: Now, parts: &MessageParts<'_>, origin: Origin) -> bool {
         let is_retained = parts.retain && self.limits.retain_available;
-        let retained = if is_retained { self.retain(parts) } else { None };
+        let retained = if is_retained { self.retain(now, parts, origin) } else { None };
         self.route(now, parts, origin, retained)
     }
 
-    fn retain(&mut self, parts: &MessageParts<'_>) -> Option<Message> {
+    fn retain(&mut self, now: Now, parts: &MessageParts<'_>, origin: Origin) -> Option<Message> {
         if parts.payload.is_empty() {
             // An empty message removes the one before and is not kept itself
             // [MQTT-3.3.1-6].
@@ -252,7 +299,10 @@ impl Core {
         if self.retained.count() >= self.limits.retained_messages_max
             && !self.retained.contains(parts.topic)
         {
-            self.metrics.drops.retained_full += 1;
+            match origin.session {
+                Some(key) => self.count_drop(now, key, DropReason::RetainedFull),
+                None => self.metrics.drops.count(DropReason::RetainedFull),
+            }
             return None;
         }
         let message = Message::new(parts, &mut self.scratch);

@@ -12,6 +12,9 @@ use crate::effect::Effect;
 use crate::identity::ConnectionId;
 use crate::timer::Timer;
 
+/// First byte of a CONNECT packet.
+const CONNECT: u8 = 0x10;
+
 impl Core {
     pub(crate) fn handle_received(&mut self, now: Now, id: ConnectionId, bytes: &[u8]) {
         self.metrics.bytes_received += bytes.len() as u64;
@@ -120,6 +123,9 @@ impl Core {
                         // CONNECT is handled again once it is known whose it is.
                         return handled;
                     }
+                    self.metrics.packets_received += 1;
+                    let is_connect = frame.first().is_some_and(|byte| byte & 0xf0 == CONNECT);
+                    self.metrics.connects_received += u64::from(is_connect);
                     handled += length;
                 }
                 Err(error) => self.violation(now, id, error.reason()),

@@ -12,6 +12,7 @@ use crate::identity::Sequence;
 use crate::inflight::{Delivered, Inflight, Progress};
 use crate::key::SessionKey;
 use crate::recovered::{LogRecord, Recovered, RecoveredSession};
+use crate::schedule::is_delayed;
 use crate::session::Session;
 use crate::timer::Timer;
 use weir_mqtt::QoS;
@@ -32,11 +33,11 @@ impl Core {
                 known.last = known.last.max(done);
             }
         }
-        let cursors: Vec<(SessionKey, RecoveredSession)> = recovered
-            .sessions
-            .into_iter()
-            .map(|session| (self.recover_session(&session), session))
-            .collect();
+        let (delayed, sessions): (Vec<_>, Vec<_>) =
+            recovered.sessions.into_iter().partition(|session| is_delayed(&session.record));
+        delayed.into_iter().for_each(|message| self.recover_delayed(now, message));
+        let cursors: Vec<(SessionKey, RecoveredSession)> =
+            sessions.into_iter().map(|session| (self.recover_session(&session), session)).collect();
         for record in recovered.log {
             self.recover_record(&record, &cursors);
         }

@@ -35,6 +35,11 @@ impl Retained {
         before.is_some()
     }
 
+    /// The message of a topic.
+    pub(crate) fn get(&self, topic: &str) -> Option<&Message> {
+        self.messages.get(topic).map(|found| &found.0)
+    }
+
     /// True when the topic has a message.
     pub(crate) fn contains(&self, topic: &str) -> bool {
         self.messages.contains(topic)

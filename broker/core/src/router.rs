@@ -14,6 +14,7 @@ use crate::core::{Core, Reader, ReaderConfig};
 use crate::identity::{ReaderId, Sequence};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
+use crate::metrics::DropReason;
 use crate::shared::ShareMark;
 use crate::subscriptions::{Holder, Subscriber};
 
@@ -92,7 +93,7 @@ impl Core {
                 if found.checked
                     && !self.sessions[key as usize].may(Access::Read, routing.parts.topic) =>
             {
-                self.metrics.drops.acl += 1;
+                self.count_drop(now, key, DropReason::Acl);
             }
             Holder::Session(key) => self.deliver(now, key, found, routing),
             Holder::Share(_) => unreachable!("a member was put in its place"),

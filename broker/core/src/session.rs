@@ -14,6 +14,7 @@ use crate::change::{Cursor, SessionRecord, SubscriptionRecord, WillRecord};
 use crate::clock::Instant;
 use crate::identity::{ConnectionId, Sequence, SessionId};
 use crate::inflight::{Delivered, InflightWindow, Progress, SEVERAL};
+use crate::metrics::ClientDrops;
 use crate::mount;
 use crate::shared::{ShareKey, ShareMark};
 
@@ -66,6 +67,8 @@ pub(crate) struct Session {
     /// Messages up to here were taken out of the middle of the queue: what waits before it is
     /// named one by one in the cursor.
     pub(crate) passed_over: Sequence,
+    /// What its client has lost, if anything.
+    pub(crate) drops: Option<Box<ClientDrops>>,
     /// The store is to be told a new cursor at the end of the turn.
     pub(crate) cursor_dirty: bool,
     /// Where this session stands in the matches of the publish with this number.
@@ -101,6 +104,7 @@ impl Session {
             received: BTreeSet::new(),
             identifiers: BTreeMap::new(),
             passed_over: Sequence(0),
+            drops: None,
             cursor_dirty: false,
             matched: (0, 0),
         }

@@ -207,20 +207,22 @@ impl Core {
         let mut found: Vec<Message> = Vec::new();
         let session = &self.sessions[key as usize];
         let checked = session.checks(filter.filter());
-        self.retained.matching(filter, |message| {
+        let mut take = |message: &Message| {
             let may_read = !checked || session.may(Access::Read, message.topic());
             if may_read && !message.is_expired(now.unix_ms) {
                 found.push(message.clone());
             }
-        });
+        };
+        self.retained.matching(filter, &mut take);
+        self.sys.matching(filter, &mut take);
         for message in found {
-            self.replay(key, &message, record);
+            self.replay(now, key, &message, record);
         }
         self.pump(now, key);
     }
 
     /// Lets one retained message wait for a session.
-    fn replay(&mut self, key: SessionKey, message: &Message, record: SubscriptionRecord) {
+    fn replay(&mut self, now: Now, key: SessionKey, message: &Message, record: SubscriptionRecord) {
         let qos = record.options.qos.min(message.parts().qos);
         let identifiers: SmallVec<[u32; 1]> = record.identifier.into_iter().collect();
         let sequence = self.log.reserve();
@@ -235,7 +237,7 @@ impl Core {
             logged,
             replay: true,
         };
-        if self.enqueue_held(key, delivered, message) && logged {
+        if self.enqueue_held(now, key, delivered, message) && logged {
             let target = Target {
                 destination: Destination::Session(session_id),
                 qos,

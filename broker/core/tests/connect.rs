@@ -65,7 +65,8 @@ fn the_reserved_connect_flag_is_malformed() {
     new.expect_refused(ReasonCode::MalformedPacket);
 }
 
-/// [MQTT-3.1.2-11] [MQTT-3.1.2-12] [MQTT-3.1.2-13], and of 3.1.1 the same as 13, 14 and 15
+/// [MQTT-3.1.2-11] [MQTT-3.1.2-12] [MQTT-3.1.2-13], and of 3.1.1 [MQTT-3.1.2-13]
+/// [MQTT-3.1.2-14] [MQTT-3.1.2-15]
 #[test]
 fn contradicting_will_flags_are_malformed() {
     let world = World::new();

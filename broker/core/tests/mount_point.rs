@@ -202,6 +202,24 @@ fn topics_of_the_broker_are_out_of_reach() {
     inside.expect_nothing();
 }
 
+/// Neither a topic of the client's own that begins with `$` nor a delay leads out.
+#[test]
+fn other_topics_that_begin_with_a_dollar_stay_behind_the_mount_point() {
+    let world = world();
+    let outside = connect(&world, OUTSIDE, v5("outside"));
+    outside.subscribe("#", QOS1);
+    outside.subscribe("$mine/#", QOS1);
+    let inside = connect(&world, INSIDE, v5("inside"));
+    inside.publish_acknowledged("$mine/x", "x");
+    assert_eq!(topics(&outside), ["site/a/$mine/x"]);
+    inside.publish_acknowledged("$delayed/10/t", "later");
+    world.advance_s(10);
+    assert_eq!(topics(&outside), ["site/a/t"]);
+    let will = connect(&world, INSIDE, v5("will").will("$mine/w", "gone"));
+    will.hang_up();
+    assert_eq!(topics(&outside), ["site/a/$mine/w"]);
+}
+
 /// A name that would not fit into the record of a message otherwise.
 #[test]
 fn names_are_limited_with_their_mount_point() {

@@ -59,7 +59,7 @@ fn acknowledgements_come_in_the_order_of_the_messages() {
     keeper.subscribe("durable", QOS2);
     let publisher = world.connect(v5("publisher"));
     world.hold_commits();
-    let topics = ["durable", "nobody", "durable", "$no", "nobody"];
+    let topics = ["durable", "nobody", "durable", "$SYS/no", "nobody"];
     let ids: Vec<u16> = topics.iter().map(|topic| publisher.publish(QOS1, topic, "x")).collect();
     publisher.expect_nothing();
     world.commit();

@@ -180,7 +180,7 @@ fn after_a_refusal_the_identifier_means_a_new_message() {
     let watcher = world.connect(v311("watcher"));
     watcher.subscribe("t", QOS0);
     let client = world.connect(v5("a"));
-    for (topic, is_refused) in [("$t", true), ("t", false)] {
+    for (topic, is_refused) in [("$SYS/t", true), ("t", false)] {
         client.publish_with(QOS2, topic, "x", |publish| publish.packet_id = PacketId::new(5));
         let reason = client.expect_reason(PacketKind::Pubrec, 5);
         assert_eq!(reason.is_error(), is_refused);

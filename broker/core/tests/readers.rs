@@ -151,6 +151,30 @@ fn a_result_that_leaves_the_queue_waits_for_its_state_too() {
     }
 }
 
+/// One that leaves the queue waits at the gate behind later batches. Once its own was durable, the
+/// next one of the queue had nothing to wait for and went out before it.
+#[test]
+fn results_keep_their_order_when_one_waits_longer_than_the_next() {
+    let world = world();
+    let keeper = world.connect(v5("keeper").kept());
+    keeper.subscribe("other", QOS1);
+    keeper.hang_up();
+    let subscriber = world.connect(v5("b").receive_max(2));
+    subscriber.subscribe("out", QOS1);
+    let publisher = world.connect(v5("a"));
+    publisher.publish(QOS1, "out", "first");
+    let first = subscriber.receive();
+    world.hold_commits();
+    world.in_one_turn(|| ["r0", "r1", "r2"].iter().for_each(|result| send_result(&world, result)));
+    publisher.publish(QOS1, "other", "x");
+    subscriber.puback(first.id);
+    world.commit_one();
+    let results = subscriber.receive_all();
+    world.release_commits();
+    let payloads = results.into_iter().chain(subscriber.receive_all()).map(|r| r.payload);
+    assert_eq!(payloads.collect::<Vec<_>>(), ["r0", "r1", "r2"]);
+}
+
 fn send_result(world: &World, payload: &str) {
     world.net().handle(Input::Record(Change::RuleDelta { delta: vec![1] }));
     world.publish(Publication {

@@ -4,6 +4,9 @@
 use crate::support::*;
 
 const MESSAGES: usize = 12;
+const PUBLISHERS: usize = 3;
+/// The publisher whose messages are all delayed, each by the same time.
+const DELAYED: usize = 2;
 
 /// Devices by the book, a client that sends anything at all, and a world that fails.
 struct Run {
@@ -21,6 +24,7 @@ impl Run {
             inflight_messages_max: [0, 1, 3, 20][chance.below(4) as usize],
             unacknowledged_inbound_max: [1, 4, 1024][chance.below(3) as usize],
             send_buffer_bytes_max: [40, 400, 256_000][chance.below(3) as usize],
+            dead_letter: [None, Some("$dead".into())][chance.below(2) as usize].clone(),
             ..Limits::default()
         };
         // The window of a device is five, so one below that needs devices without a quota.
@@ -36,13 +40,16 @@ impl Run {
             device.reads_on_after_loss = chance.below(2) == 0;
             device
         };
-        let publishers = (0..2).map(|n| device(format!("publisher-{n}"), &[])).collect();
+        let publishers = (0..PUBLISHERS).map(|n| device(format!("publisher-{n}"), &[])).collect();
         let subscribers = [
             (QOS1, device("one".to_owned(), &[("t/#", QOS1)])),
             (QOS2, device("two".to_owned(), &[("t/+", QOS2)])),
             (
                 QOS2,
-                device("overlapping".to_owned(), &[("t/#", QOS1), ("t/0", QOS2), ("t/1", QOS2)]),
+                device(
+                    "overlapping".to_owned(),
+                    &[("t/#", QOS1), ("t/0", QOS2), ("t/1", QOS2), ("t/2", QOS2)],
+                ),
             ),
         ];
         let mut run =
@@ -53,7 +60,7 @@ impl Run {
             }
         }
         for (index, publisher) in run.publishers.iter_mut().enumerate() {
-            let topic = format!("t/{index}");
+            let topic = format!("{}t/{index}", if index == DELAYED { "$delayed/2/" } else { "" });
             for n in 0..MESSAGES {
                 let qos = if n % 2 == 0 { QOS1 } else { QOS2 };
                 publisher.to_publish.push_back((qos, topic.clone(), format!("{index}/{n:02}")));
@@ -80,7 +87,7 @@ impl Run {
     }
 
     fn some_device(&mut self) -> &mut Device {
-        let number = self.chance.below(5) as usize;
+        let number = self.chance.below((PUBLISHERS + self.subscribers.len()) as u64) as usize;
         match number.checked_sub(self.publishers.len()) {
             None => &mut self.publishers[number],
             Some(number) => &mut self.subscribers[number].1,
@@ -104,11 +111,12 @@ impl Run {
         let index = self.chance.below(self.chaos.len() as u64) as usize;
         let id = 1 + self.chance.below(4) as u16;
         let qos = [QOS0, QOS1, QOS2][self.chance.below(3) as usize];
-        let kind = self.chance.below(14);
+        let kind = self.chance.below(15);
         let bytes: Vec<u8> = (0..20).map(|_| self.chance.below(256) as u8).collect();
+        let topic = ["c/t", "$delayed/1/c/t"][usize::from(bytes[1] < 40)];
         let client = &self.chaos[index];
         match kind {
-            0..=3 => client.publish_with(qos, "c/t", "x", |publish| {
+            0..=3 => client.publish_with(qos, topic, "x", |publish| {
                 publish.packet_id = PacketId::new(id).filter(|_| qos != QOS0);
                 publish.retain = bytes[0] < 60;
             }),
@@ -117,13 +125,15 @@ impl Run {
             6 => client.pubrel(id),
             7 => client.pubcomp(id),
             8 | 9 => {
-                client.send_subscribe("c/#", qos, None, |_| {});
+                let filter = if bytes[0] < 60 { "$dead/#" } else { "c/#" };
+                client.send_subscribe(filter, qos, None, |_| {});
             }
             10 => {
                 client.send_unsubscribe("c/#");
             }
             11 => client.stall(),
             12 => self.chaos.swap_remove(index).hang_up(),
+            13 if client.version == Version::V5 => client.refuse(qos, id),
             _ => client.send_bytes(&bytes),
         }
     }
@@ -137,7 +147,10 @@ impl Run {
             let publishers = self.publishers.iter_mut();
             let devices = publishers.chain(self.subscribers.iter_mut().map(|(_, device)| device));
             let acted = devices.map(Device::step).filter(|acted| *acted).count();
-            idle = if acted > 0 { 0 } else { idle + 1 };
+            idle = if acted > 0 || self.world.metrics().delayed > 0 { 0 } else { idle + 1 };
+            if acted == 0 {
+                self.world.advance_s(1);
+            }
         }
     }
 
@@ -162,7 +175,7 @@ impl Run {
     fn end(self) {
         drop(self.publishers);
         drop(self.subscribers);
-        let names = ["publisher-0", "publisher-1", "one", "two", "overlapping"];
+        let names = ["publisher-0", "publisher-1", "publisher-2", "one", "two", "overlapping"];
         let chaos = (0..3).map(|n| format!("chaos-{n}"));
         for name in names.map(str::to_owned).into_iter().chain(chaos) {
             self.world.connect(v311(&name)).disconnect();
@@ -170,6 +183,7 @@ impl Run {
         let metrics = self.world.metrics();
         assert_eq!((metrics.sessions, metrics.subscriptions, metrics.connections), (0, 0, 0));
         assert_eq!((metrics.queued_messages, metrics.queued_bytes), (0, 0));
+        assert_eq!((metrics.delayed, metrics.delayed_bytes), (0, 0));
         assert_eq!((self.world.gated(), self.world.poll_timeout()), (0, None));
         assert!(self.world.net().store.sessions.is_empty());
         self.world.crash();

@@ -33,7 +33,7 @@ fn a_will_for_a_topic_of_the_broker_is_refused() {
     assert_eq!(world.metrics().sessions, 0);
 }
 
-/// [MQTT-3.1.2-7] [MQTT-3.1.2-8] [MQTT-3.1.2-14], and of 3.1.1 the same and [MQTT-3.1.2-16]
+/// [MQTT-3.1.2-7] [MQTT-3.1.2-8] [MQTT-3.1.2-14], and of 3.1.1 [MQTT-3.1.2-16]
 #[test]
 fn the_will_of_a_lost_client_is_published() {
     let world = World::new();

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use weir_mqtt::TopicName;
 use weir_rules::Source as RuleSource;
 
 use super::{
@@ -17,6 +18,9 @@ use super::{
     values::{Origin, Values},
 };
 
+/// Longest topic for dead letters: with a client and its topic behind it, it is to be one still.
+const DEAD_LETTER_BYTES_MAX: usize = 256;
+
 /// Makes the configuration. `state_dir` takes the place of the declared data directory when the
 /// sources name none.
 pub(crate) fn check(
@@ -29,6 +33,7 @@ pub(crate) fn check(
     let auth = auth(tree, &listeners, problems);
     let admin = AdminConfig::read(tree.table(&ADMIN));
     check_admin(tree, &admin, &listeners, problems);
+    check_dead_letter(tree.table(&LIMITS), problems);
     let top = tree.table(&TOP);
     let data_dir = top.path("data_dir").expect("declared with a default");
     Config {
@@ -38,6 +43,7 @@ pub(crate) fn check(
         },
         rules,
         persistence: top.flag("persistence"),
+        sys_interval: Config::read_sys_interval(top),
         listeners: listeners.into_iter().map(|(listener, _)| listener).collect(),
         auth,
         store: StoreConfig::read(tree.table(&STORE)),
@@ -96,6 +102,28 @@ fn auth(tree: &Tree, listeners: &Listeners, problems: &mut Problems) -> AuthConf
     }
     check_jwt(jwt, problems);
     AuthConfig::read(values, jwt, allow_anonymous)
+}
+
+/// Dead letters need a topic that the broker can publish to and a client can subscribe to.
+fn check_dead_letter(limits: &Values, problems: &mut Problems) {
+    let (Some(topic), Some(at)) = (limits.text("dead_letter"), limits.origin("dead_letter")) else {
+        return;
+    };
+    let first = topic.split('/').next().unwrap_or_default();
+    let why = match TopicName::parse(&topic) {
+        Err(error) => error.to_string(),
+        Ok(_) if ["$SYS", "$delayed", "$rules", "$share"].contains(&first) => {
+            format!("topics below {first} have another meaning")
+        }
+        Ok(_) if topic.ends_with('/') => "the client follows after a `/` of its own".to_owned(),
+        Ok(_) if topic.len() > DEAD_LETTER_BYTES_MAX => {
+            format!("longer than {DEAD_LETTER_BYTES_MAX} bytes")
+        }
+        Ok(_) => return,
+    };
+    let message = format!("dead letters cannot be published below `{topic}`");
+    let refusal = Refusal::new(code::TOPIC, at.span.clone(), message, why);
+    problems.refuse(at.source, refusal.help("for example dead_letter = \"$dead\""));
 }
 
 fn warn_of_everybody(listener: &ListenerConfig, at: Option<&Origin>, problems: &mut Problems) {

@@ -70,6 +70,13 @@ pub(crate) static TOP: Section = Section {
             kind: Kind::Flag,
             initial: Initial::Default("true"),
         },
+        Key {
+            name: "sys_interval",
+            text: "How often what has changed below $SYS/broker is published: what the broker \
+                   says about itself. 0 = never.",
+            kind: Kind::Whole { min: 0, max: 86_400, unit: "seconds" },
+            initial: Initial::Default("10"),
+        },
     ],
 };
 
@@ -318,6 +325,27 @@ pub(crate) static LIMITS: Section = Section {
             text: "Retained messages of the whole broker.",
             kind: Kind::Whole { min: 0, max: 100_000_000, unit: "messages" },
             initial: Initial::Default("1000000"),
+        },
+        Key {
+            name: "dead_letter",
+            text: "Topic below which a message is published that a client should have got and has \
+                   not, as dead_letter/client/topic: it expired, a queue was full, the client has \
+                   refused it, or it was too large for it.",
+            kind: Kind::Text,
+            initial: Initial::Unset { example: "\"$dead\"", meaning: "no dead letters" },
+        },
+        Key {
+            name: "max_delayed_messages",
+            text: "Messages of the whole broker that wait for their time, published to \
+                   $delayed/seconds/topic. 0 = none are taken.",
+            kind: Kind::Whole { min: 0, max: 10_000_000, unit: "messages" },
+            initial: Initial::Default("10000"),
+        },
+        Key {
+            name: "max_delay",
+            text: "Longest time that a message may wait there.",
+            kind: Kind::Duration { min: Duration::from_secs(1), max: YEAR },
+            initial: Initial::Default("\"7d\""),
         },
         Key {
             name: "queued_memory",

@@ -29,6 +29,8 @@ pub struct Config {
     pub rules: Vec<Source>,
     /// Whether the store is on disk.
     pub persistence: bool,
+    /// How often the `$SYS` tree is brought up to date; `None` = there is none.
+    pub sys_interval: Option<Duration>,
     /// At least one listener.
     pub listeners: Vec<ListenerConfig>,
     /// Who may connect.
@@ -99,6 +101,12 @@ pub struct LimitsConfig {
     pub max_subscriptions: u32,
     /// Retained messages of the whole broker.
     pub max_retained_messages: u32,
+    /// Topic below which lost messages are published; `None` = they are not.
+    pub dead_letter: Option<String>,
+    /// Messages of the whole broker that wait for their time.
+    pub max_delayed_messages: u32,
+    /// Longest time that a message may wait.
+    pub max_delay: Duration,
     /// Memory for queued messages of the whole broker, in bytes.
     pub queued_memory: u64,
 }
@@ -229,6 +237,7 @@ impl Default for Config {
             data_dir: top.path("data_dir").expect("declared with a default"),
             rules: Vec::new(),
             persistence: top.flag("persistence"),
+            sys_interval: Self::read_sys_interval(&top),
             listeners: vec![ListenerConfig::new(HostPort::new("127.0.0.1", 1883))],
             auth: AuthConfig::default(),
             store: StoreConfig::default(),
@@ -237,6 +246,12 @@ impl Default for Config {
             admin: AdminConfig::default(),
             upstreams: Vec::new(),
         }
+    }
+}
+
+impl Config {
+    pub(crate) fn read_sys_interval(values: &Values) -> Option<Duration> {
+        unless_zero(values.whole::<u64>("sys_interval")).map(Duration::from_secs)
     }
 }
 
@@ -282,6 +297,9 @@ impl LimitsConfig {
             max_topic_bytes: values.whole("max_topic_bytes"),
             max_subscriptions: values.whole("max_subscriptions"),
             max_retained_messages: values.whole("max_retained_messages"),
+            dead_letter: values.text("dead_letter"),
+            max_delayed_messages: values.whole("max_delayed_messages"),
+            max_delay: values.duration("max_delay"),
             queued_memory: values.size("queued_memory"),
         }
     }

@@ -146,6 +146,19 @@ error[C005]: `address` is missing
 }
 
 #[test]
+fn dead_letters_need_a_topic_of_their_own() {
+    for topic in ["a/+", "#", "$SYS/dead", "$delayed", "$share/g/dead", "dead/"] {
+        let folder = Folder::new("dead", &format!("[limits]\ndead_letter = \"{topic}\"\n"));
+        let told = problems(folder.load());
+        assert!(told.contains("error[C008]: dead letters cannot be published"), "{topic}: {told}");
+    }
+    let folder = Folder::new("dead", "[limits]\ndead_letter = \"$dead\"\nmax_delay = \"1h\"\n");
+    let limits = folder.load().unwrap().config.limits;
+    assert_eq!(limits.dead_letter.as_deref(), Some("$dead"));
+    assert_eq!(limits.max_delay, Duration::from_secs(3600));
+}
+
+#[test]
 fn passwords_permissions_and_tokens_are_read_and_their_files_checked() {
     let text = "[auth]\npassword_file = \"passwords\"\nacl_file = \"acl\"\nmax_failures = 0\n\
                 jwt = { secret_file = \"secret\", acl_claim = \"acl\" }\n";

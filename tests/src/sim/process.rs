@@ -355,6 +355,9 @@ impl Process {
             }
             Effect::Close { connection } => self.close(around, now, connection),
             Effect::Commit(batch) => self.submit(around, batch),
+            Effect::Dropping(notice) => {
+                around.note(About::ALL, format_args!("messages are dropped: {notice:?}"));
+            }
             Effect::Flush { connection } => self.flush(around, clients, now, connection),
             Effect::Pause { connection } => {
                 if let Some(socket) = self.sockets.get_mut(&connection) {

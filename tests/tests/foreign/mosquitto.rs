@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use weir_tests::harness::folder::Folder;
 use weir_tests::harness::foreign::program;
 use weir_tests::harness::process::{Process, Stream};
 use weir_tests::harness::wait::LIMIT;
 use weir_tests::harness::weir::Weir;
 
-use crate::broker;
+use crate::{CONFIG, broker};
 
 const VERSIONS: [&str; 3] = ["mqttv31", "mqttv311", "mqttv5"];
 
@@ -219,4 +220,72 @@ fn properties_of_a_publish_arrive_at_the_subscriber() {
         .concat(),
     );
     assert_eq!(messages(subscriber), ["text/plain|42|unit:celsius|answer/1"]);
+}
+
+/// What is retained comes first, then what changes; other topics that begin with a dollar sign are
+/// the clients' own.
+#[test]
+fn the_tree_of_the_broker_is_what_users_of_mosquitto_expect() {
+    let folder = Folder::new("mosquitto-sys");
+    let config = format!("sys_interval = 1\n{CONFIG}");
+    let weir = Weir::start(&folder.write("weir.toml", config));
+    let Some(tools) = Tools::find("mosquitto clients, $SYS", &weir) else { return };
+    let arguments = ["-V", "mqttv5", "-t", "$SYS/#", "-t", "#", "-t", "$mine/#", "-F", "> %t %p"];
+    let subscriber = tools.subscribe(&arguments);
+    let wait_for = |text: &str| {
+        let found = subscriber.wait_for(Stream::Stdout, text, LIMIT);
+        found.unwrap_or_else(|| panic!("{text} does not come: {subscriber:?}"))
+    };
+    assert!(wait_for("> $SYS/broker/version weir version ").starts_with(char::is_numeric));
+    assert_eq!(wait_for("> $SYS/broker/store/status "), "ok");
+    wait_for("> $SYS/broker/heap/current ");
+    // This client itself, once the next interval has begun.
+    wait_for("> $SYS/broker/clients/connected 1");
+    wait_for("> $SYS/broker/load/sockets/1min ");
+    tools.publish(&["-q", "1", "-t", "$mine/x", "-m", "taken"]);
+    assert_eq!(wait_for("> $mine/x "), "taken");
+}
+
+#[test]
+fn a_flood_of_dropped_messages_is_one_line_of_the_log() {
+    let folder = Folder::new("mosquitto-drops");
+    let config = format!("{CONFIG}[limits]\nmax_queued_messages = 1\n");
+    let weir = Weir::start(&folder.write("weir.toml", config));
+    let Some(tools) = Tools::find("mosquitto clients, drops", &weir) else { return };
+    let away = tools.subscribe(&["-c", "-i", "away", "-q", "1", "-t", "t", "-E"]);
+    assert!(away.wait(LIMIT).status.success());
+    for _ in 0..5 {
+        tools.publish(&["-q", "1", "-t", "t", "-m", "x"]);
+    }
+    let told = weir.process().wait_for(Stream::Stderr, "messages are dropped", LIMIT);
+    assert_eq!(told.as_deref(), Some(" client_id=\"away\" reason=\"queue_full\" dropped=1"));
+    assert_eq!(weir.stop().stderr.matches("messages are dropped").count(), 1);
+}
+
+/// The second broker has only what the first had on its disk.
+#[test]
+fn a_delayed_message_survives_a_kill_and_a_lost_one_becomes_a_letter() {
+    let folder = Folder::new("mosquitto-delayed");
+    let config = format!("{CONFIG}[limits]\nmax_queued_messages = 2\ndead_letter = \"$dead\"\n");
+    let config = folder.write("weir.toml", config);
+    let weir = Weir::start(&config);
+    let Some(tools) = Tools::find("mosquitto clients, delayed", &weir) else { return };
+    let kept = ["-V", "mqttv5", "-c", "-x", "3600", "-q", "1"];
+    let away = ["-i", "away", "-t", "t"];
+    let keeper = ["-i", "keeper", "-t", "$dead/#", "-t", "later"];
+    for who in [&away[..], &keeper[..]] {
+        let subscribed = tools.subscribe(&[&kept[..], who, &["-E"]].concat());
+        assert!(subscribed.wait(LIMIT).status.success());
+    }
+    for message in ["first", "second", "lost"] {
+        tools.publish(&["-V", "mqttv5", "-q", "1", "-t", "t", "-m", message]);
+    }
+    tools.publish(&["-q", "1", "-t", "$delayed/1/later", "-m", "delayed"]);
+    weir.kill();
+    let weir = Weir::start(&config);
+    let Some(tools) = Tools::find("mosquitto clients, delayed", &weir) else { return };
+    let print = ["-C", "2", "-F", "> %t %p %P"];
+    let found = messages(tools.subscribe(&[&kept[..], &keeper[..], &print[..]].concat()));
+    let pairs = "dead-letter-reason:queue_full dead-letter-client:away dead-letter-topic:t";
+    assert_eq!(found, [format!("$dead/away/t lost {pairs}"), "later delayed ".to_owned()]);
 }

@@ -50,7 +50,10 @@ const ONE_MODULE: [(&str, &[&str]); 2] = [
             "authenticate",
             "connect",
             "core",
+            "dead_letter",
+            "delayed",
             "deliver",
+            "drops",
             "handover",
             "invariants",
             "publish",
@@ -58,6 +61,7 @@ const ONE_MODULE: [(&str, &[&str]); 2] = [
             "recover",
             "router",
             "subscribe",
+            "sys",
         ],
     ),
 ];

@@ -33,6 +33,7 @@ pub(crate) struct Received {
     pub(crate) id: u16,
     pub(crate) identifiers: Vec<u32>,
     pub(crate) expiry_s: Option<u32>,
+    pub(crate) user_properties: Vec<(String, String)>,
 }
 
 impl Client {
@@ -127,6 +128,18 @@ impl Client {
 
     pub(crate) fn pubrec(&self, id: u16) {
         self.send(Packet::Pubrec(acknowledge(id)));
+    }
+
+    /// Refuses a delivery.
+    pub(crate) fn refuse(&self, qos: QoS, id: u16) {
+        let acknowledge = Acknowledge::with_reason(
+            PacketId::new(id).expect("not zero"),
+            ReasonCode::ImplementationSpecificError,
+        );
+        self.send(match qos {
+            QoS::ExactlyOnce => Packet::Pubrec(acknowledge),
+            _ => Packet::Puback(acknowledge),
+        });
     }
 
     pub(crate) fn pubrel(&self, id: u16) {
@@ -387,8 +400,13 @@ impl Client {
 
 impl Received {
     pub(crate) fn new(publish: &Publish<'_>) -> Self {
-        let PublishProperties { subscription_identifiers, message_expiry_interval_s, .. } =
-            publish.properties;
+        let PublishProperties {
+            subscription_identifiers,
+            message_expiry_interval_s,
+            user_properties,
+            ..
+        } = publish.properties;
+        let pairs = user_properties.iter();
         Self {
             topic: publish.topic.to_owned(),
             payload: String::from_utf8_lossy(publish.payload).into_owned(),
@@ -398,6 +416,7 @@ impl Received {
             id: publish.packet_id.map_or(0, PacketId::get),
             identifiers: subscription_identifiers.iter().collect(),
             expiry_s: message_expiry_interval_s,
+            user_properties: pairs.map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
         }
     }
 }

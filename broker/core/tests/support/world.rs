@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use weir_core::{
-    Acl, AuthenticationRequest, Batch, ConnectionId, Core, Denial, Effect, Identity, Input,
-    Instant, Limits, ListenerId, Metrics, Now, Outcome, Publication, ReaderConfig, ReaderId,
-    Sequence, ShardId,
+    Acl, AuthenticationRequest, Batch, ConnectionId, Core, Denial, DropNotice, DropReason, Drops,
+    Effect, Identity, Input, Instant, Limits, ListenerId, Metrics, Now, Outcome, Publication,
+    ReaderConfig, ReaderId, Sequence, ShardId, Surroundings,
 };
 use weir_mqtt::frame_len;
 
@@ -43,6 +43,7 @@ pub(crate) struct Net {
     /// Clients whose credentials the test has to judge.
     asking: VecDeque<(ConnectionId, AuthenticationRequest)>,
     denials: Vec<Denial>,
+    drop_notices: Vec<DropNotice>,
 }
 
 /// A message that was handed to a reader.
@@ -98,6 +99,7 @@ impl World {
             to_readers: Vec::new(),
             asking: VecDeque::new(),
             denials: Vec::new(),
+            drop_notices: Vec::new(),
         })))
     }
 
@@ -210,6 +212,11 @@ impl World {
         self.net().handle(Input::Publish(publication));
     }
 
+    /// Lets the core bring its `$SYS` tree up to date.
+    pub(crate) fn surroundings(&self, surroundings: &Surroundings) {
+        self.net().handle(Input::Surroundings(surroundings));
+    }
+
     pub(crate) fn reader_done(&self, reader: ReaderId, sequence: Sequence) {
         self.net().handle(Input::ReaderDone { reader, sequence });
     }
@@ -246,6 +253,16 @@ impl World {
     /// What was denied since the last call.
     pub(crate) fn take_denials(&self) -> Vec<Denial> {
         std::mem::take(&mut self.net().denials)
+    }
+
+    /// The episodes of drops that began since the last call.
+    pub(crate) fn take_drop_notices(&self) -> Vec<(String, DropReason)> {
+        let notices = std::mem::take(&mut self.net().drop_notices);
+        notices.into_iter().map(|notice| (notice.client_id.to_string(), notice.reason)).collect()
+    }
+
+    pub(crate) fn drops_of(&self, client_id: &str) -> Drops {
+        self.net().core.drops_of(client_id).expect("it has a session")
     }
 
     /// What readers were handed since the last call.
@@ -361,6 +378,7 @@ impl Net {
                 }
             }
             Effect::Denied { denial, .. } => self.denials.push(*denial),
+            Effect::Dropping(notice) => self.drop_notices.push(*notice),
             Effect::Flush { connection } => {
                 if !self.link(connection).stalled {
                     self.write(connection, usize::MAX);

@@ -1,0 +1,43 @@
+//! What a core cannot know itself and says in the `$SYS` tree: the process, its store and its
+//! upstreams, as the shell sees them.
+
+/// How it stands around a core at one moment.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Surroundings {
+    /// Version of the program.
+    pub version: String,
+    /// Seconds since the start of the process.
+    pub uptime_s: u64,
+    /// Memory of the process, where the system tells.
+    pub memory: Option<Memory>,
+    /// The store, if there is one on disk.
+    pub store: Option<StoreFacts>,
+    /// The names of the upstreams, and whether each is connected.
+    pub upstreams: Vec<(String, bool)>,
+}
+
+/// Memory of the process.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Memory {
+    /// Bytes now.
+    pub bytes: u64,
+    /// Most bytes since the start.
+    pub bytes_max: u64,
+}
+
+/// What the store says about itself.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct StoreFacts {
+    /// In what condition it is, in one word.
+    pub status: &'static str,
+    /// Length of the file.
+    pub bytes: u64,
+    /// Bytes written to the disk since the start.
+    pub bytes_written: u64,
+    /// Flushes of the disk since the start.
+    pub flushes: u64,
+    /// Half of the commits took no longer, microseconds.
+    pub commit_p50_us: u64,
+    /// 99 of 100 commits took no longer, microseconds.
+    pub commit_p99_us: u64,
+}

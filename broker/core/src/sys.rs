@@ -1,0 +1,17 @@
+//! The `$SYS` tree goes out: the shell says from time to time how it stands around the core, and
+//! whatever has changed in the tree since is published.
+
+use crate::clock::Now;
+use crate::core::Core;
+use crate::router::Origin;
+use crate::surroundings::Surroundings;
+
+impl Core {
+    pub(crate) fn handle_surroundings(&mut self, now: Now, surroundings: &Surroundings) {
+        let metrics = self.metrics();
+        for message in self.sys.update(now, &metrics, surroundings) {
+            let origin = Origin::default();
+            self.route(now, &message.parts(), origin, Some(message.clone()));
+        }
+    }
+}
