@@ -15,7 +15,7 @@ use std::{env, fs};
 const PAGE: &str = "docs/conformance.md";
 
 /// Statements without a test, and why.
-const REASONS: [(Standard, &str, &str); 26] = [
+const REASONS: [(Standard, &str, &str); 20] = [
     (V5, "MQTT-3.2.2-20", NO_USER_PROPERTIES),
     (V5, "MQTT-3.4.2-3", NO_USER_PROPERTIES),
     (V5, "MQTT-3.5.2-3", NO_USER_PROPERTIES),
@@ -32,18 +32,12 @@ const REASONS: [(Standard, &str, &str); 26] = [
     (V5, "MQTT-4.12.0-5", NO_AUTH),
     (V5, "MQTT-4.12.1-1", NO_AUTH),
     (V5, "MQTT-4.12.1-2", NO_AUTH),
-    (V5, "MQTT-6.0.0-1", NO_WEBSOCKET),
-    (V5, "MQTT-6.0.0-2", NO_WEBSOCKET),
-    (V5, "MQTT-6.0.0-4", NO_WEBSOCKET),
     (V311, "MQTT-3.8.3-2", "Wildcards are supported, so no filter is refused for one."),
     (
         V311,
         "MQTT-4.8.0-2",
         "No packet fails for a while: when the store does, the answers wait until it is healthy.",
     ),
-    (V311, "MQTT-6.0.0-1", NO_WEBSOCKET),
-    (V311, "MQTT-6.0.0-2", NO_WEBSOCKET),
-    (V311, "MQTT-6.0.0-4", NO_WEBSOCKET),
     (
         V311,
         "MQTT-7.0.0-1",
@@ -60,7 +54,6 @@ const REASONS: [(Standard, &str, &str); 26] = [
 const NO_USER_PROPERTIES: &str = "The broker adds no user properties to this packet.";
 const NO_AUTH: &str = "No method of enhanced authentication exists yet: CONNECT with one is \
                        refused, so AUTH is never sent.";
-const NO_WEBSOCKET: &str = "There is no listener for WebSocket yet.";
 
 use Standard::{V5, V311};
 

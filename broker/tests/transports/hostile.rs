@@ -130,7 +130,7 @@ fn what_is_no_tls_is_named_in_the_log() {
     assert!(line.contains("peer=Some(127.0.0.1") && line.contains("reason="), "{line}");
 }
 
-/// [MQTT-6.0.0-2] [MQTT-6.0.0-1]
+/// [MQTT-6.0.0-2] [MQTT-6.0.0-2 of 3.1.1]
 #[test]
 fn packets_in_one_frame_and_a_packet_in_many_frames_are_the_same() {
     let folder = Folder::new();

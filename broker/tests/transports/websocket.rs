@@ -34,6 +34,8 @@ fn payload() -> Vec<u8> {
     (0..1_500_000_u64).map(|n| ((n * n) >> 7) as u8).collect()
 }
 
+/// The client insists on the subprotocol that it has asked for [MQTT-6.0.0-4]
+/// [MQTT-6.0.0-4 of 3.1.1].
 #[test]
 fn a_client_speaks_over_a_websocket() {
     let (_folder, gateway) = start();
@@ -87,6 +89,7 @@ fn pings_are_answered_and_the_goodbye_too() {
     wait_until("the end", || gateway.connections() == 0);
 }
 
+/// [MQTT-6.0.0-1] [MQTT-6.0.0-1 of 3.1.1]
 #[test]
 fn a_text_frame_ends_the_connection() {
     let (_folder, gateway) = start();
