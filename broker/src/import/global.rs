@@ -110,6 +110,10 @@ impl Global {
                 let switch = statement.switch().ok_or_else(|| not_understood(statement))?;
                 self.limits.set("retain_available", switch);
             }
+            "sys_interval" => {
+                let seconds = statement.number().filter(|seconds| *seconds >= 0);
+                self.top.set("sys_interval", seconds.ok_or_else(|| not_understood(statement))?);
+            }
             name => unreachable!("{name} is in the table"),
         }
         Ok(())
@@ -219,7 +223,7 @@ const OPTIONS: [(&str, Way); 47] = [
     ("retain_expiry_interval", Way::Lost("publishers set an expiry")),
     ("set_tcp_nodelay", Way::Needless("it is always so")),
     ("store_clean_interval", Way::Needless("mosquitto has forgotten this option itself")),
-    ("sys_interval", Way::Lost("there is no $SYS tree yet; see `weir status`")),
+    ("sys_interval", Way::Special),
     ("upgrade_outgoing_qos", Way::LostIfOn("a message keeps its QoS or gets a lower one")),
     (
         "upgrade_outgoing_subscriptions_qos",

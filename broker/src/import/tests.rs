@@ -72,10 +72,11 @@ fn options_of_the_broker_hold_wherever_they_stand() {
          acl_file /etc/acl\nmax_inflight_messages 0\nmax_packet_size 0\nmax_queued_messages 0\n\
          max_queued_bytes 4096\nmax_keepalive 600\npersistence false\nretain_available false\n\
          persistent_client_expiration 2w\nlog_type error\nlog_type debug\nlog_type notice\n\
-         queue_qos0_messages false\n",
+         queue_qos0_messages false\nsys_interval 30\n",
     );
     let expected: toml::Table = r#"
         persistence = false
+        sys_interval = 30
         [auth]
         allow_anonymous = true
         password_file = "/etc/passwd file"

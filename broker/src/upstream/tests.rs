@@ -153,7 +153,10 @@ async fn what_was_accepted_while_the_upstream_was_away_arrives_in_order() {
         let (broker, _) = start(&directory, &config);
         until(&broker, |status| status.last_error.is_some() && status.oldest_at_ms.is_some()).await;
         far.resume();
-        let came = there.payloads_until("899").await;
+        // What had come when the far end stopped, and was not acknowledged, comes again.
+        let mut came = there.payloads_until("899").await;
+        let mut known = BTreeSet::from(["0".to_owned()]);
+        came.retain(|payload| known.insert(payload.clone()));
         assert_eq!(came, payloads[1..].to_vec(), "{version:?}");
         until(&broker, |status| status.depth == 0).await;
     }
