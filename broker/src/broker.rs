@@ -22,7 +22,7 @@ use weir_core::{Core, Input, Limits, QueueFull, ReaderConfig, ReaderId, ShardId,
 use weir_mqtt::QoS;
 use weir_rules::{Diagnostic, Engine, Plan};
 
-use crate::auth::{Authenticator, AuthenticatorHandle, Rights, Settings, Sources};
+use crate::auth::{Authenticator, AuthenticatorHandle, Rights, SaltKey, Settings, Sources};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::control::Control;
@@ -42,6 +42,9 @@ const RULES: &str = "rules";
 /// How long a client waits that has the wrong password: long for a program that guesses, short
 /// for a person.
 const WRONG_CREDENTIALS_DELAY: Duration = Duration::from_secs(1);
+
+/// The file with the key for salts of users that do not exist.
+const SALT_KEY: &str = "salt.key";
 
 /// Why a broker does not start.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +82,17 @@ pub enum StartError {
         path: PathBuf,
         /// What is wrong.
         source: weir_rules::StateError,
+    },
+    /// The key for salts cannot be kept.
+    #[error(
+        "{} cannot be read or written: {source}; the user that runs weir must own it",
+        .path.display()
+    )]
+    SaltKey {
+        /// The file, beside the store.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
     },
     /// The store cannot be opened.
     #[error(transparent)]
@@ -141,6 +155,7 @@ impl Broker {
         let sources = config.auth.sources();
         let rights = sources.read().map_err(StartError::Auth)?;
         let store = Arc::new(open_store(&config)?);
+        let salts = salt_key(&config)?;
         let readers = register_readers(&store, &config, &plan)?;
         let reader_configs = reader_configs(&readers, &config, &plan);
         let pipeline = restore_pipeline(&store, &config, &readers, plan)?;
@@ -195,7 +210,7 @@ impl Broker {
             pipeline: pipeline.as_ref().map(PipelineThread::handle),
             upstreams: handles,
         });
-        let (task, authenticator) = authenticator(&config, rights, mailbox.clone());
+        let (task, authenticator) = authenticator(&config, rights, salts, mailbox.clone());
         let (control, admin_address) = Control::start(&config, upstreams, task, probe.clone())?;
         let parts = Parts {
             poll,
@@ -230,20 +245,20 @@ impl Broker {
         self.probe.status()
     }
 
-    /// Reads the password file and the ACL file again. What they say holds from now on, for
-    /// clients that are connected too: the connections of users whose password was changed or
-    /// who are gone end.
+    /// Reads the password file, the ACL file and the key of tokens again. What they say holds
+    /// from now on, for clients that are connected too: the connections of users whose password
+    /// was changed or who are gone end, and with another key those of all that have a token.
     ///
     /// # Errors
     /// Everything that is wrong with the files. Then what held before goes on to hold.
     pub fn reload_auth(&self) -> Result<(), Vec<Diagnostic>> {
         let rights = self.sources.read()?;
-        let acl = rights.acl.clone();
-        let before = self.authenticator.replace(rights.clone());
-        if let Some(running) = &self.running {
-            let revoked = before.revoked_by(&rights);
-            running.mailbox.send(Mail::Rights { acl, revoked });
-        }
+        self.authenticator.replace(rights.clone(), |before| {
+            if let Some(running) = &self.running {
+                let (acl, revoked) = (rights.acl.clone(), before.revoked_by(&rights));
+                running.mailbox.send(Mail::Rights { acl, revoked });
+            }
+        });
         Ok(())
     }
 
@@ -347,15 +362,26 @@ fn bind(config: &Config) -> Result<Vec<Listener>, StartError> {
     config.listeners.iter().map(bind_one).collect()
 }
 
+/// Beside the store, once there are users who need it.
+fn salt_key(config: &Config) -> Result<SaltKey, StartError> {
+    if !config.persistence || config.auth.password_file.is_none() {
+        return Ok(SaltKey::new()?);
+    }
+    let path = config.data_dir.join(SALT_KEY);
+    SaltKey::keep(&path).map_err(|source| StartError::SaltKey { path, source })
+}
+
 fn authenticator(
     config: &Config,
     rights: Rights,
+    salts: SaltKey,
     mailbox: Mailbox,
 ) -> (Authenticator, AuthenticatorHandle) {
     let settings = Settings {
         failures_max: config.auth.max_failures.unwrap_or(0),
         ban: config.auth.ban,
         delay: WRONG_CREDENTIALS_DELAY,
+        salts,
     };
     let answer = move |connection, outcome| mailbox.send(Mail::Authenticated(connection, outcome));
     Authenticator::new(rights, settings, Box::new(answer))

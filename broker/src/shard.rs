@@ -193,9 +193,7 @@ impl Shard {
                 }
                 Mail::Rights { acl, revoked } => {
                     self.parts.core.handle(now, Input::Permissions(acl));
-                    for username in &revoked {
-                        self.parts.core.handle(now, Input::Revoked { username });
-                    }
+                    self.parts.core.handle(now, Input::Revoked { credentials: &revoked });
                 }
                 Mail::Stop => self.stop_by = Some(Instant::now() + STOP_PATIENCE),
             }

@@ -31,7 +31,8 @@ use crate::timer::Timer;
 const CLIENT_ID_CHARACTERS_MAX_V31: usize = 23;
 /// Longest client identifier, bytes.
 const CLIENT_ID_BYTES_MAX: usize = 1024;
-/// No CONNACK of an accepted CONNECT is longer, bytes, but for the response information.
+/// No CONNACK of an accepted CONNECT is longer, bytes, but for the response information and for
+/// what a method of authentication says.
 const CONNACK_BYTES_MAX: usize = 52;
 /// The assigned client identifier in it, bytes.
 const ASSIGNED_BYTES: usize = 24;
@@ -46,7 +47,7 @@ impl Core {
                 properties.maximum_packet_size.map_or(usize::MAX, |max| max.get() as usize);
             connection.wants_explanations = properties.request_problem_information != Some(false);
         }
-        if let Err(reason) = self.check_connect(connect) {
+        if let Err(reason) = self.check_connect(id, connect) {
             return self.refuse(id, reason);
         }
         let Some(identity) = self.identify(id, connect) else {
@@ -64,11 +65,13 @@ impl Core {
             return self.refuse(id, ReasonCode::NotAuthorized);
         }
         let changes_before = self.turn.changes.len();
+        let last_word = self.take_last_word(id);
         let (key, present) = self.claim_session(now, &client_id, connect);
         self.sessions[key as usize].identity = Some(identity);
         self.apply_permissions(key, permissions);
         self.apply_connect(now, id, key, connect);
-        self.write_connack(id, connect, assigned.as_deref(), present);
+        self.write_connack(id, connect, assigned.as_deref(), last_word.as_deref(), present);
+        self.arm_credentials(now, id);
         self.record_session(key);
         // A session that is not kept has no record, so there is nothing to wait for, unless an
         // older one of the same name had to go.
@@ -128,9 +131,9 @@ impl Core {
         self.close(id);
     }
 
-    fn check_connect(&self, connect: &Connect<'_>) -> Result<(), ReasonCode> {
-        if connect.properties.authentication_method.is_some() {
-            return Err(ReasonCode::BadAuthenticationMethod);
+    fn check_connect(&self, id: ConnectionId, connect: &Connect<'_>) -> Result<(), ReasonCode> {
+        if let Some(reason) = self.check_exchange(connect) {
+            return Err(reason);
         }
         if !self.limits.allow_anonymous && !self.has_credentials(connect) {
             return Err(ReasonCode::NotAuthorized);
@@ -149,7 +152,8 @@ impl Core {
         if too_long || nameless_kept {
             return Err(ReasonCode::ClientIdentifierNotValid);
         }
-        let longest = CONNACK_BYTES_MAX - if client_id.is_empty() { 0 } else { ASSIGNED_BYTES };
+        let assigned = if client_id.is_empty() { 0 } else { ASSIGNED_BYTES };
+        let longest = CONNACK_BYTES_MAX - assigned + self.exchange_bytes(id, connect);
         let takes_connack = |max: NonZeroU32| max.get() as usize >= longest;
         if !connect.properties.maximum_packet_size.is_none_or(takes_connack) {
             // Its answer would be too long for it [MQTT-3.1.2-24].
@@ -282,6 +286,7 @@ impl Core {
         id: ConnectionId,
         connect: &Connect<'_>,
         assigned: Option<&str>,
+        last_word: Option<&[u8]>,
         session_present: bool,
     ) {
         let limits = &self.limits;
@@ -301,6 +306,9 @@ impl Core {
             assigned_client_identifier: assigned,
             topic_alias_maximum: Some(limits.topic_aliases_max).filter(|max| *max > 0),
             server_keep_alive_s: cap_keep_alive.then_some(limits.keep_alive_s_max),
+            // [MQTT-4.12.0-5] [MQTT-4.12.0-6]
+            authentication_method: connect.properties.authentication_method,
+            authentication_data: last_word,
             ..ConnackProperties::default()
         };
         let connack = Connack { session_present, reason: ReasonCode::Success, properties };
@@ -320,7 +328,10 @@ impl Core {
         };
         if encode(response_information.as_deref()) > connection.packet_bytes_max {
             let length = encode(None);
-            debug_assert!(length <= CONNACK_BYTES_MAX, "checked against the client's maximum");
+            debug_assert!(
+                length <= connection.packet_bytes_max,
+                "checked against the client's maximum"
+            );
         }
     }
 

@@ -162,7 +162,7 @@ impl Core {
             Input::ReaderDone { reader, sequence } => self.handle_reader_done(reader, sequence),
             Input::Received { connection, bytes } => self.handle_received(now, connection, bytes),
             Input::Record(change) => self.record(change),
-            Input::Revoked { username } => self.handle_revoked(now, username),
+            Input::Revoked { credentials } => self.handle_revoked(now, credentials),
             Input::Sent { connection, bytes } => self.handle_sent(now, connection, bytes),
             Input::Stop => self.handle_stop(now),
             Input::Timeout => self.handle_timeout(now),
@@ -253,6 +253,7 @@ impl Core {
 
     fn handle_closed(&mut self, now: Now, connection: ConnectionId) {
         self.arm(connection, None);
+        self.disarm_credentials(connection);
         let Some(mut closed) = self.connections.remove(connection) else { return };
         closed.outbound.release(&mut self.pool);
         if let Some(session) = closed.session() {
@@ -305,6 +306,7 @@ impl Core {
                         self.close(connection);
                     }
                 }
+                Timer::Credentials(connection) => self.check_credentials(now, connection),
                 Timer::KeepAlive(connection) => self.check_keep_alive(now, connection),
                 Timer::SessionExpiry(session) => self.check_expiry(now, session),
                 Timer::Will(session) => self.check_will(now, session),
@@ -315,6 +317,11 @@ impl Core {
     /// Ends the connection of a client that broke the rules, in the one place where that is done:
     /// DISCONNECT with the reason for MQTT 5, then close [MQTT-4.13.1-1].
     pub(crate) fn violation(&mut self, now: Now, connection: ConnectionId, reason: ReasonCode) {
+        let state = self.connections.get(connection).map(|open| open.state);
+        if state == Some(State::Challenged) {
+            // CONNACK is the only answer that its CONNECT can have.
+            return self.refuse(connection, reason);
+        }
         self.metrics.violations += 1;
         self.disconnect(now, connection, reason);
     }
@@ -327,7 +334,8 @@ impl Core {
             // CONNACK waits for the commit, and nothing may be said before it
             // [MQTT-3.14.0-1].
             State::Connecting(_) => open.outbound.release(&mut self.pool),
-            State::Authenticating | State::AwaitingConnect | State::Closing => {}
+            State::Authenticating | State::AwaitingConnect | State::Challenged | State::Closing => {
+            }
         }
         self.close_session(now, connection);
     }

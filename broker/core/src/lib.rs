@@ -71,14 +71,14 @@ mod identity;
 mod key;
 mod message;
 
-pub use authorize::{Access, Acl, Identity, Rule};
+pub use authorize::{Access, Acl, Credential, Identity, Rule, Validity};
 pub use change::{
     Batch, Change, Cursor, Destination, InflightState, SessionRecord, SubscriptionRecord, Target,
     WillRecord,
 };
 pub use clock::{Instant, Now};
 pub use core::{Core, ReaderConfig};
-pub use effect::{AuthenticationRequest, Denial, Effect, Records};
+pub use effect::{AuthenticationRequest, Denial, Effect, Exchange, Occasion, Records};
 pub use identity::{ConnectionId, ReaderId, Sequence, SessionId, ShardId};
 pub use input::{Input, Outcome, Publication, Route};
 pub use limits::{Limits, QueueFull, ShareStrategy};

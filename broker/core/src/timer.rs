@@ -13,6 +13,8 @@ use crate::identity::{ConnectionId, SessionId};
 pub(crate) enum Timer {
     /// CONNECT is overdue.
     Connect(ConnectionId),
+    /// The credentials of a client, or its time to show them, may be over.
+    Credentials(ConnectionId),
     /// A connection may have been silent for too long.
     KeepAlive(ConnectionId),
     /// A session without connection may have expired.

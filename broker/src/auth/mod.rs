@@ -16,8 +16,12 @@ mod bans;
 pub(crate) mod password_file;
 
 mod acl_file;
+mod credential;
 mod hash;
+mod salt_key;
 mod token_key;
+
+mod scram;
 
 mod line;
 
@@ -28,6 +32,8 @@ mod vectors;
 
 pub(crate) use audit::denied;
 pub(crate) use authenticator::{Authenticator, AuthenticatorHandle, Question, Settings};
-pub(crate) use hash::PasswordHash;
+pub(crate) use hash::{ITERATIONS_MAX, PasswordHash, SCRAM_ITERATIONS_MIN};
 pub(crate) use rights::{Rights, Sources};
+pub(crate) use salt_key::SaltKey;
+pub(crate) use scram::password_problem as scram_password_problem;
 pub(crate) use token::{Claims, KeySource, TokenSources};

@@ -1,13 +1,16 @@
 //! All that the files say, read together: a broker either has all of it or keeps what it had.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use weir_core::{Acl, Identity};
+use weir_core::{Acl, Credential, Exchange, Identity};
 use weir_rules::Diagnostic;
 
 use super::acl_file;
 use super::password_file::Passwords;
+use super::salt_key::SaltKey;
+use super::scram::{self, ClientFirst};
 use super::token::{TokenSources, Tokens};
 
 /// Where it stands who may connect and what they may do.
@@ -24,6 +27,19 @@ pub(crate) struct Rights {
     pub(crate) passwords: Option<Passwords>,
     pub(crate) acl: Option<Arc<Acl>>,
     pub(crate) tokens: Option<Tokens>,
+}
+
+/// What comes of a word in an exchange.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Step {
+    /// The client has to answer this.
+    Continue(Box<[u8]>),
+    /// It has shown who it is, and is told that the broker knows it too.
+    Done { identity: Identity, last_word: Box<[u8]> },
+    /// There is no such method, or nobody who could use it.
+    UnknownMethod,
+    /// It has not shown it.
+    Wrong,
 }
 
 impl Sources {
@@ -58,16 +74,49 @@ impl Rights {
         if let Some(tokens) = self.tokens.as_ref().filter(|_| Tokens::are_like(password)) {
             return tokens.identify(password, unix_s);
         }
-        let username = username?;
-        let known = self.passwords.as_ref().is_some_and(|known| known.verify(username, password));
-        known.then(|| Identity { username: Some(username.into()), rules: None })
+        let (username, known) = (username?, self.passwords.as_ref()?);
+        if known.verify(username, password) { known_user(known, username) } else { None }
     }
 
-    /// The users whose connections end when `newer` takes the place of this.
-    pub(crate) fn revoked_by(&self, newer: &Self) -> Vec<String> {
-        let none = Passwords::default();
-        let newer = newer.passwords.as_ref().unwrap_or(&none);
-        let passwords = self.passwords.iter();
-        passwords.flat_map(|known| known.revoked_by(newer)).map(str::to_owned).collect()
+    /// Carries on an exchange of extended authentication. `nonce` is never used twice.
+    pub(crate) fn exchange(&self, exchange: &Exchange, nonce: &str, salts: &SaltKey) -> Step {
+        let offered = self.passwords.as_ref().filter(|known| known.has_scram());
+        let Some(known) = offered.filter(|_| *exchange.method == *scram::METHOD) else {
+            return Step::UnknownMethod;
+        };
+        let step = || {
+            let first = ClientFirst::parse(exchange.said.first()?)?;
+            let asked = known.scram(&first.username, salts)?;
+            match exchange.said.as_slice() {
+                [_] => {
+                    let challenge = first.challenge(nonce, &asked.salt, asked.iterations);
+                    Some(Step::Continue(challenge.into_bytes().into()))
+                }
+                [_, challenge, proof] => {
+                    let last_word = first.verify(challenge, proof, asked.keys?)?;
+                    let identity = known_user(known, &first.username)?;
+                    Some(Step::Done { identity, last_word: last_word.into_bytes().into() })
+                }
+                _ => None,
+            }
+        };
+        step().unwrap_or(Step::Wrong)
     }
+
+    /// Whose connections end when `newer` takes the place of this.
+    pub(crate) fn revoked_by(&self, newer: &Self) -> BTreeSet<Credential> {
+        let newer = newer.credentials();
+        self.credentials().into_iter().filter(|known| !newer.contains(known)).collect()
+    }
+
+    fn credentials(&self) -> BTreeSet<Credential> {
+        let passwords = self.passwords.iter().flat_map(Passwords::credentials);
+        passwords.chain(self.tokens.as_ref().map(Tokens::credential)).collect()
+    }
+}
+
+fn known_user(known: &Passwords, username: &str) -> Option<Identity> {
+    let credential = known.credential(username)?;
+    let username = Some(username.into());
+    Some(Identity { username, credential, ..Identity::default() })
 }

@@ -110,8 +110,8 @@ pub(crate) static AUTH: Section = Section {
         },
         Key {
             name: "password_file",
-            text: "Users and the hashes of their passwords, as mosquitto_passwd or weir passwd \
-                   writes them.",
+            text: "Users and the hashes of their passwords, or keys of SCRAM, as mosquitto_passwd \
+                   or weir passwd writes them.",
             kind: Kind::Path,
             initial: Initial::Unset { example: "\"passwords\"", meaning: "no user has a password" },
         },
