@@ -10,6 +10,7 @@ mod foreign {
     mod mosquitto;
     mod paho;
     mod rust;
+    mod scram;
 }
 
 const CONFIG: &str = "data_dir = \"data\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
