@@ -31,3 +31,4 @@ mod auth;
 pub use broker::{Broker, StartError};
 pub use inner_turn::{InnerTurn, OwnedPublication};
 pub use pipeline::Pipeline;
+pub use upstream::{Forwarder, ForwarderOptions, Full, Outgoing, Peer, Read, Unusable};

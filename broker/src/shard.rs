@@ -216,14 +216,15 @@ impl Shard {
 
     fn handle_inner_turn(&mut self, now: Now, turn: InnerTurn) {
         let core = &mut self.parts.core;
-        for publication in &turn.publications {
-            core.handle(now, Input::Publish(publication.borrow()));
-        }
+        // The messages rest on the changes, so the core must know of those first.
         for change in turn.changes {
             core.handle(now, Input::Record(change));
         }
         if let Some((reader, sequence)) = turn.done {
             core.handle(now, Input::ReaderDone { reader, sequence });
+        }
+        for publication in &turn.publications {
+            core.handle(now, Input::Publish(publication.borrow()));
         }
         if let Some(tell) = turn.committed {
             match core.pending_batch() {

@@ -475,7 +475,7 @@ impl Core {
         let expires_at_ms =
             will.expiry_interval_s.map(|seconds| now.unix_ms + u64::from(seconds) * 1000);
         let parts = MessageParts { expires_at_ms, received_at_ms: now.unix_ms, ..parts };
-        let origin = Origin { session: Some(key), reader: None };
+        let origin = Origin { session: Some(key), ..Origin::default() };
         self.publish(now, &parts, origin);
     }
 

@@ -7,6 +7,7 @@
 //! Everything handled between two drains is one turn: its durable changes form one batch, and
 //! each connection is flushed once. What a core does depends on its inputs alone.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -54,6 +55,8 @@ pub struct Core {
     pub(crate) log: Log,
     pub(crate) readers: Vec<Reader>,
     pub(crate) gate: Gate,
+    /// Messages that rest on changes which are not durable, with the batch of those, in order.
+    pub(crate) provisional: VecDeque<(u64, Sequence)>,
     pub(crate) timers: Timers,
     pub(crate) turn: Turn,
     pub(crate) metrics: Metrics,
@@ -131,6 +134,7 @@ impl Core {
             log: Log::new(recovered.first_unused()),
             readers: Vec::new(),
             gate: Gate::default(),
+            provisional: VecDeque::new(),
             timers: Timers::default(),
             turn: Turn { batch: 1, ..Turn::default() },
             metrics: Metrics::default(),
@@ -273,6 +277,9 @@ impl Core {
     }
 
     fn handle_committed(&mut self, now: Now, batch: u64) {
+        while self.provisional.front().is_some_and(|(rests_on, _)| *rests_on <= batch) {
+            self.provisional.pop_front();
+        }
         while let Some(item) = self.gate.open(batch) {
             match item {
                 Gated::Connect { connection } => self.open_session(now, connection),

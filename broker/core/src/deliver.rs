@@ -327,12 +327,13 @@ impl Core {
         found: &Match,
         parts: &MessageParts<'_>,
     ) -> Option<PacketId> {
+        let waits_for = self.waits_for(delivered);
         let session = &mut self.sessions[key as usize];
-        let progress = first_progress(delivered);
+        let progress = if waits_for.is_some() { Progress::Gated } else { Progress::Sent };
         let packet_id = session.inflight.push(delivered, progress)?;
-        if progress == Progress::Gated {
+        if let Some(batch) = waits_for {
             let session = session.id;
-            self.gate.wait(self.turn.batch, Gated::Deliver { session, packet_id });
+            self.gate.wait(batch, Gated::Deliver { session, packet_id });
         } else {
             let delivery = Delivery {
                 packet_id: Some(packet_id),
@@ -413,8 +414,9 @@ impl Core {
             self.send(connection, &delivery);
             return self.settle(key, delivered);
         }
+        let waits_for = self.waits_for(delivered);
         let session = &mut self.sessions[key as usize];
-        let progress = first_progress(delivered);
+        let progress = if waits_for.is_some() { Progress::Gated } else { Progress::Sent };
         let packet_id = session
             .inflight
             .push(delivered, progress)
@@ -425,11 +427,22 @@ impl Core {
             self.record(Change::InflightPut { session: id, packet_id, state });
             self.cursor_moved(key);
         }
-        if progress == Progress::Gated {
-            self.gate.wait(self.turn.batch, Gated::Deliver { session: id, packet_id });
+        if let Some(batch) = waits_for {
+            self.gate.wait(batch, Gated::Deliver { session: id, packet_id });
         } else {
             self.send(connection, &Delivery { packet_id: Some(packet_id), ..delivery });
         }
+    }
+
+    /// The batch that a QoS 1 or 2 message waits for before its first sending: QoS 2 of a kept
+    /// session for its identifier, what a rule has sent for the state that it came from.
+    fn waits_for(&self, delivered: Delivered) -> Option<u64> {
+        if delivered.logged && delivered.qos == QoS::ExactlyOnce {
+            return Some(self.turn.batch);
+        }
+        let place = self.provisional.binary_search_by_key(&delivered.sequence, |(_, s)| *s).ok()?;
+        let (batch, _) = *self.provisional.get(place)?;
+        Some(self.gate.last_batch().map_or(batch, |last| last.max(batch)))
     }
 
     /// Appends a PUBLISH of the message that is being routed; the frame is shared with everybody
@@ -504,15 +517,6 @@ const QUEUE_CAPACITY_KEPT: usize = 64;
 
 /// Stands for an identifier where only its length matters.
 const ANY_PACKET_ID: PacketId = PacketId::new(1).expect("one is not zero");
-
-/// A QoS 2 message of a kept session waits until its identifier is durable.
-fn first_progress(delivered: Delivered) -> Progress {
-    if delivered.logged && delivered.qos == QoS::ExactlyOnce {
-        Progress::Gated
-    } else {
-        Progress::Sent
-    }
-}
 
 /// The part of a delivery that comes from the message.
 fn delivery_of<'a>(parts: &MessageParts<'a>, now: Now, qos: QoS, retain: bool) -> Delivery<'a> {

@@ -191,7 +191,7 @@ impl Core {
             properties: &properties,
             payload: publish.payload,
         };
-        let origin = Origin { session: Some(key), reader: None };
+        let origin = Origin { session: Some(key), ..Origin::default() };
         let matched = self.publish(now, &parts, origin);
         self.properties = properties;
         matched
@@ -202,7 +202,10 @@ impl Core {
         match publication.route {
             Route::Reader(reader) => self.append_for_reader(reader, &publication.message),
             Route::Subscribers { origin } => {
-                let origin = Origin { session: None, reader: origin };
+                // What a rule sends comes with the state that it was computed from. Before that is
+                // durable nobody may see it: after a crash it might never have been.
+                let is_provisional = origin.is_none() && !self.turn.changes.is_empty();
+                let origin = Origin { session: None, reader: origin, is_provisional };
                 self.publish(now, &publication.message, origin);
             }
         }

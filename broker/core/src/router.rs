@@ -18,12 +18,14 @@ use crate::shared::ShareMark;
 use crate::subscriptions::{Holder, Subscriber};
 
 /// Where a message comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Origin {
     /// The session of its publisher.
     pub(crate) session: Option<SessionKey>,
     /// The reader that brought it in, which must not get it back.
     pub(crate) reader: Option<ReaderId>,
+    /// It rests on changes of the turn, and nobody gets it before those are durable.
+    pub(crate) is_provisional: bool,
 }
 
 /// One receiver of a message, with all its matching subscriptions in one.
@@ -47,6 +49,7 @@ pub(crate) struct Routing<'a> {
     pub(crate) parts: &'a MessageParts<'a>,
     message: Option<Message>,
     sequence: Option<Sequence>,
+    is_provisional: bool,
     pub(crate) targets: SmallVec<[Target; 2]>,
 }
 
@@ -65,7 +68,7 @@ impl Core {
         let any = !matches.is_empty();
         self.choose_members(parts, origin, &mut matches);
         self.frames.clear();
-        let mut routing = Routing { parts, message, sequence: None, targets: SmallVec::new() };
+        let mut routing = Routing::new(parts, message, origin.is_provisional);
         for found in matches.iter().filter(|found| !found.is_further) {
             self.give(now, found, &mut routing);
         }
@@ -73,7 +76,7 @@ impl Core {
         self.record_routing(routing);
         for found in matches.iter().filter(|found| found.is_further) {
             let message = message.clone();
-            let mut routing = Routing { parts, message, sequence: None, targets: SmallVec::new() };
+            let mut routing = Routing::new(parts, message, origin.is_provisional);
             self.give(now, found, &mut routing);
             self.record_routing(routing);
         }
@@ -101,8 +104,7 @@ impl Core {
         let Some(index) = self.readers.iter().position(|reader| reader.config.reader == id) else {
             return;
         };
-        let mut routing =
-            Routing { parts, message: None, sequence: None, targets: SmallVec::new() };
+        let mut routing = Routing::new(parts, None, false);
         let sequence = routing.sequence(self);
         self.readers[index].last = sequence;
         routing.targets.push(reader_target(id, parts.qos, false));
@@ -218,7 +220,11 @@ impl Match {
     }
 }
 
-impl Routing<'_> {
+impl<'a> Routing<'a> {
+    fn new(parts: &'a MessageParts<'a>, message: Option<Message>, is_provisional: bool) -> Self {
+        Self { parts, message, sequence: None, is_provisional, targets: SmallVec::new() }
+    }
+
     /// The message in its shared form.
     pub(crate) fn message(&mut self, core: &mut Core) -> Message {
         self.message.get_or_insert_with(|| Message::new(self.parts, &mut core.scratch)).clone()
@@ -226,7 +232,13 @@ impl Routing<'_> {
 
     /// Its position in the log.
     pub(crate) fn sequence(&mut self, core: &mut Core) -> Sequence {
-        *self.sequence.get_or_insert_with(|| core.log.reserve())
+        *self.sequence.get_or_insert_with(|| {
+            let sequence = core.log.reserve();
+            if self.is_provisional {
+                core.provisional.push_back((core.turn.batch, sequence));
+            }
+            sequence
+        })
     }
 }
 

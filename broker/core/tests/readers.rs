@@ -116,3 +116,45 @@ fn a_message_for_one_reader_goes_to_no_subscriber() {
     let destinations: Vec<Destination> = targets.iter().map(|t| t.destination).collect();
     assert_eq!(destinations, [Destination::Reader(UPSTREAM)]);
 }
+
+/// A rule that was computed again after a crash could come to something else: what it has sent
+/// before its state was durable would then be a result that never was.
+#[test]
+fn what_a_rule_sends_waits_for_the_state_it_came_from() {
+    for options in [v5("b"), v5("b").kept()] {
+        let world = world();
+        let subscriber = world.connect(options);
+        subscriber.subscribe("out", QOS1);
+        world.hold_commits();
+        world.in_one_turn(|| send_result(&world, "r"));
+        subscriber.expect_nothing();
+        world.commit();
+        assert_eq!(subscriber.receive_and_acknowledge().payload, "r");
+    }
+}
+
+/// The queue moves on when the client acknowledges, which may be before the commit.
+#[test]
+fn a_result_that_leaves_the_queue_waits_for_its_state_too() {
+    for options in [v5("b"), v5("b").kept()] {
+        let world = world();
+        let subscriber = world.connect(options.receive_max(1));
+        subscriber.subscribe("out", QOS1);
+        world.connect(v5("a")).publish(QOS1, "out", "first");
+        let first = subscriber.receive();
+        world.hold_commits();
+        world.in_one_turn(|| send_result(&world, "r"));
+        subscriber.puback(first.id);
+        subscriber.expect_nothing();
+        world.commit();
+        assert_eq!(subscriber.receive_and_acknowledge().payload, "r");
+    }
+}
+
+fn send_result(world: &World, payload: &str) {
+    world.net().handle(Input::Record(Change::RuleDelta { delta: vec![1] }));
+    world.publish(Publication {
+        message: message(QOS1, "out", payload),
+        route: Route::Subscribers { origin: None },
+    });
+}

@@ -1,6 +1,6 @@
 //! One upstream at work: connects, sends, receives, and tells the shard what is done.
 //!
-//! A shell around [`Outbox`], [`Sender`], [`Inbox`] and [`Report`], which decide. Runs as one
+//! A shell around [`Forwarder`] and [`Inbox`], which decide. Runs as one
 //! task on the control thread. The log is read right there: a batch takes some 100 us, less than
 //! a hop to another thread and back is worth, and nothing on the control thread waits for
 //! microseconds. Between two batches other tasks have their turn.
@@ -12,19 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use weir_core::{Instant, ReaderId, Records, Sequence, ShardId};
+use weir_core::{Instant, ReaderId, Sequence, ShardId};
 use weir_mqtt::QoS;
 
 use super::backoff::Backoff;
 use super::error::LinkError;
-use super::handle::{Figures, UpstreamHandle};
+use super::forwarder::{Forwarder, ForwarderOptions, Read};
+use super::handle::UpstreamHandle;
 use super::incoming::{Inbox, Receipt};
 use super::mqtt::{Link, LinkOptions};
 use super::node;
-use super::outbox::{Outbox, Read};
-use super::outgoing::Forwarding;
-use super::report::Report;
-use super::sender::Sender;
 use crate::clock::Clock;
 use crate::config::{HostPort, Route, UpstreamConfig};
 use crate::mailbox::{Mail, Mailbox};
@@ -39,19 +36,13 @@ pub(crate) struct Upstream {
     reader: ReaderId,
     shard: ShardId,
     link_options: LinkOptions,
-    forwarding: Forwarding,
+    forwarder: Forwarder,
     store: Arc<Store>,
     mailbox: Mailbox,
     handle: UpstreamHandle,
     clock: Clock,
-    outbox: Outbox,
-    sender: Sender,
     inbox: Inbox,
     backoff: Backoff,
-    report: Report,
-    figures: Figures,
-    /// Messages that are not in the log, and how many of them were sent.
-    live: Option<(Records, usize)>,
     durable: mpsc::UnboundedSender<Vec<Receipt>>,
     /// Bounded by the inbox.
     receipts: mpsc::UnboundedReceiver<Vec<Receipt>>,
@@ -59,8 +50,6 @@ pub(crate) struct Upstream {
     is_subscribed: bool,
     reads_more: bool,
     read_again_at: Option<Instant>,
-    /// Whether the operator was told that the backlog is full.
-    is_full: bool,
     /// What the operator was told last; empty once connected.
     told: String,
 }
@@ -80,19 +69,25 @@ impl Upstream {
             Sequence(0)
         });
         let keeps_session = !config.receive.is_empty();
-        let node = node::name(config.remote_clientid.as_deref());
+        let options = ForwarderOptions {
+            name: config.name.clone(),
+            reader,
+            shard,
+            node: node::name(config.remote_clientid.as_deref()),
+            routes: config.forward,
+            qos_max: qos_max(keeps_session),
+            backlog_bytes_max: config.backlog_max_bytes,
+            window: config.window,
+        };
+        tell_limits(&options);
         let (durable, receipts) = mpsc::unbounded_channel();
         Self {
             handle: UpstreamHandle::new(&config.name),
             reader,
             shard,
-            outbox: Outbox::new(reader, done, config.backlog_max_bytes),
-            sender: Sender::new(done, config.window),
+            forwarder: Forwarder::new(options, done),
             inbox: Inbox::default(),
             backoff: Backoff::new(config.restart_timeout, seed()),
-            report: Report::new(reader, &config.name, done),
-            figures: Figures::default(),
-            live: None,
             link_options: LinkOptions {
                 client_id: node::client_id(config.remote_clientid.as_deref(), &config.name),
                 version: config.bridge_protocol_version,
@@ -103,12 +98,6 @@ impl Upstream {
                 }),
                 keeps_session,
                 packet_bytes_max: INCOMING_BYTES_MAX,
-            },
-            forwarding: Forwarding {
-                routes: config.forward,
-                node,
-                shard,
-                qos_max: qos_max(keeps_session),
             },
             name: config.name,
             addresses: config.address,
@@ -121,7 +110,6 @@ impl Upstream {
             is_subscribed: false,
             reads_more: true,
             read_again_at: None,
-            is_full: false,
             told: String::new(),
         }
     }
@@ -133,7 +121,6 @@ impl Upstream {
 
     /// Runs until `stopped`. Needs a tokio runtime with IO and time.
     pub(crate) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
-        self.tell_limits();
         let mut attempt = 0;
         while !is_stopped(&stopped) {
             let address = self.addresses[attempt % self.addresses.len()].clone();
@@ -141,8 +128,8 @@ impl Upstream {
             self.handle.set_state(UpstreamState::Connecting, None);
             let mut link = Link::open(&address, &self.link_options);
             let ended = self.serve(&mut link, &address, &mut stopped).await;
-            self.drop_live();
-            self.sender.disconnected();
+            self.handle.set_takes_live(false);
+            self.forwarder.disconnected();
             match ended {
                 Ok(()) => link.close().await,
                 Err(error) => {
@@ -154,18 +141,6 @@ impl Upstream {
             }
         }
         self.handle.set_state(UpstreamState::Waiting, None);
-    }
-
-    /// Says what the configuration asks for and does not get.
-    fn tell_limits(&self) {
-        let qos_max = self.forwarding.qos_max;
-        if self.forwarding.routes.iter().any(|route| route.qos > u8::from(qos_max)) {
-            tracing::warn!(
-                upstream = self.name,
-                help = "give `receive` an upstream of its own",
-                "an upstream that receives too forwards with QoS 1 at most"
-            );
-        }
     }
 
     /// Waits before the next attempt; meanwhile the backlog is counted and kept within its limit.
@@ -197,13 +172,13 @@ impl Upstream {
             return;
         }
         let grew = self.handle.take_grew();
-        if !grew && !self.reads_more && !self.outbox.is_behind(&self.sender) {
+        if !grew && !self.reads_more && !self.forwarder.is_behind() {
             return;
         }
         let (store, shard, reader) = (&self.store, self.shard, self.reader);
-        let read = self.outbox.read(&mut self.sender, |after, bytes_max, out| {
-            store.read_log(shard, after, reader, bytes_max, out)
-        });
+        let read = self
+            .forwarder
+            .read(|after, bytes_max, out| store.read_log(shard, after, reader, bytes_max, out));
         self.read_again_at = None;
         match read {
             Ok(read) => self.reads_more = read == Read::More,
@@ -213,42 +188,15 @@ impl Upstream {
                 self.read_again_at = Some(now + READ_AGAIN_MS);
             }
         }
-        self.drop_old();
-    }
-
-    fn drop_old(&mut self) {
-        let dropped = self.outbox.drop_old(&mut self.sender);
-        self.settle();
-        if dropped == 0 {
-            return;
-        }
-        self.figures.drop("backlog_full", dropped);
-        if !self.is_full {
-            self.is_full = true;
-            tracing::warn!(
-                upstream = self.name,
-                help = "raise `backlog_max_bytes` or make the upstream reachable",
-                "the backlog is full, the oldest messages are dropped"
-            );
-        }
-    }
-
-    fn settle(&mut self) {
-        let outbox = &mut self.outbox;
-        self.sender.drain_settled().for_each(|(sequence, bytes)| outbox.settle(sequence, bytes));
     }
 
     /// Passes on what is done, and shows the figures.
     fn tell_shard(&mut self, at_once: bool) {
         let now = self.clock.now().monotonic;
-        if let Some(turn) = self.report.take(now, self.sender.done(), at_once) {
+        if let Some(turn) = self.forwarder.take_turn(now, at_once) {
             self.mailbox.send(Mail::Turn(turn));
         }
-        self.figures.depth = self.outbox.records();
-        self.figures.depth_bytes = self.outbox.bytes();
-        let oldest = self.sender.oldest();
-        self.figures.oldest_at_ms = oldest.map(|record| record.message.parts().received_at_ms);
-        self.handle.set_figures(&self.figures);
+        self.handle.set_figures(self.forwarder.figures());
     }
 
     /// Says once what is wrong, and again only when something else is.
@@ -273,9 +221,9 @@ impl Upstream {
 
     /// When to look again although nothing has happened.
     fn wake_after(&self) -> Option<Duration> {
-        let reads = (self.reads_more || self.outbox.is_behind(&self.sender))
+        let reads = (self.reads_more || self.forwarder.is_behind())
             .then(|| self.read_again_at.unwrap_or_default());
-        let due = [reads, self.report.due()].into_iter().flatten().min()?;
+        let due = [reads, self.forwarder.poll_timeout()].into_iter().flatten().min()?;
         Some(self.clock.until(due))
     }
 }
@@ -290,6 +238,18 @@ impl Drop for Upstream {
 /// Also when nobody is left who could say so.
 fn is_stopped(stopped: &watch::Receiver<bool>) -> bool {
     *stopped.borrow() || stopped.has_changed().is_err()
+}
+
+/// Says what the configuration asks for and does not get.
+fn tell_limits(options: &ForwarderOptions) {
+    let qos_max = options.qos_max;
+    if options.routes.iter().any(|route| route.qos > u8::from(qos_max)) {
+        tracing::warn!(
+            upstream = options.name,
+            help = "give `receive` an upstream of its own",
+            "an upstream that receives too forwards with QoS 1 at most"
+        );
+    }
 }
 
 /// For the length of pauses; std has no other source of randomness.

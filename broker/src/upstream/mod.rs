@@ -2,15 +2,16 @@
 //!
 //! An upstream is one more reader of the store's log: a cursor, routes and a sender. A record
 //! leaves the backlog only after the far end has acknowledged it; everything else that is known
-//! about it can be lost at any moment. [`Outbox`](outbox::Outbox) reads the log,
-//! [`Sender`](sender::Sender) decides, [`Link`](mqtt::Link) speaks MQTT, and [`Upstream`] drives
-//! them on the control thread. Nothing here ever makes local traffic wait.
+//! about it can be lost at any moment. [`Forwarder`] decides, of an [`Outbox`](outbox::Outbox)
+//! that reads the log and a [`Sender`](sender::Sender); [`Link`](mqtt::Link) speaks MQTT, and
+//! [`Upstream`] drives both on the control thread. Nothing here ever makes local traffic wait.
 
 // A module uses modules listed below it, never above.
 mod bridge;
 
 mod mqtt;
 
+mod forwarder;
 mod incoming;
 mod outbox;
 mod outgoing;
@@ -23,7 +24,9 @@ mod handle;
 mod node;
 
 pub(crate) use bridge::Upstream;
+pub use forwarder::{Forwarder, ForwarderOptions, Full, Read, Unusable};
 pub(crate) use handle::UpstreamHandle;
+pub use outgoing::{Outgoing, Peer};
 
 #[cfg(test)]
 mod tests;

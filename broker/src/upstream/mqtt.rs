@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::error::LinkError;
+use super::forwarder::Full;
 use super::incoming::Received;
 use super::outgoing::{Outgoing, Peer};
 use crate::config::{HostPort, MqttVersion, Route};
@@ -79,10 +80,6 @@ pub(crate) enum LinkEvent {
         refused: Vec<(usize, String)>,
     },
 }
-
-/// No more requests fit until some are written.
-#[derive(Debug)]
-pub(crate) struct Full;
 
 #[derive(Debug)]
 enum Client {

@@ -44,7 +44,7 @@ struct Segment {
 
 /// Whether there may be more to read at once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Read {
+pub enum Read {
     /// All that is wanted for now is read.
     Enough,
     /// Read again before long.

@@ -12,14 +12,17 @@ use crate::config::Route;
 
 /// What the far end said about itself when it took the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Peer {
-    pub(crate) version: Version,
+pub struct Peer {
+    /// The protocol that it speaks.
+    pub version: Version,
     /// Messages under way that it takes.
-    pub(crate) receive_max: u16,
+    pub receive_max: u16,
     /// The longest packet that it takes.
-    pub(crate) packet_bytes_max: usize,
-    pub(crate) qos_max: QoS,
-    pub(crate) retain_available: bool,
+    pub packet_bytes_max: usize,
+    /// The highest QoS that it takes.
+    pub qos_max: QoS,
+    /// Whether it keeps retained messages.
+    pub retain_available: bool,
 }
 
 /// Where a message comes from.
@@ -35,18 +38,28 @@ pub(crate) enum Origin {
 
 /// A message for the upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Outgoing {
-    pub(crate) topic: String,
-    pub(crate) qos: QoS,
-    pub(crate) retain: bool,
-    pub(crate) payload: Vec<u8>,
-    /// Empty below MQTT 5, like all that follow.
-    pub(crate) user_properties: Vec<(String, String)>,
-    pub(crate) payload_format_utf8: Option<bool>,
-    pub(crate) message_expiry_interval_s: Option<u32>,
-    pub(crate) content_type: Option<String>,
-    pub(crate) response_topic: Option<String>,
-    pub(crate) correlation_data: Option<Vec<u8>>,
+pub struct Outgoing {
+    /// The topic there.
+    pub topic: String,
+    /// The QoS that route, rule, message and far end agree on.
+    pub qos: QoS,
+    /// Whether the far end is to keep it.
+    pub retain: bool,
+    /// The payload as it came.
+    pub payload: Vec<u8>,
+    /// Empty below MQTT 5, like all that follow. `id` is the same for a record however often it
+    /// is sent.
+    pub user_properties: Vec<(String, String)>,
+    /// Whether the payload is text.
+    pub payload_format_utf8: Option<bool>,
+    /// What is left of the time after which nobody wants it.
+    pub message_expiry_interval_s: Option<u32>,
+    /// What the payload is.
+    pub content_type: Option<String>,
+    /// Where an answer is expected.
+    pub response_topic: Option<String>,
+    /// What the answer is to carry.
+    pub correlation_data: Option<Vec<u8>>,
 }
 
 /// Why a message is not sent.

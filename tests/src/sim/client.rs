@@ -18,7 +18,7 @@ use super::model::{
 use super::network::{Leave, LinkId};
 use super::surroundings::{Event, Surroundings};
 use super::trace::About;
-use super::workload::{Action, Draft, Profile};
+use super::workload::{Action, Draft, Profile, Role};
 
 /// A client and all it remembers.
 #[derive(Debug)]
@@ -166,9 +166,12 @@ impl Client {
             }
             State::Online if around.is_calm => {
                 self.send(around, &Packet::Pingreq);
-                around.now + 1_000
+                around.now + 2_000
             }
             State::Online => {
+                if self.profile.role == Role::Watcher && !around.is_watched {
+                    self.subscribe(around, "out/#", QoS::ExactlyOnce);
+                }
                 let action =
                     Action::draw(&mut around.random, &around.conduct, self.number, &self.profile);
                 self.carry_out(around, action);
@@ -365,12 +368,14 @@ impl Client {
         let is_v5 = self.profile.version == Version::V5;
         self.keeps_session = self.profile.is_kept && (is_v5 || !clean);
         self.may_have_session = self.keeps_session || (self.may_have_session && !clean);
+        let stamp_ms = around.true_unix_ms();
         let will = self.profile.will.map(|will| {
             let message = around.model.publish(Published {
                 publisher: Publisher::Will(self.number),
                 topic: format!("will/{}", self.number),
                 qos: will.qos,
                 retain: false,
+                stamp_ms,
                 is_removal: false,
                 first_sent: u64::MAX,
                 sends: 0,
@@ -395,7 +400,8 @@ impl Client {
         self.inbox.clear();
         self.state = State::Connecting { since: around.now, clean };
         let will_topic = format!("will/{}", self.number);
-        let will_payload = will.map(|(message, _)| payload(message, 0)).unwrap_or_default();
+        let will_payload =
+            will.map(|(message, _)| payload(message, stamp_ms, 0)).unwrap_or_default();
         let name = self.profile.name.clone();
         let connect = Connect {
             clean_start: clean,
@@ -425,18 +431,25 @@ impl Client {
         if draft.qos > QoS::AtMostOnce && self.outgoing.len() >= self.quota(around) {
             return;
         }
+        // Otherwise nobody would see what comes of it.
+        if self.profile.role == Role::Sensor && !around.is_watched {
+            return;
+        }
+        let stamp_ms = around.true_unix_ms();
         let message = around.model.publish(Published {
             publisher: Publisher::Client(self.number),
             topic: draft.topic,
             qos: draft.qos,
             retain: draft.retain,
+            stamp_ms,
             is_removal: draft.is_removal,
             first_sent: u64::MAX,
             sends: 0,
             acknowledged: None,
             is_cancelled: false,
         });
-        let payload = if draft.is_removal { Vec::new() } else { payload(message, draft.padding) };
+        let payload =
+            if draft.is_removal { Vec::new() } else { payload(message, stamp_ms, draft.padding) };
         if draft.qos == QoS::AtMostOnce {
             return self.send_publish(around, message, None, &payload, false);
         }
@@ -535,7 +548,7 @@ impl Client {
     }
 
     fn receive_connack(&mut self, around: &mut Surroundings, connack: &Connack<'_>) {
-        let State::Connecting { clean, .. } = self.state else {
+        let State::Connecting { since, clean } = self.state else {
             return self.blame(around, "got a second CONNACK".to_owned());
         };
         let present = connack.session_present;
@@ -549,7 +562,7 @@ impl Client {
         if present && clean {
             return self.blame(around, "got an old session for a clean start".to_owned());
         }
-        if let Some(text) = self.check_presence(around, present) {
+        if let Some(text) = self.check_presence(around, present, since) {
             return self.blame(around, text);
         }
         if !present {
@@ -574,29 +587,40 @@ impl Client {
         }
     }
 
-    /// A session must be there until its time is over, and not after that.
-    fn check_presence(&self, around: &Surroundings, present: bool) -> Option<String> {
-        let expiry_ms = u64::from(self.profile.expiry_s) * 1000;
+    /// A session must be there until its time is over, and not after that. The broker has seen
+    /// the CONNECT, which was sent at `asked`, at any moment since.
+    fn check_presence(&self, around: &Surroundings, present: bool, asked: u64) -> Option<String> {
+        let expiry_ms = self.expiry_ms();
         let moved_ms = around.calendar_moved_ms - self.presence.calendar_moved_ms;
-        let since = |gone: u64| around.now - gone;
         if present {
             if self.session.is_none() && !self.may_have_session {
                 return Some("got a session that it never had".to_owned());
             }
-            let overdue = self.presence.gone_max.map(since);
+            let overdue = self.presence.gone_max.map(|gone| asked.saturating_sub(gone));
             let overdue = overdue.filter(|ms| *ms > expiry_ms + moved_ms + SLACK_MS);
             return overdue.map(|ms| {
                 format!("got its session after {ms} ms, though it expires after {expiry_ms} ms")
             });
         }
         self.session?;
-        match self.presence.gone_min.map(since) {
-            Some(ms) if ms + moved_ms + SLACK_MS >= expiry_ms => None,
+        match self.presence.gone_min.map(|gone| around.now - gone) {
+            _ if self.may_have_expired(around) => None,
             Some(ms) => Some(format!(
                 "lost its session after {ms} ms, though it expires after {expiry_ms} ms"
             )),
             None => Some("lost its session while it was connected".to_owned()),
         }
+    }
+
+    fn may_have_expired(&self, around: &Surroundings) -> bool {
+        let moved_ms = around.calendar_moved_ms - self.presence.calendar_moved_ms;
+        self.presence
+            .gone_min
+            .is_some_and(|gone| around.now - gone + moved_ms + SLACK_MS >= self.expiry_ms())
+    }
+
+    fn expiry_ms(&self) -> u64 {
+        u64::from(self.profile.expiry_s) * 1000
     }
 
     fn receive_publish(&mut self, around: &mut Surroundings, publish: &Publish<'_>) {
@@ -622,6 +646,16 @@ impl Client {
             (QoS::ExactlyOnce, Some(packet_id)) => self.incoming.insert(packet_id),
             _ => true,
         };
+        if self.profile.role == Role::Watcher && id.is_none() {
+            let text = String::from_utf8_lossy(publish.payload);
+            around.note(about, format_args!("  result {text}"));
+        }
+        if is_new
+            && self.profile.role == Role::Watcher
+            && let Some(text) = receive_result(around, publish)
+        {
+            self.blame(around, format!("got a result of a rule: {text}"));
+        }
         if is_new && let Some(message) = id {
             let delivered = Delivered {
                 message,
@@ -697,6 +731,7 @@ impl Client {
             return self.blame(around, format!("was granted {granted:?}, not {wanted:?}"));
         }
         around.model.granted(session, subscription);
+        around.is_watched |= self.profile.role == Role::Watcher;
         around.note(
             About::client(self.number),
             format_args!("client {} has SUBACK {}", self.number, suback.packet_id.get()),
@@ -734,6 +769,12 @@ impl Client {
     /// The connection is over, for the client.
     fn lost(&mut self, around: &mut Surroundings) {
         self.will_is_due(around);
+        if let (State::Connecting { .. }, Some(link)) = (self.state, self.link)
+            && around.network.was_accepted(link)
+        {
+            // The broker may have begun another session, and the CONNACK that says so is lost.
+            self.wants_clean |= self.profile.is_kept && self.may_have_expired(around);
+        }
         self.link = None;
         self.state = State::Offline;
         self.answers.clear();
@@ -844,6 +885,12 @@ impl Client {
         let text = format!("client {} {text}", self.number);
         around.model.blame(About::client(self.number), text);
     }
+}
+
+fn receive_result(around: &mut Surroundings, publish: &Publish<'_>) -> Option<String> {
+    let mut properties = publish.properties.user_properties.iter();
+    let id = properties.find(|(name, _)| *name == "id").map(|(_, id)| id);
+    around.outputs.receive(id, publish.topic, publish.payload)
 }
 
 /// How long a client waits for CONNACK, and for the answer to DISCONNECT.

@@ -15,11 +15,14 @@ mod checker;
 mod process;
 
 mod client;
+mod upstream;
 
 mod surroundings;
 mod workload;
 
+mod far_end;
 mod network;
+mod outputs;
 mod unsure;
 
 mod model;

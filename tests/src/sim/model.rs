@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use weir_mqtt::{QoS, TopicFilter};
 
+use super::disk::Random;
 use super::trace::About;
 
 /// A message, by its number; later ones of a publisher have higher numbers.
@@ -28,6 +29,8 @@ pub(crate) struct Published {
     pub(crate) topic: String,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
+    /// When it was made, by the calendar of its publisher.
+    pub(crate) stamp_ms: u64,
     /// It is empty and removes the retained message.
     pub(crate) is_removal: bool,
     /// Nobody can have seen it before.
@@ -232,14 +235,18 @@ impl Model {
         if message.sends == 0 || message.is_cancelled {
             return Some("it must not have been published".to_owned());
         }
-        let wanted = run.subscriptions.iter().filter(|subscription| subscription.wants(message));
-        let qos_max = wanted.clone().map(|subscription| subscription.qos.min(message.qos)).max();
-        let asked = wanted.clone().count();
+        let wanted: Vec<&Subscription> =
+            run.subscriptions.iter().filter(|subscription| subscription.wants(message)).collect();
+        let qos_max = wanted.iter().map(|subscription| subscription.qos.min(message.qos)).max();
+        let asked = wanted.len();
         // Otherwise a message that was sent again may be new to a subscriber that already has the
         // one behind it from the first time.
         let is_steady = message.sends == 1
-            || message.qos != QoS::AtLeastOnce
-            || wanted.clone().any(|subscription| subscription.is_steady(message.first_sent));
+            || given.qos > QoS::AtMostOnce
+                && (message.qos == QoS::ExactlyOnce
+                    || wanted
+                        .iter()
+                        .any(|s| s.qos >= given.qos && s.is_steady(message.first_sent)));
         match qos_max {
             None => return Some(format!("nothing subscribes to {}", message.topic)),
             Some(max) if given.qos > max => {
@@ -248,7 +255,8 @@ impl Model {
             Some(_) => {}
         }
         if given.retain {
-            let oldest = wanted.map(|s| self.last_acknowledged(&message.topic, s.asked)).min();
+            let oldest =
+                wanted.iter().map(|s| self.last_acknowledged(&message.topic, s.asked)).min();
             if let Some(oldest) = oldest.flatten()
                 && given.message < oldest
             {
@@ -305,8 +313,8 @@ impl Model {
 impl Subscription {
     /// Whether a message can come because of this subscription.
     pub(crate) fn wants(&self, message: &Published) -> bool {
-        self.matches(&message.topic)
-            && self.dropped.is_none_or(|dropped| message.first_sent <= dropped)
+        self.dropped.is_none_or(|dropped| message.first_sent <= dropped)
+            && self.matches(&message.topic)
     }
 
     /// Whether a message must come because of this subscription.
@@ -329,12 +337,19 @@ impl Subscription {
     }
 }
 
-/// The payload of a message: the number first, then something to make it long.
-pub(crate) fn payload(id: MessageId, padding: usize) -> Vec<u8> {
-    let mut payload = format!("{{\"m\":{id},\"v\":{},\"p\":\"", id % 97).into_bytes();
+/// The payload of a message: the number first, what rules read, something to make it long.
+pub(crate) fn payload(id: MessageId, stamp_ms: u64, padding: usize) -> Vec<u8> {
+    let value = fingerprint(id);
+    let payload = format!("{{\"m\":{id},\"v\":{value},\"ts\":{stamp_ms},\"p\":\"");
+    let mut payload = payload.into_bytes();
     payload.resize(payload.len() + padding, b'x');
     payload.extend_from_slice(b"\"}");
     payload
+}
+
+/// A number by which a message is recognised in a sum; a few thousand add up without rounding.
+pub(crate) fn fingerprint(id: MessageId) -> u64 {
+    Random::new(u64::from(id)).number() >> 24
 }
 
 /// The number in a payload.

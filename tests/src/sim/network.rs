@@ -15,6 +15,8 @@ pub(crate) type LinkId = usize;
 #[derive(Debug)]
 pub(crate) struct Network {
     links: Vec<Link>,
+    /// Those that wait to be accepted.
+    dialled: Vec<LinkId>,
     random: Random,
     /// Who is to be woken when, since the last call of [`Network::take_wakes`].
     wakes: Vec<(u64, Wake)>,
@@ -31,10 +33,12 @@ pub(crate) enum Wake {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) client: usize,
-    /// When the broker can accept it; none once it was accepted or refused.
-    accept_at: Option<u64>,
+    /// When the broker can accept it.
+    accept_at: u64,
     up: Pipe,
     down: Pipe,
+    /// The broker has accepted it.
+    is_accepted: bool,
     /// The broker's end is open.
     has_broker: bool,
     /// The client's end is open.
@@ -69,7 +73,7 @@ pub(crate) struct Gone;
 
 impl Network {
     pub(crate) fn new(random: Random) -> Self {
-        Self { links: Vec::new(), random, wakes: Vec::new() }
+        Self { links: Vec::new(), dialled: Vec::new(), random, wakes: Vec::new() }
     }
 
     /// Who is to be woken, and when.
@@ -82,11 +86,13 @@ impl Network {
         let id = self.links.len();
         let accept_at = now + self.random.below(conduct.delay_ms_max + 1);
         self.wakes.push((accept_at, Wake::Broker));
+        self.dialled.push(id);
         self.links.push(Link {
             client,
-            accept_at: Some(accept_at),
+            accept_at,
             up: Pipe { last_at: accept_at, ..Pipe::default() },
             down: Pipe { last_at: accept_at, ..Pipe::default() },
+            is_accepted: false,
             has_broker: true,
             has_client: true,
             is_reset: false,
@@ -144,10 +150,16 @@ impl Network {
 
     /// Connections that the broker can accept now.
     pub(crate) fn accept(&mut self, now: u64) -> Vec<LinkId> {
-        let waiting = self.links.iter_mut().enumerate();
-        waiting
-            .filter_map(|(id, link)| link.accept_at.take_if(|at| *at <= now).map(|_| id))
-            .collect()
+        let links = &mut self.links;
+        let accepted = self.dialled.extract_if(.., |id| links[*id].accept_at <= now);
+        let accepted: Vec<LinkId> = accepted.collect();
+        accepted.iter().for_each(|id| links[*id].is_accepted = true);
+        accepted
+    }
+
+    /// Whether the broker has, or had, the connection.
+    pub(crate) fn was_accepted(&self, id: LinkId) -> bool {
+        self.links[id].is_accepted
     }
 
     /// What has arrived for the broker; true when nothing more will come.
@@ -205,13 +217,13 @@ impl Network {
     /// The process of the broker is gone, and with it all its connections. After a power cut
     /// clients notice late.
     pub(crate) fn broker_died(&mut self, now: u64, notice_ms_max: u64) {
+        self.dialled.clear();
         for id in 0..self.links.len() {
             let link = &mut self.links[id];
             if !link.has_broker {
                 continue;
             }
             link.has_broker = false;
-            link.accept_at = None;
             link.up.chunks.clear();
             link.down.cut(now, &mut self.random);
             let notice = now + self.random.below(notice_ms_max + 1);

@@ -22,6 +22,7 @@ use super::setup::Misbehaviour;
 use super::surroundings::{Event, Surroundings};
 use super::trace::About;
 use super::unsure::Unsure;
+use super::upstream::{self, Upstream};
 
 /// A running broker.
 pub(crate) struct Process {
@@ -31,7 +32,8 @@ pub(crate) struct Process {
     disk: SimulatedDisk,
     store: Store,
     core: Core,
-    rules: Option<Rules>,
+    rules: Rules,
+    upstream: Upstream,
     sockets: BTreeMap<ConnectionId, Socket>,
     generations: Vec<u32>,
     free_slots: Vec<u32>,
@@ -86,14 +88,23 @@ impl Process {
         if store.condition() == Condition::Damaged {
             around.model.blame(About::ALL, "the store was found damaged".to_owned());
         }
-        let filters: Vec<String> = plan.filters().map(str::to_owned).collect();
-        let mut readers = Vec::new();
-        let mut rules = None;
-        if !filters.is_empty() {
-            let reader = store.register_readers(&["rules"])?[0];
-            readers.push(ReaderConfig { reader, filters, takes_logged: true });
-            rules = Some(Rules::restore(&store, reader, plan)?);
-        }
+        let numbers = store.register_readers(&["rules", upstream::NAME])?;
+        let (reader, upstream_reader) = (numbers[0], numbers[1]);
+        let readers = vec![
+            ReaderConfig {
+                reader,
+                filters: plan.filters().map(str::to_owned).collect(),
+                takes_logged: true,
+            },
+            ReaderConfig {
+                reader: upstream_reader,
+                filters: upstream::FILTERS.map(str::to_owned).into(),
+                takes_logged: false,
+            },
+        ];
+        let rules = Rules::restore(&store, reader, upstream_reader, plan)?;
+        let done = store.reader_cursor(SHARD, upstream_reader)?;
+        let upstream = Upstream::start(around, upstream_reader, done);
         let recovered = store.recover(SHARD)?;
         let now = around.clock(around.now);
         let limits = around.conduct.limits.clone();
@@ -106,6 +117,7 @@ impl Process {
             store,
             core,
             rules,
+            upstream,
             sockets: BTreeMap::new(),
             generations: Vec::new(),
             free_slots: Vec::new(),
@@ -119,6 +131,7 @@ impl Process {
         };
         process.unsure.recovered(&recovered);
         process.run_rules(around);
+        process.run_upstream(around);
         around.schedule(around.now, Event::Turn);
         Ok((process, recovered))
     }
@@ -179,7 +192,7 @@ impl Process {
 
     /// A turn of the rules.
     pub(crate) fn run_rules(&mut self, around: &mut Surroundings) {
-        let Some(rules) = &mut self.rules else { return };
+        let rules = &mut self.rules;
         let unix_ms = around.unix_ms();
         for records in std::mem::take(&mut rules.waiting) {
             rules.pipeline.handle(unix_ms, &records);
@@ -196,9 +209,24 @@ impl Process {
         }
     }
 
+    /// A round of the upstream.
+    pub(crate) fn run_upstream(&mut self, around: &mut Surroundings) {
+        let now = around.clock(self.started);
+        let is_early = self.misbehaviour == Some(Misbehaviour::ForwardedTooEarly);
+        if let Some(turn) = self.upstream.run(around, &self.store, now, is_early) {
+            self.mail.push_back(Mail::Turn(turn));
+            let at = around.within(1);
+            around.schedule(at, Event::Turn);
+        }
+        if let Some(at) = self.upstream.next_at(around, self.started) {
+            around.schedule(at.max(around.now + 1), Event::Upstream(self.number));
+        }
+    }
+
     /// The process dies; what the disk holds then.
     pub(crate) fn crash(mut self, around: &mut Surroundings, is_power_cut: bool) -> Vec<u8> {
         let mut random = Random::new(around.random.number());
+        self.upstream.crash(around);
         if let Some(group) = self.group.take()
             && !group.is_written
             && !self.has_failed
@@ -223,6 +251,7 @@ impl Process {
             ("messages in queues", metrics.queued_messages),
             ("bytes in queues", metrics.queued_bytes),
             ("mail", self.mail.len() as u64),
+            ("records for the upstream", self.upstream.depth()),
         ];
         let (what, count) = facts.into_iter().find(|(_, count)| *count > 0)?;
         Some(format!("{count} {what}"))
@@ -236,18 +265,35 @@ impl Process {
         for mail in std::mem::take(&mut self.mail) {
             match mail {
                 Mail::Committed(batch) => self.core.handle(now, Input::Committed { batch }),
-                Mail::Turn(turn) => {
-                    for publication in &turn.publications {
-                        self.core.handle(now, Input::Publish(publication.borrow()));
-                    }
-                    for change in turn.changes {
-                        self.core.handle(now, Input::Record(change));
-                    }
-                    if let Some((reader, sequence)) = turn.done {
-                        self.core.handle(now, Input::ReaderDone { reader, sequence });
-                    }
-                }
+                Mail::Turn(turn) => self.handle_inner_turn(now, turn),
             }
+        }
+    }
+
+    fn handle_inner_turn(&mut self, now: Now, turn: InnerTurn) {
+        let is_early = self.misbehaviour == Some(Misbehaviour::ResultsTooEarly);
+        if is_early {
+            self.publish(now, &turn);
+        }
+        for change in &turn.changes {
+            self.core.handle(now, Input::Record(change.clone()));
+        }
+        if let Some((reader, sequence)) = turn.done {
+            self.core.handle(now, Input::ReaderDone { reader, sequence });
+        }
+        if !is_early {
+            self.publish(now, &turn);
+        }
+        if let Some(batch) = self.core.pending_batch() {
+            for publication in &turn.publications {
+                self.unsure.rests_on(batch, publication.borrow().message.payload);
+            }
+        }
+    }
+
+    fn publish(&mut self, now: Now, turn: &InnerTurn) {
+        for publication in &turn.publications {
+            self.core.handle(now, Input::Publish(publication.borrow()));
         }
     }
 
@@ -334,8 +380,9 @@ impl Process {
                 }
             }
             Effect::ToReader { reader, records } => {
-                if let Some(rules) = self.rules.as_mut().filter(|rules| rules.reader == reader) {
-                    rules.waiting.push(records);
+                // Live ones for the upstream promise nothing, and are not looked at.
+                if self.rules.reader == reader {
+                    self.rules.waiting.push(records);
                     let at = around.within(3);
                     around.schedule(at, Event::Rules(self.number));
                 }
@@ -466,6 +513,8 @@ impl Process {
         group.is_written = true;
         let last = group.batches.last().map_or(0, |batch| batch.number);
         around.note(About::ALL, format_args!("batches up to {last} are durable"));
+        self.upstream.log_grew();
+        around.schedule(around.now, Event::Upstream(self.number));
         true
     }
 
@@ -489,7 +538,12 @@ impl Process {
 }
 
 impl Rules {
-    fn restore(store: &Store, reader: ReaderId, plan: Plan) -> Result<Self, StoreError> {
+    fn restore(
+        store: &Store,
+        reader: ReaderId,
+        upstream: ReaderId,
+        plan: Plan,
+    ) -> Result<Self, StoreError> {
         let state = store.rules()?;
         let engine = Engine::restore(plan, state.snapshot.iter(), state.deltas.iter())
             .expect("what the engine wrote can be read");
@@ -506,7 +560,7 @@ impl Rules {
             }
             after = scanned;
         }
-        let pipeline = Pipeline::new(engine, reader, Vec::new());
+        let pipeline = Pipeline::new(engine, reader, vec![(upstream::NAME.into(), upstream)]);
         Ok(Self { pipeline, reader, waiting: vec![records] })
     }
 }
@@ -514,12 +568,11 @@ impl Rules {
 impl Misbehaviour {
     fn forgets(self, change: &Change) -> bool {
         match self {
-            Self::CommittedTooEarly => false,
+            Self::CommittedTooEarly | Self::ForwardedTooEarly | Self::ResultsTooEarly => false,
             Self::CursorsForgotten => matches!(change, Change::CursorMoved { .. }),
-            Self::DisconnectionsForgotten => matches!(
-                change,
-                Change::SessionPut { record, .. } if record.disconnected_at_ms.is_some()
-            ),
+            Self::IdentifiersForgotten => {
+                matches!(change, Change::InflightPut { state: InflightState::Sent { .. }, .. })
+            }
             Self::ReleasesForgotten => {
                 matches!(change, Change::InflightPut { state: InflightState::Released, .. })
             }

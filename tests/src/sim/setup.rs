@@ -22,12 +22,16 @@ pub enum Misbehaviour {
     CommittedTooEarly,
     /// Cursors of sessions do not reach the store.
     CursorsForgotten,
-    /// The end of the connection of a session does not reach the store.
-    DisconnectionsForgotten,
+    /// What was written to the upstream is taken for acknowledged.
+    ForwardedTooEarly,
+    /// The packet identifiers of QoS 2 messages to clients do not reach the store.
+    IdentifiersForgotten,
     /// That PUBREC came does not reach the store.
     ReleasesForgotten,
     /// The packet identifiers of QoS 2 messages from clients do not reach the store.
     ReceivedForgotten,
+    /// Subscribers get results of rules before the state that they came from is durable.
+    ResultsTooEarly,
     /// Retained messages do not reach the store.
     RetainedForgotten,
     /// The position of the rules does not reach the store.
@@ -40,12 +44,14 @@ pub enum Misbehaviour {
 
 impl Misbehaviour {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::CommittedTooEarly,
         Self::CursorsForgotten,
-        Self::DisconnectionsForgotten,
+        Self::ForwardedTooEarly,
+        Self::IdentifiersForgotten,
         Self::ReleasesForgotten,
         Self::ReceivedForgotten,
+        Self::ResultsTooEarly,
         Self::RetainedForgotten,
         Self::RulePositionForgotten,
         Self::RuleStateForgotten,

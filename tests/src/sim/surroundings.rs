@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use weir_broker::Outgoing;
 use weir_core::{Instant, Now};
 
 use super::disk::Random;
+use super::far_end::FarEnd;
 use super::model::Model;
 use super::network::{LinkId, Network, Wake};
+use super::outputs::Outputs;
 use super::setup::Conduct;
 use super::trace::{About, Trace};
 
@@ -31,6 +34,8 @@ pub(crate) enum Event {
     Start,
     /// The shard has a turn.
     Turn,
+    /// The upstream has a turn; in which process.
+    Upstream(u32),
 }
 
 /// What everybody shares.
@@ -47,6 +52,11 @@ pub(crate) struct Surroundings {
     pub(crate) network: Network,
     pub(crate) model: Model,
     pub(crate) trace: Trace,
+    pub(crate) outputs: Outputs,
+    /// Where the broker forwards to.
+    pub(crate) far_end: FarEnd,
+    /// What the rules send has a subscriber.
+    pub(crate) is_watched: bool,
     /// Clients do nothing new any more.
     pub(crate) is_calm: bool,
     /// Connections that the broker has closed since the world looked last.
@@ -67,6 +77,9 @@ impl Surroundings {
             network,
             model: Model::default(),
             trace,
+            outputs: Outputs::default(),
+            far_end: FarEnd::default(),
+            is_watched: false,
             is_calm: false,
             closed: Vec::new(),
             events: BTreeSet::new(),
@@ -112,6 +125,11 @@ impl Surroundings {
         UNIX_MS.saturating_add(self.now).saturating_add_signed(self.calendar_ms)
     }
 
+    /// The same by a calendar that nobody sets.
+    pub(crate) fn true_unix_ms(&self) -> u64 {
+        UNIX_MS + self.now
+    }
+
     /// The time for a process that began at `started`.
     pub(crate) fn clock(&self, started: u64) -> Now {
         Now { monotonic: Instant(self.now - started), unix_ms: self.unix_ms() }
@@ -125,6 +143,13 @@ impl Surroundings {
     /// True in `permille` of a thousand cases.
     pub(crate) fn happens(&mut self, permille: u64) -> bool {
         self.random.below(1000) < permille
+    }
+
+    /// Something comes to the far end of the upstream.
+    pub(crate) fn far_end_receives(&mut self, outgoing: &Outgoing) {
+        if let Some(text) = self.far_end.receive(outgoing) {
+            self.model.blame(About::ALL, format!("upstream: {text}"));
+        }
     }
 
     pub(crate) fn note(&mut self, about: About, what: std::fmt::Arguments<'_>) {

@@ -13,6 +13,8 @@ pub(crate) struct Unsure {
     counts: BTreeMap<Fact, u32>,
     /// The sessions by the names of their clients, as of the last batch.
     sessions: BTreeMap<String, SessionId>,
+    /// Results of rules with the batch that holds the state they came from.
+    results: BTreeMap<Vec<u8>, u64>,
 }
 
 /// One thing that the disk may forget.
@@ -50,8 +52,14 @@ impl Unsure {
         }
     }
 
+    /// A rule has sent something that comes from the state in a batch.
+    pub(crate) fn rests_on(&mut self, batch: u64, result: &[u8]) {
+        self.results.insert(result.to_vec(), batch);
+    }
+
     /// A batch is on the disk.
     pub(crate) fn committed(&mut self, batch: &Batch) {
+        self.results.retain(|_, rests_on| *rests_on > batch.number);
         for change in &batch.changes {
             for_each_fact(change, |fact| {
                 if let Some(count) = self.counts.get_mut(&fact) {
@@ -73,6 +81,14 @@ impl Unsure {
         message: Option<MessageId>,
         filter: Option<&str>,
     ) -> Option<String> {
+        if let Packet::Publish(publish) = packet
+            && publish.qos > QoS::AtMostOnce
+            && let Some(batch) = self.results.get(publish.payload)
+        {
+            return Some(format!(
+                "a result was sent, but batch {batch} with its state is not durable"
+            ));
+        }
         let session = self.sessions.get(client).copied();
         let facts: Vec<Fact> = match (packet, session) {
             (Packet::Puback(_), _) => message.map(Fact::Message).into_iter().collect(),

@@ -5,10 +5,22 @@ use weir_mqtt::{QoS, Version};
 use super::disk::Random;
 use super::setup::Conduct;
 
+/// What a client is there for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    /// It does whatever clients do.
+    Any,
+    /// Publishes what the rules read, exactly once.
+    Sensor,
+    /// Gets all that the rules send.
+    Watcher,
+}
+
 /// What stays the same about a client.
 #[derive(Clone, Debug)]
 pub(crate) struct Profile {
     pub(crate) name: String,
+    pub(crate) role: Role,
     pub(crate) version: Version,
     /// Its session outlives its connection.
     pub(crate) is_kept: bool,
@@ -67,6 +79,7 @@ impl Profile {
         let will_delay_s = if version == Version::V5 && random.chance(40) { 2 } else { 0 };
         Self {
             name: format!("client-{number}"),
+            role: Role::Any,
             version,
             is_kept,
             expiry_s,
@@ -79,6 +92,36 @@ impl Profile {
                 .then(|| WillProfile { qos: qos(random), delay_s: will_delay_s }),
             answer_ms_max: [0, 5, 50, 400][random.below(4) as usize],
             publish_percent: [10, 50, 90][random.below(3) as usize],
+        }
+    }
+}
+
+impl Profile {
+    /// A client of the rules: it never loses its session.
+    pub(crate) fn of_rules(random: &mut Random, number: usize, role: Role) -> Self {
+        Self {
+            name: format!("{role:?}-{number}").to_lowercase(),
+            role,
+            version: Version::V5,
+            is_kept: true,
+            expiry_s: 3600,
+            clean_percent: 0,
+            will: None,
+            publish_percent: if role == Role::Sensor { 70 } else { 0 },
+            ..Self::draw(random, number)
+        }
+    }
+
+    /// One that only looks at what is retained.
+    pub(crate) fn of_probe(random: &mut Random, number: usize) -> Self {
+        Self {
+            name: "probe".to_owned(),
+            version: Version::V5,
+            is_kept: false,
+            expiry_s: 0,
+            receive_max: None,
+            will: None,
+            ..Self::draw(random, number)
         }
     }
 }
@@ -105,9 +148,14 @@ impl Action {
         }
         if random.chance(profile.publish_percent) {
             let count = if random.chance(15) { 1 + random.below(12) } else { 1 };
-            return Self::Publish((0..count).map(|_| Draft::draw(random, me)).collect());
+            let drafts = (0..count).map(|_| match profile.role {
+                Role::Sensor => Draft::of_sensor(me),
+                Role::Any | Role::Watcher => Draft::draw(random, me),
+            });
+            return Self::Publish(drafts.collect());
         }
         match random.below(100) {
+            ..57 if profile.role != Role::Any => Self::Nothing,
             0..45 => Self::Subscribe { filter: filter(random, conduct), qos: qos(random) },
             45..57 => Self::Unsubscribe,
             57..62 => Self::Goodbye,
@@ -128,15 +176,21 @@ impl Draft {
             25..45 => (format!("own/{me}/q2"), QoS::ExactlyOnce, false),
             45..53 => ("all/q1".to_owned(), QoS::AtLeastOnce, false),
             53..60 => ("all/q2".to_owned(), QoS::ExactlyOnce, false),
-            60..74 => {
+            60..80 => {
                 let qos = if random.chance(25) { QoS::AtMostOnce } else { QoS::AtLeastOnce };
                 (format!("own/{me}/r1/{}", random.below(2)), qos, true)
             }
-            74..82 => (format!("own/{me}/r2"), QoS::ExactlyOnce, true),
-            _ => (format!("in/{me}"), QoS::ExactlyOnce, false),
+            _ => (format!("own/{me}/r2"), QoS::ExactlyOnce, true),
         };
         let is_removal = retain && random.chance(20);
         Self { topic, qos, retain, is_removal, padding: padding as usize }
+    }
+}
+
+impl Draft {
+    fn of_sensor(me: usize) -> Self {
+        let topic = format!("in/{me}");
+        Self { topic, qos: QoS::ExactlyOnce, retain: false, is_removal: false, padding: 0 }
     }
 }
 
@@ -154,7 +208,7 @@ fn filter(random: &mut Random, conduct: &Conduct) -> String {
         8 => "all/+".to_owned(),
         9 => "all/q2".to_owned(),
         10 => "will/+".to_owned(),
-        11 => format!("own/{other}/q2"),
+        11 => "in/+".to_owned(),
         12 => format!("own/{other}/r1/0"),
         _ => "out/#".to_owned(),
     }

@@ -4,18 +4,19 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use weir_mqtt::{QoS, Version};
-use weir_rules::Plan;
+use weir_mqtt::QoS;
+use weir_rules::{Plan, Source};
 
 use super::checker;
 use super::client::Client;
 use super::disk::Random;
 use super::model::Problem;
+use super::outputs::{CLOSED_AFTER_MS, RULES};
 use super::process::Process;
 use super::setup::{Conduct, Setup};
 use super::surroundings::{Event, Surroundings};
 use super::trace::{About, Trace};
-use super::workload::Profile;
+use super::workload::{Profile, Role};
 
 /// What a run came to.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -28,6 +29,12 @@ pub struct Summary {
     pub messages: u64,
     /// Messages that came to applications.
     pub deliveries: u64,
+    /// Results of rules.
+    pub outputs: u64,
+    /// Records that went upstream.
+    pub forwarded: u64,
+    /// How often one of them came again.
+    pub repetitions: u64,
     /// How often the broker died.
     pub crashes: u64,
     /// How long it was, by its own clock.
@@ -40,6 +47,9 @@ impl AddAssign for Summary {
         self.events += other.events;
         self.messages += other.messages;
         self.deliveries += other.deliveries;
+        self.outputs += other.outputs;
+        self.forwarded += other.forwarded;
+        self.repetitions += other.repetitions;
         self.crashes += other.crashes;
         self.virtual_ms += other.virtual_ms;
     }
@@ -49,10 +59,14 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} events, {} messages, {} deliveries, {} crashes, {} s of virtual time",
+            "{} events, {} messages, {} deliveries, {} results of rules, {} records \
+             upstream and {} repetitions, {} crashes, {} s of virtual time",
             self.events,
             self.messages,
             self.deliveries,
+            self.outputs,
+            self.forwarded,
+            self.repetitions,
             self.crashes,
             self.virtual_ms / 1000
         )
@@ -113,9 +127,14 @@ impl World {
     fn new(setup: &Setup, is_recording: bool) -> Self {
         let mut random = Random::new(setup.seed);
         let conduct = Conduct::draw(&mut random);
-        let clients = (0..conduct.clients)
-            .map(|number| Client::new(number, Profile::draw(&mut random, number)))
-            .collect();
+        let mut profiles: Vec<Profile> =
+            (0..conduct.clients).map(|number| Profile::draw(&mut random, number)).collect();
+        for role in [Role::Watcher, Role::Sensor, Role::Sensor] {
+            profiles.push(Profile::of_rules(&mut random, profiles.len(), role));
+        }
+        let clients =
+            profiles.into_iter().enumerate().map(|(number, p)| Client::new(number, p)).collect();
+        let plan = weir_rules::compile(&[Source::new("rules.toml", RULES)]).expect("valid rules");
         let mut around = Surroundings::new(random, conduct, Trace::new(is_recording));
         let text = format!("{:?}", around.conduct);
         around.note(About::ALL, format_args!("{text}"));
@@ -125,7 +144,7 @@ impl World {
             process: None,
             processes: 0,
             image: Vec::new(),
-            plan: Plan::default(),
+            plan,
             setup: setup.clone(),
         }
     }
@@ -163,24 +182,14 @@ impl World {
         self.die(true);
         self.rest()?;
         checker::check_owed(&mut self.around.model);
-        self.check_after_power_cut()
+        self.check_after_power_cut()?;
+        self.check_rules()
     }
 
     /// Lets a new client look at what is retained.
     fn check_after_power_cut(&mut self) -> Result<(), Problem> {
         let number = self.clients.len();
-        let profile = Profile {
-            name: "probe".to_owned(),
-            version: Version::V5,
-            is_kept: false,
-            expiry_s: 0,
-            receive_max: None,
-            keep_alive_s: 0,
-            clean_percent: 0,
-            will: None,
-            answer_ms_max: 0,
-            publish_percent: 0,
-        };
+        let profile = Profile::of_probe(&mut self.around.random, number);
         self.clients.push(Client::new(number, profile));
         self.around.schedule(self.around.now, Event::Act(number));
         self.rest()?;
@@ -192,6 +201,28 @@ impl World {
         if let Some(process) = &self.process {
             let metrics = process.metrics();
             checker::check_counts(&mut self.around.model, &self.clients, &metrics);
+        }
+        self.problem()
+    }
+
+    /// Waits until every window has closed and compares them with the messages.
+    fn check_rules(&mut self) -> Result<(), Problem> {
+        let until = self.around.now + CLOSED_AFTER_MS;
+        while self.around.next_at() < until {
+            self.step()?;
+        }
+        self.rest()?;
+        let sensors = self.clients.iter().filter(|client| client.profile.role == Role::Sensor);
+        let sensors: Vec<usize> = sensors.map(|client| client.number).collect();
+        let (outputs, model) = (&self.around.outputs, &self.around.model);
+        let is_steady = self.around.calendar_moved_ms == 0;
+        let far_end = &self.around.far_end;
+        let text = outputs
+            .difference(model, &sensors, is_steady)
+            .or_else(|| outputs.difference_upstream(&far_end.results, model, &sensors))
+            .or_else(|| far_end.difference(model, &sensors));
+        if let Some(text) = text {
+            self.around.model.blame(About::ALL, text);
         }
         self.problem()
     }
@@ -261,6 +292,11 @@ impl World {
                 }
             }
             Event::Start => self.start(),
+            Event::Upstream(number) => {
+                if let Some(process) = self.process.as_mut().filter(|p| p.number == number) {
+                    process.run_upstream(around);
+                }
+            }
             Event::Turn => {
                 if let Some(process) = &mut self.process {
                     process.turn(around, &self.clients);
@@ -292,7 +328,8 @@ impl World {
 
     fn start(&mut self) {
         let around = &mut self.around;
-        if !around.is_calm && around.random.chance(8) {
+        // A file that is not complete yet has another name, and is not looked at again.
+        if !around.is_calm && self.processes > 0 && around.random.chance(8) {
             let image = std::mem::take(&mut self.image);
             self.image = Process::interrupted_start(around, image);
             around.note(About::ALL, format_args!("the broker dies while it starts"));
@@ -355,6 +392,9 @@ impl World {
             events: self.around.trace.events(),
             messages: self.around.model.messages.len() as u64,
             deliveries: self.around.model.deliveries,
+            outputs: self.around.outputs.len() as u64,
+            forwarded: self.around.far_end.len() as u64,
+            repetitions: self.around.far_end.repetitions,
             crashes: u64::from(self.around.model.crashes),
             virtual_ms: self.around.now,
         }

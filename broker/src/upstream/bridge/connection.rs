@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
-use weir_core::Sequence;
-
 use super::{Upstream, is_stopped};
 use crate::clock::unix_ms;
 use crate::config::HostPort;
@@ -12,18 +9,10 @@ use crate::inner_turn::InnerTurn;
 use crate::mailbox::Mail;
 use crate::status::UpstreamState;
 use crate::upstream::error::LinkError;
+use crate::upstream::forwarder::{Full, Unusable};
 use crate::upstream::incoming::{Receipt, Received, Unwanted, Verdict};
-use crate::upstream::mqtt::{Full, Link, LinkEvent};
-use crate::upstream::outgoing::{Origin, Peer};
-use crate::upstream::sender::{Record, Refused};
-
-/// What is known about an open connection.
-struct Open {
-    peer: Peer,
-    /// What may be under way so that the client never waits for room in its own window, behind
-    /// which acknowledgements would wait too.
-    places: u16,
-}
+use crate::upstream::mqtt::{Link, LinkEvent};
+use tokio::sync::watch;
 
 /// What came from the far end and goes to the shard in one turn.
 #[derive(Default)]
@@ -40,19 +29,14 @@ impl Upstream {
         address: &HostPort,
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<(), LinkError> {
-        let mut open = None;
         while !is_stopped(stopped) {
             self.read_log();
-            if let Some(Open { peer, .. }) = &open {
-                self.send(link, peer);
-                self.send_live(link, peer);
-            }
-            self.settle();
+            self.send(link);
             self.tell_shard(false);
             let wake = self.wake_after();
             tokio::select! {
                 event = link.next(), if !self.inbox.is_full() => {
-                    self.handle_events(event, link, &mut open, address)?;
+                    self.handle_events(event, link, address)?;
                 }
                 Some(receipts) = self.receipts.recv() => self.acknowledge(link, &receipts)?,
                 () = self.handle.woken() => {}
@@ -67,17 +51,16 @@ impl Upstream {
         &mut self,
         first: LinkEvent,
         link: &mut Link,
-        open: &mut Option<Open>,
         address: &HostPort,
     ) -> Result<(), LinkError> {
         let mut arrived = Arrived::default();
-        let mut result = self.handle_event(first, link, open, &mut arrived, address);
+        let mut result = self.handle_event(first, link, &mut arrived, address);
         for _ in 0..EVENTS_MAX {
             if result.is_err() || self.inbox.is_full() {
                 break;
             }
             let Some(event) = link.try_next() else { break };
-            result = self.handle_event(event, link, open, &mut arrived, address);
+            result = self.handle_event(event, link, &mut arrived, address);
         }
         self.publish(arrived);
         result
@@ -87,35 +70,32 @@ impl Upstream {
         &mut self,
         event: LinkEvent,
         link: &Link,
-        open: &mut Option<Open>,
         arrived: &mut Arrived,
         address: &HostPort,
     ) -> Result<(), LinkError> {
         match event {
             LinkEvent::Acknowledged { packet_id, leaks } => {
-                if self.sender.handle_acknowledged(packet_id) {
-                    self.figures.acknowledged += 1;
-                }
-                self.take_place(open, leaks)
+                self.forwarder.handle_acknowledged(packet_id);
+                self.take_place(leaks)
             }
             LinkEvent::Connected { peer, session_present } => {
-                let places = peer.receive_max.saturating_sub(1).max(1);
-                *open = Some(Open { peer, places });
-                self.handle_connected(link, places, session_present, address)
+                self.forwarder.connected(peer);
+                self.handle_connected(link, session_present, address)
             }
             LinkEvent::Failed(error) => Err(error),
             LinkEvent::Received(received) => self.handle_received(link, &received, arrived),
             LinkEvent::Refused { packet_id, reason, for_good, leaks } => {
-                self.handle_refused(packet_id, reason, for_good)?;
-                self.take_place(open, leaks)
+                let refused =
+                    self.forwarder.handle_refused(packet_id, &reason, for_good, unix_ms());
+                refused.map_err(unusable)?;
+                self.take_place(leaks)
             }
             LinkEvent::Released { packet_id } => {
                 self.inbox.handle_released(packet_id);
                 Ok(())
             }
             LinkEvent::Sent { packet_id } => {
-                self.figures.sent += 1;
-                self.sender.handle_sent(packet_id);
+                self.forwarder.handle_sent(packet_id);
                 Ok(())
             }
             LinkEvent::Subscribed { refused } => {
@@ -128,15 +108,12 @@ impl Upstream {
     fn handle_connected(
         &mut self,
         link: &Link,
-        places: u16,
         session_present: bool,
         address: &HostPort,
     ) -> Result<(), LinkError> {
         tracing::info!(upstream = self.name, %address, session_present, "connected to the upstream");
         self.told.clear();
-        self.is_full = false;
         self.inbox.connected(session_present);
-        self.sender.connected(places);
         self.backoff.connected(self.clock.now().monotonic);
         self.handle.set_state(UpstreamState::Connected, None);
         self.handle.set_takes_live(true);
@@ -169,7 +146,7 @@ impl Upstream {
         received: &Received,
         arrived: &mut Arrived,
     ) -> Result<(), LinkError> {
-        self.figures.received += 1;
+        self.forwarder.figures().received += 1;
         match (self.inbox.handle_received(received), received.packet_id) {
             (Verdict::Acknowledge, Some(packet_id)) => {
                 link.acknowledge(packet_id, received.qos).map_err(too_much)?;
@@ -179,8 +156,10 @@ impl Upstream {
                 let reader = self.reader;
                 match received.publication(&self.receive, reader, unix_ms()) {
                     Ok(publication) => arrived.turn.publications.push(publication),
-                    Err(Unwanted::BadTopic) => self.figures.drop("received_bad_topic", 1),
-                    Err(Unwanted::NoRoute) => self.figures.drop("received_no_route", 1),
+                    Err(Unwanted::BadTopic) => {
+                        self.forwarder.figures().drop("received_bad_topic", 1)
+                    }
+                    Err(Unwanted::NoRoute) => self.forwarder.figures().drop("received_no_route", 1),
                 }
             }
             (Verdict::Acknowledge | Verdict::Ignore, _) => {}
@@ -188,33 +167,10 @@ impl Upstream {
         Ok(())
     }
 
-    fn handle_refused(
-        &mut self,
-        packet_id: u16,
-        reason: String,
-        for_good: bool,
-    ) -> Result<(), LinkError> {
-        match self.sender.handle_refused(packet_id, for_good) {
-            Refused::DeadLetter(record) => {
-                self.figures.drop("refused", 1);
-                self.report.dead_letter(&record.message, &reason, unix_ms());
-                Ok(())
-            }
-            Refused::TryAgain => Err(LinkError::RefusedMessage(reason)),
-            Refused::Unknown => Ok(()),
-        }
-    }
-
     /// The client library never frees a place for a QoS 2 message that was refused. Once they
     /// are used up only a new connection helps.
-    fn take_place(&mut self, open: &mut Option<Open>, leaks: bool) -> Result<(), LinkError> {
-        let (true, Some(open)) = (leaks, open) else { return Ok(()) };
-        open.places -= 1;
-        if open.places == 0 {
-            return Err(LinkError::RefusedMessage("and others before it".to_owned()));
-        }
-        self.sender.narrow(open.places);
-        Ok(())
+    fn take_place(&mut self, leaks: bool) -> Result<(), LinkError> {
+        if leaks { self.forwarder.take_place().map_err(unusable) } else { Ok(()) }
     }
 
     /// Hands over what arrived; it is acknowledged once it is durable.
@@ -240,63 +196,12 @@ impl Upstream {
         Ok(())
     }
 
-    /// Sends what the window has room for.
-    fn send(&mut self, link: &Link, peer: &Peer) {
-        let unix_ms = unix_ms();
-        while let Some(record) = self.sender.next() {
-            let message = &record.message.parts();
-            match self.forwarding.outgoing(message, origin(record), peer, unix_ms) {
-                Ok(outgoing) => match link.publish(outgoing) {
-                    Ok(()) => self.sender.hand_over(),
-                    Err(Full) => return,
-                },
-                Err(unsent) => {
-                    self.figures.drop(unsent.reason(), 1);
-                    let record = self.sender.skip();
-                    if unsent.is_refused() {
-                        self.report.dead_letter(&record.message, &unsent.to_string(), unix_ms);
-                    }
-                }
-            }
-        }
+    fn send(&mut self, link: &Link) {
+        let (unix_ms, handle) = (unix_ms(), &self.handle);
+        let mut publish = |outgoing| link.publish(outgoing);
+        self.forwarder.send(unix_ms, &mut publish);
+        self.forwarder.send_live(unix_ms, || handle.take_live(), publish);
     }
-
-    /// Sends what is not in the log, in portions: acknowledgements must find room beside it.
-    fn send_live(&mut self, link: &Link, peer: &Peer) {
-        let unix_ms = unix_ms();
-        while self.sender.handed_over() < LIVE_UNDER_WAY_MAX {
-            let next = self.live.take().or_else(|| Some((self.handle.take_live()?, 0)));
-            let Some((records, mut sent)) = next else { return };
-            for (_, message) in records.iter().skip(sent) {
-                if self.sender.handed_over() >= LIVE_UNDER_WAY_MAX {
-                    break;
-                }
-                sent += 1;
-                let outgoing = self.forwarding.outgoing(&message, Origin::Live, peer, unix_ms);
-                match outgoing.map(|outgoing| link.publish(outgoing)) {
-                    Ok(Ok(())) => self.sender.hand_over_live(),
-                    Ok(Err(Full)) => self.figures.drop("qos0", 1),
-                    Err(unsent) => self.figures.drop(unsent.reason(), 1),
-                }
-            }
-            if sent < records.len() {
-                self.live = Some((records, sent));
-            }
-        }
-    }
-
-    /// What is not in the log does not wait for the next connection.
-    pub(super) fn drop_live(&mut self) {
-        self.handle.set_takes_live(false);
-        if let Some((records, sent)) = self.live.take() {
-            self.figures.drop("qos0", (records.len() - sent) as u64);
-        }
-    }
-}
-
-fn origin(record: &Record) -> Origin {
-    let sequence: Sequence = record.sequence;
-    if record.routed { Origin::Routed(sequence) } else { Origin::Rule(sequence) }
 }
 
 async fn pause(wake: Option<Duration>) {
@@ -308,11 +213,13 @@ async fn pause(wake: Option<Duration>) {
     }
 }
 
+fn unusable(unusable: Unusable) -> LinkError {
+    LinkError::RefusedMessage(unusable.reason)
+}
+
 fn too_much(_: Full) -> LinkError {
     LinkError::Lost("too much waits to be written".to_owned())
 }
 
 /// Events that are handled before something is sent again.
 const EVENTS_MAX: usize = 256;
-/// QoS 0 messages with the client beyond which the others wait their turn.
-const LIVE_UNDER_WAY_MAX: usize = 256;

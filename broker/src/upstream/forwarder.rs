@@ -1,0 +1,301 @@
+//! One upstream without its connection: what waits, what is sent next, what the shard is told.
+//!
+//! Pure: it is given the log, the events of a connection and the time, and answers with messages
+//! to send and turns for the shard. Whoever holds it owns the connection: [`Upstream`] with a
+//! real one, the simulator with one that fails as it likes. A connection is told apart from the
+//! next one by [`connected`](Forwarder::connected) and [`disconnected`](Forwarder::disconnected).
+//!
+//! Invariant: a record of the log is acknowledged by the far end, dropped and counted, or sent
+//! again; the position that the shard is told never passes one for which none of these is true.
+//!
+//! [`Upstream`]: super::Upstream
+
+use weir_core::{Instant, LogRecord, ReaderId, Records, Sequence, ShardId};
+use weir_mqtt::QoS;
+
+use super::handle::Figures;
+use super::outbox::Outbox;
+use super::outgoing::{Forwarding, Origin, Outgoing, Peer};
+use super::report::Report;
+use super::sender::{Record, Refused, Sender};
+use crate::config::Route;
+use crate::inner_turn::InnerTurn;
+
+pub use super::outbox::Read;
+
+/// What an upstream forwards, and how.
+#[derive(Clone, Debug)]
+pub struct ForwarderOptions {
+    /// The name of the upstream.
+    pub name: String,
+    /// The number under which it reads the log.
+    pub reader: ReaderId,
+    /// Whose log it reads.
+    pub shard: ShardId,
+    /// The name of this broker at other brokers.
+    pub node: String,
+    /// What is forwarded where to; what rules send to the upstream needs no route.
+    pub routes: Vec<Route>,
+    /// The highest QoS that is used at all.
+    pub qos_max: QoS,
+    /// When more than so many bytes wait the oldest are dropped.
+    pub backlog_bytes_max: u64,
+    /// Records under way at once, whatever the far end takes.
+    pub window: u16,
+}
+
+/// The connection cannot take another message now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Full;
+
+/// The connection is of no use any more; another one may be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unusable {
+    /// What the far end has said.
+    pub reason: String,
+}
+
+/// Forwards what is in the log, from a position on.
+#[derive(Debug)]
+pub struct Forwarder {
+    name: String,
+    forwarding: Forwarding,
+    outbox: Outbox,
+    sender: Sender,
+    report: Report,
+    figures: Figures,
+    /// Messages that are not in the log, and how many of them were sent.
+    live: Option<(Records, usize)>,
+    open: Option<Open>,
+    /// Whether the operator was told that the backlog is full.
+    is_full: bool,
+}
+
+/// What is known about an open connection.
+#[derive(Debug)]
+struct Open {
+    peer: Peer,
+    /// What may be under way so that the connection never waits for room in its own window,
+    /// behind which acknowledgements would wait too.
+    places: u16,
+}
+
+impl Forwarder {
+    /// Goes on behind `done`, the position that the shard was told last.
+    #[must_use]
+    pub fn new(options: ForwarderOptions, done: Sequence) -> Self {
+        let ForwarderOptions { reader, shard, node, routes, qos_max, .. } = options;
+        Self {
+            outbox: Outbox::new(reader, done, options.backlog_bytes_max),
+            sender: Sender::new(done, options.window),
+            report: Report::new(reader, &options.name, done),
+            forwarding: Forwarding { routes, node, shard, qos_max },
+            name: options.name,
+            figures: Figures::default(),
+            live: None,
+            open: None,
+            is_full: false,
+        }
+    }
+
+    /// Reads one batch of the log. `read_log` is given a position and a number of bytes, appends
+    /// the records after that position, and answers how far it has looked.
+    ///
+    /// # Errors
+    /// When `read_log` fails.
+    pub fn read<E>(
+        &mut self,
+        read_log: impl FnOnce(Sequence, usize, &mut Vec<LogRecord>) -> Result<Sequence, E>,
+    ) -> Result<Read, E> {
+        let read = self.outbox.read(&mut self.sender, read_log);
+        self.drop_old();
+        read
+    }
+
+    /// A connection is open, to somebody who takes so much.
+    pub fn connected(&mut self, peer: Peer) {
+        let places = peer.receive_max.saturating_sub(1).max(1);
+        self.open = Some(Open { peer, places });
+        self.sender.connected(places);
+        self.is_full = false;
+    }
+
+    /// The connection is over. What was not acknowledged is sent again on the next one; what is
+    /// not in the log is dropped.
+    pub fn disconnected(&mut self) {
+        self.open = None;
+        self.sender.disconnected();
+        if let Some((records, sent)) = self.live.take() {
+            self.figures.drop("qos0", (records.len() - sent) as u64);
+        }
+    }
+
+    /// Sends what the window has room for, in the order of the log, by `publish`.
+    pub fn send(&mut self, unix_ms: u64, mut publish: impl FnMut(Outgoing) -> Result<(), Full>) {
+        let Some(Open { peer, .. }) = &self.open else { return };
+        while let Some(record) = self.sender.next() {
+            let message = &record.message.parts();
+            match self.forwarding.outgoing(message, origin(record), peer, unix_ms) {
+                Ok(outgoing) => match publish(outgoing) {
+                    Ok(()) => self.sender.hand_over(),
+                    Err(Full) => break,
+                },
+                Err(unsent) => {
+                    self.figures.drop(unsent.reason(), 1);
+                    let record = self.sender.skip();
+                    if unsent.is_refused() {
+                        self.report.dead_letter(&record.message, &unsent.to_string(), unix_ms);
+                    }
+                }
+            }
+        }
+        self.settle();
+    }
+
+    /// Sends what is not in the log, which `next` gives, in portions: acknowledgements must find
+    /// room beside it.
+    pub fn send_live(
+        &mut self,
+        unix_ms: u64,
+        mut next: impl FnMut() -> Option<Records>,
+        mut publish: impl FnMut(Outgoing) -> Result<(), Full>,
+    ) {
+        let Some(Open { peer, .. }) = &self.open else { return };
+        while self.sender.handed_over() < LIVE_UNDER_WAY_MAX {
+            let portion = self.live.take().or_else(|| Some((next()?, 0)));
+            let Some((records, mut sent)) = portion else { return };
+            for (_, message) in records.iter().skip(sent) {
+                if self.sender.handed_over() >= LIVE_UNDER_WAY_MAX {
+                    break;
+                }
+                sent += 1;
+                let outgoing = self.forwarding.outgoing(&message, Origin::Live, peer, unix_ms);
+                match outgoing.map(&mut publish) {
+                    Ok(Ok(())) => self.sender.hand_over_live(),
+                    Ok(Err(Full)) => self.figures.drop("qos0", 1),
+                    Err(unsent) => self.figures.drop(unsent.reason(), 1),
+                }
+            }
+            if sent < records.len() {
+                self.live = Some((records, sent));
+            }
+        }
+    }
+
+    /// The connection has written the oldest message that it was given, under this packet
+    /// identifier; none for QoS 0.
+    pub fn handle_sent(&mut self, packet_id: Option<u16>) {
+        self.figures.sent += 1;
+        self.sender.handle_sent(packet_id);
+        self.settle();
+    }
+
+    /// The far end has taken the message with this packet identifier.
+    pub fn handle_acknowledged(&mut self, packet_id: u16) {
+        if self.sender.handle_acknowledged(packet_id) {
+            self.figures.acknowledged += 1;
+        }
+        self.settle();
+    }
+
+    /// The far end has refused the message with this packet identifier, for good or for now. For
+    /// good, or after some times, it becomes a dead letter.
+    ///
+    /// # Errors
+    /// When the message is to be tried again on another connection.
+    pub fn handle_refused(
+        &mut self,
+        packet_id: u16,
+        reason: &str,
+        for_good: bool,
+        unix_ms: u64,
+    ) -> Result<(), Unusable> {
+        match self.sender.handle_refused(packet_id, for_good) {
+            Refused::DeadLetter(record) => {
+                self.figures.drop("refused", 1);
+                self.report.dead_letter(&record.message, reason, unix_ms);
+            }
+            Refused::TryAgain => return Err(Unusable { reason: reason.to_owned() }),
+            Refused::Unknown => {}
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// The connection will never free one place in its window.
+    ///
+    /// # Errors
+    /// When none is left.
+    pub(super) fn take_place(&mut self) -> Result<(), Unusable> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.places -= 1;
+        if open.places == 0 {
+            return Err(Unusable { reason: "and others before it".to_owned() });
+        }
+        self.sender.narrow(open.places);
+        Ok(())
+    }
+
+    /// What the shard is to be told now: how far everything is settled, and dead letters.
+    /// Acknowledgements gather for a while, unless it is to be `at_once`.
+    pub fn take_turn(&mut self, now: Instant, at_once: bool) -> Option<InnerTurn> {
+        self.report.take(now, self.sender.done(), at_once)
+    }
+
+    /// When [`take_turn`](Self::take_turn) will have something; none before something happens.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.report.due()
+    }
+
+    /// Whether records that are known to wait are to be read, although the log has not grown.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.outbox.is_behind(&self.sender)
+    }
+
+    /// Records that wait, those under way included.
+    #[must_use]
+    pub fn depth(&self) -> u64 {
+        self.outbox.records()
+    }
+
+    /// What it has counted.
+    pub(super) fn figures(&mut self) -> &mut Figures {
+        self.figures.depth = self.outbox.records();
+        self.figures.depth_bytes = self.outbox.bytes();
+        let oldest = self.sender.oldest();
+        self.figures.oldest_at_ms = oldest.map(|record| record.message.parts().received_at_ms);
+        &mut self.figures
+    }
+
+    fn drop_old(&mut self) {
+        let dropped = self.outbox.drop_old(&mut self.sender);
+        self.settle();
+        if dropped == 0 {
+            return;
+        }
+        self.figures.drop("backlog_full", dropped);
+        if !self.is_full {
+            self.is_full = true;
+            tracing::warn!(
+                upstream = self.name,
+                help = "raise `backlog_max_bytes` or make the upstream reachable",
+                "the backlog is full, the oldest messages are dropped"
+            );
+        }
+    }
+
+    fn settle(&mut self) {
+        let outbox = &mut self.outbox;
+        self.sender.drain_settled().for_each(|(sequence, bytes)| outbox.settle(sequence, bytes));
+    }
+}
+
+fn origin(record: &Record) -> Origin {
+    let sequence = record.sequence;
+    if record.routed { Origin::Routed(sequence) } else { Origin::Rule(sequence) }
+}
+
+/// QoS 0 messages with the connection beyond which the others wait their turn.
+const LIVE_UNDER_WAY_MAX: usize = 256;
