@@ -209,6 +209,7 @@ impl Broker {
             writer: writer.sender(),
             pipeline: pipeline.as_ref().map(PipelineThread::handle),
             upstreams: handles,
+            service: sources.service.as_ref().map(|service| service.figures.clone()),
         });
         let (task, authenticator) = authenticator(&config, rights, salts, mailbox.clone());
         let (control, admin_address) = Control::start(&config, upstreams, task, probe.clone())?;
@@ -418,7 +419,7 @@ fn limits(config: &Config) -> Limits {
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     Limits {
         allow_anonymous: config.auth.allow_anonymous,
-        authentication: config.auth.sources().has_credentials(),
+        authentication: config.auth.checks_credentials(),
         connect_timeout_ms: u64::try_from(from.connect_timeout.as_millis()).unwrap_or(u64::MAX),
         packet_bytes_max: from.max_packet_size as usize,
         inflight_messages_max: from.max_inflight_messages,

@@ -1,15 +1,17 @@
 //! What a running broker can be asked from outside its threads.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use weir_core::Metrics;
 
+use crate::auth::ServiceFigures;
 use crate::clock::Clock;
 use crate::mailbox::{Mail, Mailbox};
 use crate::pipeline::PipelineHandle;
-use crate::status::{MessageStatus, RuleStatus, Status, StoreStatus};
+use crate::status::{AuthStatus, MessageStatus, RuleStatus, ServiceStatus, Status, StoreStatus};
 use crate::store::{BatchSender, Store};
 use crate::upstream::UpstreamHandle;
 
@@ -24,6 +26,7 @@ pub(crate) struct Probe {
     pub(crate) writer: BatchSender,
     pub(crate) pipeline: Option<PipelineHandle>,
     pub(crate) upstreams: Vec<UpstreamHandle>,
+    pub(crate) service: Option<Arc<ServiceFigures>>,
 }
 
 impl Probe {
@@ -37,6 +40,12 @@ impl Probe {
             ready,
             shards: 1,
             connections: metrics.connections,
+            auth: AuthStatus {
+                refused: metrics.refused,
+                revoked: metrics.revoked,
+                reauthenticated: metrics.reauthenticated,
+                service: self.service.as_deref().map(service),
+            },
             sessions: metrics.sessions,
             subscriptions: metrics.subscriptions,
             retained: metrics.retained,
@@ -83,6 +92,14 @@ fn messages(metrics: &Metrics) -> MessageStatus {
             .into_iter()
             .map(|(reason, count)| (reason.to_owned(), count))
             .collect::<BTreeMap<_, _>>(),
+    }
+}
+
+fn service(figures: &ServiceFigures) -> ServiceStatus {
+    ServiceStatus {
+        requests: figures.requests.load(Ordering::Relaxed),
+        failures: figures.failures.load(Ordering::Relaxed),
+        remembered: figures.remembered.load(Ordering::Relaxed),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
@@ -15,6 +16,12 @@ use rumqttc::v5::mqttbytes::v5::{
 use rumqttc::v5::{Client, Connection, ConnectionError, Event, MqttOptions, StateError};
 use weir_broker::Broker;
 use weir_broker::config::{Config, HostPort, JwtConfig, JwtKey, ListenerConfig};
+
+mod auth {
+    //! One file for each way to ask somebody else.
+
+    mod service;
+}
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,7 +71,14 @@ impl Device {
         name: &str,
         credentials: Option<(&str, &str)>,
     ) -> Result<Self, ConnectReturnCode> {
-        let address = broker.addresses()[0];
+        Self::connect_to(broker.addresses()[0], name, credentials)
+    }
+
+    fn connect_to(
+        address: SocketAddr,
+        name: &str,
+        credentials: Option<(&str, &str)>,
+    ) -> Result<Self, ConnectReturnCode> {
         let mut options = MqttOptions::new(name, address.ip().to_string(), address.port());
         if let Some((username, password)) = credentials {
             options.set_credentials(username, password);

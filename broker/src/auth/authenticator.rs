@@ -23,6 +23,7 @@ use super::audit;
 use super::bans::Bans;
 use super::rights::{Rights, Step};
 use super::salt_key::SaltKey;
+use super::service::Service;
 
 /// How strict the task is.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +70,7 @@ struct Desk {
     settings: Settings,
     bans: RefCell<Bans>,
     hashes: Semaphore,
+    renewals: Semaphore,
     send: Answer,
 }
 
@@ -101,6 +103,7 @@ impl Authenticator {
             settings: self.settings,
             bans: RefCell::new(Bans::new(self.settings.failures_max, self.settings.ban)),
             hashes: Semaphore::new((cores / 2).clamp(1, HASHES_MAX)),
+            renewals: Semaphore::new(RENEWALS_MAX),
             send: self.answer,
         });
         let open = Arc::new(Semaphore::new(QUESTIONS_MAX));
@@ -146,7 +149,7 @@ impl Desk {
         }
         loop {
             let rights = self.rights();
-            match self.judge(&rights, request).await {
+            match self.judge(&rights, request, *address).await {
                 Verdict::Outcome(outcome) => {
                     if self.send_by(&rights, question, outcome) {
                         return;
@@ -172,6 +175,11 @@ impl Desk {
             Outcome::Refused(ReasonCode::BadAuthenticationMethod) => {
                 audit::refused(request, *address, "no such method of authentication");
             }
+            Outcome::Refused(ReasonCode::NotAuthorized) => {
+                audit::refused(request, *address, "the service of [auth.http] says so");
+            }
+            // One that is connected is asked about again soon.
+            Outcome::Refused(_) if request.occasion == Occasion::Renewal => {}
             Outcome::Refused(_) => audit::refused(request, *address, "it cannot be checked"),
         }
         (self.send)(*connection, outcome);
@@ -191,9 +199,17 @@ impl Desk {
         (self.send)(*connection, Outcome::Refused(ReasonCode::BadUserNameOrPassword));
     }
 
-    async fn judge(&self, rights: &Arc<Rights>, request: &AuthenticationRequest) -> Verdict {
+    async fn judge(
+        &self,
+        rights: &Arc<Rights>,
+        request: &AuthenticationRequest,
+        address: Option<IpAddr>,
+    ) -> Verdict {
         if let Some(exchange) = &request.exchange {
             return self.exchange(rights, exchange);
+        }
+        if let Some(service) = rights.service_for(request) {
+            return self.ask_service(service, request, address).await;
         }
         // Never closed.
         let Ok(_permit) = self.hashes.acquire().await else { return Verdict::Wrong };
@@ -208,6 +224,29 @@ impl Desk {
         match task::spawn_blocking(identify).await.ok().flatten() {
             Some(identity) => Verdict::Outcome(Outcome::granted(identity)),
             None => Verdict::Wrong,
+        }
+    }
+
+    async fn ask_service(
+        &self,
+        service: &Service,
+        request: &AuthenticationRequest,
+        address: Option<IpAddr>,
+    ) -> Verdict {
+        let unavailable = Verdict::Outcome(Outcome::Refused(ReasonCode::ServerUnavailable));
+        let renews = request.occasion == Occasion::Renewal;
+        // What is asked again about those who are there keeps nobody out who comes.
+        let _place = match renews.then(|| self.renewals.try_acquire()) {
+            Some(Err(_)) => return unavailable,
+            Some(Ok(place)) => Some(place),
+            None => None,
+        };
+        match service.identify(request, address).await {
+            Some(Some(identity)) => Verdict::Outcome(Outcome::granted(identity)),
+            // Nothing was guessed, so nothing is counted.
+            Some(None) if renews => Verdict::Outcome(Outcome::Refused(ReasonCode::NotAuthorized)),
+            Some(None) => Verdict::Wrong,
+            None => unavailable,
         }
     }
 
@@ -241,6 +280,8 @@ fn nonce() -> io::Result<String> {
 /// Questions that wait for their turn, and questions that are being answered; the delay of wrong
 /// credentials counts. Past it clients are told that the server is busy.
 const QUESTIONS_MAX: usize = 512;
+/// Clients that are connected and asked about again at a time; the others wait.
+const RENEWALS_MAX: usize = 64;
 /// Hashes that are computed at a time.
 const HASHES_MAX: usize = 2;
 

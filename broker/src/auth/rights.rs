@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use weir_core::{Acl, Credential, Exchange, Identity};
+use weir_core::{Acl, AuthenticationRequest, Credential, Exchange, Identity, Occasion};
 use weir_rules::Diagnostic;
 
 use super::acl_file;
 use super::password_file::Passwords;
 use super::salt_key::SaltKey;
 use super::scram::{self, ClientFirst};
+use super::service::{Service, ServiceSources};
 use super::token::{TokenSources, Tokens};
 
 /// Where it stands who may connect and what they may do.
@@ -19,6 +20,7 @@ pub(crate) struct Sources {
     pub(crate) password_file: Option<PathBuf>,
     pub(crate) acl_file: Option<PathBuf>,
     pub(crate) tokens: Option<TokenSources>,
+    pub(crate) service: Option<ServiceSources>,
 }
 
 /// What stands there.
@@ -27,6 +29,7 @@ pub(crate) struct Rights {
     pub(crate) passwords: Option<Passwords>,
     pub(crate) acl: Option<Arc<Acl>>,
     pub(crate) tokens: Option<Tokens>,
+    pub(crate) service: Option<Arc<Service>>,
 }
 
 /// What comes of a word in an exchange.
@@ -53,16 +56,31 @@ impl Sources {
         let acl = acl.map_err(&mut keep).ok().flatten().map(Arc::new);
         let tokens = self.tokens.as_ref().map(TokenSources::read).transpose();
         let tokens = tokens.map_err(&mut keep).ok().flatten();
-        if problems.is_empty() { Ok(Rights { passwords, acl, tokens }) } else { Err(problems) }
-    }
-
-    /// Whether there is anything that credentials can be checked against.
-    pub(crate) fn has_credentials(&self) -> bool {
-        self.password_file.is_some() || self.tokens.is_some()
+        let service = self.service.as_ref().map(ServiceSources::read).transpose();
+        let service = service.map_err(&mut keep).ok().flatten().map(Arc::new);
+        match problems.is_empty() {
+            true => Ok(Rights { passwords, acl, tokens, service }),
+            false => Err(problems),
+        }
     }
 }
 
 impl Rights {
+    /// The service that has to be asked about a client: about one that the files do not know.
+    pub(crate) fn service_for(&self, request: &AuthenticationRequest) -> Option<&Arc<Service>> {
+        let service = self.service.as_ref()?;
+        let username = request.username.as_deref();
+        let has_password = username.is_some_and(|name| self.has_password(name));
+        let has_token =
+            self.tokens.is_some() && request.password.as_deref().is_some_and(Tokens::are_like);
+        let is_renewal = request.occasion == Occasion::Renewal;
+        (is_renewal || !has_password && !has_token).then_some(service)
+    }
+
+    fn has_password(&self, username: &str) -> bool {
+        self.passwords.as_ref().is_some_and(|known| known.credential(username).is_some())
+    }
+
     /// Who has these credentials; none when nobody has. Takes as long as a hash takes.
     /// A token says itself whose it is.
     pub(crate) fn identify(

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use weir_rules::Source as RuleSource;
 
 use super::{
-    AdminConfig, AuthConfig, Config, HostPort, LimitsConfig, ListenerConfig, LogConfig,
+    AdminConfig, AuthConfig, Config, HostPort, HttpUrl, LimitsConfig, ListenerConfig, LogConfig,
     StoreConfig,
-    declared::{self, ADMIN, AUTH, JWT, LIMITS, LOG, STORE, TOP},
+    declared::{self, ADMIN, AUTH, HTTP, JWT, LIMITS, LOG, STORE, TOP},
     key::{Initial, Refusal, code},
     problem::Problems,
     tree::Tree,
@@ -105,8 +105,9 @@ fn auth(
     listeners: &[(ListenerConfig, Option<Origin>)],
     problems: &mut Problems,
 ) -> AuthConfig {
-    let (values, jwt) = (tree.table(&AUTH), tree.table(&JWT));
+    let (values, jwt, http) = (tree.table(&AUTH), tree.table(&JWT), tree.table(&HTTP));
     let checks_anybody = values.origin("password_file").is_some()
+        || http.origin("url").is_some()
         || jwt.origin("key_file").is_some()
         || jwt.origin("secret_file").is_some();
     let given = values.origin("allow_anonymous");
@@ -133,7 +134,8 @@ fn auth(
         problems.warn(at.source, refusal.help("`weir passwd FILE USER` makes a password file"));
     }
     check_jwt(jwt, problems);
-    AuthConfig::read(values, jwt, allow_anonymous)
+    check_http(http, problems);
+    AuthConfig::read(values, jwt, http, allow_anonymous)
 }
 
 fn first_origin(listeners: &[(ListenerConfig, Option<Origin>)]) -> Option<&Origin> {
@@ -156,6 +158,34 @@ fn check_jwt(jwt: &Values, problems: &mut Problems) {
         let message = "tokens need a key that checks them";
         let refusal = Refusal::new(code::MISSING, at.span.clone(), message, "needs `key_file`");
         problems.refuse(at.source, refusal.help("for example key_file = \"jwt.pem\""));
+    }
+}
+
+/// A service with https needs somebody who signs; one without should be near.
+fn check_http(http: &Values, problems: &mut Problems) {
+    let urls = http.urls("url");
+    let Some(at) = http.origin("url") else {
+        let others = ["ca_file", "timeout", "ttl", "grace", "cache_size"];
+        let other = others.iter().find_map(|name| http.origin(name));
+        if let Some(at) = other.filter(|_| http.is_missing("url")) {
+            let message = "nobody is asked without an address";
+            let refusal = Refusal::new(code::MISSING, at.span.clone(), message, "needs `url`");
+            let help = "for example url = \"http://127.0.0.1:8080/mqtt\"";
+            problems.refuse(at.source, refusal.help(help));
+        }
+        return;
+    };
+    if urls.iter().any(HttpUrl::is_secure) && http.is_missing("ca_file") {
+        let message = "no certificate of the service would be believed";
+        let refusal = Refusal::new(code::MISSING, at.span.clone(), message, "needs `ca_file`");
+        let help = "for example ca_file = \"/etc/ssl/certs/ca-certificates.crt\"";
+        problems.refuse(at.source, refusal.help(help));
+    }
+    let exposed = urls.iter().find(|url| !url.is_secure() && !url.address().is_loopback());
+    if let Some(url) = exposed {
+        let message = format!("passwords go to {url} as they are");
+        let refusal = Refusal::new(code::EXPOSED, at.span.clone(), message, "not encrypted");
+        problems.warn(at.source, refusal.help("use https, or a service on this machine"));
     }
 }
 

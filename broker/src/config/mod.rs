@@ -9,6 +9,7 @@ mod auth;
 mod check;
 mod declared;
 mod host_port;
+mod http_url;
 mod key;
 mod load;
 mod overrides;
@@ -23,8 +24,9 @@ mod unit;
 mod upstreams;
 mod values;
 
-pub use auth::{AuthConfig, JwtConfig, JwtKey};
+pub use auth::{AuthConfig, HttpAuthConfig, JwtConfig, JwtKey};
 pub use host_port::{HostPort, HostPortError};
+pub use http_url::{HttpUrl, HttpUrlError};
 pub use load::{ConfigError, Loaded, load, state_dir};
 pub use overrides::Overrides;
 pub use reference::{reference_page, sample_file};
