@@ -18,21 +18,24 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mio::{Poll, Waker};
-use weir_core::{Core, Input, Limits, QueueFull, ReaderConfig, ReaderId, ShardId, ShareStrategy};
+use weir_core::{
+    Core, Input, Limits, ListenerLimits, QueueFull, ReaderConfig, ReaderId, ShardId, ShareStrategy,
+};
 use weir_mqtt::QoS;
 use weir_rules::{Diagnostic, Engine, Plan};
 
 use crate::auth::{Authenticator, AuthenticatorHandle, Rights, SaltKey, Settings, Sources};
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, TlsError};
 use crate::control::Control;
-use crate::listener::tcp::Listener;
+use crate::listener::{Listener, Refused};
 use crate::mailbox::{Mail, Mailbox, mailbox};
 use crate::pipeline::{Pipeline, PipelineThread, not_handled};
 use crate::probe::Probe;
 use crate::shard::{self, Parts, RecordSink, Shard};
 use crate::status::Status;
 use crate::store::{RuleState, Store, StoreError, StoreOptions, Writer, WriterOptions};
+use crate::stream::TlsServer;
 use crate::upstream::Upstream;
 
 /// The one shard of a broker.
@@ -97,6 +100,14 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The certificates of a listener cannot be used.
+    #[error("{address} cannot speak TLS: {source}; {}", .source.help())]
+    Tls {
+        /// The address of the configuration.
+        address: String,
+        /// What is wrong with them.
+        source: TlsError,
+    },
     /// The system gives no thread, no poll or no random numbers.
     #[error("the system does not give the broker what it needs: {0}")]
     System(#[from] io::Error),
@@ -109,11 +120,14 @@ fn all(problems: &[Diagnostic]) -> String {
 fn listen_help(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "another program listens there: stop it, or choose another port"
+            "another program listens there: stop it, or choose another port or path"
         }
+        io::ErrorKind::AlreadyExists => "remove the file, or choose another path",
+        io::ErrorKind::NotFound => "create the directory of the socket",
         io::ErrorKind::AddrNotAvailable => "this machine has no such address",
         io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need a privilege: choose another port, or grant CAP_NET_BIND_SERVICE"
+            "ports below 1024 need a privilege: choose another port, or grant \
+             CAP_NET_BIND_SERVICE; a Unix socket needs a directory that weir may write"
         }
         _ => "check the address",
     }
@@ -124,6 +138,7 @@ pub struct Broker {
     addresses: Vec<SocketAddr>,
     admin_address: Option<SocketAddr>,
     probe: Arc<Probe>,
+    tls: Vec<Arc<TlsServer>>,
     sources: Sources,
     authenticator: AuthenticatorHandle,
     running: Option<Running>,
@@ -160,8 +175,10 @@ impl Broker {
         let reader_configs = reader_configs(&readers, &config, &plan);
         let pipeline = restore_pipeline(&store, &config, &readers, plan)?;
         let recovered = store.recover(SHARD)?;
-        let listeners = bind(&config)?;
-        let addresses = listeners.iter().map(Listener::address).collect();
+        let refused = Arc::new(Refused::default());
+        let tls = read_certificates(&config)?;
+        let listeners = bind(&config, &tls, &refused)?;
+        let addresses = listeners.iter().filter_map(Listener::address).collect();
         let now = clock.now();
         let mut core = Core::new(SHARD, limits(&config), reader_configs, recovered, seed()?, now);
         core.handle(now, Input::Permissions(rights.acl.clone()));
@@ -210,9 +227,12 @@ impl Broker {
             pipeline: pipeline.as_ref().map(PipelineThread::handle),
             upstreams: handles,
             service: sources.service.as_ref().map(|service| service.figures.clone()),
+            refused,
         });
         let (task, authenticator) = authenticator(&config, rights, salts, mailbox.clone());
-        let (control, admin_address) = Control::start(&config, upstreams, task, probe.clone())?;
+        let tls: Vec<Arc<TlsServer>> = tls.into_iter().flatten().collect();
+        let (control, admin_address) =
+            Control::start(&config, upstreams, task, tls.clone(), probe.clone())?;
         let parts = Parts {
             poll,
             core,
@@ -225,10 +245,11 @@ impl Broker {
         };
         let (shard, ended) = start_shard(Shard::new(parts)?)?;
         let running = Some(Running { mailbox, shard, ended, pipeline, writer, control });
-        Ok(Self { addresses, admin_address, probe, sources, authenticator, running })
+        Ok(Self { addresses, admin_address, probe, tls, sources, authenticator, running })
     }
 
-    /// The addresses that clients can connect to, in the order of the configuration.
+    /// The addresses that clients can connect to over a network, in the order of the
+    /// configuration.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -268,6 +289,18 @@ impl Broker {
     #[must_use]
     pub fn failure(&self) -> Option<io::Error> {
         self.running.as_ref()?.ended.try_recv().ok()
+    }
+
+    /// Reads the certificates of all listeners again, as it also happens by itself a few seconds
+    /// after their files have changed. Clients stay connected. Answers how many listeners have
+    /// certificates.
+    ///
+    /// # Errors
+    /// What is wrong with files that cannot be used; in their place the old ones stay.
+    pub fn reload_certificates(&self) -> Result<usize, Vec<TlsError>> {
+        let reloaded = self.tls.iter().map(|server| server.reload());
+        let errors: Vec<TlsError> = reloaded.filter_map(Result::err).collect();
+        if errors.is_empty() { Ok(self.tls.len()) } else { Err(errors) }
     }
 
     /// Ends the broker: clients are told, and what was acknowledged is on the disk when this
@@ -355,12 +388,29 @@ fn restore_pipeline(
     Ok(Some((Pipeline::new(engine, reader, readers.upstreams.clone()), waiting)))
 }
 
-fn bind(config: &Config) -> Result<Vec<Listener>, StartError> {
-    let bind_one = |listener: &config::ListenerConfig| {
+/// The certificates of each listener that has some.
+fn read_certificates(config: &Config) -> Result<Vec<Option<Arc<TlsServer>>>, StartError> {
+    let read_one = |listener: &config::ListenerConfig| {
         let address = listener.address.to_string();
-        Listener::bind(&address).map_err(|source| StartError::Listen { address, source })
+        let server = listener.tls.clone().map(TlsServer::start).transpose();
+        server
+            .map(|server| server.map(Arc::new))
+            .map_err(|source| StartError::Tls { address, source })
     };
-    config.listeners.iter().map(bind_one).collect()
+    config.listeners.iter().map(read_one).collect()
+}
+
+fn bind(
+    config: &Config,
+    tls: &[Option<Arc<TlsServer>>],
+    refused: &Arc<Refused>,
+) -> Result<Vec<Listener>, StartError> {
+    let bind_one = |(listener, tls): (&config::ListenerConfig, &Option<Arc<TlsServer>>)| {
+        let address = listener.address.to_string();
+        Listener::bind(listener, tls.clone(), refused.clone())
+            .map_err(|source| StartError::Listen { address, source })
+    };
+    config.listeners.iter().zip(tls).map(bind_one).collect()
 }
 
 /// Beside the store, once there are users who need it.
@@ -414,10 +464,26 @@ fn seed() -> io::Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
+fn listener_limits(listener: &config::ListenerConfig) -> ListenerLimits {
+    ListenerLimits {
+        allow_anonymous: listener.allow_anonymous,
+        allow_empty_client_id: listener.allow_zero_length_clientid,
+        knows_clients: listener.knows_clients(),
+        mount_point: listener.mount_point.as_deref().map(Into::into),
+        payload_bytes_max: listener
+            .message_size_limit
+            .map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+        qos_max: QoS::try_from(listener.max_qos).unwrap_or(QoS::ExactlyOnce),
+        retain_available: listener.retain_available,
+        versions: listener.accept_protocol_versions.clone(),
+    }
+}
+
 fn limits(config: &Config) -> Limits {
     let from = &config.limits;
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     Limits {
+        listeners: config.listeners.iter().map(listener_limits).collect(),
         allow_anonymous: config.auth.allow_anonymous,
         authentication: config.auth.checks_credentials(),
         connect_timeout_ms: u64::try_from(from.connect_timeout.as_millis()).unwrap_or(u64::MAX),

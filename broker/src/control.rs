@@ -1,6 +1,6 @@
 //! The control thread: everything that waits for others and is not on the way of a message. One
-//! tokio runtime on one thread runs the upstream connections, the admin server and the check of
-//! credentials.
+//! tokio runtime on one thread runs the upstream connections, the admin server, the check of
+//! credentials and the look at the files of certificates.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -8,18 +8,23 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::{JoinSet, LocalSet};
-use tokio::time::timeout;
+use tokio::task::{JoinSet, LocalSet, spawn_blocking};
+use tokio::time::{sleep, timeout};
 
 use crate::admin;
 use crate::auth::Authenticator;
 use crate::broker::StartError;
 use crate::config::Config;
 use crate::probe::Probe;
+use crate::stream::TlsServer;
 use crate::upstream::Upstream;
 
 /// How long the upstreams may take to say goodbye.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Between two looks at the files of certificates: soon enough for whoever has changed them, and
+/// rare enough for an idle machine.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// The running thread.
 pub(crate) struct Control {
@@ -33,6 +38,7 @@ impl Control {
         config: &Config,
         upstreams: Vec<Upstream>,
         authenticator: Authenticator,
+        tls: Vec<Arc<TlsServer>>,
         probe: Arc<Probe>,
     ) -> Result<(Self, Option<SocketAddr>), StartError> {
         let admin = bind_admin(config)?;
@@ -50,6 +56,9 @@ impl Control {
                     links.spawn_local_on(upstream.run(stopped.clone()), &tasks);
                 }
                 tasks.spawn_local(authenticator.run());
+                if !tls.is_empty() {
+                    tasks.spawn_local(look_at_certificates(tls));
+                }
                 if let Some(listener) = admin {
                     let stopped = stopped.clone();
                     tasks.spawn_local(async move {
@@ -75,6 +84,17 @@ impl Control {
         if self.thread.join().is_err() {
             tracing::error!("the control thread panicked");
         }
+    }
+}
+
+/// Never ends. A file system may let a read wait, so it is not done on this thread.
+async fn look_at_certificates(servers: Vec<Arc<TlsServer>>) {
+    let servers: Arc<[Arc<TlsServer>]> = servers.into();
+    loop {
+        sleep(LOOK).await;
+        let servers = servers.clone();
+        // A panic there has been reported, and the next look comes.
+        let _ = spawn_blocking(move || servers.iter().for_each(|server| server.refresh())).await;
     }
 }
 

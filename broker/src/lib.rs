@@ -27,6 +27,7 @@ pub mod store;
 pub mod config;
 
 mod auth;
+mod stream;
 
 pub use broker::{Broker, StartError};
 pub use inner_turn::{InnerTurn, OwnedPublication};

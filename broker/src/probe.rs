@@ -9,6 +9,7 @@ use weir_core::Metrics;
 
 use crate::auth::ServiceFigures;
 use crate::clock::Clock;
+use crate::listener::Refused;
 use crate::mailbox::{Mail, Mailbox};
 use crate::pipeline::PipelineHandle;
 use crate::status::{AuthStatus, MessageStatus, RuleStatus, ServiceStatus, Status, StoreStatus};
@@ -27,6 +28,7 @@ pub(crate) struct Probe {
     pub(crate) pipeline: Option<PipelineHandle>,
     pub(crate) upstreams: Vec<UpstreamHandle>,
     pub(crate) service: Option<Arc<ServiceFigures>>,
+    pub(crate) refused: Arc<Refused>,
 }
 
 impl Probe {
@@ -40,6 +42,7 @@ impl Probe {
             ready,
             shards: 1,
             connections: metrics.connections,
+            refused: self.refused.counts(),
             auth: AuthStatus {
                 refused: metrics.refused,
                 revoked: metrics.revoked,

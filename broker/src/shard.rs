@@ -6,24 +6,24 @@
 //! wait, and nothing is dropped for it.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use weir_core::{
-    AuthenticationRequest, Batch, ConnectionId, Core, Effect, Input, Now, Outcome, ReaderId,
-    Records,
+    AuthenticationRequest, Batch, ConnectionId, Core, Effect, Input, ListenerId, Now, Outcome,
+    ReaderId, Records,
 };
 use weir_mqtt::ReasonCode;
 
 use crate::auth::{self, AuthenticatorHandle, Question};
 use crate::clock::Clock;
 use crate::inner_turn::InnerTurn;
-use crate::listener::tcp::Listener;
+use crate::listener::Listener;
 use crate::mailbox::{Mail, MailReceiver};
 use crate::sockets::Sockets;
 use crate::store::{BatchSender, Refused};
+use crate::stream::Stream;
 
 /// One buffer for all sockets of the shard.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -34,6 +34,9 @@ const TURN_BYTES: usize = 2 * READ_BUFFER_BYTES;
 const READS_IN_A_ROW: usize = 4;
 /// Connections accepted from one listener in a turn.
 const ACCEPTS_PER_TURN: usize = 128;
+/// Handshakes that are carried on in a turn: one step can take milliseconds, and whoever is
+/// connected does not wait for hundreds of them when all come back at once.
+const HANDSHAKES_PER_TURN: usize = 8;
 /// Rounds of effects in a turn; a write can make room for more deliveries.
 const ROUNDS_PER_TURN: usize = 4;
 /// Between attempts to accept while there are no free descriptors.
@@ -155,9 +158,8 @@ impl Shard {
             let Token(token) = event.token();
             if token >= first_socket {
                 let slot = u32::try_from(token - first_socket).expect("tokens come from slots");
-                let Some(socket) = self.sockets.at(slot) else { continue };
+                let Some((id, socket)) = self.sockets.at(slot) else { continue };
                 socket.read_closed |= event.is_read_closed() || event.is_error();
-                let id = socket.id;
                 if (event.is_readable() || event.is_error()) && !socket.to_read {
                     socket.to_read = true;
                     self.readable.push(id);
@@ -247,7 +249,8 @@ impl Shard {
                     break;
                 }
                 match self.parts.listeners[index].accept() {
-                    Ok(stream) => self.open(now, stream),
+                    Ok(Some(stream)) => self.open(now, stream, index),
+                    Ok(None) => {}
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) if is_about_one_connection(&error) => {}
                     Err(error) => {
@@ -260,9 +263,10 @@ impl Shard {
         }
     }
 
-    fn open(&mut self, now: Now, stream: TcpStream) {
+    fn open(&mut self, now: Now, stream: Stream, listener: usize) {
         let first_socket = FIRST_LISTENER + self.parts.listeners.len();
-        let connection = self.sockets.insert(stream);
+        let number = u16::try_from(listener).expect("a file has fewer listeners");
+        let connection = self.sockets.insert(stream, number);
         let Some(socket) = self.sockets.get_mut(connection) else { return };
         let token = Token(first_socket + connection.slot as usize);
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -270,9 +274,11 @@ impl Shard {
         if let Err(error) = registry.register(&mut socket.stream, token, interest) {
             tracing::warn!(%error, "a connection cannot be watched and is closed");
             self.sockets.remove(connection);
+            self.parts.listeners[listener].note_closed(None);
             return;
         }
-        self.parts.core.handle(now, Input::Opened { connection });
+        let listener = ListenerId(number);
+        self.parts.core.handle(now, Input::Opened { connection, listener });
     }
 
     fn read(&mut self, now: Now) {
@@ -280,11 +286,18 @@ impl Shard {
             return;
         }
         let mut buffer = std::mem::take(&mut self.buffer);
+        let mut handshakes = 0;
         for id in std::mem::take(&mut self.readable) {
-            if let Some(socket) = self.sockets.get_mut(id) {
-                socket.to_read = false;
-                self.read_socket(now, id, &mut buffer);
+            let Some(socket) = self.sockets.get_mut(id) else { continue };
+            if socket.stream.unfinished().is_some() {
+                handshakes += 1;
+                if handshakes > HANDSHAKES_PER_TURN {
+                    self.readable.push(id);
+                    continue;
+                }
             }
+            socket.to_read = false;
+            self.read_socket(now, id, &mut buffer);
         }
         self.buffer = buffer;
         self.turn_bytes = 0;
@@ -300,7 +313,10 @@ impl Shard {
                 Ok(0) => return self.close(now, id),
                 Ok(count) => {
                     // A short read says that nothing is left, so another call would be wasted.
-                    let drained = count < buffer.len() && !socket.read_closed;
+                    let drained = count < buffer.len()
+                        && !socket.read_closed
+                        && !socket.stream.needs_read_again();
+                    socket.blocked |= socket.stream.wants_write();
                     let bytes = &buffer[..count];
                     self.parts.core.handle(now, Input::Received { connection: id, bytes });
                     self.turn_bytes += count;
@@ -313,7 +329,9 @@ impl Shard {
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    socket.blocked |= socket.stream.wants_write();
+                }
                 Err(_) => return self.close(now, id),
             }
         }
@@ -390,8 +408,12 @@ impl Shard {
         connection: ConnectionId,
         request: Box<AuthenticationRequest>,
     ) {
-        let peer = self.sockets.get_mut(connection).map(|socket| socket.stream.peer_addr());
-        let address = peer.and_then(Result::ok).map(|peer| peer.ip());
+        let Some(socket) = self.sockets.get_mut(connection) else { return };
+        let address = socket.stream.peer().map(|peer| peer.ip());
+        if self.parts.listeners[usize::from(socket.listener)].knows_clients() {
+            let outcome = auth::by_certificate(&request, socket.stream.user_name(), address);
+            return self.parts.core.handle(now, Input::Authenticated { connection, outcome });
+        }
         if !self.parts.authenticator.ask(Question { connection, address, request }) {
             let outcome = Outcome::Refused(ReasonCode::ServerBusy);
             self.parts.core.handle(now, Input::Authenticated { connection, outcome });
@@ -412,13 +434,15 @@ impl Shard {
     fn flush(&mut self, now: Now, id: ConnectionId) {
         let Some(socket) = self.sockets.get_mut(id) else { return };
         let Some(outbound) = self.parts.core.outbound(id) else { return };
-        if socket.blocked || outbound.is_empty() {
+        if socket.blocked || (outbound.is_empty() && !socket.stream.wants_write()) {
             return;
         }
         match socket.stream.write(outbound.bytes()) {
             Ok(written) => {
-                socket.blocked = written < outbound.len();
-                self.parts.core.handle(now, Input::Sent { connection: id, bytes: written });
+                socket.blocked = written < outbound.len() || socket.stream.wants_write();
+                if written > 0 {
+                    self.parts.core.handle(now, Input::Sent { connection: id, bytes: written });
+                }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => socket.blocked = true,
             Err(error) if error.kind() == ErrorKind::Interrupted => {
@@ -432,7 +456,9 @@ impl Shard {
         if let Some(mut socket) = self.sockets.remove(id) {
             // Closing the descriptor takes it off the poll; the peer may be gone already.
             let _ = self.parts.poll.registry().deregister(&mut socket.stream);
-            let _ = socket.stream.shutdown(std::net::Shutdown::Write);
+            let unfinished = socket.stream.unfinished();
+            socket.stream.close();
+            self.parts.listeners[usize::from(socket.listener)].note_closed(unfinished);
             self.parts.core.handle(now, Input::Closed { connection: id });
         }
     }

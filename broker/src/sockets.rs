@@ -1,16 +1,19 @@
 //! The open sockets of a shard by slot.
 //!
 //! A slot is used again under a new generation, so an effect that comes late for a closed
-//! connection finds nothing.
+//! connection finds nothing. Sockets stand in the table itself: a plain one takes at most 32 bytes there
+//! and nothing elsewhere.
 
-use mio::net::TcpStream;
 use weir_core::ConnectionId;
+
+use crate::stream::Stream;
 
 /// One open socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    pub(crate) id: ConnectionId,
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
+    /// Number of the listener that it came in by.
+    pub(crate) listener: u16,
     /// The kernel takes no more until it says so.
     pub(crate) blocked: bool,
     /// The core does not want to hear more for now.
@@ -24,43 +27,76 @@ pub(crate) struct Socket {
 /// Sockets by slot.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
-    slots: Vec<(u32, Option<Box<Socket>>)>,
+    slots: Vec<Slot>,
     free: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    socket: Option<Socket>,
 }
 
 impl Sockets {
     /// Takes a socket in and names it.
-    pub(crate) fn insert(&mut self, stream: TcpStream) -> ConnectionId {
+    pub(crate) fn insert(&mut self, stream: Stream, listener: u16) -> ConnectionId {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push((0, None));
+            self.slots.push(Slot::default());
             u32::try_from(self.slots.len() - 1).expect("descriptors end before slots do")
         });
         let entry = &mut self.slots[slot as usize];
-        entry.0 = entry.0.wrapping_add(1);
-        let id = ConnectionId { slot, generation: entry.0 };
-        entry.1 = Some(Box::new(Socket {
-            id,
+        entry.generation = entry.generation.wrapping_add(1);
+        entry.socket = Some(Socket {
             stream,
+            listener,
             blocked: false,
             paused: false,
             read_closed: false,
             to_read: false,
-        }));
-        id
+        });
+        ConnectionId { slot, generation: entry.generation }
     }
 
     /// Whoever has this slot now.
-    pub(crate) fn at(&mut self, slot: u32) -> Option<&mut Socket> {
-        self.slots.get_mut(slot as usize)?.1.as_deref_mut()
+    pub(crate) fn at(&mut self, slot: u32) -> Option<(ConnectionId, &mut Socket)> {
+        let Slot { generation, socket } = self.slots.get_mut(slot as usize)?;
+        Some((ConnectionId { slot, generation: *generation }, socket.as_mut()?))
     }
 
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Socket> {
-        self.at(id.slot).filter(|socket| socket.id == id)
+        self.at(id.slot).filter(|(current, _)| *current == id).map(|(_, socket)| socket)
     }
 
-    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Box<Socket>> {
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Socket> {
         self.get_mut(id)?;
         self.free.push(id.slot);
-        self.slots[id.slot as usize].1.take()
+        self.slots[id.slot as usize].socket.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mio::net::UnixStream;
+
+    use super::*;
+    use crate::stream::Socket as Plain;
+
+    #[test]
+    fn a_plain_connection_takes_at_most_32_bytes() {
+        // mio keeps one word more for its own checks in a debug build.
+        let checks = if cfg!(debug_assertions) { size_of::<usize>() } else { 0 };
+        assert!(size_of::<Slot>() <= 32 + checks, "{}", size_of::<Slot>());
+    }
+
+    #[test]
+    fn a_slot_that_is_used_again_has_another_name() {
+        let mut sockets = Sockets::default();
+        let stream = || Stream::Plain(Plain::Unix(UnixStream::pair().unwrap().0));
+        let first = sockets.insert(stream(), 0);
+        assert!(sockets.remove(first).is_some());
+        let second = sockets.insert(stream(), 3);
+        assert_eq!(second.slot, first.slot);
+        assert!(sockets.get_mut(first).is_none() && sockets.remove(first).is_none());
+        assert_eq!(sockets.get_mut(second).unwrap().listener, 3);
     }
 }

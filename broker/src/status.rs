@@ -19,6 +19,10 @@ pub struct Status {
     pub shards: u32,
     /// Open connections.
     pub connections: u64,
+    /// Connections that ended before they could speak MQTT, by reason, for example
+    /// `max_connections`.
+    #[serde(default)]
+    pub refused: BTreeMap<String, u64>,
     /// Credentials of clients.
     #[serde(default)]
     pub auth: AuthStatus,

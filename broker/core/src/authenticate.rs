@@ -32,20 +32,27 @@ const CALENDAR_TRUST_MS: u64 = 600_000;
 const PROPERTIES_BYTES: usize = 8;
 
 impl Core {
-    /// Whether a CONNECT says anything that could be checked.
-    pub(crate) fn has_credentials(&self, connect: &Connect<'_>) -> bool {
-        self.limits.authentication
-            && (connect.username.is_some()
-                || connect.password.is_some()
-                || connect.properties.authentication_method.is_some())
+    /// Whether there is anything to be checked: in CONNECT, or because the connection says who
+    /// its client is.
+    pub(crate) fn has_credentials(&self, id: ConnectionId, connect: &Connect<'_>) -> bool {
+        let says_something = connect.username.is_some()
+            || connect.password.is_some()
+            || connect.properties.authentication_method.is_some();
+        self.listener_of(id).knows_clients || (self.limits.authentication && says_something)
     }
 
     /// Why a method of extended authentication cannot be one [MQTT-4.12.0-1].
-    pub(crate) fn check_exchange(&self, connect: &Connect<'_>) -> Option<ReasonCode> {
+    pub(crate) fn check_exchange(
+        &self,
+        id: ConnectionId,
+        connect: &Connect<'_>,
+    ) -> Option<ReasonCode> {
         let properties = &connect.properties;
         let method = properties.authentication_method?;
         let word_bytes = properties.authentication_data.map_or(0, <[u8]>::len);
-        if !self.limits.authentication || method.len() > METHOD_BYTES_MAX {
+        // Where the connection says who its client is, no method does.
+        let has_methods = self.limits.authentication && !self.listener_of(id).knows_clients;
+        if !has_methods || method.len() > METHOD_BYTES_MAX {
             Some(ReasonCode::BadAuthenticationMethod)
         } else if word_bytes > WORD_BYTES_MAX {
             Some(ReasonCode::NotAuthorized)
@@ -64,7 +71,7 @@ impl Core {
     /// Who sent a CONNECT; none when the shell has to be asked.
     pub(crate) fn identify(&mut self, id: ConnectionId, connect: &Connect<'_>) -> Option<Identity> {
         let answered = self.authentication_mut(id).and_then(|check| check.identity.take());
-        answered.or_else(|| (!self.has_credentials(connect)).then(Identity::default))
+        answered.or_else(|| (!self.has_credentials(id, connect)).then(Identity::default))
     }
 
     /// Asks the shell who sent a CONNECT.
@@ -449,7 +456,7 @@ impl Core {
     ) {
         let session = &mut self.sessions[key as usize];
         let before = std::mem::replace(&mut session.permissions, permissions);
-        if before.is_none() && session.permissions.is_none() {
+        if before.is_none() && session.permissions.is_none() && session.mount_point.is_none() {
             return;
         }
         for (filter, record) in session.subscriptions.clone() {

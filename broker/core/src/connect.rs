@@ -3,6 +3,7 @@
 //! A kept session exists for its client only once the store has it, so CONNACK of one waits at
 //! the gate, and whatever the client sends behind CONNECT waits with it.
 
+use std::borrow::Cow;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::gate::Gated;
 use crate::identity::{ConnectionId, SessionId};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
+use crate::mount;
 use crate::router::Origin;
 use crate::session::Session;
 use crate::timer::Timer;
@@ -47,6 +49,14 @@ impl Core {
                 properties.maximum_packet_size.map_or(usize::MAX, |max| max.get() as usize);
             connection.wants_explanations = properties.request_problem_information != Some(false);
         }
+        let mount_point = self.listener_of(id).mount_point.clone();
+        let will_topic = connect.will.map(|will| match &mount_point {
+            Some(mount_point) => Cow::Owned(mount::topic(mount_point, will.topic)),
+            None => Cow::Borrowed(will.topic),
+        });
+        let will = connect.will.zip(will_topic.as_deref());
+        let will = will.map(|(will, topic)| Will { topic, ..will });
+        let connect = &Connect { will, ..*connect };
         if let Err(reason) = self.check_connect(id, connect) {
             return self.refuse(id, reason);
         }
@@ -67,7 +77,10 @@ impl Core {
         let changes_before = self.turn.changes.len();
         let last_word = self.take_last_word(id);
         let (key, present) = self.claim_session(now, &client_id, connect);
-        self.sessions[key as usize].identity = Some(identity);
+        let qos_max = self.qos_max(id);
+        let session = &mut self.sessions[key as usize];
+        (session.identity, session.mount_point) = (Some(identity), mount_point);
+        session.qos_max = qos_max;
         self.apply_permissions(key, permissions);
         self.apply_connect(now, id, key, connect);
         self.write_connack(id, connect, assigned.as_deref(), last_word.as_deref(), present);
@@ -132,10 +145,15 @@ impl Core {
     }
 
     fn check_connect(&self, id: ConnectionId, connect: &Connect<'_>) -> Result<(), ReasonCode> {
-        if let Some(reason) = self.check_exchange(connect) {
+        let listener = self.listener_of(id);
+        if !listener.versions.contains(&connect.version) {
+            return Err(ReasonCode::UnsupportedProtocolVersion);
+        }
+        if let Some(reason) = self.check_exchange(id, connect) {
             return Err(reason);
         }
-        if !self.limits.allow_anonymous && !self.has_credentials(connect) {
+        let allow_anonymous = listener.allow_anonymous.unwrap_or(self.limits.allow_anonymous);
+        if !allow_anonymous && !self.has_credentials(id, connect) {
             return Err(ReasonCode::NotAuthorized);
         }
         if self.connections.count() > self.limits.connections_max {
@@ -147,7 +165,8 @@ impl Core {
                 && client_id.chars().count() > CLIENT_ID_CHARACTERS_MAX_V31);
         // Without an identifier there is nothing to find a kept session by [MQTT-3.1.3-8].
         let nameless_kept = client_id.is_empty()
-            && (connect.version == Version::V31
+            && (!listener.allow_empty_client_id
+                || connect.version == Version::V31
                 || (connect.version == Version::V311 && !connect.clean_start));
         if too_long || nameless_kept {
             return Err(ReasonCode::ClientIdentifierNotValid);
@@ -161,9 +180,12 @@ impl Core {
         }
         match &connect.will {
             // [MQTT-3.2.2-12] [MQTT-3.2.2-13]
-            Some(will) if will.qos > self.limits.qos_max => Err(ReasonCode::QoSNotSupported),
-            Some(will) if will.retain && !self.limits.retain_available => {
+            Some(will) if will.qos > self.qos_max(id) => Err(ReasonCode::QoSNotSupported),
+            Some(will) if will.retain && !self.retain_available(id) => {
                 Err(ReasonCode::RetainNotSupported)
+            }
+            Some(will) if will.payload.len() > listener.payload_bytes_max => {
+                Err(ReasonCode::PacketTooLarge)
             }
             // Whatever is `$`-something belongs to the broker.
             Some(will) if will.topic.starts_with('$') => Err(ReasonCode::NotAuthorized),
@@ -273,6 +295,7 @@ impl Core {
         session.claimed_by = Some(id);
         let connection = self.connections.get_mut(id).expect("its CONNECT is being handled");
         connection.state = State::Connecting(key);
+        connection.is_mounted = session.mount_point.is_some();
         connection.last_received = now.monotonic;
         // One and a half times the keep alive [MQTT-3.1.2-22].
         connection.silence_ms_max = u64::from(keep_alive_s) * 1500;
@@ -289,7 +312,8 @@ impl Core {
         last_word: Option<&[u8]>,
         session_present: bool,
     ) {
-        let limits = &self.limits;
+        let (limits, qos_max) = (&self.limits, self.qos_max(id));
+        let retain_available = self.retain_available(id);
         let expiry_s = connect.properties.session_expiry_interval_s;
         let capped = limits.session_expiry_s_max;
         let cap_keep_alive = limits.keep_alive_s_max > 0
@@ -298,8 +322,8 @@ impl Core {
             session_expiry_interval_s: expiry_s.filter(|wanted| *wanted > capped).map(|_| capped),
             receive_maximum: NonZeroU16::new(limits.inflight_window())
                 .filter(|max| max.get() < u16::MAX),
-            maximum_qos: Some(limits.qos_max).filter(|max| *max < QoS::ExactlyOnce),
-            retain_available: (!limits.retain_available).then_some(false),
+            maximum_qos: Some(qos_max).filter(|max| *max < QoS::ExactlyOnce),
+            retain_available: (!retain_available).then_some(false),
             maximum_packet_size: u32::try_from(limits.packet_bytes_max)
                 .ok()
                 .and_then(NonZeroU32::new),

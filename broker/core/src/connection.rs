@@ -9,7 +9,7 @@ use crate::alias::OutboundAliases;
 use crate::authorize::Identity;
 use crate::clock::Instant;
 use crate::effect::Exchange;
-use crate::identity::ConnectionId;
+use crate::identity::{ConnectionId, ListenerId};
 use crate::key::SessionKey;
 use crate::outbound::Outbound;
 use crate::timer::Timer;
@@ -18,6 +18,7 @@ use crate::timer::Timer;
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
+    pub(crate) listener: ListenerId,
     pub(crate) state: State,
     pub(crate) version: Version,
     /// How the check of its client stands; none when there is nothing to be checked any more.
@@ -43,6 +44,8 @@ pub(crate) struct Connection {
     pub(crate) aliases: Vec<Option<Box<str>>>,
     /// Topic aliases that the broker set.
     pub(crate) outbound_aliases: OutboundAliases,
+    /// Topics lose their front on the way to its client.
+    pub(crate) is_mounted: bool,
     /// It stands in the list of connections to flush.
     pub(crate) to_flush: bool,
     /// The shell was told not to read it.
@@ -91,9 +94,10 @@ pub(crate) enum State {
 }
 
 impl Connection {
-    pub(crate) fn new(id: ConnectionId, now: Instant) -> Self {
+    pub(crate) fn new(id: ConnectionId, listener: ListenerId, now: Instant) -> Self {
         Self {
             id,
+            listener,
             state: State::AwaitingConnect,
             version: Version::V311,
             authentication: None,
@@ -108,6 +112,7 @@ impl Connection {
             gated: 0,
             aliases: Vec::new(),
             outbound_aliases: OutboundAliases::default(),
+            is_mounted: false,
             to_flush: false,
             paused: false,
             told_of_publish: false,

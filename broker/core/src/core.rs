@@ -22,10 +22,10 @@ use crate::connection::{Connection, Connections, State};
 use crate::effect::{Effect, Records};
 use crate::frames::Frames;
 use crate::gate::{Gate, Gated};
-use crate::identity::{ConnectionId, ReaderId, Sequence, SessionId, ShardId};
+use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence, SessionId, ShardId};
 use crate::input::Input;
 use crate::key::SessionKey;
-use crate::limits::Limits;
+use crate::limits::{Limits, ListenerLimits};
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::outbound::{BufferPool, Outbound};
@@ -160,7 +160,9 @@ impl Core {
             }
             Input::Closed { connection } => self.handle_closed(now, connection),
             Input::Committed { batch } => self.handle_committed(now, batch),
-            Input::Opened { connection } => self.handle_opened(now, connection),
+            Input::Opened { connection, listener } => {
+                self.handle_opened(now, connection, listener);
+            }
             Input::Permissions(acl) => self.handle_permissions(acl),
             Input::Publish(publication) => self.handle_publication(now, &publication),
             Input::ReaderDone { reader, sequence } => self.handle_reader_done(reader, sequence),
@@ -249,8 +251,9 @@ impl Core {
         self.gate.len()
     }
 
-    fn handle_opened(&mut self, now: Now, connection: ConnectionId) {
-        self.connections.insert(Connection::new(connection, now.monotonic));
+    fn handle_opened(&mut self, now: Now, connection: ConnectionId, listener: ListenerId) {
+        assert!(usize::from(listener.0) < self.limits.listeners.len(), "a listener of the limits");
+        self.connections.insert(Connection::new(connection, listener, now.monotonic));
         let at = now.monotonic + self.limits.connect_timeout_ms;
         self.arm(connection, Some((at, Timer::Connect(connection))));
     }
@@ -375,6 +378,22 @@ impl Core {
         if let Some((at, timer)) = timer {
             self.timers.arm(at, timer);
         }
+    }
+
+    /// What holds for the listener of an open connection.
+    pub(crate) fn listener_of(&self, connection: ConnectionId) -> &ListenerLimits {
+        let open = self.connections.get(connection).expect("its packet is being handled");
+        &self.limits.listeners[usize::from(open.listener.0)]
+    }
+
+    /// The highest QoS on a connection.
+    pub(crate) fn qos_max(&self, connection: ConnectionId) -> QoS {
+        self.limits.qos_max.min(self.listener_of(connection).qos_max)
+    }
+
+    /// Whether messages may be retained on a connection, and are sent as such.
+    pub(crate) fn retain_available(&self, connection: ConnectionId) -> bool {
+        self.limits.retain_available && self.listener_of(connection).retain_available
     }
 
     /// Remembers a durable change for the batch of this turn.

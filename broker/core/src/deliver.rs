@@ -32,8 +32,10 @@ impl Core {
         found: &Match,
         routing: &mut Routing<'_>,
     ) {
-        // A kept subscription may have been granted more before the maximum was lowered.
-        let qos = found.qos.min(routing.parts.qos).min(self.limits.qos_max);
+        // A kept subscription may have been granted more before the maximum was lowered, or by
+        // another listener.
+        let qos_max = self.limits.qos_max.min(self.sessions[key as usize].qos_max);
+        let qos = found.qos.min(routing.parts.qos).min(qos_max);
         let retain = found.retain_as_published && routing.parts.retain;
         if qos == QoS::AtMostOnce {
             return self.send_unqueued(now, key, found, retain, routing);
@@ -51,7 +53,7 @@ impl Core {
         };
         let packet_id = match self.can_send_at_once(key) {
             Some(connection)
-                if self.is_too_large_routed(connection, &delivered, found, routing) =>
+                if self.is_too_large_routed(key, connection, &delivered, found, routing) =>
             {
                 // Dropped as if it had been delivered [MQTT-3.1.2-25].
                 self.metrics.drops.too_large += 1;
@@ -312,7 +314,7 @@ impl Core {
             self.enqueue_held(key, delivery, &message);
             return;
         }
-        let delivery = delivery_of(routing.parts, now, QoS::AtMostOnce, retain);
+        let delivery = self.delivery_of(key, routing.parts, now, QoS::AtMostOnce, retain);
         let delivery = Delivery { subscription_identifiers: &found.identifiers, ..delivery };
         self.send_routed(connection, &delivery);
     }
@@ -338,7 +340,7 @@ impl Core {
             let delivery = Delivery {
                 packet_id: Some(packet_id),
                 subscription_identifiers: &found.identifiers,
-                ..delivery_of(parts, now, delivered.qos, delivered.retain)
+                ..self.delivery_of(key, parts, now, delivered.qos, delivered.retain)
             };
             self.send_routed(connection, &delivery);
         }
@@ -360,7 +362,7 @@ impl Core {
             dup: entry.sent_before,
             packet_id: Some(entry.packet_id),
             subscription_identifiers: &identifiers,
-            ..delivery_of(&parts, now, entry.delivery.qos, entry.delivery.retain)
+            ..self.delivery_of(key, &parts, now, entry.delivery.qos, entry.delivery.retain)
         };
         let is_too_large = self.is_too_large(connection, &delivery);
         // Once it was sent it does not expire any more [MQTT-4.3.3-7].
@@ -395,7 +397,7 @@ impl Core {
         let identifiers = self.sessions[key as usize].identifiers_of(&delivered);
         let delivery = Delivery {
             subscription_identifiers: &identifiers,
-            ..delivery_of(&parts, now, delivered.qos, delivered.retain)
+            ..self.delivery_of(key, &parts, now, delivered.qos, delivered.retain)
         };
         if message.is_expired(now.unix_ms) {
             self.metrics.drops.expired += 1;
@@ -449,7 +451,8 @@ impl Core {
     /// who gets the same bytes.
     fn send_routed(&mut self, connection: ConnectionId, delivery: &Delivery<'_>) {
         let Some(open) = self.connections.get_mut(connection) else { return };
-        if open.outbound_aliases.are_taken() || !delivery.subscription_identifiers.is_empty() {
+        let is_alone = open.is_mounted || open.outbound_aliases.are_taken();
+        if is_alone || !delivery.subscription_identifiers.is_empty() {
             return self.send(connection, delivery);
         }
         let (frame, packet_id_at) = self.frames.frame(delivery, open.version);
@@ -494,6 +497,7 @@ impl Core {
 
     fn is_too_large_routed(
         &self,
+        key: SessionKey,
         connection: ConnectionId,
         delivered: &Delivered,
         found: &Match,
@@ -501,9 +505,31 @@ impl Core {
     ) -> bool {
         let Delivered { qos, retain, .. } = *delivered;
         // The value of the expiry does not change the length.
-        let delivery = delivery_of(routing.parts, Now::default(), qos, retain);
+        let delivery = self.delivery_of(key, routing.parts, Now::default(), qos, retain);
         let subscription_identifiers = &*found.identifiers;
         self.is_too_large(connection, &Delivery { subscription_identifiers, ..delivery })
+    }
+
+    /// The part of a delivery that comes from the message, as the client of a session sees it.
+    fn delivery_of<'a>(
+        &self,
+        key: SessionKey,
+        parts: &MessageParts<'a>,
+        now: Now,
+        qos: QoS,
+        retain: bool,
+    ) -> Delivery<'a> {
+        let remaining_s = parts.expires_at_ms.map(|at| {
+            u32::try_from(at.saturating_sub(now.unix_ms).div_ceil(1000)).unwrap_or(u32::MAX)
+        });
+        let topic = self.sessions[key as usize].shown(parts.topic);
+        Delivery {
+            qos,
+            retain,
+            end_to_end: parts.properties,
+            message_expiry_interval_s: remaining_s,
+            ..Delivery::new(topic, parts.payload)
+        }
     }
 }
 
@@ -517,17 +543,3 @@ const QUEUE_CAPACITY_KEPT: usize = 64;
 
 /// Stands for an identifier where only its length matters.
 const ANY_PACKET_ID: PacketId = PacketId::new(1).expect("one is not zero");
-
-/// The part of a delivery that comes from the message.
-fn delivery_of<'a>(parts: &MessageParts<'a>, now: Now, qos: QoS, retain: bool) -> Delivery<'a> {
-    let remaining_s = parts
-        .expires_at_ms
-        .map(|at| u32::try_from(at.saturating_sub(now.unix_ms).div_ceil(1000)).unwrap_or(u32::MAX));
-    Delivery {
-        qos,
-        retain,
-        end_to_end: parts.properties,
-        message_expiry_interval_s: remaining_s,
-        ..Delivery::new(parts.topic, parts.payload)
-    }
-}

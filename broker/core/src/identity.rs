@@ -16,6 +16,10 @@ pub struct SessionId(pub u32);
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ReaderId(pub u16);
 
+/// A listener, by its place among the limits of a core; not stored.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ListenerId(pub u16);
+
 /// A position in the log of one shard. Positions grow by one for each message that is queued
 /// for anybody; zero comes before the first.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -8,7 +8,7 @@ use weir_mqtt::ReasonCode;
 
 use crate::authorize::{Acl, Credential, Identity};
 use crate::change::Change;
-use crate::identity::{ConnectionId, ReaderId, Sequence};
+use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence};
 use crate::message::MessageParts;
 
 /// One thing that happened, handed to [`Core::handle`](crate::Core::handle).
@@ -40,6 +40,8 @@ pub enum Input<'a> {
     Opened {
         /// Its name from now on.
         connection: ConnectionId,
+        /// The listener that it came in by, by its place in [`Limits`](crate::Limits).
+        listener: ListenerId,
     },
     /// From now on clients may do what this ACL allows; without one nothing is restricted. Holds
     /// for connections that are open too.

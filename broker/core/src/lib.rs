@@ -6,13 +6,15 @@
 //! behaviour for the same inputs.
 //!
 //! ```
-//! use weir_core::{ConnectionId, Core, Effect, Input, Instant, Limits, Now, Recovered, ShardId};
+//! use weir_core::{
+//!     ConnectionId, Core, Effect, Input, Instant, Limits, ListenerId, Now, Recovered, ShardId,
+//! };
 //!
 //! let now = Now { monotonic: Instant(0), unix_ms: 1_700_000_000_000 };
 //! let mut core =
 //!     Core::new(ShardId(0), Limits::default(), Vec::new(), Recovered::default(), 1, now);
 //! let connection = ConnectionId { slot: 0, generation: 0 };
-//! core.handle(now, Input::Opened { connection });
+//! core.handle(now, Input::Opened { connection, listener: ListenerId(0) });
 //! let connect = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a";
 //! core.handle(now, Input::Received { connection, bytes: connect });
 //! let mut effects = Vec::new();
@@ -54,6 +56,7 @@ mod timer;
 mod session;
 
 mod inflight;
+mod mount;
 mod shared;
 
 mod effect;
@@ -79,9 +82,9 @@ pub use change::{
 pub use clock::{Instant, Now};
 pub use core::{Core, ReaderConfig};
 pub use effect::{AuthenticationRequest, Denial, Effect, Exchange, Occasion, Records};
-pub use identity::{ConnectionId, ReaderId, Sequence, SessionId, ShardId};
+pub use identity::{ConnectionId, ListenerId, ReaderId, Sequence, SessionId, ShardId};
 pub use input::{Input, Outcome, Publication, Route};
-pub use limits::{Limits, QueueFull, ShareStrategy};
+pub use limits::{Limits, ListenerLimits, QueueFull, ShareStrategy};
 pub use message::{Message, MessageParts, RecordError, parse as parse_message};
 pub use metrics::{Drops, Metrics};
 pub use outbound::Outbound;

@@ -1,6 +1,8 @@
 //! Every bound of the core, in one place. What happens at a bound stands with its field.
 
-use weir_mqtt::QoS;
+use std::sync::Arc;
+
+use weir_mqtt::{QoS, Version};
 
 /// What a full queue does with a message.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -31,9 +33,37 @@ pub enum ShareStrategy {
     Sticky,
 }
 
+/// What holds for the connections of one listener, besides what holds for all: the narrower one
+/// of the two.
+#[derive(Clone, Debug)]
+pub struct ListenerLimits {
+    /// Whether a client without credentials may connect; none = what [`Limits`] says.
+    pub allow_anonymous: Option<bool>,
+    /// Whether a client without an identifier is given one. Otherwise CONNECT is refused with
+    /// 0x85 (3.x: 0x02).
+    pub allow_empty_client_id: bool,
+    /// Whether the shell knows who a client is, whatever CONNECT says, and is always asked.
+    pub knows_clients: bool,
+    /// What every topic of a client begins with although the client does not see it; it ends
+    /// with a slash.
+    pub mount_point: Option<Arc<str>>,
+    /// Longest payload; a longer one is dropped, with 0x97 for MQTT 5, and refuses CONNECT as
+    /// a will.
+    pub payload_bytes_max: usize,
+    /// Highest QoS, as in [`Limits`].
+    pub qos_max: QoS,
+    /// Whether messages may be retained, as in [`Limits`]. Clients of this listener are not sent
+    /// retained messages of others either.
+    pub retain_available: bool,
+    /// The versions that are spoken. CONNECT of another one is refused with 0x84 (3.x: 0x01).
+    pub versions: Vec<Version>,
+}
+
 /// The bounds of a core. The defaults are those of the configuration.
 #[derive(Clone, Debug)]
 pub struct Limits {
+    /// What differs between listeners, by number.
+    pub listeners: Vec<ListenerLimits>,
     /// Whether a client without credentials may connect.
     pub allow_anonymous: bool,
     /// Whether credentials are checked, by the shell. Otherwise nobody has any: a name that a
@@ -92,9 +122,25 @@ pub struct Limits {
     pub retained_messages_max: usize,
 }
 
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        Self {
+            allow_anonymous: None,
+            allow_empty_client_id: true,
+            knows_clients: false,
+            mount_point: None,
+            payload_bytes_max: usize::MAX,
+            qos_max: QoS::ExactlyOnce,
+            retain_available: true,
+            versions: vec![Version::V31, Version::V311, Version::V5],
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            listeners: vec![ListenerLimits::default()],
             allow_anonymous: true,
             authentication: false,
             connect_timeout_ms: 10_000,

@@ -4,6 +4,8 @@
 //! the log, the retained message, the identifier of QoS 2. What changed nothing is acknowledged
 //! at once, but never before an earlier packet of the same client [MQTT-4.6.0-2].
 
+use std::borrow::Cow;
+
 use smallvec::SmallVec;
 use weir_mqtt::{Acknowledge, Packet, PacketId, Publish, QoS, ReasonCode, Version};
 
@@ -18,6 +20,7 @@ use crate::identity::ConnectionId;
 use crate::input::{Publication, Route};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
+use crate::mount;
 use crate::router::Origin;
 
 /// Which acknowledgement a packet gets.
@@ -67,11 +70,19 @@ impl Core {
     }
 
     fn accept(&mut self, now: Now, id: ConnectionId, key: SessionKey, publish: &Publish<'_>) {
-        if let Err(reason) = self.check_publish(publish) {
+        let whole = match &self.sessions[key as usize].mount_point {
+            Some(mount_point) => Cow::Owned(mount::topic(mount_point, publish.topic)),
+            None => Cow::Borrowed(publish.topic),
+        };
+        let publish = &Publish { topic: &whole, ..*publish };
+        if let Err(reason) = self.check_publish(id, publish) {
             return self.violation(now, id, reason);
         }
+        let is_too_large = publish.payload.len() > self.listener_of(id).payload_bytes_max;
         let Some(packet_id) = publish.packet_id else {
-            if self.may_publish(id, key, publish.topic) {
+            if is_too_large {
+                self.metrics.drops.too_large += 1;
+            } else if self.may_publish(id, key, publish.topic) {
                 self.publish_packet(now, key, publish);
             }
             return;
@@ -86,8 +97,12 @@ impl Core {
         if !self.begin_exchange(now, id) {
             return;
         }
+        if is_too_large {
+            self.metrics.drops.too_large += 1;
+            return self.refuse_publish(id, reply, packet_id, ReasonCode::QuotaExceeded);
+        }
         if !self.may_publish(id, key, publish.topic) {
-            return self.refuse_publish(id, reply, packet_id);
+            return self.refuse_publish(id, reply, packet_id, ReasonCode::NotAuthorized);
         }
         let changes_before = self.turn.changes.len();
         if reply == Reply::Pubrec {
@@ -136,21 +151,27 @@ impl Core {
         true
     }
 
-    fn refuse_publish(&mut self, id: ConnectionId, reply: Reply, packet_id: PacketId) {
+    fn refuse_publish(
+        &mut self,
+        id: ConnectionId,
+        reply: Reply,
+        packet_id: PacketId,
+        reason: ReasonCode,
+    ) {
         let version = self.connections.get(id).map(|connection| connection.version);
         // 3.x has no way to refuse: the message is acknowledged and goes nowhere, as the
         // standard allows [MQTT-3.3.5-2].
-        self.reply(id, reply, packet_id, ReasonCode::NotAuthorized, false);
+        self.reply(id, reply, packet_id, reason, false);
         if version == Some(Version::V5) && reply == Reply::Pubrec {
             self.end_exchange(id);
         }
     }
 
-    fn check_publish(&self, publish: &Publish<'_>) -> Result<(), ReasonCode> {
-        if publish.qos > self.limits.qos_max {
+    fn check_publish(&self, id: ConnectionId, publish: &Publish<'_>) -> Result<(), ReasonCode> {
+        if publish.qos > self.qos_max(id) {
             return Err(ReasonCode::QoSNotSupported);
         }
-        if publish.retain && !self.limits.retain_available {
+        if publish.retain && !self.retain_available(id) {
             // [MQTT-3.2.2-14]
             return Err(ReasonCode::RetainNotSupported);
         }

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use weir_mqtt::{PacketId, Version};
+use weir_mqtt::{PacketId, QoS, Version};
 
 use crate::authorize::{Access, Identity, Permissions};
 use crate::change::{Cursor, SessionRecord, SubscriptionRecord, WillRecord};
 use crate::clock::Instant;
 use crate::identity::{ConnectionId, Sequence, SessionId};
 use crate::inflight::{Delivered, InflightWindow, Progress, SEVERAL};
+use crate::mount;
 use crate::shared::{ShareKey, ShareMark};
 
 /// The state that belongs to a client identifier.
@@ -27,6 +28,10 @@ pub(crate) struct Session {
     /// What it may do; none when nothing restricts it, or when it is not known who it is, in
     /// which case messages wait for it unseen.
     pub(crate) permissions: Option<Box<Permissions>>,
+    /// What its topics begin with unseen, by the listener that its client came in by last.
+    pub(crate) mount_point: Option<Arc<str>>,
+    /// The highest QoS of deliveries, by the same listener.
+    pub(crate) qos_max: QoS,
     pub(crate) expiry_interval_s: u32,
     /// What it was disconnected at, by the calendar; none while it is connected.
     pub(crate) disconnected_at_ms: Option<u64>,
@@ -75,6 +80,8 @@ impl Session {
             version,
             identity: None,
             permissions: None,
+            mount_point: None,
+            qos_max: QoS::ExactlyOnce,
             expiry_interval_s: 0,
             disconnected_at_ms: None,
             expires_at: None,
@@ -106,12 +113,26 @@ impl Session {
 
     /// Whether its client may read, or write, a topic.
     pub(crate) fn may(&self, access: Access, topic: &str) -> bool {
+        if access == Access::Read
+            && let Some(mount_point) = &self.mount_point
+            && mount::shown(mount_point, topic).is_none()
+        {
+            return false;
+        }
         self.permissions.as_ref().is_none_or(|permissions| permissions.allow(access, topic))
     }
 
     /// Whether each delivery for a subscription to `filter` has to be checked.
     pub(crate) fn checks(&self, filter: &str) -> bool {
-        self.permissions.as_ref().is_some_and(|permissions| !permissions.allow_whole(filter))
+        self.mount_point.as_ref().is_some_and(|mount| !mount::shows_whole(mount, filter))
+            || self.permissions.as_ref().is_some_and(|allowed| !allowed.allow_whole(filter))
+    }
+
+    /// A topic that its client may read, as the client knows it. What it may not read is dropped
+    /// before it is sent.
+    pub(crate) fn shown<'t>(&self, topic: &'t str) -> &'t str {
+        let Some(mount_point) = &self.mount_point else { return topic };
+        mount::shown(mount_point, topic).unwrap_or(topic)
     }
 
     /// The place of a filter among the subscriptions, or where it would stand.

@@ -21,6 +21,7 @@ use crate::identity::ConnectionId;
 use crate::inflight::Delivered;
 use crate::key::SessionKey;
 use crate::message::Message;
+use crate::mount;
 
 impl Core {
     pub(crate) fn handle_subscribe(
@@ -32,9 +33,22 @@ impl Core {
     ) {
         let changes_before = self.turn.changes.len();
         let identifier = subscribe.properties.subscription_identifier;
+        let whole = self.whole_filters(key, subscribe);
         let mut reasons: SmallVec<[ReasonCode; 8]> = SmallVec::new();
         let mut replays: SmallVec<[(TopicFilter<'_>, SubscriptionRecord); 8]> = SmallVec::new();
-        for wanted in subscribe.filters.iter() {
+        let qos_max = self.qos_max(id);
+        let retain_available = self.retain_available(id);
+        for (wanted, whole) in subscribe.filters.iter().zip(&whole) {
+            let filter = match whole {
+                None => Ok(wanted.filter),
+                Some(whole) => TopicFilter::parse(whole),
+            };
+            let Ok(filter) = filter else {
+                // The mount point has made it too long.
+                reasons.push(ReasonCode::TopicFilterInvalid);
+                continue;
+            };
+            let wanted = SubscribeFilter { filter, ..wanted };
             let reason = match self.check_filter(key, &wanted) {
                 Err(reason) => {
                     if reason == ReasonCode::NotAuthorized {
@@ -43,7 +57,7 @@ impl Core {
                     reason
                 }
                 Ok(()) => {
-                    let qos = wanted.options.qos.min(self.limits.qos_max);
+                    let qos = wanted.options.qos.min(qos_max);
                     let options = SubscriptionOptions { qos, ..wanted.options };
                     let record = SubscriptionRecord { options, identifier };
                     let is_new = self.add_subscription(key, wanted.filter, record);
@@ -54,7 +68,7 @@ impl Core {
                         RetainHandling::SendIfNew => is_new,
                         RetainHandling::DoNotSend => false,
                     };
-                    if replay && self.limits.retain_available {
+                    if replay && retain_available {
                         replays.push((wanted.filter, record));
                     }
                     granted(qos)
@@ -91,7 +105,10 @@ impl Core {
         let changes_before = self.turn.changes.len();
         let mut reasons: SmallVec<[ReasonCode; 8]> = SmallVec::new();
         for filter in unsubscribe.filters.iter() {
-            let existed = self.remove_subscription(now, key, filter.as_str());
+            let mount_point = self.sessions[key as usize].mount_point.as_ref();
+            let whole = mount_point.map(|mount| mount::filter(mount, filter));
+            let filter = whole.as_deref().unwrap_or(filter.as_str());
+            let existed = self.remove_subscription(now, key, filter);
             reasons.push(if existed {
                 ReasonCode::Success
             } else {
@@ -101,6 +118,17 @@ impl Core {
         let durable = self.turn.changes.len() > changes_before;
         let unsuback = Packet::Unsuback(Unsuback::new(unsubscribe.packet_id, &reasons));
         self.reply_packet(now, id, key, &unsuback, durable);
+    }
+
+    /// The filters with the mount point of the session; none where it has no mount point.
+    fn whole_filters(
+        &self,
+        key: SessionKey,
+        subscribe: &Subscribe<'_>,
+    ) -> SmallVec<[Option<String>; 1]> {
+        let mount_point = self.sessions[key as usize].mount_point.as_ref();
+        let whole = |filter| mount_point.map(|mount| mount::filter(mount, filter));
+        subscribe.filters.iter().map(|wanted| whole(wanted.filter)).collect()
     }
 
     fn check_filter(

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use allocation_counter::measure;
 use weir_core::{
-    Access, Acl, ConnectionId, Core, Effect, Input, Instant, Limits, Now, Recovered, Rule, ShardId,
+    Access, Acl, ConnectionId, Core, Effect, Input, Instant, Limits, ListenerId, Now, Recovered,
+    Rule, ShardId,
 };
 use weir_mqtt::{
     Connect, Packet, PacketId, Publish, Subscribe, SubscribeFilter, SubscribeProperties,
@@ -35,7 +36,7 @@ impl Fan {
 
     fn connect(&mut self, slot: u32, version: Version) {
         let connection = ConnectionId { slot, generation: 0 };
-        self.core.handle(NOW, Input::Opened { connection });
+        self.core.handle(NOW, Input::Opened { connection, listener: ListenerId(0) });
         let name = format!("client-{slot}");
         self.receive(slot, &encode(version, Packet::Connect(Connect::new(version, &name))));
     }
@@ -185,7 +186,7 @@ fn an_idle_connection_holds_little_memory() {
     let held = measure(|| {
         for (slot, connect) in (0..).zip(&names) {
             let connection = ConnectionId { slot, generation: 0 };
-            core.handle(NOW, Input::Opened { connection });
+            core.handle(NOW, Input::Opened { connection, listener: ListenerId(0) });
             core.handle(NOW, Input::Received { connection, bytes: connect });
             core.drain(drop);
             let bytes = core.outbound(connection).expect("it is open").len();

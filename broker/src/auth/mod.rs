@@ -8,6 +8,7 @@
 
 // A module uses modules listed below it, never above.
 mod authenticator;
+mod certificate;
 
 mod rights;
 mod service;
@@ -36,6 +37,7 @@ mod vectors;
 
 pub(crate) use audit::denied;
 pub(crate) use authenticator::{Authenticator, AuthenticatorHandle, Question, Settings};
+pub(crate) use certificate::by_certificate;
 pub(crate) use hash::{ITERATIONS_MAX, PasswordHash, SCRAM_ITERATIONS_MIN};
 pub(crate) use http::ServiceAddress;
 pub(crate) use rights::{Rights, Sources};

@@ -3,7 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
     time::sleep,
 };
 
@@ -11,8 +12,9 @@ use super::{Answer, CliError, say, stop};
 use crate::{
     admin::STATUS_PATH,
     broker::Broker,
-    config::{Config, Overrides, load},
+    config::{Config, ListenAddress, Overrides, load},
     logging,
+    stream::report,
 };
 
 #[derive(Debug, clap::Args)]
@@ -38,7 +40,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     logging::start(loaded.config.log.level)?;
     let runtime = super::runtime()?;
     let told = welcome(arguments, &loaded.config);
+    let listeners = loaded.config.listeners.iter();
+    let sockets: Vec<ListenAddress> = listeners
+        .map(|listener| listener.address.clone())
+        .filter(|address| address.port().is_none())
+        .collect();
+    // Before anybody can know that it runs: until then SIGHUP would end it.
+    let hung_up = hang_ups(&runtime)?;
     let broker = Broker::start(loaded.config)?;
+    for socket in sockets {
+        say(&format!("weir {} listens on {socket}\n", env!("CARGO_PKG_VERSION")))?;
+    }
     for address in broker.addresses() {
         say(&format!("weir {} listens on {address}\n", env!("CARGO_PKG_VERSION")))?;
     }
@@ -46,16 +58,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
         say(&format!("  status at http://{address}{STATUS_PATH}\n"))?;
     }
     say(&told)?;
-    let ended = runtime.block_on(wait(&broker));
+    let ended = runtime.block_on(wait(&broker, hung_up));
     broker.shutdown();
     ended.map(|()| Answer::Yes)
 }
 
 /// Waits until the process is told to end, or until the broker cannot go on: then a service
 /// manager shall start the process again.
-async fn wait(broker: &Broker) -> Result<(), CliError> {
+async fn wait(broker: &Broker, mut hung_up: Signal) -> Result<(), CliError> {
     let stopped = stop::wait();
-    let mut hung_up = signal(SignalKind::hangup()).map_err(CliError::Runtime)?;
     tokio::pin!(stopped);
     loop {
         tokio::select! {
@@ -70,8 +81,20 @@ async fn wait(broker: &Broker) -> Result<(), CliError> {
     }
 }
 
-/// Who may connect and what they may do is read again; wrong files change nothing.
+/// From now on SIGHUP does not end the process, but waits to be heard.
+fn hang_ups(runtime: &Runtime) -> Result<Signal, CliError> {
+    let _context = runtime.enter();
+    signal(SignalKind::hangup()).map_err(CliError::Runtime)
+}
+
+/// Who may connect and what they may do is read again, and the certificates; wrong files change
+/// nothing.
 fn reload(broker: &Broker) {
+    match broker.reload_certificates() {
+        Ok(0) => {}
+        Ok(_) => tracing::info!("certificates were read again"),
+        Err(errors) => errors.iter().for_each(report),
+    }
     match broker.reload_auth() {
         Ok(()) => tracing::info!("passwords and permissions were read again"),
         Err(problems) => {

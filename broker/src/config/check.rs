@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use weir_rules::Source as RuleSource;
 
 use super::{
-    AdminConfig, AuthConfig, Config, HostPort, HttpUrl, LimitsConfig, ListenerConfig, LogConfig,
-    StoreConfig,
+    AdminConfig, AuthConfig, Config, HttpUrl, LimitsConfig, ListenerConfig, LogConfig, StoreConfig,
     declared::{self, ADMIN, AUTH, HTTP, JWT, LIMITS, LOG, STORE, TOP},
     key::{Initial, Refusal, code},
+    listeners::{self, Listeners},
     problem::Problems,
     tree::Tree,
     upstreams,
@@ -25,7 +25,7 @@ pub(crate) fn check(
     state_dir: Option<PathBuf>,
     problems: &mut Problems,
 ) -> Config {
-    let listeners = listeners(tree, problems);
+    let listeners = listeners::check(tree, Config::default().listeners, problems);
     let auth = auth(tree, &listeners, problems);
     let admin = AdminConfig::read(tree.table(&ADMIN));
     check_admin(tree, &admin, &listeners, problems);
@@ -65,68 +65,30 @@ pub(crate) fn missing(values: &Values, name: &str, problems: &mut Problems) {
     problems.refuse(*source, refusal.help(format!("for example {name} = {example}")));
 }
 
-fn listeners(tree: &Tree, problems: &mut Problems) -> Vec<(ListenerConfig, Option<Origin>)> {
-    let Some(tables) = &tree.listeners else {
-        return Config::default().listeners.into_iter().map(|listener| (listener, None)).collect();
-    };
-    let mut listeners: Vec<(ListenerConfig, Option<Origin>)> = Vec::new();
-    for values in tables {
-        let Some(address) = values.address("address") else {
-            if values.is_missing("address") {
-                missing(values, "address", problems);
-            }
-            continue;
-        };
-        let origin = values.origin("address").cloned();
-        if let Some(at) = origin.as_ref().filter(|_| is_taken(&address, &listeners)) {
-            problems.refuse(at.source, taken(&address, at, "another listener"));
-        }
-        listeners.push((ListenerConfig::read(values, address), origin));
-    }
-    listeners
-}
-
-fn is_taken(address: &HostPort, listeners: &[(ListenerConfig, Option<Origin>)]) -> bool {
-    address.port() != 0 && listeners.iter().any(|(other, _)| other.address == *address)
-}
-
-fn taken(address: &HostPort, at: &Origin, by: &str) -> Refusal {
-    Refusal::new(
-        code::CONFLICT,
-        at.span.clone(),
-        format!("{by} has the address {address} already"),
-        "twice the same address",
-    )
-    .help("give each its own port")
-}
-
-fn auth(
-    tree: &Tree,
-    listeners: &[(ListenerConfig, Option<Origin>)],
-    problems: &mut Problems,
-) -> AuthConfig {
+fn auth(tree: &Tree, listeners: &Listeners, problems: &mut Problems) -> AuthConfig {
     let (values, jwt, http) = (tree.table(&AUTH), tree.table(&JWT), tree.table(&HTTP));
     let checks_anybody = values.origin("password_file").is_some()
         || http.origin("url").is_some()
         || jwt.origin("key_file").is_some()
-        || jwt.origin("secret_file").is_some();
+        || jwt.origin("secret_file").is_some()
+        || listeners.iter().any(|(listener, _)| listener.knows_clients());
     let given = values.origin("allow_anonymous");
     let allow_anonymous = match given {
         None => tree.listeners.is_none(),
         Some(_) => values.flag("allow_anonymous"),
     };
-    let exposed = listeners.iter().find(|(listener, _)| !listener.address.is_loopback());
-    match (given, exposed) {
-        (Some(at), Some((listener, _))) if allow_anonymous => {
-            let message = format!("everybody who reaches {} may connect", listener.address);
-            let refusal = Refusal::new(code::EXPOSED, at.span.clone(), message, "no password");
-            let help = "listen on 127.0.0.1, or keep the port behind a firewall";
-            problems.warn(at.source, refusal.help(help));
-        }
-        _ if !allow_anonymous && !checks_anybody => {
-            warn_of_nobody(given.or(first_origin(listeners)), problems);
-        }
-        _ => {}
+    let is_open = |listener: &ListenerConfig| {
+        listener.allow_anonymous.unwrap_or(allow_anonymous) && !listener.knows_clients()
+    };
+    let is_exposed = |listener: &ListenerConfig| {
+        is_open(listener) && !listener.address.is_loopback() && !listener.requires_certificate()
+    };
+    if let Some((listener, origin)) = listeners.iter().find(|(listener, _)| is_exposed(listener)) {
+        // The key that opens it, or the listener itself.
+        let opened = given.filter(|_| listener.allow_anonymous.is_none());
+        warn_of_everybody(listener, opened.or(origin.as_ref()), problems);
+    } else if !checks_anybody && !listeners.iter().any(|(listener, _)| is_open(listener)) {
+        warn_of_nobody(given.or(first_origin(listeners)), problems);
     }
     if let (Some(at), false) = (values.origin("acl_file"), checks_anybody) {
         let message = "the ACL is for clients without a name: without passwords nobody has one";
@@ -138,7 +100,15 @@ fn auth(
     AuthConfig::read(values, jwt, http, allow_anonymous)
 }
 
-fn first_origin(listeners: &[(ListenerConfig, Option<Origin>)]) -> Option<&Origin> {
+fn warn_of_everybody(listener: &ListenerConfig, at: Option<&Origin>, problems: &mut Problems) {
+    let Some(Origin { source, span }) = at else { return };
+    let message = format!("everybody who reaches {} may connect", listener.address);
+    let refusal = Refusal::new(code::EXPOSED, span.clone(), message, "no password");
+    let help = "listen on 127.0.0.1, or keep the port behind a firewall";
+    problems.warn(*source, refusal.help(help));
+}
+
+fn first_origin(listeners: &Listeners) -> Option<&Origin> {
     listeners.first().and_then(|(_, origin)| origin.as_ref())
 }
 
@@ -202,16 +172,12 @@ fn warn_of_nobody(at: Option<&Origin>, problems: &mut Problems) {
     problems.warn(*source, refusal.help(help));
 }
 
-fn check_admin(
-    tree: &Tree,
-    admin: &AdminConfig,
-    listeners: &[(ListenerConfig, Option<Origin>)],
-    problems: &mut Problems,
-) {
+fn check_admin(tree: &Tree, admin: &AdminConfig, listeners: &Listeners, problems: &mut Problems) {
     let at = tree.table(&ADMIN).origin("address");
     let (Some(address), Some(at)) = (&admin.address, at) else { return };
-    if is_taken(address, listeners) {
-        problems.refuse(at.source, taken(address, at, "a listener"));
+    let place = address.clone().into();
+    if listeners::is_taken(&place, listeners) {
+        problems.refuse(at.source, listeners::taken(&place, at, "a listener"));
     }
     if !address.is_loopback() {
         let message = format!("everybody who reaches {address} can read the status");

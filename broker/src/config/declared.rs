@@ -1,11 +1,15 @@
 //! Every key of the configuration, declared once: name, meaning, form, range and default. The
 //! defaults in memory, the reading, `config/weir.toml` and `docs/configuration.md` come from here.
 
+mod listener;
+
+pub(crate) use listener::{LISTENER, LISTENER_TLS};
+
 use std::time::Duration;
 
 use super::{
     key::{Form, Initial, Key, Kind, Section},
-    settings::{LogLevel, MqttVersion, Protocol, QueueFull, ShareStrategy, UpstreamKind},
+    settings::{LogLevel, MqttVersion, QueueFull, ShareStrategy, UpstreamKind},
 };
 
 const KB: u64 = 1 << 10;
@@ -15,11 +19,8 @@ const TB: u64 = 1 << 40;
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Keys of other versions and of the plan, so that a message can say more than "unknown".
-pub(crate) const LATER: [&str; 10] = [
+pub(crate) const LATER: [&str; 7] = [
     "auth.hook",
-    "listener.max_connections",
-    "listener.path",
-    "listener.tls",
     "store.durability",
     "store.max_store_bytes",
     "upstream.backlog_full",
@@ -29,8 +30,8 @@ pub(crate) const LATER: [&str; 10] = [
 ];
 
 /// The sections in the order of the file.
-pub(crate) static SECTIONS: [&Section; 10] =
-    [&TOP, &LISTENER, &AUTH, &JWT, &HTTP, &STORE, &LIMITS, &LOG, &ADMIN, &UPSTREAM];
+pub(crate) static SECTIONS: [&Section; 11] =
+    [&TOP, &LISTENER, &LISTENER_TLS, &AUTH, &JWT, &HTTP, &STORE, &LIMITS, &LOG, &ADMIN, &UPSTREAM];
 
 /// The declaration of a key; the name of the top section is empty.
 pub(crate) fn find(section: &str, name: &str) -> Option<&'static Key> {
@@ -68,28 +69,6 @@ pub(crate) static TOP: Section = Section {
                    everything is kept in memory only.",
             kind: Kind::Flag,
             initial: Initial::Default("true"),
-        },
-    ],
-};
-
-pub(crate) static LISTENER: Section = Section {
-    name: "listener",
-    form: Form::List,
-    text: "Addresses that clients connect to; repeat the table for more. Without any, Weir \
-           listens on 127.0.0.1:1883 and anonymous clients are allowed.",
-    keys: &[
-        Key {
-            name: "address",
-            text: "Address and port. 0.0.0.0 means every IPv4 address of this machine, [::] \
-                   every address.",
-            kind: Kind::Address,
-            initial: Initial::Required { example: "\"127.0.0.1:1883\"" },
-        },
-        Key {
-            name: "protocol",
-            text: "What is spoken there: MQTT 3.1, 3.1.1 and 5.0 over TCP.",
-            kind: Kind::Choice(&Protocol::NAMES),
-            initial: Initial::Default("\"mqtt\""),
         },
     ],
 };

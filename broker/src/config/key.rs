@@ -6,6 +6,7 @@ use std::{ops::Range, path::PathBuf, time::Duration};
 use super::{
     HostPort, HttpUrl,
     unit::{format_duration, format_size},
+    values::Values,
 };
 
 /// A table of the file.
@@ -29,6 +30,8 @@ pub(crate) enum Form {
     Table,
     /// The keys before the first table.
     Top,
+    /// `name = { … }` in an entry of a list, or `[list.name]` below it.
+    Within,
 }
 
 /// One key.
@@ -57,6 +60,8 @@ pub(crate) enum Kind {
     Address,
     Addresses,
     Choice(&'static [&'static str]),
+    /// A list of some of them.
+    Choices(&'static [&'static str]),
     Duration {
         min: Duration,
         max: Duration,
@@ -66,6 +71,8 @@ pub(crate) enum Kind {
     Flag,
     /// File names in which the last part may have `*` and `?`.
     Globs,
+    /// Permissions of a file, as octal digits in a text.
+    Mode,
     Path,
     Routes,
     Secret,
@@ -73,6 +80,8 @@ pub(crate) enum Kind {
         min: u64,
         max: u64,
     },
+    /// A table with keys of its own.
+    Table(&'static Section),
     Text,
     /// Lines of the form that mosquitto has for the topics of a bridge.
     TopicLines,
@@ -85,18 +94,21 @@ pub(crate) enum Kind {
 }
 
 /// A value in the declared range.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Value {
     Address(HostPort),
     Addresses(Vec<HostPort>),
     Choice(&'static str),
+    Choices(Vec<&'static str>),
     Duration(Duration),
     DurationRange(Duration, Duration),
     Flag(bool),
     Globs(Vec<Placed<PathBuf>>),
+    Mode(u32),
     Path(PathBuf),
     Routes(Vec<Placed<RouteText>>),
     Size(u64),
+    Table(Box<Values>),
     Text(String),
     TopicLines(Vec<Placed<String>>),
     Urls(Vec<HttpUrl>),
@@ -166,8 +178,12 @@ impl Kind {
         match self {
             Self::Address => "host:port".to_owned(),
             Self::Addresses => "host:port, or a list of them".to_owned(),
-            Self::Choice(names) => {
-                names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+            Self::Choice(names) | Self::Choices(names) => {
+                let written = names.iter().map(|name| match *name {
+                    "false" => "false".to_owned(),
+                    name => format!("\"{name}\""),
+                });
+                written.collect::<Vec<_>>().join(", ")
             }
             Self::Duration { min, max } => {
                 format!("{} to {}", format_duration(*min), format_duration(*max))
@@ -175,10 +191,12 @@ impl Kind {
             Self::DurationRange => "two durations, the shorter first".to_owned(),
             Self::Flag => "true, false".to_owned(),
             Self::Globs => "file names, `*` and `?` allowed in the last part".to_owned(),
+            Self::Mode => "\"0000\" to \"0777\"".to_owned(),
             Self::Path => "a file or directory".to_owned(),
             Self::Routes => "a list of { from, to = \"{topic}\", qos = 1 }".to_owned(),
             Self::Secret | Self::Text => "text".to_owned(),
             Self::Size { min, max } => format!("{} to {}", format_size(*min), format_size(*max)),
+            Self::Table(_) => "a table".to_owned(),
             Self::TopicLines => {
                 "lines of `pattern [[in|out|both] [qos] [local/ [remote/]]]`".to_owned()
             }

@@ -11,6 +11,7 @@ mod declared;
 mod host_port;
 mod http_url;
 mod key;
+mod listeners;
 mod load;
 mod overrides;
 mod problem;
@@ -24,16 +25,20 @@ mod unit;
 mod upstreams;
 mod values;
 
+pub use crate::stream::{
+    CertificateUsername, ProxyProtocol, TlsConfig, TlsError, TlsFile, TlsVersion,
+};
 pub use auth::{AuthConfig, HttpAuthConfig, JwtConfig, JwtKey};
 pub use host_port::{HostPort, HostPortError};
 pub use http_url::{HttpUrl, HttpUrlError};
+pub use listeners::{ListenAddress, ListenerConfig, Protocol};
 pub use load::{ConfigError, Loaded, load, state_dir};
 pub use overrides::Overrides;
 pub use reference::{reference_page, sample_file};
 pub use route::{Route, TopicTemplate, TopicTemplateError};
 pub use settings::{
-    AdminConfig, Config, LimitsConfig, ListenerConfig, LogConfig, LogLevel, MqttVersion, Protocol,
-    QueueFull, RestartTimeout, Secret, ShareStrategy, StoreConfig, UpstreamConfig, UpstreamKind,
+    AdminConfig, Config, LimitsConfig, LogConfig, LogLevel, MqttVersion, QueueFull, RestartTimeout,
+    Secret, ShareStrategy, StoreConfig, UpstreamConfig, UpstreamKind,
 };
 
 #[cfg(test)]

@@ -44,6 +44,14 @@ impl Reader<'_> {
                 addresses => Value::Addresses(addresses),
             },
             Kind::Choice(names) => Value::Choice(self.choice(value, names).map_err(one)?),
+            Kind::Choices(names) => match self
+                .each(value, |reader, one| reader.choice(one, names))?
+            {
+                none if none.is_empty() => {
+                    return Err(one(self.refuse(value, "an empty list", "at least one of them")));
+                }
+                chosen => Value::Choices(chosen),
+            },
             Kind::Duration { min, max } => {
                 Value::Duration(self.duration(value, min, max).map_err(one)?)
             }
@@ -56,10 +64,12 @@ impl Reader<'_> {
                 _ => return Err(one(self.wrong_type(value, "true or false"))),
             },
             Kind::Globs => Value::Globs(self.each(value, Self::glob)?),
+            Kind::Mode => Value::Mode(self.mode(value).map_err(one)?),
             Kind::Path => Value::Path(self.folder.join(self.text(value).map_err(one)?)),
             Kind::Routes => Value::Routes(self.routes(value)?),
             Kind::Secret | Kind::Text => Value::Text(self.text(value).map_err(one)?.to_owned()),
             Kind::Size { min, max } => Value::Size(self.size(value, min, max).map_err(one)?),
+            Kind::Table(section) => unreachable!("{} is read key by key", section.name),
             Kind::TopicLines => Value::TopicLines(self.each(value, Self::placed)?),
             Kind::Urls => match self.each(value, Self::url)? {
                 none if none.is_empty() => {
@@ -132,8 +142,13 @@ impl Reader<'_> {
         value: &Spanned<DeValue<'_>>,
         names: &'static [&'static str],
     ) -> Result<&'static str, Refusal> {
-        let text = self.text(value)?;
-        names.iter().copied().find(|name| *name == text).ok_or_else(|| {
+        let text = match value.get_ref() {
+            // A choice may be not to have it.
+            DeValue::Boolean(false) if names.contains(&"false") => return Ok("false"),
+            _ => self.text(value)?,
+        };
+        let chosen = names.iter().copied().find(|name| *name == text && text != "false");
+        chosen.ok_or_else(|| {
             let wanted = format!("one of {}", self.key.kind.range());
             let refusal = self.refuse(value, &format!("`{text}`"), &wanted);
             match nearest(text, names.iter().copied()) {
@@ -200,6 +215,16 @@ impl Reader<'_> {
             true => Ok(number),
             false => Err(self.out_of_range(value, &number.to_string())),
         }
+    }
+
+    fn mode(&self, value: &Spanned<DeValue<'_>>) -> Result<u32, Refusal> {
+        let digits = value.get_ref().as_str().filter(|text| matches!(text.len(), 3 | 4));
+        let digits = digits.filter(|text| text.bytes().all(|digit| digit.is_ascii_digit()));
+        let mode = digits.and_then(|text| u32::from_str_radix(text, 8).ok());
+        mode.filter(|mode| *mode <= 0o777).ok_or_else(|| {
+            self.wrong_type(value, "permissions")
+                .help("octal digits in a text, for example \"0660\" for owner and group")
+        })
     }
 
     fn routes(&self, value: &Spanned<DeValue<'_>>) -> Result<Vec<Placed<RouteText>>, Vec<Refusal>> {

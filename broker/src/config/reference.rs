@@ -22,11 +22,14 @@ pub fn sample_file() -> String {
         text.push('\n');
         push_comment(&mut text, section.text);
         match section.form {
-            Form::List | Form::Named => text.push_str(&format!("#{}\n", header(section))),
+            Form::List | Form::Named | Form::Within => {
+                text.push_str(&format!("#{}\n", header(section)))
+            }
             Form::Table => text.push_str(&format!("{}\n", header(section))),
             Form::Top => {}
         }
-        for key in section.keys {
+        let keys = section.keys.iter();
+        for key in keys.filter(|key| !matches!(key.kind, Kind::Table(_))) {
             text.push('\n');
             push_comment(&mut text, &format!("{} {}", key.text, note(key)));
             text.push_str(&format!("#{} = {}\n", key.name, shown(key)));
@@ -70,7 +73,7 @@ fn header(section: &Section) -> String {
     match section.form {
         Form::List => format!("[[{}]]", section.name),
         Form::Named => format!("[{}.{UPSTREAM_NAME}]", section.name),
-        Form::Table => format!("[{}]", section.name),
+        Form::Table | Form::Within => format!("[{}]", section.name),
         Form::Top => String::new(),
     }
 }
@@ -85,7 +88,12 @@ fn shown(key: &Key) -> &'static str {
 /// The range and what holds without the key, as sentences.
 fn note(key: &Key) -> String {
     let range = match key.kind {
-        Kind::Choice(_) | Kind::Duration { .. } | Kind::Size { .. } | Kind::Whole { .. } => {
+        Kind::Choice(_)
+        | Kind::Choices(_)
+        | Kind::Duration { .. }
+        | Kind::Mode
+        | Kind::Size { .. }
+        | Kind::Whole { .. } => {
             format!("Possible: {}.", key.kind.range())
         }
         _ => String::new(),
@@ -178,6 +186,7 @@ mod tests {
                 Form::List => &tree.listeners.as_ref().unwrap()[0],
                 Form::Named => &tree.upstreams[UPSTREAM_NAME],
                 Form::Table | Form::Top => tree.table(section),
+                Form::Within => tree.listeners.as_ref().unwrap()[0].table("tls").unwrap(),
             };
             for key in section.keys {
                 assert!(values.origin(key.name).is_some(), "{}.{}", section.name, key.name);

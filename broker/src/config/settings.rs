@@ -6,7 +6,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 use weir_rules::Source;
 
 use super::{
-    AuthConfig, HostPort, Route,
+    AuthConfig, HostPort, ListenerConfig, Route,
     declared::{LIMITS, LOG, STORE, TOP},
     values::Values,
 };
@@ -43,16 +43,6 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Where messages are forwarded to, by name.
     pub upstreams: Vec<UpstreamConfig>,
-}
-
-/// One `[[listener]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ListenerConfig {
-    /// Where it listens.
-    pub address: HostPort,
-    /// What is spoken there.
-    pub protocol: Protocol,
 }
 
 /// `[store]`.
@@ -161,14 +151,6 @@ pub struct UpstreamConfig {
     pub backlog_max_bytes: u64,
 }
 
-/// What a listener speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// MQTT over TCP.
-    Mqtt,
-}
-
 /// What happens to a message for a client whose queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueFull {
@@ -255,17 +237,6 @@ impl Default for Config {
             admin: AdminConfig::default(),
             upstreams: Vec::new(),
         }
-    }
-}
-
-impl ListenerConfig {
-    /// A listener for MQTT over TCP.
-    pub fn new(address: HostPort) -> Self {
-        Self { address, protocol: Protocol::Mqtt }
-    }
-
-    pub(crate) fn read(values: &Values, address: HostPort) -> Self {
-        Self { address, protocol: Protocol::from_name(values.choice("protocol")) }
     }
 }
 
@@ -366,17 +337,6 @@ impl UpstreamConfig {
             restart_timeout: RestartTimeout { min, max },
             window: values.whole("window"),
             backlog_max_bytes: values.size("backlog_max_bytes"),
-        }
-    }
-}
-
-impl Protocol {
-    pub(crate) const NAMES: [&'static str; 1] = ["mqtt"];
-
-    fn from_name(name: &str) -> Self {
-        match name {
-            "mqtt" => Self::Mqtt,
-            _ => unreachable!("declared by the same names"),
         }
     }
 }

@@ -85,7 +85,7 @@ fn a_full_file_is_read() {
     fs::write(folder.0.join("secret"), "hunter2\n").unwrap();
     let config = folder.load().unwrap().config;
     assert_eq!(config.data_dir, folder.0.join("data"));
-    assert_eq!(config.listeners[0].address.port(), 1884);
+    assert_eq!(config.listeners[0].address.port(), Some(1884));
     assert_eq!(config.store.cache_bytes, 4_194_304);
     assert_eq!(config.limits.queue_full, QueueFull::DropOld);
     assert_eq!(config.limits.shared_subscription_strategy, ShareStrategy::LeastInflight);
@@ -320,7 +320,7 @@ fn an_override_needs_no_quotes() {
     let config = load(None, &set(&texts)).unwrap().config;
     assert_eq!(config.limits.max_packet_size, 1 << 20);
     assert_eq!(config.data_dir, PathBuf::from("/tmp/weir data"));
-    assert_eq!(config.listeners[0].address.port(), 0);
+    assert_eq!(config.listeners[0].address.port(), Some(0));
     assert_eq!(config.upstreams[0].password.as_ref().unwrap().reveal(), "12345");
 }
 

@@ -10,7 +10,7 @@ use toml::{
 
 use super::{
     declared::{self, LATER, SECTIONS, TOP},
-    key::{Form, Refusal, Section, code},
+    key::{Form, Kind, Refusal, Section, Value, code},
     problem::{Problems, Source, did_you_mean},
     values::{Origin, Values},
 };
@@ -67,7 +67,7 @@ impl Layer<'_> {
     fn top_entry(&mut self, name: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>) {
         let section = SECTIONS.iter().find(|s| s.form != Form::Top && s.name == name.get_ref());
         match section.map(|section| (section.form, *section)) {
-            None | Some((Form::Top, _)) => self.top_key(name, value),
+            None | Some((Form::Top | Form::Within, _)) => self.top_key(name, value),
             Some((Form::List, section)) => self.listeners(section, name, value),
             Some((Form::Named, section)) => self.upstreams(section, name, value),
             Some((Form::Table, section)) => {
@@ -170,7 +170,10 @@ impl Layer<'_> {
                     format!("`{}` is a table", name.get_ref()),
                     "not a table",
                 )
-                .help(format!("write `[{}]` on a line of its own", name.get_ref())),
+                .help(match values.section().form {
+                    Form::Within => format!("write `{} = {{ … }}`", name.get_ref()),
+                    _ => format!("write `[{}]` on a line of its own", name.get_ref()),
+                }),
             );
         };
         values.place(Origin { source: self.source, span: name.span() });
@@ -196,6 +199,12 @@ impl Layer<'_> {
         let Some(key) = section.keys.iter().find(|key| key.name == name.get_ref()) else {
             return self.refuse(unknown_key(section, name.get_ref(), name.span()));
         };
+        if let Kind::Table(section) = key.kind {
+            let mut inner = Values::new(section);
+            self.table(&mut inner, name, value);
+            let origin = Origin { source: self.source, span: name.span() };
+            return values.insert(key, Value::Table(Box::new(inner)), origin);
+        }
         match key.read(value, self.folder) {
             Ok(read) => {
                 let origin = Origin { source: self.source, span: value.span() };
@@ -242,7 +251,7 @@ fn unknown_key(section: &'static Section, name: &str, span: Range<usize>) -> Ref
         Form::Top => "at the top of the file".to_owned(),
         Form::List => format!("in [[{}]]", section.name),
         Form::Named => format!("in [{}.NAME]", section.name),
-        Form::Table => format!("in [{}]", section.name),
+        Form::Table | Form::Within => format!("in [{}]", section.name),
     };
     let message = format!("unknown key `{name}` {place}");
     let refusal = Refusal::new(code::UNKNOWN, span, message, "no such key");

@@ -134,6 +134,13 @@ impl Values {
         }
     }
 
+    pub(crate) fn choices(&self, name: &str) -> Vec<&'static str> {
+        match self.get(name) {
+            Some(Value::Choices(chosen)) => chosen,
+            _ => self.declared_otherwise(name),
+        }
+    }
+
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         match self.get(name)? {
             Value::Text(text) => Some(text),
@@ -145,6 +152,22 @@ impl Values {
         match self.get(name)? {
             Value::Path(path) => Some(path),
             _ => self.declared_otherwise(name),
+        }
+    }
+
+    pub(crate) fn mode(&self, name: &str) -> u32 {
+        match self.get(name) {
+            Some(Value::Mode(mode)) => mode,
+            _ => self.declared_otherwise(name),
+        }
+    }
+
+    /// The values of a table in this one, if it was given.
+    pub(crate) fn table(&self, name: &str) -> Option<&Values> {
+        match self.given.get(name) {
+            None => None,
+            Some((Value::Table(values), _)) => Some(values),
+            Some(_) => self.declared_otherwise(name),
         }
     }
 

@@ -15,6 +15,7 @@ mod checker;
 mod process;
 
 mod client;
+mod rules;
 mod upstream;
 
 mod surroundings;

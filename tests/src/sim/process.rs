@@ -6,18 +6,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use weir_broker::InnerTurn;
 use weir_broker::store::{Condition, Store, StoreError, StoreOptions};
-use weir_broker::{InnerTurn, Pipeline};
 use weir_core::{
-    Batch, Change, ConnectionId, Core, Effect, InflightState, Input, Now, ReaderConfig, ReaderId,
-    Records, Recovered, ShardId,
+    Batch, Change, ConnectionId, Core, Effect, InflightState, Input, ListenerId, Now, ReaderConfig,
+    Recovered, ShardId,
 };
 use weir_mqtt::{Packet, frame_len};
-use weir_rules::{Engine, Plan};
+use weir_rules::Plan;
 
 use super::client::Client;
 use super::disk::{Random, SimulatedDisk};
 use super::network::LinkId;
+use super::rules::Rules;
 use super::setup::Misbehaviour;
 use super::surroundings::{Event, Surroundings};
 use super::trace::About;
@@ -65,13 +66,6 @@ struct Socket {
     is_blocked: bool,
     /// The last bytes that were written, from the beginning of a frame.
     written: Vec<u8>,
-}
-
-/// The thread of the rules.
-struct Rules {
-    pipeline: Pipeline,
-    reader: ReaderId,
-    waiting: Vec<Records>,
 }
 
 impl Process {
@@ -192,20 +186,14 @@ impl Process {
 
     /// A turn of the rules.
     pub(crate) fn run_rules(&mut self, around: &mut Surroundings) {
-        let rules = &mut self.rules;
-        let unix_ms = around.unix_ms();
-        for records in std::mem::take(&mut rules.waiting) {
-            rules.pipeline.handle(unix_ms, &records);
-        }
-        rules.pipeline.advance(unix_ms);
-        if let Some(turn) = rules.pipeline.take_turn() {
+        let (turn, next_at) = self.rules.run(around);
+        if let Some(turn) = turn {
             self.mail.push_back(Mail::Turn(turn));
             let at = around.within(1);
             around.schedule(at, Event::Turn);
         }
-        if let Some(at) = rules.pipeline.poll_timeout() {
-            let wait = at.saturating_sub(unix_ms).clamp(1, RULES_SLEEP_MS);
-            around.schedule(around.now + wait, Event::Rules(self.number));
+        if let Some(at) = next_at {
+            around.schedule(at, Event::Rules(self.number));
         }
     }
 
@@ -305,7 +293,7 @@ impl Process {
         let connection = ConnectionId { slot, generation: self.generations[slot as usize] };
         let socket = Socket { link, is_paused: false, is_blocked: false, written: Vec::new() };
         self.sockets.insert(connection, socket);
-        self.core.handle(now, Input::Opened { connection });
+        self.core.handle(now, Input::Opened { connection, listener: ListenerId(0) });
     }
 
     /// Reads every socket that has something; true when there is more.
@@ -381,8 +369,8 @@ impl Process {
             }
             Effect::ToReader { reader, records } => {
                 // Live ones for the upstream promise nothing, and are not looked at.
-                if self.rules.reader == reader {
-                    self.rules.waiting.push(records);
+                if self.rules.reader() == reader {
+                    self.rules.give(records);
                     let at = around.within(3);
                     around.schedule(at, Event::Rules(self.number));
                 }
@@ -537,34 +525,6 @@ impl Process {
     }
 }
 
-impl Rules {
-    fn restore(
-        store: &Store,
-        reader: ReaderId,
-        upstream: ReaderId,
-        plan: Plan,
-    ) -> Result<Self, StoreError> {
-        let state = store.rules()?;
-        let engine = Engine::restore(plan, state.snapshot.iter(), state.deltas.iter())
-            .expect("what the engine wrote can be read");
-        let mut after = store.reader_cursor(SHARD, reader)?;
-        let mut records = Records::default();
-        loop {
-            let mut found = Vec::new();
-            let scanned = store.read_log(SHARD, after, reader, CATCH_UP_BYTES, &mut found)?;
-            for record in &found {
-                records.push(Some(record.sequence), &record.message.parts());
-            }
-            if scanned == after {
-                break;
-            }
-            after = scanned;
-        }
-        let pipeline = Pipeline::new(engine, reader, vec![(upstream::NAME.into(), upstream)]);
-        Ok(Self { pipeline, reader, waiting: vec![records] })
-    }
-}
-
 impl Misbehaviour {
     fn forgets(self, change: &Change) -> bool {
         match self {
@@ -595,8 +555,5 @@ fn store_options() -> StoreOptions {
 const SHARD: ShardId = ShardId(0);
 const READ_BYTES: usize = 64 * 1024;
 const ROUNDS_PER_TURN: usize = 4;
-const CATCH_UP_BYTES: usize = 1 << 20;
-/// Longest sleep of the rules; the calendar may be set meanwhile.
-const RULES_SLEEP_MS: u64 = 3_600_000;
 /// The packet during which a buffer becomes full, and answers, which are never held back.
 const BUFFER_SLACK_BYTES: usize = 16 * 1024;

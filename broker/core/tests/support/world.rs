@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use weir_core::{
     Acl, AuthenticationRequest, Batch, ConnectionId, Core, Credential, Denial, Effect, Identity,
-    Input, Instant, Limits, Metrics, Now, Outcome, Publication, ReaderConfig, ReaderId, Sequence,
-    ShardId,
+    Input, Instant, Limits, ListenerId, Metrics, Now, Outcome, Publication, ReaderConfig, ReaderId,
+    Sequence, ShardId,
 };
 use weir_mqtt::frame_len;
 
@@ -37,6 +37,8 @@ pub(crate) struct Net {
     links: BTreeMap<ConnectionId, Link>,
     generations: Vec<u32>,
     free_slots: Vec<u32>,
+    /// Where clients come in.
+    listener: ListenerId,
     pub(crate) to_readers: Vec<ReaderMessage>,
     /// Clients whose credentials the test has to judge.
     asking: VecDeque<(ConnectionId, AuthenticationRequest)>,
@@ -92,6 +94,7 @@ impl World {
             links: BTreeMap::new(),
             generations: Vec::new(),
             free_slots: Vec::new(),
+            listener: ListenerId(0),
             to_readers: Vec::new(),
             asking: VecDeque::new(),
             denials: Vec::new(),
@@ -114,6 +117,12 @@ impl World {
         client.version = options.version;
         client.send_bytes(&options.encode());
         client
+    }
+
+    /// From now on clients come in by this listener.
+    pub(crate) fn enter_by(&self, listener: u16) -> &Self {
+        self.net().listener = ListenerId(listener);
+        self
     }
 
     /// Connects; CONNACK must say that it worked.
@@ -313,7 +322,8 @@ impl Net {
         let generation = self.generations[slot as usize];
         let connection = ConnectionId { slot, generation };
         self.links.insert(connection, Link::default());
-        self.handle(Input::Opened { connection });
+        let listener = self.listener;
+        self.handle(Input::Opened { connection, listener });
         connection
     }
 

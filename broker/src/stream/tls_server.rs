@@ -1,0 +1,197 @@
+//! The certificates of a listener, read again when their files change.
+//!
+//! Handshakes take what is in use; reading happens on other threads and replaces it in one step.
+//! Files that cannot be used leave the old ones in place, and are reported once. Who is connected
+//! stays connected.
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::{ServerConfig, ServerConnection};
+
+use super::certificates::{TlsConfig, TlsError};
+use super::tls::Tls;
+
+/// What the handshakes of a listener need.
+#[derive(Debug)]
+pub(crate) struct TlsServer {
+    config: TlsConfig,
+    /// In use; held for as long as it takes to copy a pointer.
+    server: Mutex<Arc<ServerConfig>>,
+    /// The files as they were when they were read last, also if they could not be used. Held
+    /// while they are read.
+    files: Mutex<[FileStamp; 4]>,
+}
+
+/// What changes when a file is written or replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct FileStamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    inode: u64,
+}
+
+impl TlsServer {
+    /// Reads the files for the first time.
+    pub(crate) fn start(config: TlsConfig) -> Result<Self, TlsError> {
+        let files = Mutex::new(stamps(&config));
+        let server = Mutex::new(load(&config)?);
+        Ok(Self { config, server, files })
+    }
+
+    /// Begins a connection with the certificates as they are now.
+    pub(crate) fn accept(&self) -> Result<Tls, rustls::Error> {
+        let server = lock(&self.server).clone();
+        Ok(Tls::new(ServerConnection::new(server)?, self.config.username))
+    }
+
+    /// Reads the files again, changed or not.
+    ///
+    /// # Errors
+    /// What is wrong with them; the old ones stay in use.
+    pub(crate) fn reload(&self) -> Result<(), TlsError> {
+        let mut files = lock(&self.files);
+        // Before they are read: what is written meanwhile is a change to be seen next time.
+        *files = stamps(&self.config);
+        *lock(&self.server) = load(&self.config)?;
+        Ok(())
+    }
+
+    /// Reads the files again if they have changed, and says in the log what came of it.
+    pub(crate) fn refresh(&self) {
+        let mut files = lock(&self.files);
+        let now = stamps(&self.config);
+        if now == *files {
+            return;
+        }
+        *files = now;
+        match load(&self.config) {
+            Ok(server) => {
+                *lock(&self.server) = server;
+                let certificate = self.config.certfile.display();
+                tracing::info!(%certificate, "the certificates have changed and are in use");
+            }
+            Err(error) => report(&error),
+        }
+    }
+}
+
+/// Says in the log that files cannot be used, and what to do about it.
+pub(crate) fn report(error: &TlsError) {
+    let help = error.help();
+    tracing::error!(%error, help, "the changed certificates cannot be used: the old ones stay");
+}
+
+/// What a thread that panicked has left is whole: it is replaced in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn load(config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
+    let loaded = config.load(unix_s())?;
+    if let Some(warning) = loaded.warning {
+        tracing::warn!("{warning}");
+    }
+    Ok(loaded.server)
+}
+
+fn stamps(config: &TlsConfig) -> [FileStamp; 4] {
+    config.files().map(|path| path.map(stamp).unwrap_or_default())
+}
+
+/// A file that is not there has a stamp too: the same as any other of its kind.
+fn stamp(path: &Path) -> FileStamp {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).map_or_else(
+        |_| FileStamp::default(),
+        |metadata| FileStamp {
+            modified: metadata.modified().ok(),
+            length: metadata.len(),
+            inode: metadata.ino(),
+        },
+    )
+}
+
+/// Seconds since the Unix epoch.
+pub(crate) fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::stream::{CertificateUsername, TlsVersion};
+
+    struct Files(PathBuf);
+
+    impl Files {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("weir-tls-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            let files = Self(path);
+            files.renew();
+            files
+        }
+
+        fn renew(&self) {
+            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            // As renewal programs do it: the old file is replaced, not written over.
+            fs::write(self.0.join("new"), made.cert.pem()).unwrap();
+            fs::rename(self.0.join("new"), self.0.join("pem")).unwrap();
+            fs::write(self.0.join("key"), made.signing_key.serialize_pem()).unwrap();
+        }
+
+        fn config(&self) -> TlsConfig {
+            TlsConfig {
+                certfile: self.0.join("pem"),
+                keyfile: self.0.join("key"),
+                cafile: None,
+                crlfile: None,
+                require_certificate: false,
+                username: CertificateUsername::None,
+                tls_version: TlsVersion::V12,
+            }
+        }
+    }
+
+    impl Drop for Files {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).ok();
+        }
+    }
+
+    /// Somebody looks at the files; true when clients are served from others than before.
+    fn changes(server: &TlsServer) -> bool {
+        let before = lock(&server.server).clone();
+        server.refresh();
+        server.accept().unwrap();
+        !Arc::ptr_eq(&before, &lock(&server.server))
+    }
+
+    #[test]
+    fn changed_files_are_used_once_somebody_has_looked() {
+        let files = Files::new("changed");
+        let server = TlsServer::start(files.config()).unwrap();
+        assert!(!changes(&server), "unchanged");
+        files.renew();
+        assert!(changes(&server));
+        assert!(!changes(&server), "unchanged since");
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_are_tried_once_and_used_once_they_are_right() {
+        let files = Files::new("broken");
+        let server = TlsServer::start(files.config()).unwrap();
+        fs::write(files.0.join("key"), "half a ke").unwrap();
+        assert!(!changes(&server));
+        assert_eq!(*lock(&server.files), stamps(&files.config()), "seen, and not tried again");
+        fs::remove_file(files.0.join("key")).unwrap();
+        assert!(!changes(&server));
+        files.renew();
+        assert!(changes(&server));
+    }
+}

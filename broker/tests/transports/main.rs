@@ -1,0 +1,15 @@
+//! Real clients on every way into a broker that runs in the same process.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+mod identity;
+mod limits;
+mod listeners;
+mod proxy;
+mod reload;
+mod rumqttc;
+mod tls;
+mod tls_files;
+mod unix;
+mod websocket;
