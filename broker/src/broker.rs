@@ -24,7 +24,7 @@ use weir_core::{
 use weir_mqtt::QoS;
 use weir_rules::{Diagnostic, Engine, Plan};
 
-use crate::auth::{Authenticator, AuthenticatorHandle, Rights, Settings, Sources};
+use crate::auth::{Authenticator, AuthenticatorHandle, Rights, SaltKey, Settings, Sources};
 use crate::clock::Clock;
 use crate::config::{self, Config, TlsError};
 use crate::control::Control;
@@ -45,6 +45,9 @@ const RULES: &str = "rules";
 /// How long a client waits that has the wrong password: long for a program that guesses, short
 /// for a person.
 const WRONG_CREDENTIALS_DELAY: Duration = Duration::from_secs(1);
+
+/// The file with the key for salts of users that do not exist.
+const SALT_KEY: &str = "salt.key";
 
 /// Why a broker does not start.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +85,17 @@ pub enum StartError {
         path: PathBuf,
         /// What is wrong.
         source: weir_rules::StateError,
+    },
+    /// The key for salts cannot be kept.
+    #[error(
+        "{} cannot be read or written: {source}; the user that runs weir must own it",
+        .path.display()
+    )]
+    SaltKey {
+        /// The file, beside the store.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
     },
     /// The store cannot be opened.
     #[error(transparent)]
@@ -156,6 +170,7 @@ impl Broker {
         let sources = config.auth.sources();
         let rights = sources.read().map_err(StartError::Auth)?;
         let store = Arc::new(open_store(&config)?);
+        let salts = salt_key(&config)?;
         let readers = register_readers(&store, &config, &plan)?;
         let reader_configs = reader_configs(&readers, &config, &plan);
         let pipeline = restore_pipeline(&store, &config, &readers, plan)?;
@@ -212,9 +227,10 @@ impl Broker {
             pipeline: pipeline.as_ref().map(PipelineThread::handle),
             upstreams: handles,
             persistence: config.persistence,
+            service: sources.service.as_ref().map(|service| service.figures.clone()),
             refused,
         });
-        let (task, authenticator) = authenticator(&config, rights, mailbox.clone());
+        let (task, authenticator) = authenticator(&config, rights, salts, mailbox.clone());
         let tls: Vec<Arc<TlsServer>> = tls.into_iter().flatten().collect();
         let (control, admin_address) =
             Control::start(&config, upstreams, task, tls.clone(), probe.clone())?;
@@ -252,20 +268,20 @@ impl Broker {
         self.probe.status()
     }
 
-    /// Reads the password file and the ACL file again. What they say holds from now on, for
-    /// clients that are connected too: the connections of users whose password was changed or
-    /// who are gone end.
+    /// Reads the password file, the ACL file and the key of tokens again. What they say holds
+    /// from now on, for clients that are connected too: the connections of users whose password
+    /// was changed or who are gone end, and with another key those of all that have a token.
     ///
     /// # Errors
     /// Everything that is wrong with the files. Then what held before goes on to hold.
     pub fn reload_auth(&self) -> Result<(), Vec<Diagnostic>> {
         let rights = self.sources.read()?;
-        let acl = rights.acl.clone();
-        let before = self.authenticator.replace(rights.clone());
-        if let Some(running) = &self.running {
-            let revoked = before.revoked_by(&rights);
-            running.mailbox.send(Mail::Rights { acl, revoked });
-        }
+        self.authenticator.replace(rights.clone(), |before| {
+            if let Some(running) = &self.running {
+                let (acl, revoked) = (rights.acl.clone(), before.revoked_by(&rights));
+                running.mailbox.send(Mail::Rights { acl, revoked });
+            }
+        });
         Ok(())
     }
 
@@ -398,15 +414,26 @@ fn bind(
     config.listeners.iter().zip(tls).map(bind_one).collect()
 }
 
+/// Beside the store, once there are users who need it.
+fn salt_key(config: &Config) -> Result<SaltKey, StartError> {
+    if !config.persistence || config.auth.password_file.is_none() {
+        return Ok(SaltKey::new()?);
+    }
+    let path = config.data_dir.join(SALT_KEY);
+    SaltKey::keep(&path).map_err(|source| StartError::SaltKey { path, source })
+}
+
 fn authenticator(
     config: &Config,
     rights: Rights,
+    salts: SaltKey,
     mailbox: Mailbox,
 ) -> (Authenticator, AuthenticatorHandle) {
     let settings = Settings {
         failures_max: config.auth.max_failures.unwrap_or(0),
         ban: config.auth.ban,
         delay: WRONG_CREDENTIALS_DELAY,
+        salts,
     };
     let answer = move |connection, outcome| mailbox.send(Mail::Authenticated(connection, outcome));
     Authenticator::new(rights, settings, Box::new(answer))
@@ -459,7 +486,7 @@ fn limits(config: &Config) -> Limits {
     Limits {
         listeners: config.listeners.iter().map(listener_limits).collect(),
         allow_anonymous: config.auth.allow_anonymous,
-        authentication: config.auth.sources().has_credentials(),
+        authentication: config.auth.checks_credentials(),
         connect_timeout_ms: u64::try_from(from.connect_timeout.as_millis()).unwrap_or(u64::MAX),
         packet_bytes_max: from.max_packet_size as usize,
         inflight_messages_max: from.max_inflight_messages,

@@ -3,12 +3,13 @@
 //! Used once per batch, never once per message of a client. The shard empties it at the start of
 //! a turn, so one wake-up serves whatever has gathered.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use mio::Waker;
-use weir_core::{Acl, ConnectionId, Metrics, Outcome, Surroundings};
+use weir_core::{Acl, ConnectionId, Credential, Metrics, Outcome, Surroundings};
 
 use crate::inner_turn::InnerTurn;
 
@@ -22,8 +23,8 @@ pub(crate) enum Mail {
     StoreFailed,
     /// Messages and changes from inside the broker, durable together.
     Turn(InnerTurn),
-    /// What clients may do from now on, and the users whose connections end.
-    Rights { acl: Option<Arc<Acl>>, revoked: Vec<String> },
+    /// What clients may do from now on, and the credentials whose connections end.
+    Rights { acl: Option<Arc<Acl>>, revoked: BTreeSet<Credential> },
     /// Somebody wants the counters.
     Metrics(mpsc::SyncSender<Metrics>),
     /// How it stands around the core, for the `$SYS` tree.

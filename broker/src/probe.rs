@@ -1,17 +1,21 @@
 //! What a running broker can be asked from outside its threads.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use weir_core::{Metrics, StoreFacts, Surroundings};
 
+use crate::auth::ServiceFigures;
 use crate::clock::Clock;
 use crate::listener::Refused;
 use crate::mailbox::{Mail, Mailbox};
 use crate::memory;
 use crate::pipeline::PipelineHandle;
-use crate::status::{MessageStatus, RuleStatus, Status, StoreStatus, UpstreamState};
+use crate::status::{
+    AuthStatus, MessageStatus, RuleStatus, ServiceStatus, Status, StoreStatus, UpstreamState,
+};
 use crate::store::{BatchSender, Condition, Store, WriterState};
 use crate::upstream::UpstreamHandle;
 
@@ -28,6 +32,7 @@ pub(crate) struct Probe {
     pub(crate) upstreams: Vec<UpstreamHandle>,
     /// Whether the store is on disk.
     pub(crate) persistence: bool,
+    pub(crate) service: Option<Arc<ServiceFigures>>,
     pub(crate) refused: Arc<Refused>,
 }
 
@@ -82,6 +87,12 @@ impl Probe {
             shards: 1,
             connections: metrics.connections,
             refused: self.refused.counts(),
+            auth: AuthStatus {
+                refused: metrics.refused,
+                revoked: metrics.revoked,
+                reauthenticated: metrics.reauthenticated,
+                service: self.service.as_deref().map(service),
+            },
             sessions: metrics.sessions,
             subscriptions: metrics.subscriptions,
             retained: metrics.retained,
@@ -120,6 +131,14 @@ fn messages(metrics: &Metrics) -> MessageStatus {
             .by_reason()
             .map(|(reason, count)| (reason.to_owned(), count))
             .collect::<BTreeMap<_, _>>(),
+    }
+}
+
+fn service(figures: &ServiceFigures) -> ServiceStatus {
+    ServiceStatus {
+        requests: figures.requests.load(Ordering::Relaxed),
+        failures: figures.failures.load(Ordering::Relaxed),
+        remembered: figures.remembered.load(Ordering::Relaxed),
     }
 }
 

@@ -196,9 +196,7 @@ impl Shard {
                 }
                 Mail::Rights { acl, revoked } => {
                     self.parts.core.handle(now, Input::Permissions(acl));
-                    for username in &revoked {
-                        self.parts.core.handle(now, Input::Revoked { username });
-                    }
+                    self.parts.core.handle(now, Input::Revoked { credentials: &revoked });
                 }
                 Mail::Surroundings(surroundings) => {
                     self.parts.core.handle(now, Input::Surroundings(&surroundings));

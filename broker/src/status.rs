@@ -23,6 +23,9 @@ pub struct Status {
     /// `max_connections`.
     #[serde(default)]
     pub refused: BTreeMap<String, u64>,
+    /// Credentials of clients.
+    #[serde(default)]
+    pub auth: AuthStatus,
     /// Sessions, connected or not.
     pub sessions: u64,
     /// Subscriptions of all sessions.
@@ -37,6 +40,30 @@ pub struct Status {
     pub rules: Vec<RuleStatus>,
     /// The upstreams, in the order of their names.
     pub upstreams: Vec<UpstreamStatus>,
+}
+
+/// Credentials of clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthStatus {
+    /// Clients that were refused for their credentials.
+    pub refused: u64,
+    /// Clients that were connected and whose credentials did not hold any more.
+    pub revoked: u64,
+    /// Clients that have shown again who they are while they were connected.
+    pub reauthenticated: u64,
+    /// The service that is asked, if there is one.
+    pub service: Option<ServiceStatus>,
+}
+
+/// The service of `[auth.http]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Questions that were put to it.
+    pub requests: u64,
+    /// Questions that it did not answer.
+    pub failures: u64,
+    /// Questions that had an answer already.
+    pub remembered: u64,
 }
 
 /// Messages in and out.

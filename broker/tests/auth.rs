@@ -4,15 +4,24 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, Packet, PubAckReason, SubscribeReasonCode};
-use rumqttc::v5::{Client, Connection, ConnectionError, Event, MqttOptions};
+use rumqttc::v5::mqttbytes::v5::{
+    ConnectReturnCode, DisconnectReasonCode, Packet, PubAckReason, SubscribeReasonCode,
+};
+use rumqttc::v5::{Client, Connection, ConnectionError, Event, MqttOptions, StateError};
 use weir_broker::Broker;
 use weir_broker::config::{Config, HostPort, JwtConfig, JwtKey, ListenerConfig};
+
+mod auth {
+    //! One file for each way to ask somebody else.
+
+    mod service;
+}
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,7 +71,14 @@ impl Device {
         name: &str,
         credentials: Option<(&str, &str)>,
     ) -> Result<Self, ConnectReturnCode> {
-        let address = broker.addresses()[0];
+        Self::connect_to(broker.addresses()[0], name, credentials)
+    }
+
+    fn connect_to(
+        address: SocketAddr,
+        name: &str,
+        credentials: Option<(&str, &str)>,
+    ) -> Result<Self, ConnectReturnCode> {
         let mut options = MqttOptions::new(name, address.ip().to_string(), address.port());
         if let Some((username, password)) = credentials {
             options.set_credentials(username, password);
@@ -265,11 +281,103 @@ fn files_that_are_wrong_stop_the_start_with_every_problem_at_once() {
 }
 
 #[test]
+fn scram_keys_are_only_made_from_what_every_client_writes_the_same_way() {
+    let folder = Folder::new("scram");
+    let file = folder.0.join("passwords");
+    let scram = |more: &[&str], password| {
+        weir_passwd(&file, &[&["ann", "--scram", "--password-stdin"], more].concat(), password)
+    };
+    assert_eq!(scram(&[], "pencil\n"), 0);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("ann:$scram-sha-256$4096$") && text.lines().count() == 1, "{text}");
+    assert_eq!(scram(&["--iterations", "10000"], "pencil\n"), 0);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("ann:$scram-sha-256$10000$"), "{text}");
+    for (more, password) in
+        [(&[][..], "wörd\n"), (&[], "\n"), (&["--iterations", "4095"], "x\n"), (&["-D"], "")]
+    {
+        assert_eq!(scram(more, password), 2, "{password}");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    assert_eq!(weir_passwd(&file, &["ann", "--iterations", "9999"], "x\n"), 2);
+    // The password itself holds too.
+    let broker = Broker::start(folder.config()).unwrap();
+    Device::connect(&broker, "c", Some(("ann", "pencil"))).unwrap();
+    assert!(Device::connect(&broker, "c", Some(("ann", "pencils"))).is_err());
+}
+
+/// HS256 with the secret of the test below.
+fn token(body: &str) -> String {
+    use base64ct::{Base64UrlUnpadded, Encoding};
+    use hmac::{Hmac, KeyInit, Mac};
+    let part = |text: &str| Base64UrlUnpadded::encode_string(text.as_bytes());
+    let message = format!("{}.{}", part(r#"{"alg":"HS256"}"#), part(body));
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(message.as_bytes());
+    format!("{message}.{}", Base64UrlUnpadded::encode_string(&mac.finalize().into_bytes()))
+}
+
+const SECRET: &str = "a secret of thirty-two bytes, at least";
+
+fn with_tokens(folder: &Folder) -> Broker {
+    let mut config = folder.config();
+    set_password(&folder.0.join("passwords"), "bob", "b");
+    let key = folder.write("key", SECRET);
+    config.auth.jwt = Some(JwtConfig::new(JwtKey::Secret(key)));
+    Broker::start(config).unwrap()
+}
+
+/// Why the broker ends the connection.
+fn farewell(mut device: Device) -> Option<DisconnectReasonCode> {
+    loop {
+        match device.connection.recv_timeout(PATIENCE).unwrap() {
+            Ok(_) => {}
+            Err(ConnectionError::MqttState(StateError::ServerDisconnect {
+                reason_code, ..
+            })) => return Some(reason_code),
+            Err(_) => return None,
+        }
+    }
+}
+
+#[test]
+fn a_connection_ends_with_its_token() {
+    let folder = Folder::new("token-end");
+    let broker = with_tokens(&folder);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    // Clocks may differ by a minute, so it holds for three seconds more.
+    let short = token(&format!(r#"{{"sub":"ann","exp":{}}}"#, now.as_secs() + 3 - 60));
+    let ann = Device::connect(&broker, "a", Some(("x", &short))).unwrap();
+    let mut bob = Device::connect(&broker, "b", Some(("bob", "b"))).unwrap();
+    assert_eq!(farewell(ann), Some(DisconnectReasonCode::NotAuthorized));
+    let refused = Device::connect(&broker, "a", Some(("x", &short))).err();
+    assert_eq!(refused, Some(ConnectReturnCode::BadUserNamePassword));
+    bob.publish("t");
+}
+
+#[test]
+fn another_key_revokes_every_token_and_nothing_else() {
+    let folder = Folder::new("token-key");
+    let broker = with_tokens(&folder);
+    let long = token(r#"{"sub":"ann","exp":4102444800}"#);
+    let mut ann = Device::connect(&broker, "a", Some(("x", &long))).unwrap();
+    let mut bob = Device::connect(&broker, "b", Some(("bob", "b"))).unwrap();
+    // The same key again.
+    broker.reload_auth().unwrap();
+    ann.publish("t");
+    folder.write("key", "another secret of thirty-two bytes");
+    broker.reload_auth().unwrap();
+    assert_eq!(farewell(ann), Some(DisconnectReasonCode::NotAuthorized));
+    assert!(Device::connect(&broker, "a", Some(("x", &long))).is_err());
+    bob.publish("t");
+}
+
+#[test]
 fn a_token_takes_the_place_of_a_password() {
     let folder = Folder::new("token");
     let mut config = folder.config();
     config.auth.password_file = None;
-    let key = folder.write("key", "a secret of thirty-two bytes, at least\n");
+    let key = folder.write("key", &format!("{SECRET}\n"));
     let mut jwt = JwtConfig::new(JwtKey::Secret(key));
     jwt.acl_claim = Some("acl".to_owned());
     config.auth.jwt = Some(jwt);

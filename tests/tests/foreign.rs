@@ -12,6 +12,7 @@ mod foreign {
     mod mosquitto;
     mod paho;
     mod rust;
+    mod scram;
     mod transports;
 }
 

@@ -71,6 +71,32 @@ pub struct Identity {
     /// Rules that came with its credentials, which hold besides those that the ACL has for its
     /// name. With some, even an empty list, the client is restricted also without any ACL.
     pub rules: Option<Arc<[Rule]>>,
+    /// By what it is revoked.
+    pub credential: Credential,
+    /// How long it holds.
+    pub validity: Validity,
+}
+
+/// What a client has shown, as a number that the shell chooses: clients with the same one lose
+/// their connections together.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Credential(pub u64);
+
+/// How long credentials hold, unless they are revoked. Times are in milliseconds of the calendar.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Validity {
+    /// For as long as the connection.
+    #[default]
+    Always,
+    /// The shell is asked again, also when it could not say anything the last time.
+    Renewable {
+        /// When it is asked.
+        renew_at_ms: u64,
+        /// When the connection ends if it has not let the client in again by then.
+        ends_at_ms: u64,
+    },
+    /// The connection ends then.
+    Until(u64),
 }
 
 /// What of an ACL holds for one client.

@@ -35,7 +35,8 @@ use crate::timer::Timer;
 const CLIENT_ID_CHARACTERS_MAX_V31: usize = 23;
 /// Longest client identifier, bytes.
 const CLIENT_ID_BYTES_MAX: usize = 1024;
-/// No CONNACK of an accepted CONNECT is longer, bytes, but for the response information.
+/// No CONNACK of an accepted CONNECT is longer, bytes, but for the response information and for
+/// what a method of authentication says.
 const CONNACK_BYTES_MAX: usize = 52;
 /// The assigned client identifier in it, bytes.
 const ASSIGNED_BYTES: usize = 24;
@@ -78,6 +79,7 @@ impl Core {
             return self.refuse(id, ReasonCode::NotAuthorized);
         }
         let changes_before = self.turn.changes.len();
+        let last_word = self.take_last_word(id);
         let (key, present) = self.claim_session(now, &client_id, connect);
         let qos_max = self.qos_max(id);
         let session = &mut self.sessions[key as usize];
@@ -85,7 +87,8 @@ impl Core {
         session.qos_max = qos_max;
         self.apply_permissions(key, permissions);
         self.apply_connect(now, id, key, connect);
-        self.write_connack(id, connect, assigned.as_deref(), present);
+        self.write_connack(id, connect, assigned.as_deref(), last_word.as_deref(), present);
+        self.arm_credentials(now, id);
         self.record_session(key);
         // A session that is not kept has no record, so there is nothing to wait for, unless an
         // older one of the same name had to go.
@@ -154,8 +157,8 @@ impl Core {
         if !listener.versions.contains(&connect.version) {
             return Err(ReasonCode::UnsupportedProtocolVersion);
         }
-        if connect.properties.authentication_method.is_some() {
-            return Err(ReasonCode::BadAuthenticationMethod);
+        if let Some(reason) = self.check_exchange(id, connect) {
+            return Err(reason);
         }
         let allow_anonymous = listener.allow_anonymous.unwrap_or(self.limits.allow_anonymous);
         if !allow_anonymous && !self.has_credentials(id, connect) {
@@ -176,7 +179,8 @@ impl Core {
         if too_long || nameless_kept {
             return Err(ReasonCode::ClientIdentifierNotValid);
         }
-        let longest = CONNACK_BYTES_MAX - if client_id.is_empty() { 0 } else { ASSIGNED_BYTES };
+        let assigned = if client_id.is_empty() { 0 } else { ASSIGNED_BYTES };
+        let longest = CONNACK_BYTES_MAX - assigned + self.exchange_bytes(id, connect);
         let takes_connack = |max: NonZeroU32| max.get() as usize >= longest;
         if !connect.properties.maximum_packet_size.is_none_or(takes_connack) {
             // Its answer would be too long for it [MQTT-3.1.2-24].
@@ -323,6 +327,7 @@ impl Core {
         id: ConnectionId,
         connect: &Connect<'_>,
         assigned: Option<&str>,
+        last_word: Option<&[u8]>,
         session_present: bool,
     ) {
         let (limits, qos_max) = (&self.limits, self.qos_max(id));
@@ -343,6 +348,9 @@ impl Core {
             assigned_client_identifier: assigned,
             topic_alias_maximum: Some(limits.topic_aliases_max).filter(|max| *max > 0),
             server_keep_alive_s: cap_keep_alive.then_some(limits.keep_alive_s_max),
+            // [MQTT-4.12.0-5] [MQTT-4.12.0-6]
+            authentication_method: connect.properties.authentication_method,
+            authentication_data: last_word,
             ..ConnackProperties::default()
         };
         let connack = Connack { session_present, reason: ReasonCode::Success, properties };
@@ -362,7 +370,10 @@ impl Core {
         };
         if encode(response_information.as_deref()) > connection.packet_bytes_max {
             let length = encode(None);
-            debug_assert!(length <= CONNACK_BYTES_MAX, "checked against the client's maximum");
+            debug_assert!(
+                length <= connection.packet_bytes_max,
+                "checked against the client's maximum"
+            );
         }
         self.packet_sent(id);
     }

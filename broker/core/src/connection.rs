@@ -8,6 +8,7 @@ use weir_mqtt::Version;
 use crate::alias::OutboundAliases;
 use crate::authorize::Identity;
 use crate::clock::Instant;
+use crate::effect::Exchange;
 use crate::identity::{ConnectionId, ListenerId};
 use crate::key::SessionKey;
 use crate::outbound::Outbound;
@@ -20,8 +21,8 @@ pub(crate) struct Connection {
     pub(crate) listener: ListenerId,
     pub(crate) state: State,
     pub(crate) version: Version,
-    /// Who its client is, once that is known and until CONNECT is taken.
-    pub(crate) identity: Option<Identity>,
+    /// How the check of its client stands; none when there is nothing to be checked any more.
+    pub(crate) authentication: Option<Box<Authentication>>,
     pub(crate) outbound: Outbound,
     /// Bytes that were received and not handled yet: a frame that was cut off, or all that
     /// follows a packet that has to wait.
@@ -55,6 +56,25 @@ pub(crate) struct Connection {
     pub(crate) told_of_subscribe: bool,
 }
 
+/// How the check of a client stands.
+#[derive(Debug, Default)]
+pub(crate) struct Authentication {
+    /// Its CONNECT, which waits for the outcome.
+    pub(crate) connect: Vec<u8>,
+    /// Who it is, once that is known and until CONNECT is taken.
+    pub(crate) identity: Option<Identity>,
+    /// The method that it named in CONNECT; nothing was said when no exchange is under way.
+    pub(crate) exchange: Option<Exchange>,
+    /// What the method says at the end of an exchange.
+    pub(crate) last_word: Option<Box<[u8]>>,
+    /// The shell was asked about a client that is connected, and has not answered.
+    pub(crate) asked: bool,
+    /// When an exchange of a client that is connected must be over.
+    pub(crate) exchange_until: Option<Instant>,
+    /// When its timer fires.
+    pub(crate) timer: Option<Instant>,
+}
+
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum State {
@@ -62,6 +82,9 @@ pub(crate) enum State {
     Authenticating,
     /// Nothing but CONNECT is expected.
     AwaitingConnect,
+    /// CONNECT waits for the client to go on with its authentication: nothing but AUTH and
+    /// DISCONNECT is expected [MQTT-3.1.2-30].
+    Challenged,
     /// The shell was told to close it; whatever it still says is ignored.
     Closing,
     /// CONNECT was taken and waits for the store; what follows waits with it.
@@ -77,7 +100,7 @@ impl Connection {
             listener,
             state: State::AwaitingConnect,
             version: Version::V311,
-            identity: None,
+            authentication: None,
             outbound: Outbound::default(),
             unhandled: Vec::new(),
             last_received: now,
@@ -99,14 +122,16 @@ impl Connection {
 
     /// Whether CONNECT was not taken yet.
     pub(crate) fn awaits_connect(&self) -> bool {
-        matches!(self.state, State::Authenticating | State::AwaitingConnect)
+        matches!(self.state, State::Authenticating | State::AwaitingConnect | State::Challenged)
     }
 
     /// The session, once CONNECT was taken.
     pub(crate) fn session(&self) -> Option<SessionKey> {
         match self.state {
             State::Connecting(session) | State::Open(session) => Some(session),
-            State::Authenticating | State::AwaitingConnect | State::Closing => None,
+            State::Authenticating | State::AwaitingConnect | State::Challenged | State::Closing => {
+                None
+            }
         }
     }
 

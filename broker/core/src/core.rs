@@ -177,7 +177,7 @@ impl Core {
             Input::ReaderDone { reader, sequence } => self.handle_reader_done(reader, sequence),
             Input::Received { connection, bytes } => self.handle_received(now, connection, bytes),
             Input::Record(change) => self.record(change),
-            Input::Revoked { username } => self.handle_revoked(now, username),
+            Input::Revoked { credentials } => self.handle_revoked(now, credentials),
             Input::Sent { connection, bytes } => self.handle_sent(now, connection, bytes),
             Input::Stop => self.handle_stop(now),
             Input::Surroundings(surroundings) => self.handle_surroundings(now, surroundings),
@@ -281,6 +281,7 @@ impl Core {
 
     fn handle_closed(&mut self, now: Now, connection: ConnectionId) {
         self.arm(connection, None);
+        self.disarm_credentials(connection);
         let Some(mut closed) = self.connections.remove(connection) else { return };
         closed.outbound.release(&mut self.pool);
         if let Some(session) = closed.session() {
@@ -336,6 +337,7 @@ impl Core {
                         self.close(connection);
                     }
                 }
+                Timer::Credentials(connection) => self.check_credentials(now, connection),
                 Timer::Delayed(message) => self.publish_delayed(now, message),
                 Timer::KeepAlive(connection) => self.check_keep_alive(now, connection),
                 Timer::SessionExpiry(session) => self.check_expiry(now, session),
@@ -347,6 +349,11 @@ impl Core {
     /// Ends the connection of a client that broke the rules, in the one place where that is done:
     /// DISCONNECT with the reason for MQTT 5, then close [MQTT-4.13.1-1].
     pub(crate) fn violation(&mut self, now: Now, connection: ConnectionId, reason: ReasonCode) {
+        let state = self.connections.get(connection).map(|open| open.state);
+        if state == Some(State::Challenged) {
+            // CONNACK is the only answer that its CONNECT can have.
+            return self.refuse(connection, reason);
+        }
         self.metrics.violations += 1;
         self.disconnect(now, connection, reason);
     }
@@ -359,7 +366,8 @@ impl Core {
             // CONNACK waits for the commit, and nothing may be said before it
             // [MQTT-3.14.0-1].
             State::Connecting(_) => open.outbound.release(&mut self.pool),
-            State::Authenticating | State::AwaitingConnect | State::Closing => {}
+            State::Authenticating | State::AwaitingConnect | State::Challenged | State::Closing => {
+            }
         }
         self.close_session(now, connection);
     }

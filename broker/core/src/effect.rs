@@ -14,12 +14,12 @@ use crate::metrics::{DropReason, Drops};
 /// One thing to do, taken with [`Core::drain`](crate::Core::drain) at the end of a turn.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
-    /// Check the credentials of a client and report [`Input::Authenticated`](crate::Input). The
-    /// connection waits for that.
+    /// Check the credentials of a client and report [`Input::Authenticated`](crate::Input), once.
+    /// The connection waits for that with its CONNECT; one that is open goes on meanwhile.
     Authenticate {
         /// Which.
         connection: ConnectionId,
-        /// What its CONNECT says.
+        /// What is known of the client.
         request: Box<AuthenticationRequest>,
     },
     /// Write what waits, close the connection, and report [`Input::Closed`](crate::Input).
@@ -64,17 +64,43 @@ pub enum Effect {
     },
 }
 
-/// What a CONNECT says about who its client is.
+/// What a client says about who it is.
 #[derive(Clone, Eq, PartialEq)]
 pub struct AuthenticationRequest {
+    /// Why it is asked about.
+    pub occasion: Occasion,
     /// The version that the client speaks.
     pub version: Version,
     /// Its identifier; empty if the broker is to choose one.
     pub client_id: Box<str>,
-    /// Its user name.
+    /// The user name of its CONNECT, or, of one that is connected, the name that it has.
     pub username: Option<Box<str>>,
-    /// Its password.
+    /// Its password; none of one that is connected.
     pub password: Option<Box<[u8]>>,
+    /// The extended authentication that it has begun.
+    pub exchange: Option<Exchange>,
+}
+
+/// Why a client is asked about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Occasion {
+    /// It connects.
+    Connect,
+    /// It shows once more who it is, with a method of extended authentication.
+    Reauthentication,
+    /// What was said about it is to be said anew: see
+    /// [`Validity::Renewable`](crate::Validity::Renewable).
+    Renewal,
+}
+
+/// Extended authentication, which MQTT 5 has in CONNECT and AUTH.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Exchange {
+    /// The name of the method.
+    pub method: Box<str>,
+    /// All that was said so far, client and broker in turn, so that whoever checks it needs to
+    /// remember nothing.
+    pub said: Vec<Box<[u8]>>,
 }
 
 /// What a client wanted and may not do.
@@ -112,10 +138,21 @@ impl fmt::Debug for AuthenticationRequest {
     /// Without the password, which must not get into a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthenticationRequest")
+            .field("occasion", &self.occasion)
             .field("version", &self.version)
             .field("client_id", &self.client_id)
             .field("username", &self.username)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Exchange {
+    /// Without what was said, which must not get into a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("method", &self.method)
+            .field("said", &self.said.len())
+            .finish()
     }
 }
 

@@ -1,10 +1,12 @@
 //! What happens to a core.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use weir_mqtt::ReasonCode;
 
-use crate::authorize::{Acl, Identity};
+use crate::authorize::{Acl, Credential, Identity};
 use crate::change::Change;
 use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence};
 use crate::message::MessageParts;
@@ -63,10 +65,10 @@ pub enum Input<'a> {
     },
     /// A change that is to be durable together with the rest of this turn.
     Record(Change),
-    /// The credentials of a user do not hold any more: its connections end.
+    /// These credentials do not hold any more: the connections that were made with them end.
     Revoked {
-        /// The name.
-        username: &'a str,
+        /// Which.
+        credentials: &'a BTreeSet<Credential>,
     },
     /// Bytes of the outbound buffer were written.
     Sent {
@@ -84,13 +86,42 @@ pub enum Input<'a> {
 }
 
 /// What the credentials of a client have shown.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum Outcome {
-    /// It is let in, as this.
-    Granted(Identity),
+    /// The client has to answer this first. Only for one that named a method of extended
+    /// authentication.
+    Continue(Box<[u8]>),
+    /// It is let in.
+    Granted {
+        /// As this.
+        identity: Identity,
+        /// The last word of the method of extended authentication, if there is one.
+        last_word: Option<Box<[u8]>>,
+    },
     /// It is refused with a reason that CONNACK may have; 3.x clients get the return code that
     /// is next to it.
     Refused(ReasonCode),
+}
+
+impl Outcome {
+    /// A client is let in, and nothing more is to be said.
+    #[must_use]
+    pub fn granted(identity: Identity) -> Self {
+        Self::Granted { identity, last_word: None }
+    }
+}
+
+impl fmt::Debug for Outcome {
+    /// Without what a method of authentication says, which must not get into a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Continue(_) => f.debug_tuple("Continue").finish_non_exhaustive(),
+            Self::Granted { identity, .. } => {
+                f.debug_struct("Granted").field("identity", identity).finish_non_exhaustive()
+            }
+            Self::Refused(reason) => f.debug_tuple("Refused").field(reason).finish(),
+        }
+    }
 }
 
 /// A message that comes from inside the broker.

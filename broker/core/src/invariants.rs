@@ -25,7 +25,9 @@ impl Core {
             held.for_each(|delivery| *holders.entry(delivery.sequence).or_default() += 1);
         }
         assert_eq!(self.log.holders(), holders, "the log holds what sessions refer to");
+        let checks = self.connections.iter().filter_map(|open| open.authentication.as_ref());
         let timers = self.connections.iter().filter(|open| open.timer.is_some()).count()
+            + checks.filter(|check| check.timer.is_some()).count()
             + self.sessions.iter().filter(|(_, session)| session.expires_at.is_some()).count()
             + self.sessions.iter().filter(|(_, session)| session.will_at.is_some()).count()
             + self.schedule.count();

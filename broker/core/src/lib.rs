@@ -82,14 +82,14 @@ mod key;
 mod message;
 mod surroundings;
 
-pub use authorize::{Access, Acl, Identity, Rule};
+pub use authorize::{Access, Acl, Credential, Identity, Rule, Validity};
 pub use change::{
     Batch, Change, Cursor, Destination, InflightState, SessionRecord, SubscriptionRecord, Target,
     WillRecord,
 };
 pub use clock::{Instant, Now};
 pub use core::{Core, ReaderConfig};
-pub use effect::{AuthenticationRequest, Denial, DropNotice, Effect, Records};
+pub use effect::{AuthenticationRequest, Denial, DropNotice, Effect, Exchange, Occasion, Records};
 pub use identity::{ConnectionId, ListenerId, ReaderId, Sequence, SessionId, ShardId};
 pub use input::{Input, Outcome, Publication, Route};
 pub use limits::{Limits, ListenerLimits, QueueFull, ShareStrategy};

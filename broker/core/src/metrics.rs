@@ -188,8 +188,12 @@ pub struct Metrics {
     pub shared_subscriptions: u64,
     /// Subscriptions, with the shared ones and those of readers.
     pub subscriptions: u64,
+    /// Clients that have shown once more who they are.
+    pub reauthenticated: u64,
     /// Clients that were refused for their credentials.
     pub refused: u64,
+    /// Clients that were connected and whose credentials did not hold any more.
+    pub revoked: u64,
     /// Connections that ended because of what the client sent.
     pub violations: u64,
 }

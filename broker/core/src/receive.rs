@@ -106,7 +106,7 @@ impl Core {
             match connection.state {
                 State::Closing => return bytes.len(),
                 State::Authenticating | State::Connecting(_) => return handled,
-                State::AwaitingConnect | State::Open(_) => {}
+                State::AwaitingConnect | State::Challenged | State::Open(_) => {}
             }
             if connection.paused {
                 return handled;
@@ -119,10 +119,6 @@ impl Core {
                 Ok(Some(length)) => {
                     let Some(frame) = rest.get(..length) else { return handled };
                     self.handle_frame(now, id, frame);
-                    if self.is_authenticating(id) {
-                        // CONNECT is handled again once it is known whose it is.
-                        return handled;
-                    }
                     self.metrics.packets_received += 1;
                     let is_connect = frame.first().is_some_and(|byte| byte & 0xf0 == CONNECT);
                     self.metrics.connects_received += u64::from(is_connect);
@@ -134,7 +130,7 @@ impl Core {
         handled
     }
 
-    fn handle_frame(&mut self, now: Now, id: ConnectionId, frame: &[u8]) {
+    pub(crate) fn handle_frame(&mut self, now: Now, id: ConnectionId, frame: &[u8]) {
         let Some(connection) = self.connections.get(id) else { return };
         let (state, version) = (connection.state, connection.version);
         let packet = match Packet::decode(frame, version) {
@@ -146,10 +142,16 @@ impl Core {
         };
         let session = match (state, &packet) {
             (State::AwaitingConnect, Packet::Connect(connect)) => {
-                return self.handle_connect(now, id, connect);
+                self.handle_connect(now, id, connect);
+                return self.keep_connect(id, frame);
             }
+            (State::Challenged, Packet::Auth(auth)) => {
+                return self.handle_challenged_auth(id, auth);
+            }
+            (State::Challenged, Packet::Disconnect(_)) => return self.close(id),
             (State::Open(session), _) => session,
-            // The first packet is CONNECT, and nothing else [MQTT-3.1.0-1].
+            // The first packet is CONNECT, and nothing else [MQTT-3.1.0-1]; while it waits for
+            // AUTH, nothing else either [MQTT-3.1.2-30].
             _ => return self.violation(now, id, ReasonCode::ProtocolError),
         };
         match packet {
@@ -162,12 +164,12 @@ impl Core {
             Packet::Unsubscribe(unsubscribe) => {
                 self.handle_unsubscribe(now, id, session, &unsubscribe);
             }
+            Packet::Auth(auth) => self.handle_auth(now, id, session, &auth),
             Packet::Pingreq => self.write(id, &[0xd0, 0]),
             Packet::Disconnect(disconnect) => {
                 self.handle_disconnect(now, id, session, &disconnect);
             }
-            // A second CONNECT [MQTT-3.1.0-2], an AUTH without a method in CONNECT
-            // [MQTT-4.12.0-6], or what only a server sends.
+            // A second CONNECT [MQTT-3.1.0-2], or what only a server sends.
             _ => self.violation(now, id, ReasonCode::ProtocolError),
         }
     }

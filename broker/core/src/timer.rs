@@ -13,6 +13,8 @@ use crate::identity::{ConnectionId, SessionId};
 pub(crate) enum Timer {
     /// CONNECT is overdue.
     Connect(ConnectionId),
+    /// The credentials of a client, or its time to show them, may be over.
+    Credentials(ConnectionId),
     /// The time of a delayed message has come.
     Delayed(SessionId),
     /// A connection may have been silent for too long.

@@ -19,10 +19,6 @@ fn acl(rules: &[(&str, Access, &str)]) -> Option<Acl> {
     Some(Acl::new(rules, []))
 }
 
-fn granted(name: &str) -> Outcome {
-    Outcome::Granted(Identity { username: Some(name.into()), rules: None })
-}
-
 /// [MQTT-3.1.4-4] What follows CONNECT is handled once it is known whose it is.
 #[test]
 fn a_connect_with_credentials_waits_for_the_answer_and_all_that_follows_with_it() {
@@ -321,6 +317,7 @@ fn a_revoked_user_loses_its_connections_and_nobody_else_does() {
     first.expect_disconnected(ReasonCode::NotAuthorized);
     second.expect_closed();
     other.publish_acknowledged("t", "");
+    assert_eq!(world.metrics().revoked, 2);
 }
 
 #[test]
@@ -328,7 +325,8 @@ fn rules_of_the_credentials_restrict_without_an_acl() {
     let world = World::with_limits(limits());
     let client = world.dial(&v5("c").username("token"));
     let rules = Some([rule(Access::Write, "mine/#")].as_slice().into());
-    world.judge(Outcome::Granted(Identity { username: Some("device".into()), rules }));
+    let username = Some("device".into());
+    world.judge(Outcome::granted(Identity { username, rules, ..Identity::default() }));
     client.expect_connack();
     client.publish_acknowledged("mine/x", "");
     let id = client.publish(QOS1, "other", "");

@@ -66,11 +66,13 @@ fn the_shell_is_always_asked_who_a_client_is_when_it_knows() {
     client.expect_nothing();
     assert_eq!(world.asked().expect("the shell is asked").username, None);
     let username = Some("by certificate".into());
-    world.judge(Outcome::Granted(Identity { username, rules: None }));
+    world.judge(Outcome::granted(Identity { username, ..Identity::default() }));
     client.expect_connack();
     let unknown = world.dial(&v5("c").username("a"));
     world.judge(Outcome::Refused(ReasonCode::BadUserNameOrPassword));
     unknown.expect_refused(ReasonCode::BadUserNameOrPassword);
+    let other = world.dial(&v5("c").method("METHOD", b""));
+    other.expect_refused(ReasonCode::BadAuthenticationMethod);
 }
 
 /// [MQTT-3.2.2-9] [MQTT-3.2.2-11] [MQTT-3.2.2-12]

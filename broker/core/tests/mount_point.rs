@@ -271,7 +271,7 @@ fn permissions_are_asked_for_whole_names() {
     ann.expect_nothing();
     assert_eq!(&*world.take_denials()[0].topic, "site/a/u");
     let will = world.dial(&v5("will").username("ann").will("u", "gone"));
-    world.judge(Outcome::Granted(Identity { username: Some("ann".into()), rules: None }));
+    world.judge(granted("ann"));
     will.expect_refused(ReasonCode::NotAuthorized);
 }
 

@@ -9,6 +9,7 @@ mod support;
 
 mod aliases;
 mod announced;
+mod authentication;
 mod authorize;
 mod connect;
 mod dead_letters;

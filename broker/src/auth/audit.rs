@@ -3,15 +3,29 @@
 
 use std::net::IpAddr;
 
-use weir_core::{Access, AuthenticationRequest, Denial};
+use weir_core::{Access, AuthenticationRequest, Denial, Identity, Occasion};
 
 const TARGET: &str = "audit";
 
-/// A client has shown who it is.
-pub(crate) fn connected(request: &AuthenticationRequest, username: &str, address: Option<IpAddr>) {
-    let client_id = &*request.client_id;
+/// A client has shown who it is, or does so again.
+pub(crate) fn granted(
+    request: &AuthenticationRequest,
+    identity: &Identity,
+    address: Option<IpAddr>,
+) {
+    let (client_id, username) = (&*request.client_id, identity.username.as_deref());
     let address = address.map(tracing::field::display);
-    tracing::info!(target: TARGET, client_id, username, address, "audit: connected");
+    let method = request.exchange.as_ref().map(|exchange| &*exchange.method);
+    match request.occasion {
+        Occasion::Connect => {
+            tracing::info!(target: TARGET, client_id, username, address, method, "audit: connected");
+        }
+        Occasion::Reauthentication => {
+            tracing::info!(target: TARGET, client_id, username, address, method, "audit: shown again");
+        }
+        // Nothing has changed.
+        Occasion::Renewal => {}
+    }
 }
 
 /// A client is not let in.

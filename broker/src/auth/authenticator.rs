@@ -6,19 +6,24 @@
 //! the address. Every question that is taken gets one answer.
 
 use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use base64ct::{Base64, Encoding};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{self, LocalSet};
-use weir_core::{AuthenticationRequest, ConnectionId, Identity, Outcome};
+use weir_core::{AuthenticationRequest, ConnectionId, Exchange, Occasion, Outcome};
 use weir_mqtt::ReasonCode;
 
 use super::audit;
 use super::bans::Bans;
-use super::rights::Rights;
+use super::rights::{Rights, Step};
+use super::salt_key::SaltKey;
+use super::service::Service;
 
 /// How strict the task is.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) ban: Duration,
     /// How long the answer to wrong credentials takes.
     pub(crate) delay: Duration,
+    /// What salts of users are made from that do not exist.
+    pub(crate) salts: SaltKey,
 }
 
 /// A client whose credentials are to be checked.
@@ -63,7 +70,16 @@ struct Desk {
     settings: Settings,
     bans: RefCell<Bans>,
     hashes: Semaphore,
-    answer: Answer,
+    renewals: Semaphore,
+    send: Answer,
+}
+
+/// What was found out about a client.
+enum Verdict {
+    /// This is what it is told.
+    Outcome(Outcome),
+    /// Its credentials are wrong.
+    Wrong,
 }
 
 impl Authenticator {
@@ -87,7 +103,8 @@ impl Authenticator {
             settings: self.settings,
             bans: RefCell::new(Bans::new(self.settings.failures_max, self.settings.ban)),
             hashes: Semaphore::new((cores / 2).clamp(1, HASHES_MAX)),
-            answer: self.answer,
+            renewals: Semaphore::new(RENEWALS_MAX),
+            send: self.answer,
         });
         let open = Arc::new(Semaphore::new(QUESTIONS_MAX));
         let tasks = LocalSet::new();
@@ -97,8 +114,7 @@ impl Authenticator {
                 let Ok(permit) = open.clone().acquire_owned().await else { return };
                 let desk = desk.clone();
                 task::spawn_local(async move {
-                    let outcome = desk.judge(&question).await;
-                    (desk.answer)(question.connection, outcome);
+                    desk.answer(&question).await;
                     drop(permit);
                 });
             }
@@ -113,24 +129,66 @@ impl AuthenticatorHandle {
         self.questions.try_send(question).is_ok()
     }
 
-    /// From now on answers come from these rights; the ones before are given back.
-    pub(crate) fn replace(&self, rights: Rights) -> Arc<Rights> {
+    /// From now on answers come from these rights. `tell` is called with the ones before: what it
+    /// does comes behind every answer that came from those, and before every other.
+    pub(crate) fn replace(&self, rights: Rights, tell: impl FnOnce(&Rights)) {
         let mut held = self.rights.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *held, Arc::new(rights))
+        let before = std::mem::replace(&mut *held, Arc::new(rights));
+        tell(&before);
     }
 }
 
 impl Desk {
-    async fn judge(&self, question: &Question) -> Outcome {
-        let Question { address, request, .. } = question;
-        if address.is_some_and(|address| self.bans.borrow().is_banned(address, Instant::now())) {
+    async fn answer(&self, question: &Question) {
+        let Question { connection, address, request } = question;
+        let connects = request.occasion == Occasion::Connect;
+        let is_banned = |address| self.bans.borrow().is_banned(address, Instant::now());
+        if connects && address.is_some_and(is_banned) {
             audit::refused(request, *address, "the address is banned");
-            return Outcome::Refused(ReasonCode::Banned);
+            return (self.send)(*connection, Outcome::Refused(ReasonCode::Banned));
         }
-        if let Some(identity) = self.identify(request).await {
-            audit::connected(request, identity.username.as_deref().unwrap_or_default(), *address);
-            return Outcome::Granted(identity);
+        loop {
+            let rights = self.rights();
+            match self.judge(&rights, request, *address).await {
+                Verdict::Outcome(outcome) => {
+                    if self.send_by(&rights, question, outcome) {
+                        return;
+                    }
+                }
+                Verdict::Wrong => return self.refuse(question).await,
+            }
         }
+    }
+
+    /// False when the rights are others meanwhile: somebody may have lost theirs.
+    fn send_by(&self, rights: &Arc<Rights>, question: &Question, outcome: Outcome) -> bool {
+        // Held until the answer is sent, so that what a change of the rights revokes does not
+        // overtake it.
+        let held = self.rights.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(rights, &held) {
+            return false;
+        }
+        let Question { connection, address, request } = question;
+        match &outcome {
+            Outcome::Continue(_) => {}
+            Outcome::Granted { identity, .. } => audit::granted(request, identity, *address),
+            Outcome::Refused(ReasonCode::BadAuthenticationMethod) => {
+                audit::refused(request, *address, "no such method of authentication");
+            }
+            Outcome::Refused(ReasonCode::NotAuthorized) => {
+                audit::refused(request, *address, "the service of [auth.http] says so");
+            }
+            // One that is connected is asked about again soon.
+            Outcome::Refused(_) if request.occasion == Occasion::Renewal => {}
+            Outcome::Refused(_) => audit::refused(request, *address, "it cannot be checked"),
+        }
+        (self.send)(*connection, outcome);
+        true
+    }
+
+    /// Answers wrong credentials.
+    async fn refuse(&self, question: &Question) {
+        let Question { connection, address, request } = question;
         audit::refused(request, *address, "wrong user name or password");
         if let Some(address) = *address
             && self.bans.borrow_mut().count_failure(address, Instant::now())
@@ -138,28 +196,73 @@ impl Desk {
             audit::banned(address, self.settings.ban.as_secs());
         }
         tokio::time::sleep(self.settings.delay).await;
-        Outcome::Refused(ReasonCode::BadUserNameOrPassword)
+        (self.send)(*connection, Outcome::Refused(ReasonCode::BadUserNameOrPassword));
     }
 
-    async fn identify(&self, request: &AuthenticationRequest) -> Option<Identity> {
-        loop {
-            let rights = self.rights();
-            // Never closed.
-            let _permit = self.hashes.acquire().await.ok()?;
-            let (asked, request) = (rights.clone(), request.clone());
-            let identify = move || {
-                let password = request.password.as_deref()?;
-                let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
-                let username = request.username.as_deref();
-                asked.identify(username, password, since_epoch.as_secs())
-            };
-            // A panic there lets nobody in.
-            let identity = task::spawn_blocking(identify).await.ok().flatten();
-            // Somebody may have lost their rights while this was computed.
-            if Arc::ptr_eq(&rights, &self.rights()) {
-                return identity;
-            }
+    async fn judge(
+        &self,
+        rights: &Arc<Rights>,
+        request: &AuthenticationRequest,
+        address: Option<IpAddr>,
+    ) -> Verdict {
+        if let Some(exchange) = &request.exchange {
+            return self.exchange(rights, exchange);
         }
+        if let Some(service) = rights.service_for(request) {
+            return self.ask_service(service, request, address).await;
+        }
+        // Never closed.
+        let Ok(_permit) = self.hashes.acquire().await else { return Verdict::Wrong };
+        let (rights, request) = (rights.clone(), request.clone());
+        let identify = move || {
+            let password = request.password.as_deref()?;
+            let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            let username = request.username.as_deref();
+            rights.identify(username, password, since_epoch.as_secs())
+        };
+        // A panic there lets nobody in.
+        match task::spawn_blocking(identify).await.ok().flatten() {
+            Some(identity) => Verdict::Outcome(Outcome::granted(identity)),
+            None => Verdict::Wrong,
+        }
+    }
+
+    async fn ask_service(
+        &self,
+        service: &Service,
+        request: &AuthenticationRequest,
+        address: Option<IpAddr>,
+    ) -> Verdict {
+        let unavailable = Verdict::Outcome(Outcome::Refused(ReasonCode::ServerUnavailable));
+        let renews = request.occasion == Occasion::Renewal;
+        // What is asked again about those who are there keeps nobody out who comes.
+        let _place = match renews.then(|| self.renewals.try_acquire()) {
+            Some(Err(_)) => return unavailable,
+            Some(Ok(place)) => Some(place),
+            None => None,
+        };
+        match service.identify(request, address).await {
+            Some(Some(identity)) => Verdict::Outcome(Outcome::granted(identity)),
+            // Nothing was guessed, so nothing is counted.
+            Some(None) if renews => Verdict::Outcome(Outcome::Refused(ReasonCode::NotAuthorized)),
+            Some(None) => Verdict::Wrong,
+            None => unavailable,
+        }
+    }
+
+    fn exchange(&self, rights: &Rights, exchange: &Exchange) -> Verdict {
+        let Ok(nonce) = nonce() else {
+            tracing::error!("the system gives no random numbers: no client can be asked back");
+            return Verdict::Outcome(Outcome::Refused(ReasonCode::ServerUnavailable));
+        };
+        Verdict::Outcome(match rights.exchange(exchange, &nonce, &self.settings.salts) {
+            Step::Continue(word) => Outcome::Continue(word),
+            Step::Done { identity, last_word } => {
+                Outcome::Granted { identity, last_word: Some(last_word) }
+            }
+            Step::UnknownMethod => Outcome::Refused(ReasonCode::BadAuthenticationMethod),
+            Step::Wrong => return Verdict::Wrong,
+        })
     }
 
     fn rights(&self) -> Arc<Rights> {
@@ -167,9 +270,18 @@ impl Desk {
     }
 }
 
+/// A text that is never made twice.
+fn nonce() -> io::Result<String> {
+    let mut bytes = [0; 18];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(Base64::encode_string(&bytes))
+}
+
 /// Questions that wait for their turn, and questions that are being answered; the delay of wrong
 /// credentials counts. Past it clients are told that the server is busy.
 const QUESTIONS_MAX: usize = 512;
+/// Clients that are connected and asked about again at a time; the others wait.
+const RENEWALS_MAX: usize = 64;
 /// Hashes that are computed at a time.
 const HASHES_MAX: usize = 2;
 

@@ -19,6 +19,7 @@ pub(crate) fn by_certificate(
         audit::refused(request, address, "no certificate with a user name");
         return Outcome::Refused(ReasonCode::BadUserNameOrPassword);
     };
-    audit::connected(request, name, address);
-    Outcome::Granted(Identity { username: Some(name.into()), rules: None })
+    let identity = Identity { username: Some(name.into()), ..Identity::default() };
+    audit::granted(request, &identity, address);
+    Outcome::granted(identity)
 }

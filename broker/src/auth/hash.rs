@@ -1,5 +1,6 @@
 //! Hashes of passwords, in the forms that mosquitto writes: `$6$` (salted SHA-512), `$7$`
-//! (PBKDF2 with SHA-512) and `$argon2id$` (a PHC string), which is also what Weir writes.
+//! (PBKDF2 with SHA-512) and `$argon2id$` (a PHC string), which is also what Weir writes; and
+//! the keys of SCRAM, `$scram-sha-256$`, which mosquitto does not know.
 //!
 //! A hash that was read can be computed: what it would cost is bounded when it is read.
 
@@ -12,6 +13,8 @@ use base64ct::{Base64, Base64Unpadded, Encoding};
 use sha2::{Digest, Sha512};
 use subtle::ConstantTimeEq;
 
+use super::scram;
+
 /// The hash of one password.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct PasswordHash {
@@ -22,8 +25,18 @@ pub(crate) struct PasswordHash {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Scheme {
-    Argon2id { memory_kib: u32, passes: u32, lanes: u32 },
-    Pbkdf2 { iterations: u32 },
+    Argon2id {
+        memory_kib: u32,
+        passes: u32,
+        lanes: u32,
+    },
+    Pbkdf2 {
+        iterations: u32,
+    },
+    /// The hash is StoredKey and ServerKey, one behind the other.
+    Scram {
+        iterations: u32,
+    },
     Sha512,
 }
 
@@ -46,6 +59,9 @@ pub(crate) enum HashError {
     /// A hash that nobody knows.
     #[error("the kind of hash is not known")]
     UnknownKind,
+    /// Clients may refuse to work with it.
+    #[error("SCRAM needs at least 4096 iterations")]
+    Weak,
 }
 
 impl PasswordHash {
@@ -61,11 +77,33 @@ impl PasswordHash {
         Ok(Self { scheme, salt, hash })
     }
 
+    /// The keys with which a client can show by SCRAM-SHA-256 that it knows a password.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub(crate) fn new_scram(password: &[u8], iterations: u32) -> io::Result<Self> {
+        let mut salt = vec![0; SALT_BYTES];
+        File::open("/dev/urandom")?.read_exact(&mut salt)?;
+        let scheme = Scheme::Scram { iterations };
+        let hash = scheme.compute(password, &salt, 2 * scram::KEY_BYTES);
+        Ok(Self { scheme, salt, hash })
+    }
+
+    /// Salt, iterations and keys, if they are of SCRAM.
+    pub(crate) fn scram(&self) -> Option<(&[u8], u32, scram::Keys<'_>)> {
+        let Scheme::Scram { iterations } = self.scheme else { return None };
+        let (stored, server) = self.hash.split_at_checked(scram::KEY_BYTES)?;
+        Some((&self.salt, iterations, scram::Keys { stored, server }))
+    }
+
     /// Reads what stands behind the name in a password file.
     pub(crate) fn parse(text: &str) -> Result<Self, HashError> {
         let mut parts = text.strip_prefix('$').ok_or(HashError::PlainText)?.split('$');
         let kind = parts.next().unwrap_or_default();
         let parts: Vec<&str> = parts.collect();
+        if let ("scram-sha-256", [iterations, salt, stored, server]) = (kind, parts.as_slice()) {
+            return scram_keys(iterations, salt, [stored, server]);
+        }
         let (scheme, [salt, hash]) = match (kind, parts.as_slice()) {
             ("6", [salt, hash]) => (Scheme::Sha512, [salt, hash]),
             ("7", [iterations, salt, hash]) => (pbkdf2_scheme(iterations)?, [salt, hash]),
@@ -73,7 +111,7 @@ impl PasswordHash {
                 (argon2_scheme(version, costs)?, [salt, hash])
             }
             ("argon2i" | "argon2d" | "argon2id", _) => return Err(HashError::Argon2Kind),
-            ("6" | "7", _) => return Err(HashError::Malformed),
+            ("6" | "7" | "scram-sha-256", _) => return Err(HashError::Malformed),
             _ => return Err(HashError::UnknownKind),
         };
         let (salt, hash) = (scheme.decode(salt)?, scheme.decode(hash)?);
@@ -99,6 +137,12 @@ impl fmt::Display for PasswordHash {
                 write!(f, "$argon2id$v=19$m={memory_kib},t={passes},p={lanes}")?;
             }
             Scheme::Pbkdf2 { iterations } => write!(f, "$7${iterations}")?,
+            Scheme::Scram { iterations } => {
+                let (stored, server) = self.hash.split_at(scram::KEY_BYTES);
+                let [salt, stored, server] =
+                    [&self.salt, stored, server].map(Base64::encode_string);
+                return write!(f, "$scram-sha-256${iterations}${salt}${stored}${server}");
+            }
             Scheme::Sha512 => f.write_str("$6")?,
         }
         for part in [&self.salt, &self.hash] {
@@ -130,6 +174,9 @@ impl Scheme {
             Self::Pbkdf2 { iterations } => {
                 pbkdf2::pbkdf2_hmac::<Sha512>(password, salt, iterations, &mut hash);
             }
+            Self::Scram { iterations } => {
+                hash.copy_from_slice(&scram::derive_keys(password, salt, iterations));
+            }
             Self::Sha512 => {
                 let digest = Sha512::new().chain_update(password).chain_update(salt).finalize();
                 hash.copy_from_slice(&digest);
@@ -142,7 +189,7 @@ impl Scheme {
     fn decode(self, text: &str) -> Result<Vec<u8>, HashError> {
         let decoded = match self {
             Self::Argon2id { .. } => Base64Unpadded::decode_vec(text),
-            Self::Pbkdf2 { .. } | Self::Sha512 => Base64::decode_vec(text),
+            Self::Pbkdf2 { .. } | Self::Scram { .. } | Self::Sha512 => Base64::decode_vec(text),
         };
         decoded.map_err(|_| HashError::Malformed)
     }
@@ -150,7 +197,7 @@ impl Scheme {
     fn encode(self, bytes: &[u8]) -> String {
         match self {
             Self::Argon2id { .. } => Base64Unpadded::encode_string(bytes),
-            Self::Pbkdf2 { .. } | Self::Sha512 => Base64::encode_string(bytes),
+            Self::Pbkdf2 { .. } | Self::Scram { .. } | Self::Sha512 => Base64::encode_string(bytes),
         }
     }
 
@@ -159,8 +206,27 @@ impl Scheme {
         match self {
             Self::Argon2id { .. } => (8..=64, 16..=64),
             Self::Pbkdf2 { .. } | Self::Sha512 => (1..=1024, 64..=64),
+            // What an answer to a client holds, and both keys.
+            Self::Scram { .. } => (8..=64, 2 * scram::KEY_BYTES..=2 * scram::KEY_BYTES),
         }
     }
+}
+
+fn scram_keys(iterations: &str, salt: &str, keys: [&str; 2]) -> Result<PasswordHash, HashError> {
+    let iterations = iterations.parse().map_err(|_| HashError::Malformed)?;
+    let scheme = match iterations {
+        0..SCRAM_ITERATIONS_MIN => return Err(HashError::Weak),
+        SCRAM_ITERATIONS_MIN..=ITERATIONS_MAX => Scheme::Scram { iterations },
+        _ => return Err(HashError::Expensive("more than 2,000,000 iterations")),
+    };
+    let salt = scheme.decode(salt)?;
+    let [stored, server] = keys;
+    let (stored, server) = (scheme.decode(stored)?, scheme.decode(server)?);
+    let is_whole = stored.len() == scram::KEY_BYTES && server.len() == scram::KEY_BYTES;
+    if !is_whole || !scheme.lengths().0.contains(&salt.len()) {
+        return Err(HashError::Malformed);
+    }
+    Ok(PasswordHash { scheme, salt, hash: [stored, server].concat() })
 }
 
 fn pbkdf2_scheme(iterations: &str) -> Result<Scheme, HashError> {
@@ -202,7 +268,9 @@ const PASSES: u32 = 3;
 const SALT_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
 
-const ITERATIONS_MAX: u32 = 2_000_000;
+/// What RFC 7677 asks for at least; clients may refuse less.
+pub(crate) const SCRAM_ITERATIONS_MIN: u32 = 4096;
+pub(crate) const ITERATIONS_MAX: u32 = 2_000_000;
 const MEMORY_KIB_MAX: u32 = 256 * 1024;
 const PASSES_MAX: u32 = 64;
 const LANES_MAX: u32 = 16;
@@ -233,6 +301,24 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_scram_hold_for_their_password_and_come_back_as_they_were() {
+        let made = PasswordHash::new_scram(b"pencil", 4096).unwrap();
+        let text = made.to_string();
+        assert!(text.starts_with("$scram-sha-256$4096$"), "{text}");
+        assert!(!format!("{made:?}").contains(&text[24..]), "{made:?}");
+        let again = PasswordHash::parse(&text).unwrap();
+        assert_eq!(again, made);
+        assert!(again.verify(b"pencil") && !again.verify(b"pencils"));
+        assert!(again.scram().is_some());
+        assert_ne!(made, PasswordHash::new_scram(b"pencil", 4096).unwrap());
+        // As the example of RFC 7677 has it, with the keys that another program has derived.
+        let known = "$scram-sha-256$4096$W22ZaJ0SNY7soEsUEjb6gQ==\
+                     $WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=\
+                     $wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+        assert!(PasswordHash::parse(known).unwrap().verify(b"pencil"));
+    }
+
+    #[test]
     fn what_is_no_hash_is_refused_with_its_reason() {
         let salt_and_hash = "c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA";
         let argon2 = |head: &str| format!("$argon2{head}${salt_and_hash}");
@@ -247,6 +333,10 @@ mod tests {
             ("$6$$c2FsdA==", HashError::Malformed),
             ("$6$!$!", HashError::Malformed),
             ("$7$0$c2FsdA==$c2FsdA==", HashError::Malformed),
+            ("$scram-sha-256$4096$c2FsdHNhbHQ=$c2FsdA==", HashError::Malformed),
+            ("$scram-sha-256$4096$c2FsdHNhbHQ=$c2FsdA==$c2FsdA==", HashError::Malformed),
+            ("$scram-sha-256$4095$c2FsdHNhbHQ=$c2FsdA==$c2FsdA==", HashError::Weak),
+            ("$scram-sha-1$4096$c2FsdHNhbHQ=$c2FsdA==$c2FsdA==", HashError::UnknownKind),
             ("$7$many$c2FsdA==$c2FsdA==", HashError::Malformed),
             ("$argon2id$v=19$m=64,t=1,p=1", HashError::Argon2Kind),
             (&argon2("i$v=19$m=64,t=1,p=1"), HashError::Argon2Kind),

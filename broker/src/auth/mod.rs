@@ -2,14 +2,16 @@
 //! credentials.
 //!
 //! Everything that decides about topics is in the core; here files become values that cannot be
-//! wrong any more, and a name and a password become an identity. Nothing here knows sockets or
-//! the configuration file. No password reaches a log, an error or the text of a problem.
+//! wrong any more, and a name and a password become an identity. Nothing here knows the sockets of
+//! clients or the configuration file. No password reaches a log, an error or the text of a
+//! problem.
 
 // A module uses modules listed below it, never above.
 mod authenticator;
 mod certificate;
 
 mod rights;
+mod service;
 mod token;
 
 mod audit;
@@ -17,8 +19,14 @@ mod bans;
 pub(crate) mod password_file;
 
 mod acl_file;
+mod credential;
 mod hash;
+mod http;
+mod salt_key;
 mod token_key;
+
+mod forgetful;
+mod scram;
 
 mod line;
 
@@ -30,6 +38,10 @@ mod vectors;
 pub(crate) use audit::denied;
 pub(crate) use authenticator::{Authenticator, AuthenticatorHandle, Question, Settings};
 pub(crate) use certificate::by_certificate;
-pub(crate) use hash::PasswordHash;
+pub(crate) use hash::{ITERATIONS_MAX, PasswordHash, SCRAM_ITERATIONS_MIN};
+pub(crate) use http::ServiceAddress;
 pub(crate) use rights::{Rights, Sources};
+pub(crate) use salt_key::SaltKey;
+pub(crate) use scram::password_problem as scram_password_problem;
+pub(crate) use service::{ServiceFigures, ServiceSources};
 pub(crate) use token::{Claims, KeySource, TokenSources};

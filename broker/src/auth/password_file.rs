@@ -6,15 +6,21 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use weir_core::Credential;
 use weir_rules::Diagnostic;
 
+use super::credential::credential_of;
 use super::hash::{HashError, PasswordHash};
 use super::line::{self, Line, code};
+use super::salt_key::SaltKey;
+use super::scram;
 
 /// The users of a file and the hashes of their passwords.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Passwords {
     users: BTreeMap<Box<str>, PasswordHash>,
+    /// Length of the salt and iterations of each user with keys of SCRAM.
+    salts: Vec<(usize, u32)>,
 }
 
 impl Passwords {
@@ -42,6 +48,8 @@ impl Passwords {
                 }
             }
         }
+        let scrams = passwords.users.values().filter_map(PasswordHash::scram);
+        passwords.salts = scrams.map(|(salt, iterations, _)| (salt.len(), iterations)).collect();
         if problems.is_empty() { Ok(passwords) } else { Err(problems) }
     }
 
@@ -59,12 +67,51 @@ impl Passwords {
         }
     }
 
-    /// The users whose password was changed or who are gone in `newer`.
-    pub(crate) fn revoked_by<'a>(&'a self, newer: &'a Self) -> impl Iterator<Item = &'a str> {
-        let users = self.users.iter().map(|(name, hash)| (&**name, hash));
-        let changed = users.filter(|(name, hash)| newer.users.get(*name) != Some(*hash));
-        changed.map(|(name, _)| name)
+    /// Whether anybody has keys of SCRAM.
+    pub(crate) fn has_scram(&self) -> bool {
+        !self.salts.is_empty()
     }
+
+    /// What SCRAM needs of a user, and whether there is such a user with such keys: for any other
+    /// name it is made up, the same each time, and cannot be told from the real thing.
+    pub(crate) fn scram(&self, username: &str, salts: &SaltKey) -> Option<Challenged<'_>> {
+        // In any case, so that the time of the answer does not tell either.
+        let [first, second, ..] = salts.bytes("like", username);
+        let chosen = usize::from(u16::from_le_bytes([first, second]));
+        let (salt_bytes, iterations) = self.salts.get(chosen % self.salts.len().max(1))?;
+        let mut salt = [salts.bytes("salt", username), salts.bytes("more", username)].concat();
+        salt.truncate(*salt_bytes);
+        let made_up = Challenged { salt, iterations: *iterations, keys: None };
+        let known = self.users.get(username).and_then(PasswordHash::scram);
+        Some(known.map_or(made_up, |(salt, iterations, keys)| Challenged {
+            salt: salt.to_vec(),
+            iterations,
+            keys: Some(keys),
+        }))
+    }
+
+    /// By what a user is revoked who has shown its password; none without such a user.
+    pub(crate) fn credential(&self, username: &str) -> Option<Credential> {
+        self.users.get(username).map(|hash| credential(username, hash))
+    }
+
+    /// Those of all users.
+    pub(crate) fn credentials(&self) -> impl Iterator<Item = Credential> {
+        self.users.iter().map(|(name, hash)| credential(name, hash))
+    }
+}
+
+/// What a client is asked that wants to show by SCRAM that it knows a password.
+pub(crate) struct Challenged<'a> {
+    pub(crate) salt: Vec<u8>,
+    pub(crate) iterations: u32,
+    /// None when nothing that it shows can be right.
+    pub(crate) keys: Option<scram::Keys<'a>>,
+}
+
+/// Another one for another hash.
+fn credential(username: &str, hash: &PasswordHash) -> Credential {
+    credential_of(&["password", username, &hash.to_string()])
 }
 
 /// The text of a password file with another hash for one user, or without that user; every other
@@ -225,8 +272,32 @@ mod tests {
         let read = |text: String| Passwords::parse(&text, "passwords").unwrap();
         let old = read(format!("a:{first}\nb:{first}\nc:{first}\n"));
         let new = read(format!("a:{first}\nb:{second}\nd:{first}\n"));
-        assert_eq!(old.revoked_by(&new).collect::<Vec<_>>(), ["b", "c"]);
-        assert_eq!(old.revoked_by(&old).count(), 0);
+        assert_eq!(old.credential("a"), new.credential("a"));
+        assert_ne!(old.credential("b"), new.credential("b"));
+        assert_ne!(old.credential("a"), old.credential("b"));
+        assert_eq!(new.credential("c"), None);
+        assert_eq!(old.credentials().collect::<std::collections::BTreeSet<_>>().len(), 3);
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_has_a_salt_like_the_others() {
+        let (_, other) = vectors::SHA512[0];
+        let keys = PasswordHash::new_scram(b"pencil", 5000).unwrap();
+        let text = format!("ann:{keys}\nbob:{other}\n");
+        let passwords = Passwords::parse(&text, "passwords").unwrap();
+        let salts = SaltKey::new().unwrap();
+        let real = passwords.scram("ann", &salts).unwrap();
+        assert!(real.keys.is_some() && real.iterations == 5000);
+        for name in ["eve", "bob"] {
+            let made_up = passwords.scram(name, &salts).unwrap();
+            assert!(made_up.keys.is_none() && made_up.iterations == 5000);
+            assert_eq!(made_up.salt.len(), real.salt.len());
+            assert_eq!(made_up.salt, passwords.scram(name, &salts).unwrap().salt);
+            assert_ne!(made_up.salt, passwords.scram("mallory", &salts).unwrap().salt);
+        }
+        // Nobody could use it.
+        let without = Passwords::parse(&format!("bob:{other}\n"), "passwords").unwrap();
+        assert!(without.scram("bob", &salts).is_none());
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! All that the files say, read together: a broker either has all of it or keeps what it had.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use weir_core::{Acl, Identity};
+use weir_core::{Acl, AuthenticationRequest, Credential, Exchange, Identity, Occasion};
 use weir_rules::Diagnostic;
 
 use super::acl_file;
 use super::password_file::Passwords;
+use super::salt_key::SaltKey;
+use super::scram::{self, ClientFirst};
+use super::service::{Service, ServiceSources};
 use super::token::{TokenSources, Tokens};
 
 /// Where it stands who may connect and what they may do.
@@ -16,6 +20,7 @@ pub(crate) struct Sources {
     pub(crate) password_file: Option<PathBuf>,
     pub(crate) acl_file: Option<PathBuf>,
     pub(crate) tokens: Option<TokenSources>,
+    pub(crate) service: Option<ServiceSources>,
 }
 
 /// What stands there.
@@ -24,6 +29,20 @@ pub(crate) struct Rights {
     pub(crate) passwords: Option<Passwords>,
     pub(crate) acl: Option<Arc<Acl>>,
     pub(crate) tokens: Option<Tokens>,
+    pub(crate) service: Option<Arc<Service>>,
+}
+
+/// What comes of a word in an exchange.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Step {
+    /// The client has to answer this.
+    Continue(Box<[u8]>),
+    /// It has shown who it is, and is told that the broker knows it too.
+    Done { identity: Identity, last_word: Box<[u8]> },
+    /// There is no such method, or nobody who could use it.
+    UnknownMethod,
+    /// It has not shown it.
+    Wrong,
 }
 
 impl Sources {
@@ -37,16 +56,31 @@ impl Sources {
         let acl = acl.map_err(&mut keep).ok().flatten().map(Arc::new);
         let tokens = self.tokens.as_ref().map(TokenSources::read).transpose();
         let tokens = tokens.map_err(&mut keep).ok().flatten();
-        if problems.is_empty() { Ok(Rights { passwords, acl, tokens }) } else { Err(problems) }
-    }
-
-    /// Whether there is anything that credentials can be checked against.
-    pub(crate) fn has_credentials(&self) -> bool {
-        self.password_file.is_some() || self.tokens.is_some()
+        let service = self.service.as_ref().map(ServiceSources::read).transpose();
+        let service = service.map_err(&mut keep).ok().flatten().map(Arc::new);
+        match problems.is_empty() {
+            true => Ok(Rights { passwords, acl, tokens, service }),
+            false => Err(problems),
+        }
     }
 }
 
 impl Rights {
+    /// The service that has to be asked about a client: about one that the files do not know.
+    pub(crate) fn service_for(&self, request: &AuthenticationRequest) -> Option<&Arc<Service>> {
+        let service = self.service.as_ref()?;
+        let username = request.username.as_deref();
+        let has_password = username.is_some_and(|name| self.has_password(name));
+        let has_token =
+            self.tokens.is_some() && request.password.as_deref().is_some_and(Tokens::are_like);
+        let is_renewal = request.occasion == Occasion::Renewal;
+        (is_renewal || !has_password && !has_token).then_some(service)
+    }
+
+    fn has_password(&self, username: &str) -> bool {
+        self.passwords.as_ref().is_some_and(|known| known.credential(username).is_some())
+    }
+
     /// Who has these credentials; none when nobody has. Takes as long as a hash takes.
     /// A token says itself whose it is.
     pub(crate) fn identify(
@@ -58,16 +92,49 @@ impl Rights {
         if let Some(tokens) = self.tokens.as_ref().filter(|_| Tokens::are_like(password)) {
             return tokens.identify(password, unix_s);
         }
-        let username = username?;
-        let known = self.passwords.as_ref().is_some_and(|known| known.verify(username, password));
-        known.then(|| Identity { username: Some(username.into()), rules: None })
+        let (username, known) = (username?, self.passwords.as_ref()?);
+        if known.verify(username, password) { known_user(known, username) } else { None }
     }
 
-    /// The users whose connections end when `newer` takes the place of this.
-    pub(crate) fn revoked_by(&self, newer: &Self) -> Vec<String> {
-        let none = Passwords::default();
-        let newer = newer.passwords.as_ref().unwrap_or(&none);
-        let passwords = self.passwords.iter();
-        passwords.flat_map(|known| known.revoked_by(newer)).map(str::to_owned).collect()
+    /// Carries on an exchange of extended authentication. `nonce` is never used twice.
+    pub(crate) fn exchange(&self, exchange: &Exchange, nonce: &str, salts: &SaltKey) -> Step {
+        let offered = self.passwords.as_ref().filter(|known| known.has_scram());
+        let Some(known) = offered.filter(|_| *exchange.method == *scram::METHOD) else {
+            return Step::UnknownMethod;
+        };
+        let step = || {
+            let first = ClientFirst::parse(exchange.said.first()?)?;
+            let asked = known.scram(&first.username, salts)?;
+            match exchange.said.as_slice() {
+                [_] => {
+                    let challenge = first.challenge(nonce, &asked.salt, asked.iterations);
+                    Some(Step::Continue(challenge.into_bytes().into()))
+                }
+                [_, challenge, proof] => {
+                    let last_word = first.verify(challenge, proof, asked.keys?)?;
+                    let identity = known_user(known, &first.username)?;
+                    Some(Step::Done { identity, last_word: last_word.into_bytes().into() })
+                }
+                _ => None,
+            }
+        };
+        step().unwrap_or(Step::Wrong)
     }
+
+    /// Whose connections end when `newer` takes the place of this.
+    pub(crate) fn revoked_by(&self, newer: &Self) -> BTreeSet<Credential> {
+        let newer = newer.credentials();
+        self.credentials().into_iter().filter(|known| !newer.contains(known)).collect()
+    }
+
+    fn credentials(&self) -> BTreeSet<Credential> {
+        let passwords = self.passwords.iter().flat_map(Passwords::credentials);
+        passwords.chain(self.tokens.as_ref().map(Tokens::credential)).collect()
+    }
+}
+
+fn known_user(known: &Passwords, username: &str) -> Option<Identity> {
+    let credential = known.credential(username)?;
+    let username = Some(username.into());
+    Some(Identity { username, credential, ..Identity::default() })
 }

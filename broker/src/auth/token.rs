@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use serde_json::{Map, Value};
-use weir_core::{Identity, Rule};
+use weir_core::{Credential, Identity, Rule, Validity};
 use weir_rules::Diagnostic;
 
 use super::acl_file;
+use super::credential::credential_of;
 use super::line::{self, code};
 use super::token_key::TokenKey;
 
@@ -48,6 +49,8 @@ pub(crate) struct Claims {
 #[derive(Clone, Debug)]
 pub(crate) struct Tokens {
     key: TokenKey,
+    /// By what everybody is revoked who has a token.
+    credential: Credential,
     claims: Claims,
 }
 
@@ -64,7 +67,8 @@ impl TokenSources {
             let message = format!("`{}` holds no key for tokens: {reason}", path.display());
             vec![Diagnostic::error(code::KEY, message)]
         })?;
-        Ok(Tokens { key, claims: self.claims.clone() })
+        let credential = credential_of(&["token", text.trim()]);
+        Ok(Tokens { key, credential, claims: self.claims.clone() })
     }
 }
 
@@ -92,6 +96,11 @@ impl Tokens {
         }
         let body = object(body)?;
         (self.holds(&body, unix_s)?).then(|| self.identity(&body))?
+    }
+
+    /// Another one for another key.
+    pub(crate) fn credential(&self) -> Credential {
+        self.credential
     }
 
     fn holds(&self, body: &Map<String, Value>, unix_s: u64) -> Option<bool> {
@@ -124,7 +133,14 @@ impl Tokens {
             None => None,
             Some(name) => Some(rules(body.get(name))?),
         };
-        Some(Identity { username: Some(username.into()), rules })
+        let ends = body.get("exp")?.as_f64()? + LEEWAY_S;
+        Some(Identity {
+            username: Some(username.into()),
+            rules,
+            credential: self.credential,
+            // A number that is too large becomes the largest.
+            validity: Validity::Until((ends * 1000.0) as u64),
+        })
     }
 }
 
@@ -165,7 +181,7 @@ mod tests {
     }
 
     fn tokens(key: TokenKey) -> Tokens {
-        Tokens { key, claims: claims() }
+        Tokens { key, credential: Credential(1), claims: claims() }
     }
 
     fn with_secret() -> Tokens {

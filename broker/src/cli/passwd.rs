@@ -4,12 +4,15 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufRead, IsTerminal, Write},
+    ops::RangeInclusive,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use super::{Answer, CliError, say};
-use crate::auth::{PasswordHash, password_file};
+use crate::auth::{
+    ITERATIONS_MAX, PasswordHash, SCRAM_ITERATIONS_MIN, password_file, scram_password_problem,
+};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -26,6 +29,19 @@ pub(crate) struct Arguments {
     /// Delete the user
     #[arg(short = 'D', long)]
     delete: bool,
+    /// Keep keys for SCRAM-SHA-256: the client can show that it knows the password without
+    /// sending it; as a plain password it holds too
+    #[arg(long, conflicts_with = "delete")]
+    scram: bool,
+    /// How often SCRAM hashes: more makes a stolen file less useful, and each connect slower
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        requires = "scram",
+        default_value_t = SCRAM_ITERATIONS_MIN,
+        value_parser = clap::value_parser!(u32).range(ITERATIONS)
+    )]
+    iterations: u32,
     /// Take the password from the first line of the standard input
     #[arg(long, conflicts_with = "delete")]
     password_stdin: bool,
@@ -43,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     };
     let hash = match arguments.delete {
         true => None,
-        false => Some(PasswordHash::new(&password(arguments)?).map_err(CliError::Runtime)?),
+        false => Some(hash(arguments, &password(arguments)?)?),
     };
     let (after, existed) = password_file::edit(&before, user, hash.as_ref());
     if arguments.delete && !existed {
@@ -58,6 +74,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     };
     say(&format!("user `{user}` {done} in {}\n", file.display()))?;
     Ok(Answer::Yes)
+}
+
+fn hash(arguments: &Arguments, password: &[u8]) -> Result<PasswordHash, CliError> {
+    let hash = match (arguments.scram, scram_password_problem(password)) {
+        (false, _) => PasswordHash::new(password),
+        (true, None) => PasswordHash::new_scram(password, arguments.iterations),
+        (true, Some(reason)) => {
+            let help = "choose another one, or leave out `--scram`".to_owned();
+            let argument = "password";
+            return Err(CliError::Argument { argument, reason: reason.to_owned(), help });
+        }
+    };
+    hash.map_err(CliError::Runtime)
 }
 
 fn password(arguments: &Arguments) -> Result<Vec<u8>, CliError> {
@@ -119,3 +148,4 @@ fn write_new(new: &Path, old: &Path, text: &str) -> io::Result<()> {
 }
 
 const OWNER_ONLY: u32 = 0o600;
+const ITERATIONS: RangeInclusive<i64> = SCRAM_ITERATIONS_MIN as i64..=ITERATIONS_MAX as i64;

@@ -80,6 +80,16 @@ fn table(status: &Status) -> String {
     line("uptime", uptime(status.uptime_s));
     line("shards", status.shards.to_string());
     line("connections", status.connections.to_string());
+    let auth = &status.auth;
+    for (what, number) in [("refused", auth.refused), ("revoked", auth.revoked)] {
+        if number > 0 {
+            line("  clients", format!("{number} {what}"));
+        }
+    }
+    if let Some(service) = &auth.service {
+        let (requests, failures) = (service.requests, service.failures);
+        line("auth.http", format!("{requests} requests, {failures} without an answer"));
+    }
     line("sessions", status.sessions.to_string());
     line("subscriptions", status.subscriptions.to_string());
     line("retained", status.retained.to_string());
@@ -164,7 +174,7 @@ fn uptime(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{RuleStatus, UpstreamState, UpstreamStatus};
+    use crate::status::{AuthStatus, RuleStatus, ServiceStatus, UpstreamState, UpstreamStatus};
 
     #[test]
     fn the_table_is_aligned() {
@@ -172,6 +182,11 @@ mod tests {
             version: "0.1.0".into(),
             uptime_s: 3_700,
             ready: true,
+            auth: AuthStatus {
+                revoked: 2,
+                service: Some(ServiceStatus { requests: 9, failures: 1, remembered: 4 }),
+                ..AuthStatus::default()
+            },
             rules: vec![
                 RuleStatus { name: "room-average".into(), matched: 1200, ..RuleStatus::default() },
                 RuleStatus { name: "tank".into(), emitted: 7, ..RuleStatus::default() },
@@ -192,6 +207,8 @@ version        0.1.0
 uptime         1 h 1 min
 shards         0
 connections    0
+  clients      2 revoked
+auth.http      9 requests, 1 without an answer
 sessions       0
 subscriptions  0
 retained       0

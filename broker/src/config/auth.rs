@@ -2,14 +2,18 @@
 //! read elsewhere.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    declared::{AUTH, JWT},
+    HttpUrl,
+    declared::{AUTH, HTTP, JWT},
     settings::unless_zero,
     values::Values,
 };
-use crate::auth::{Claims, KeySource, Sources, TokenSources};
+use crate::auth::{
+    Claims, KeySource, ServiceAddress, ServiceFigures, ServiceSources, Sources, TokenSources,
+};
 
 /// `[auth]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub struct AuthConfig {
     pub acl_file: Option<PathBuf>,
     /// Tokens in the place of passwords; `None` = there are none.
     pub jwt: Option<JwtConfig>,
+    /// A service that is asked; `None` = nobody is.
+    pub http: Option<HttpAuthConfig>,
     /// Wrong passwords from one address until it is banned; `None` = it never is.
     pub max_failures: Option<u32>,
     /// How long a ban lasts.
@@ -45,6 +51,24 @@ pub struct JwtConfig {
     pub audience: Option<String>,
 }
 
+/// `[auth.http]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HttpAuthConfig {
+    /// At least one address.
+    pub url: Vec<HttpUrl>,
+    /// Who signs certificates that are believed; `None` = nobody does.
+    pub ca_file: Option<PathBuf>,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// How long an answer holds.
+    pub ttl: Duration,
+    /// How long open connections go on without a new one.
+    pub grace: Duration,
+    /// Answers that are remembered.
+    pub cache_size: u32,
+}
+
 /// What tokens are checked with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -57,10 +81,16 @@ pub enum JwtKey {
 
 impl AuthConfig {
     /// Whether anonymous clients are let in may depend on the listeners.
-    pub(crate) fn read(values: &Values, jwt: &Values, allow_anonymous: bool) -> Self {
+    pub(crate) fn read(
+        values: &Values,
+        jwt: &Values,
+        http: &Values,
+        allow_anonymous: bool,
+    ) -> Self {
         Self {
             allow_anonymous,
             jwt: JwtConfig::read(jwt),
+            http: HttpAuthConfig::read(http),
             password_file: values.path("password_file"),
             acl_file: values.path("acl_file"),
             max_failures: unless_zero(values.whole("max_failures")),
@@ -68,18 +98,24 @@ impl AuthConfig {
         }
     }
 
+    /// Whether there is anything that credentials can be checked against.
+    pub(crate) fn checks_credentials(&self) -> bool {
+        self.password_file.is_some() || self.jwt.is_some() || self.http.is_some()
+    }
+
     pub(crate) fn sources(&self) -> Sources {
         Sources {
             password_file: self.password_file.clone(),
             acl_file: self.acl_file.clone(),
             tokens: self.jwt.as_ref().map(JwtConfig::sources),
+            service: self.http.as_ref().map(HttpAuthConfig::sources),
         }
     }
 }
 
 impl Default for AuthConfig {
     fn default() -> Self {
-        Self::read(&Values::new(&AUTH), &Values::new(&JWT), true)
+        Self::read(&Values::new(&AUTH), &Values::new(&JWT), &Values::new(&HTTP), true)
     }
 }
 
@@ -118,6 +154,48 @@ impl JwtConfig {
                 issuer: self.issuer.clone(),
                 audience: self.audience.clone(),
             },
+        }
+    }
+}
+
+impl HttpAuthConfig {
+    /// A service that is asked at one address, with the defaults.
+    pub fn new(url: HttpUrl) -> Self {
+        Self::with(vec![url], &Values::new(&HTTP))
+    }
+
+    /// None when there is no address.
+    fn read(values: &Values) -> Option<Self> {
+        let url = values.urls("url");
+        (!url.is_empty()).then(|| Self::with(url, values))
+    }
+
+    fn with(url: Vec<HttpUrl>, values: &Values) -> Self {
+        Self {
+            url,
+            ca_file: values.path("ca_file"),
+            timeout: values.duration("timeout"),
+            ttl: values.duration("ttl"),
+            grace: values.duration("grace"),
+            cache_size: values.whole("cache_size"),
+        }
+    }
+
+    fn sources(&self) -> ServiceSources {
+        let address = |url: &HttpUrl| ServiceAddress {
+            is_secure: url.is_secure(),
+            host: url.address().host().to_owned(),
+            port: url.address().port(),
+            path: url.path().to_owned(),
+        };
+        ServiceSources {
+            addresses: self.url.iter().map(address).collect(),
+            ca_file: self.ca_file.clone(),
+            timeout: self.timeout,
+            ttl: self.ttl,
+            grace: self.grace,
+            answers_max: self.cache_size as usize,
+            figures: Arc::new(ServiceFigures::default()),
         }
     }
 }

@@ -8,8 +8,8 @@ use weir_mqtt::TopicName;
 use weir_rules::Source as RuleSource;
 
 use super::{
-    AdminConfig, AuthConfig, Config, LimitsConfig, ListenerConfig, LogConfig, StoreConfig,
-    declared::{self, ADMIN, AUTH, JWT, LIMITS, LOG, STORE, TOP},
+    AdminConfig, AuthConfig, Config, HttpUrl, LimitsConfig, ListenerConfig, LogConfig, StoreConfig,
+    declared::{self, ADMIN, AUTH, HTTP, JWT, LIMITS, LOG, STORE, TOP},
     key::{Initial, Refusal, code},
     listeners::{self, Listeners},
     problem::Problems,
@@ -72,8 +72,9 @@ pub(crate) fn missing(values: &Values, name: &str, problems: &mut Problems) {
 }
 
 fn auth(tree: &Tree, listeners: &Listeners, problems: &mut Problems) -> AuthConfig {
-    let (values, jwt) = (tree.table(&AUTH), tree.table(&JWT));
+    let (values, jwt, http) = (tree.table(&AUTH), tree.table(&JWT), tree.table(&HTTP));
     let checks_anybody = values.origin("password_file").is_some()
+        || http.origin("url").is_some()
         || jwt.origin("key_file").is_some()
         || jwt.origin("secret_file").is_some()
         || listeners.iter().any(|(listener, _)| listener.knows_clients());
@@ -101,7 +102,8 @@ fn auth(tree: &Tree, listeners: &Listeners, problems: &mut Problems) -> AuthConf
         problems.warn(at.source, refusal.help("`weir passwd FILE USER` makes a password file"));
     }
     check_jwt(jwt, problems);
-    AuthConfig::read(values, jwt, allow_anonymous)
+    check_http(http, problems);
+    AuthConfig::read(values, jwt, http, allow_anonymous)
 }
 
 /// Dead letters need a topic that the broker can publish to and a client can subscribe to.
@@ -154,6 +156,34 @@ fn check_jwt(jwt: &Values, problems: &mut Problems) {
         let message = "tokens need a key that checks them";
         let refusal = Refusal::new(code::MISSING, at.span.clone(), message, "needs `key_file`");
         problems.refuse(at.source, refusal.help("for example key_file = \"jwt.pem\""));
+    }
+}
+
+/// A service with https needs somebody who signs; one without should be near.
+fn check_http(http: &Values, problems: &mut Problems) {
+    let urls = http.urls("url");
+    let Some(at) = http.origin("url") else {
+        let others = ["ca_file", "timeout", "ttl", "grace", "cache_size"];
+        let other = others.iter().find_map(|name| http.origin(name));
+        if let Some(at) = other.filter(|_| http.is_missing("url")) {
+            let message = "nobody is asked without an address";
+            let refusal = Refusal::new(code::MISSING, at.span.clone(), message, "needs `url`");
+            let help = "for example url = \"http://127.0.0.1:8080/mqtt\"";
+            problems.refuse(at.source, refusal.help(help));
+        }
+        return;
+    };
+    if urls.iter().any(HttpUrl::is_secure) && http.is_missing("ca_file") {
+        let message = "no certificate of the service would be believed";
+        let refusal = Refusal::new(code::MISSING, at.span.clone(), message, "needs `ca_file`");
+        let help = "for example ca_file = \"/etc/ssl/certs/ca-certificates.crt\"";
+        problems.refuse(at.source, refusal.help(help));
+    }
+    let exposed = urls.iter().find(|url| !url.is_secure() && !url.address().is_loopback());
+    if let Some(url) = exposed {
+        let message = format!("passwords go to {url} as they are");
+        let refusal = Refusal::new(code::EXPOSED, at.span.clone(), message, "not encrypted");
+        problems.warn(at.source, refusal.help("use https, or a service on this machine"));
     }
 }
 

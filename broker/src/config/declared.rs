@@ -30,8 +30,8 @@ pub(crate) const LATER: [&str; 7] = [
 ];
 
 /// The sections in the order of the file.
-pub(crate) static SECTIONS: [&Section; 10] =
-    [&TOP, &LISTENER, &LISTENER_TLS, &AUTH, &JWT, &STORE, &LIMITS, &LOG, &ADMIN, &UPSTREAM];
+pub(crate) static SECTIONS: [&Section; 11] =
+    [&TOP, &LISTENER, &LISTENER_TLS, &AUTH, &JWT, &HTTP, &STORE, &LIMITS, &LOG, &ADMIN, &UPSTREAM];
 
 /// The declaration of a key; the name of the top section is empty.
 pub(crate) fn find(section: &str, name: &str) -> Option<&'static Key> {
@@ -96,8 +96,8 @@ pub(crate) static AUTH: Section = Section {
         },
         Key {
             name: "password_file",
-            text: "Users and the hashes of their passwords, as mosquitto_passwd or weir passwd \
-                   writes them.",
+            text: "Users and the hashes of their passwords, or keys of SCRAM, as mosquitto_passwd \
+                   or weir passwd writes them.",
             kind: Kind::Path,
             initial: Initial::Unset { example: "\"passwords\"", meaning: "no user has a password" },
         },
@@ -166,6 +166,57 @@ pub(crate) static JWT: Section = Section {
             text: "Value that the claim aud must have, or have among others.",
             kind: Kind::Text,
             initial: Initial::Unset { example: "\"weir\"", meaning: "any" },
+        },
+    ],
+};
+
+pub(crate) static HTTP: Section = Section {
+    name: "auth.http",
+    form: Form::Table,
+    text: "A service of yours that is asked about clients that the files do not know: who may \
+           connect, and what they may do. What it does not answer is refused.",
+    keys: &[
+        Key {
+            name: "url",
+            text: "Where it is asked with POST. Of several the next is asked when one fails.",
+            kind: Kind::Urls,
+            initial: Initial::Unset {
+                example: "\"http://127.0.0.1:8080/mqtt\"",
+                meaning: "nobody is asked",
+            },
+        },
+        Key {
+            name: "ca_file",
+            text: "Certificates, in PEM form, of those who sign the certificate of a service with \
+                   https.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"ca.pem\"", meaning: "https cannot be used" },
+        },
+        Key {
+            name: "timeout",
+            text: "How long an answer may take, at all addresses together.",
+            kind: Kind::Duration { min: Duration::from_millis(100), max: Duration::from_secs(60) },
+            initial: Initial::Default("\"5s\""),
+        },
+        Key {
+            name: "ttl",
+            text: "How long an answer holds: for the same client when it connects again, and until \
+                   the service is asked again about one that is connected.",
+            kind: Kind::Duration { min: Duration::from_secs(1), max: YEAR },
+            initial: Initial::Default("\"30s\""),
+        },
+        Key {
+            name: "grace",
+            text: "How long a client that is connected goes on when the service does not answer \
+                   after that.",
+            kind: Kind::Duration { min: Duration::ZERO, max: YEAR },
+            initial: Initial::Default("\"5m\""),
+        },
+        Key {
+            name: "cache_size",
+            text: "Answers that are remembered; beyond it the oldest are forgotten.",
+            kind: Kind::Whole { min: 0, max: 1_000_000, unit: "answers" },
+            initial: Initial::Default("10000"),
         },
     ],
 };

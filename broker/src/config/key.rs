@@ -4,7 +4,7 @@
 use std::{ops::Range, path::PathBuf, time::Duration};
 
 use super::{
-    HostPort,
+    HostPort, HttpUrl,
     unit::{format_duration, format_size},
     values::Values,
 };
@@ -85,6 +85,7 @@ pub(crate) enum Kind {
     Text,
     /// Lines of the form that mosquitto has for the topics of a bridge.
     TopicLines,
+    Urls,
     Whole {
         min: i64,
         max: i64,
@@ -110,6 +111,7 @@ pub(crate) enum Value {
     Table(Box<Values>),
     Text(String),
     TopicLines(Vec<Placed<String>>),
+    Urls(Vec<HttpUrl>),
     Whole(i64),
 }
 
@@ -198,6 +200,7 @@ impl Kind {
             Self::TopicLines => {
                 "lines of `pattern [[in|out|both] [qos] [local/ [remote/]]]`".to_owned()
             }
+            Self::Urls => "http://host:port/path, or a list of them".to_owned(),
             Self::Whole { min, max, unit } => format!("{min} to {max} {unit}"),
         }
     }

@@ -9,6 +9,7 @@ mod auth;
 mod check;
 mod declared;
 mod host_port;
+mod http_url;
 mod key;
 mod listeners;
 mod load;
@@ -27,8 +28,9 @@ mod values;
 pub use crate::stream::{
     CertificateUsername, ProxyProtocol, TlsConfig, TlsError, TlsFile, TlsVersion,
 };
-pub use auth::{AuthConfig, JwtConfig, JwtKey};
+pub use auth::{AuthConfig, HttpAuthConfig, JwtConfig, JwtKey};
 pub use host_port::{HostPort, HostPortError};
+pub use http_url::{HttpUrl, HttpUrlError};
 pub use listeners::{ListenAddress, ListenerConfig, Protocol};
 pub use load::{ConfigError, Loaded, load, state_dir};
 pub use overrides::Overrides;

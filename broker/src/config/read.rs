@@ -9,7 +9,7 @@ use toml::{Spanned, de::DeValue};
 use weir_rules::nearest;
 
 use super::{
-    HostPort, HostPortError,
+    HostPort, HostPortError, HttpUrl, HttpUrlError,
     key::{Key, Kind, Placed, Refusal, RouteText, Value, code},
     unit::{format_duration, format_size, parse_duration, parse_size},
 };
@@ -71,6 +71,12 @@ impl Reader<'_> {
             Kind::Size { min, max } => Value::Size(self.size(value, min, max).map_err(one)?),
             Kind::Table(section) => unreachable!("{} is read key by key", section.name),
             Kind::TopicLines => Value::TopicLines(self.each(value, Self::placed)?),
+            Kind::Urls => match self.each(value, Self::url)? {
+                none if none.is_empty() => {
+                    return Err(one(self.refuse(value, "an empty list", "at least one address")));
+                }
+                urls => Value::Urls(urls),
+            },
             Kind::Whole { min, max, .. } => Value::Whole(self.whole(value, min, max).map_err(one)?),
         })
     }
@@ -117,6 +123,17 @@ impl Reader<'_> {
             let message = format!("`{text}` is not an address");
             Refusal::new(code::VALUE, value.span(), message, reason.to_string())
                 .help("write it as \"host:port\", for example \"127.0.0.1:1883\"")
+        })
+    }
+
+    fn url(&self, value: &Spanned<DeValue<'_>>) -> Result<HttpUrl, Refusal> {
+        let text = self.text(value)?;
+        text.parse().map_err(|reason: HttpUrlError| {
+            // What stands before an `@` may be a password.
+            let shown = if text.contains('@') { "it" } else { text };
+            let message = format!("`{shown}` is not an address of a service");
+            Refusal::new(code::VALUE, value.span(), message, reason.to_string())
+                .help("for example \"http://127.0.0.1:8080/mqtt\"")
         })
     }
 

@@ -189,6 +189,42 @@ fn passwords_permissions_and_tokens_are_read_and_their_files_checked() {
 }
 
 #[test]
+fn a_service_is_read_with_all_its_addresses_and_what_it_needs_for_them() {
+    let text = "[auth.http]\nurl = [\"http://localhost:8080/a\", \"https://auth.example\"]\n\
+                ca_file = \"ca.pem\"\nttl = \"1m\"\ngrace = \"0s\"\n";
+    let folder = Folder::new("service", text);
+    let told = problems(folder.load());
+    assert!(told.contains("ca.pem"), "{told}");
+    fs::write(folder.0.join("ca.pem"), "nothing\n").unwrap();
+    assert!(problems(folder.load()).contains("there are none"));
+    fs::write(folder.0.join("weir.toml"), text.replace("\nca_file = \"ca.pem\"", "")).unwrap();
+    let told = problems(folder.load());
+    assert!(told.contains("no certificate of the service would be believed"), "{told}");
+    let text = "[auth.http]\nurl = \"http://127.0.0.1:8080/mqtt\"\n";
+    fs::write(folder.0.join("weir.toml"), text).unwrap();
+    let loaded = folder.load().unwrap();
+    assert!(loaded.warnings.is_empty());
+    let http = loaded.config.auth.http.unwrap();
+    assert_eq!(http.url[0].to_string(), "http://127.0.0.1:8080/mqtt");
+    assert_eq!((http.timeout, http.ttl), (Duration::from_secs(5), Duration::from_secs(30)));
+    assert_eq!((http.grace, http.cache_size), (Duration::from_secs(300), 10_000));
+    for (text, part) in [
+        ("url = \"localhost:80\"", "it must begin with http://"),
+        ("url = []", "an empty list"),
+        ("url = \"http://me:hunter2@h/\"", "a user name cannot stand there"),
+        ("ttl = \"1m\"", "nobody is asked without an address"),
+        ("url = \"http://localhost\"\nttl = \"0s\"", "`ttl` cannot be 0s"),
+    ] {
+        let told = problems(Folder::new("wrong-service", &format!("[auth.http]\n{text}\n")).load());
+        assert!(told.contains(part), "{part}: {told}");
+        assert_eq!(told.matches("error[").count(), 1, "{told}");
+    }
+    let far = Folder::new("far-service", "[auth.http]\nurl = \"http://auth.example/\"\n");
+    let warnings = far.load().unwrap().warnings;
+    assert!(warnings[0].to_string().contains("passwords go to http://auth.example:80/"));
+}
+
+#[test]
 fn a_key_in_the_wrong_section_is_sent_to_the_right_one() {
     let text = problems(Folder::new("section", "max_packet_size = \"1MB\"\n").load());
     assert!(text.contains("belongs in the section `limits`"), "{text}");

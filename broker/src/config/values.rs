@@ -12,7 +12,7 @@ use std::{
 use toml::de::DeValue;
 
 use super::{
-    HostPort,
+    HostPort, HttpUrl,
     key::{Initial, Key, Section, Value},
 };
 
@@ -181,6 +181,14 @@ impl Values {
     pub(crate) fn addresses(&self, name: &str) -> Vec<HostPort> {
         match self.get(name) {
             Some(Value::Addresses(addresses)) => addresses,
+            None => Vec::new(),
+            _ => self.declared_otherwise(name),
+        }
+    }
+
+    pub(crate) fn urls(&self, name: &str) -> Vec<HttpUrl> {
+        match self.get(name) {
+            Some(Value::Urls(urls)) => urls,
             None => Vec::new(),
             _ => self.declared_otherwise(name),
         }

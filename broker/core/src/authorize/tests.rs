@@ -11,7 +11,7 @@ fn pattern(access: Access, topic: &str) -> Rule {
 }
 
 fn permissions(acl: Acl, username: Option<&str>, client_id: &str) -> Box<Permissions> {
-    let identity = Identity { username: username.map(Arc::from), rules: None };
+    let identity = Identity { username: username.map(Arc::from), ..Identity::default() };
     Permissions::of(&identity, &client_id.into(), Some(&Arc::new(acl))).expect("there is an ACL")
 }
 
@@ -115,7 +115,7 @@ fn topics_of_the_broker_need_a_rule_that_names_them() {
 #[test]
 fn rules_of_the_credentials_hold_besides_those_of_the_file() {
     let own: Arc<[Rule]> = Arc::new([rule(Access::Read, "own"), rule(Access::Deny, "file/secret")]);
-    let identity = Identity { username: Some("u".into()), rules: Some(own) };
+    let identity = Identity { username: Some("u".into()), rules: Some(own), ..Identity::default() };
     let alone = Permissions::of(&identity, &"c".into(), None).expect("it is restricted");
     assert!(alone.allow(Access::Read, "own") && !alone.allow(Access::Read, "file/x"));
     let acl = Arc::new(Acl::new([(Some("u"), rule(Access::Read, "file/#"))], []));

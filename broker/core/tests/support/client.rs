@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use weir_core::ConnectionId;
 use weir_mqtt::{
-    Acknowledge, Packet, PacketId, PacketKind, Publish, PublishProperties, QoS, ReasonCode,
+    Acknowledge, Auth, Packet, PacketId, PacketKind, Publish, PublishProperties, QoS, ReasonCode,
     Subscribe, SubscribeFilter, SubscribeProperties, SubscriptionOptions, TopicFilter, Unsubscribe,
     UserProperties, Version,
 };
@@ -212,6 +212,25 @@ impl Client {
             filters: (&[filter][..]).into(),
         }));
         id
+    }
+
+    /// Sends a step of extended authentication.
+    pub(crate) fn auth(&self, reason: ReasonCode, method: &str, data: &[u8]) {
+        let authentication_method = Some(method);
+        let authentication_data = Some(data);
+        let auth = Auth { reason, authentication_method, authentication_data, ..Auth::default() };
+        self.send(Packet::Auth(auth));
+    }
+
+    /// The next packet must be AUTH with this reason and method; answers its data.
+    pub(crate) fn expect_auth(&self, reason: ReasonCode, method: &str) -> Vec<u8> {
+        self.look(|packet| match packet {
+            Packet::Auth(auth) => {
+                assert_eq!((auth.reason, auth.authentication_method), (reason, Some(method)));
+                auth.authentication_data.unwrap_or_default().to_vec()
+            }
+            other => panic!("{other:?} instead of AUTH"),
+        })
     }
 
     /// Says goodbye.

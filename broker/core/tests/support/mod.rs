@@ -11,10 +11,10 @@ pub(crate) use device::Device;
 pub(crate) use options::{Options, v5, v31, v311};
 pub(crate) use weir_core::*;
 pub(crate) use weir_mqtt::{
-    Acknowledge, Packet, PacketId, PacketKind, Publish, QoS, ReasonCode, RetainHandling, Subscribe,
-    SubscribeFilter, SubscriptionOptions, TopicFilter, Unsubscribe, Version,
+    Acknowledge, Auth, Packet, PacketId, PacketKind, Publish, QoS, ReasonCode, RetainHandling,
+    Subscribe, SubscribeFilter, SubscriptionOptions, TopicFilter, Unsubscribe, Version,
 };
-pub(crate) use world::World;
+pub(crate) use world::{World, granted};
 
 pub(crate) const QOS0: QoS = QoS::AtMostOnce;
 pub(crate) const QOS1: QoS = QoS::AtLeastOnce;

@@ -19,6 +19,7 @@ pub(crate) struct Options {
     pub(crate) problem_information: Option<bool>,
     pub(crate) will: Option<WillOptions>,
     pub(crate) authentication_method: Option<&'static str>,
+    pub(crate) authentication_data: Option<&'static [u8]>,
     pub(crate) username: Option<&'static str>,
     pub(crate) password: Option<&'static [u8]>,
 }
@@ -49,6 +50,7 @@ pub(crate) fn v5(client_id: &str) -> Options {
         problem_information: None,
         will: None,
         authentication_method: None,
+        authentication_data: None,
         username: None,
         password: None,
     }
@@ -81,6 +83,11 @@ impl Options {
 
     pub(crate) fn username(self, name: &'static str) -> Self {
         Self { username: Some(name), ..self }
+    }
+
+    pub(crate) fn method(self, method: &'static str, data: &'static [u8]) -> Self {
+        let (authentication_method, authentication_data) = (Some(method), Some(data));
+        Self { authentication_method, authentication_data, ..self }
     }
 
     pub(crate) fn keep_alive(self, seconds: u16) -> Self {
@@ -151,6 +158,7 @@ impl Options {
                 request_response_information: self.response_information,
                 request_problem_information: self.problem_information,
                 authentication_method: self.authentication_method,
+                authentication_data: self.authentication_data,
                 ..ConnectProperties::default()
             },
             ..Connect::new(self.version, &self.client_id)

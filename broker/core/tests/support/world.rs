@@ -1,14 +1,14 @@
 //! The shell of the virtual network: it carries bytes, commits batches and moves the clock.
 
 use std::cell::{RefCell, RefMut};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use weir_core::{
-    Acl, AuthenticationRequest, Batch, ConnectionId, Core, Denial, DropNotice, DropReason, Drops,
-    Effect, Identity, Input, Instant, Limits, ListenerId, Metrics, Now, Outcome, Publication,
-    ReaderConfig, ReaderId, Sequence, ShardId, Surroundings,
+    Acl, AuthenticationRequest, Batch, ConnectionId, Core, Credential, Denial, DropNotice,
+    DropReason, Drops, Effect, Identity, Input, Instant, Limits, ListenerId, Metrics, Now, Outcome,
+    Publication, ReaderConfig, ReaderId, Sequence, ShardId, Surroundings,
 };
 use weir_mqtt::frame_len;
 
@@ -236,8 +236,7 @@ impl World {
     /// Connects as a user whose credentials hold.
     pub(crate) fn connect_as(&self, username: &'static str, options: Options) -> Client {
         let mut client = self.dial(&options.username(username));
-        let username = Some(username.into());
-        self.judge(Outcome::Granted(Identity { username, rules: None }));
+        self.judge(granted(username));
         client.session_present = client.expect_connack();
         client
     }
@@ -247,7 +246,8 @@ impl World {
     }
 
     pub(crate) fn revoke(&self, username: &str) {
-        self.net().handle(Input::Revoked { username });
+        let credentials = &BTreeSet::from([credential(username)]);
+        self.net().handle(Input::Revoked { credentials });
     }
 
     /// What was denied since the last call.
@@ -269,6 +269,17 @@ impl World {
     pub(crate) fn take_reader_messages(&self) -> Vec<ReaderMessage> {
         std::mem::take(&mut self.net().to_readers)
     }
+}
+
+/// The credentials of a user hold.
+pub(crate) fn granted(username: &str) -> Outcome {
+    let credential = credential(username);
+    let username = Some(username.into());
+    Outcome::granted(Identity { username, credential, ..Identity::default() })
+}
+
+fn credential(username: &str) -> Credential {
+    Credential(username.bytes().map(u64::from).sum())
 }
 
 impl Net {
