@@ -27,10 +27,11 @@ impl Mosquitto {
         let address = free_address();
         let data = folder.path().join("mosquitto");
         std::fs::create_dir_all(&data).expect("directories can be made here");
-        // Started by root it would become another user, who may not write there.
+        // Started by root it would become another user, who may not write there. Without a limit of
+        // what is under way it needs no queue, past which it sends what comes in meanwhile.
         let text = format!(
             "listener {} {}\nallow_anonymous true\nuser root\npersistence true\n\
-             persistence_location {}/\nmax_queued_messages 0\nmax_inflight_messages 100\n\
+             persistence_location {}/\nmax_queued_messages 0\nmax_inflight_messages 0\n\
              log_dest stderr\n{more}\n",
             address.port(),
             address.ip(),
