@@ -14,6 +14,7 @@ mod upstream;
 mod pipeline;
 mod shard;
 
+mod lingering;
 mod listener;
 mod mailbox;
 mod sockets;

@@ -43,6 +43,10 @@ pub(crate) struct Net {
     /// Clients whose credentials the test has to judge.
     asking: VecDeque<(ConnectionId, AuthenticationRequest)>,
     denials: Vec<Denial>,
+    /// Clients that were let in without a name.
+    pub(crate) admitted: Vec<String>,
+    /// Connections that were closed with a last word.
+    pub(crate) farewells: u32,
 }
 
 /// A message that was handed to a reader.
@@ -98,6 +102,8 @@ impl World {
             to_readers: Vec::new(),
             asking: VecDeque::new(),
             denials: Vec::new(),
+            admitted: Vec::new(),
+            farewells: 0,
         })))
     }
 
@@ -357,7 +363,9 @@ impl Net {
             Effect::Authenticate { connection, request } => {
                 self.asking.push_back((connection, *request));
             }
-            Effect::Close { connection } => {
+            Effect::Admitted { client_id, .. } => self.admitted.push(client_id.to_string()),
+            Effect::Close { connection, farewell } => {
+                self.farewells += u32::from(farewell);
                 if !self.link(connection).closed {
                     if !self.link(connection).stalled {
                         self.write(connection, usize::MAX);
