@@ -19,6 +19,7 @@ use weir_mqtt::ReasonCode;
 use crate::auth::{self, AuthenticatorHandle, Question};
 use crate::clock::Clock;
 use crate::inner_turn::InnerTurn;
+use crate::lingering::Lingering;
 use crate::listener::Listener;
 use crate::logging;
 use crate::mailbox::{Mail, MailReceiver};
@@ -72,6 +73,7 @@ pub(crate) struct Parts {
 pub(crate) struct Shard {
     parts: Parts,
     sockets: Sockets,
+    lingering: Lingering,
     buffer: Vec<u8>,
     /// Bytes read since the last settling.
     turn_bytes: usize,
@@ -98,6 +100,7 @@ impl Shard {
         Ok(Self {
             parts,
             sockets: Sockets::default(),
+            lingering: Lingering::default(),
             buffer: vec![0; READ_BUFFER_BYTES],
             turn_bytes: 0,
             readable: Vec::new(),
@@ -130,6 +133,7 @@ impl Shard {
                 self.parts.core.handle(now, Input::Timeout);
             }
             self.settle(now);
+            self.lingering.expire(Instant::now());
             if self.has_stopped(now) {
                 return Ok(());
             }
@@ -141,7 +145,7 @@ impl Shard {
             return Some(Duration::ZERO);
         }
         let timer = self.parts.core.poll_timeout().map(|at| self.parts.clock.until(at));
-        let deadlines = [self.accept_again_at, self.stop_by];
+        let deadlines = [self.accept_again_at, self.stop_by, self.lingering.next()];
         let deadlines = deadlines.into_iter().flatten();
         deadlines.map(|at| at.saturating_duration_since(Instant::now())).chain(timer).min()
     }
@@ -157,7 +161,9 @@ impl Shard {
         let first_socket = FIRST_LISTENER + self.parts.listeners.len();
         for event in events {
             let Token(token) = event.token();
-            if token >= first_socket {
+            if Lingering::has(token) {
+                self.lingering.read(token);
+            } else if token >= first_socket {
                 let slot = u32::try_from(token - first_socket).expect("tokens come from slots");
                 let Some((id, socket)) = self.sockets.at(slot) else { continue };
                 socket.read_closed |= event.is_read_closed() || event.is_error();
@@ -376,7 +382,17 @@ impl Shard {
             Effect::Authenticate { connection, request } => {
                 self.authenticate(now, connection, request);
             }
-            Effect::Close { connection } => self.close(now, connection),
+            Effect::Admitted { connection, client_id } => {
+                let socket = self.sockets.get_mut(connection);
+                let peer = socket.and_then(|socket| socket.stream.peer());
+                auth::admitted(&client_id, peer.map(|peer| peer.ip()));
+            }
+            Effect::Close { connection, farewell: false } => self.close(now, connection),
+            Effect::Close { connection, farewell: true } => {
+                if let Some(stream) = self.end(now, connection) {
+                    self.lingering.take(self.parts.poll.registry(), stream, Instant::now());
+                }
+            }
             Effect::Commit(batch) => {
                 if self.refused.is_empty() {
                     self.submit(batch);
@@ -458,18 +474,24 @@ impl Shard {
     }
 
     fn close(&mut self, now: Now, id: ConnectionId) {
-        if let Some(mut socket) = self.sockets.remove(id) {
-            // Closing the descriptor takes it off the poll; the peer may be gone already.
-            let _ = self.parts.poll.registry().deregister(&mut socket.stream);
-            let unfinished = socket.stream.unfinished();
-            if let Some(layer) = unfinished {
-                let peer = socket.stream.peer();
-                tracing::debug!(?peer, ?layer, "a connection ends before its handshake");
-            }
-            socket.stream.close();
-            self.parts.listeners[usize::from(socket.listener)].note_closed(unfinished);
-            self.parts.core.handle(now, Input::Closed { connection: id });
+        // Dropped, and so closed.
+        let _ = self.end(now, id);
+    }
+
+    /// Ends a connection; its socket is still open, and nothing more can be said on it.
+    fn end(&mut self, now: Now, id: ConnectionId) -> Option<Stream> {
+        let mut socket = self.sockets.remove(id)?;
+        // The peer may be gone already.
+        let _ = self.parts.poll.registry().deregister(&mut socket.stream);
+        let unfinished = socket.stream.unfinished();
+        if let Some(layer) = unfinished {
+            let peer = socket.stream.peer();
+            tracing::debug!(?peer, ?layer, "a connection ends before its handshake");
         }
+        socket.stream.close();
+        self.parts.listeners[usize::from(socket.listener)].note_closed(unfinished);
+        self.parts.core.handle(now, Input::Closed { connection: id });
+        Some(socket.stream)
     }
 
     /// Once nothing waits for a commit any more, tells the clients and ends.

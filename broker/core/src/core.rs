@@ -387,7 +387,8 @@ impl Core {
         if open.state != State::Closing {
             open.state = State::Closing;
             open.unhandled = Vec::new();
-            self.turn.effects.push(Effect::Close { connection });
+            let farewell = !open.outbound.is_empty();
+            self.turn.effects.push(Effect::Close { connection, farewell });
         }
     }
 

@@ -28,6 +28,12 @@ pub(crate) fn granted(
     }
 }
 
+/// A client was let in without a name.
+pub(crate) fn admitted(client_id: &str, address: Option<IpAddr>) {
+    let address = address.map(tracing::field::display);
+    tracing::info!(target: TARGET, client_id, address, "audit: connected without a name");
+}
+
 /// A client is not let in.
 pub(crate) fn refused(request: &AuthenticationRequest, address: Option<IpAddr>, reason: &str) {
     let (client_id, username) = (&*request.client_id, request.username.as_deref());

@@ -35,7 +35,7 @@ mod token_vectors;
 #[cfg(test)]
 mod vectors;
 
-pub(crate) use audit::denied;
+pub(crate) use audit::{admitted, denied};
 pub(crate) use authenticator::{Authenticator, AuthenticatorHandle, Question, Settings};
 pub(crate) use certificate::by_certificate;
 pub(crate) use hash::{ITERATIONS_MAX, PasswordHash, SCRAM_ITERATIONS_MIN};

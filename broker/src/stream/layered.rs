@@ -6,7 +6,7 @@
 //! and closes a connection that has not sent CONNECT by then.
 
 use std::error::Error;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, Read};
 use std::net::SocketAddr;
 
 use mio::event::Source;
@@ -100,6 +100,11 @@ impl Layered {
             websocket.close(&mut self.wire);
         }
         self.wire.close();
+    }
+
+    /// Reads what no layer wants to see any more.
+    pub(crate) fn discard(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wire.socket.read(buffer)
     }
 
     pub(crate) fn source(&mut self) -> &mut dyn Source {

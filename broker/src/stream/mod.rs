@@ -103,6 +103,14 @@ impl Stream {
         }
     }
 
+    /// Reads bytes of the socket itself that mean nothing any more; 0 at the end.
+    pub(crate) fn discard(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Layered(layered) => layered.discard(buffer),
+            Self::Plain(socket) => socket.read(buffer),
+        }
+    }
+
     fn source(&mut self) -> &mut dyn Source {
         match self {
             Self::Layered(layered) => layered.source(),

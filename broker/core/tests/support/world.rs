@@ -44,6 +44,10 @@ pub(crate) struct Net {
     asking: VecDeque<(ConnectionId, AuthenticationRequest)>,
     denials: Vec<Denial>,
     drop_notices: Vec<DropNotice>,
+    /// Clients that were let in without a name.
+    pub(crate) admitted: Vec<String>,
+    /// Connections that were closed with a last word.
+    pub(crate) farewells: u32,
 }
 
 /// A message that was handed to a reader.
@@ -100,6 +104,8 @@ impl World {
             asking: VecDeque::new(),
             denials: Vec::new(),
             drop_notices: Vec::new(),
+            admitted: Vec::new(),
+            farewells: 0,
         })))
     }
 
@@ -374,7 +380,9 @@ impl Net {
             Effect::Authenticate { connection, request } => {
                 self.asking.push_back((connection, *request));
             }
-            Effect::Close { connection } => {
+            Effect::Admitted { client_id, .. } => self.admitted.push(client_id.to_string()),
+            Effect::Close { connection, farewell } => {
+                self.farewells += u32::from(farewell);
                 if !self.link(connection).closed {
                     if !self.link(connection).stalled {
                         self.write(connection, usize::MAX);
