@@ -167,6 +167,10 @@ impl Core {
             Input::Authenticated { connection, outcome } => {
                 self.handle_authenticated(now, connection, outcome);
             }
+            Input::CertificateRevoked { connection } => {
+                self.metrics.revoked += 1;
+                self.disconnect(now, connection, ReasonCode::AdministrativeAction);
+            }
             Input::Closed { connection } => self.handle_closed(now, connection),
             Input::Committed { batch } => self.handle_committed(now, batch),
             Input::Opened { connection, listener } => {

@@ -348,6 +348,19 @@ fn a_shared_message_that_no_member_may_read_is_counted() {
 }
 
 #[test]
+fn a_client_whose_certificate_is_revoked_is_told_so() {
+    let world = World::new();
+    let (new, old) = (world.connect(v5("new")), world.connect(v311("old")));
+    let staying = world.connect(v5("staying"));
+    world.revoke_certificate(&new);
+    world.revoke_certificate(&old);
+    new.expect_disconnected(ReasonCode::AdministrativeAction);
+    old.expect_closed();
+    assert!(!staying.is_closed());
+    assert_eq!(world.metrics().revoked, 2);
+}
+
+#[test]
 fn only_a_client_without_a_name_is_told_of_when_it_is_let_in() {
     let world = World::with_limits(Limits { allow_anonymous: true, ..limits() });
     world.connect_as("a", v5("named"));

@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind, IoSlice, Read};
 use std::net::SocketAddr;
 
 use mio::event::Source;
+use rustls::pki_types::CertificateDer;
 
 use super::proxy::ProxyProtocol;
 use super::socket::Socket;
@@ -117,6 +118,10 @@ impl Layered {
 
     pub(crate) fn user_name(&self) -> Option<&str> {
         self.user_name.as_deref()
+    }
+
+    pub(crate) fn certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        self.wire.tls.as_ref()?.certificates()
     }
 
     pub(crate) fn wants_write(&self) -> bool {

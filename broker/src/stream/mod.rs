@@ -27,6 +27,9 @@ use std::net::SocketAddr;
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
+use rustls::pki_types::CertificateDer;
+
+use self::x509::Certificate;
 
 /// An open connection.
 #[derive(Debug)]
@@ -91,6 +94,19 @@ impl Stream {
     pub(crate) fn user_name(&self) -> Option<&str> {
         match self {
             Self::Layered(layered) => layered.user_name(),
+            Self::Plain(_) => None,
+        }
+    }
+
+    /// The subject of the certificate of the client.
+    pub(crate) fn subject(&self) -> Option<String> {
+        Certificate::parse(self.certificates()?.first()?)?.subject()
+    }
+
+    /// The certificates that the client has shown, its own first.
+    pub(crate) fn certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        match self {
+            Self::Layered(layered) => layered.certificates(),
             Self::Plain(_) => None,
         }
     }

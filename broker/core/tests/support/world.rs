@@ -256,6 +256,10 @@ impl World {
         self.net().handle(Input::Revoked { credentials });
     }
 
+    pub(crate) fn revoke_certificate(&self, client: &Client) {
+        self.net().handle(Input::CertificateRevoked { connection: client.connection });
+    }
+
     /// What was denied since the last call.
     pub(crate) fn take_denials(&self) -> Vec<Denial> {
         std::mem::take(&mut self.net().denials)
