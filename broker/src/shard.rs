@@ -36,8 +36,9 @@ const TURN_BYTES: usize = 2 * READ_BUFFER_BYTES;
 const READS_IN_A_ROW: usize = 4;
 /// Connections accepted from one listener in a turn.
 const ACCEPTS_PER_TURN: usize = 128;
-/// Handshakes that are carried on in a turn, and certificates that are looked at again: one step can take milliseconds, and whoever is
-/// connected does not wait for hundreds of them when all come back at once.
+/// Handshakes that are carried on in a turn, and certificates that are looked at again: one step
+/// can take milliseconds, and whoever is connected does not wait for hundreds of them when all come
+/// back at once.
 const HANDSHAKES_PER_TURN: usize = 8;
 /// Rounds of effects in a turn; a write can make room for more deliveries.
 const ROUNDS_PER_TURN: usize = 4;

@@ -1,4 +1,5 @@
-//! As much of a client of MQTT 3.1.1, and a little of 5.0, as the tests need, on anything that can be read and written.
+//! As much of a client of MQTT 3.1.1, and a little of 5.0, as the tests need, on anything that can
+//! be read and written.
 
 use std::io::{self, Read, Write};
 
