@@ -76,6 +76,7 @@ impl Fan {
     fn end_turn(&mut self) {
         let dirty = &mut self.dirty;
         self.core.drain(|effect| match effect {
+            Effect::Admitted { .. } => {}
             Effect::Flush { connection } => dirty.push(connection),
             other => panic!("{other:?} costs a write or ends a connection"),
         });
