@@ -274,6 +274,7 @@ fn settle(core: &mut Core) {
                     let bytes = core.outbound(connection).expect("it is open").len();
                     core.handle(NOW, Input::Sent { connection, bytes });
                 }
+                Effect::Admitted { .. } => {}
                 other => panic!("{other:?} is not expected"),
             }
         }
