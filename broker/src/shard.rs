@@ -126,9 +126,7 @@ impl Shard {
             self.take_mail(now);
             self.accept(now);
             self.read(now);
-            if self.parts.core.poll_timeout().is_some_and(|at| at <= now.monotonic) {
-                self.parts.core.handle(now, Input::Timeout);
-            }
+            self.handle_timers(now);
             self.settle(now);
             if self.has_stopped(now) {
                 return Ok(());
@@ -137,10 +135,12 @@ impl Shard {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if !self.effects.is_empty() || (!self.readable.is_empty() && self.may_read()) {
+        let may_read = self.may_read();
+        if !self.effects.is_empty() || (!self.readable.is_empty() && may_read) {
             return Some(Duration::ZERO);
         }
-        let timer = self.parts.core.poll_timeout().map(|at| self.parts.clock.until(at));
+        let timer = self.parts.core.poll_timeout().filter(|_| may_read);
+        let timer = timer.map(|at| self.parts.clock.until(at));
         let deadlines = [self.accept_again_at, self.stop_by];
         let deadlines = deadlines.into_iter().flatten();
         deadlines.map(|at| at.saturating_duration_since(Instant::now())).chain(timer).min()
@@ -151,6 +151,15 @@ impl Shard {
         self.stop_by.is_none()
             && self.refused.is_empty()
             && self.parts.readers.iter().all(|(_, sink)| sink.has_room())
+    }
+
+    /// While sockets are not read nobody can show that it is alive, and what is due would only
+    /// give the store more to do.
+    fn handle_timers(&mut self, now: Now) {
+        let is_due = self.parts.core.poll_timeout().is_some_and(|at| at <= now.monotonic);
+        if is_due && self.may_read() {
+            self.parts.core.handle(now, Input::Timeout);
+        }
     }
 
     fn note_events(&mut self, events: &Events) {
