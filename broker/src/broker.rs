@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use mio::{Poll, Waker};
 use weir_core::{
-    Core, Input, Limits, ListenerLimits, QueueFull, ReaderConfig, ReaderId, ShardId, ShareStrategy,
+    ClientRates, Core, Input, Limits, ListenerLimits, QueueFull, ReaderConfig, ReaderId, ShardId,
+    ShareStrategy,
 };
 use weir_mqtt::QoS;
 use weir_rules::{Diagnostic, Engine, Plan};
@@ -465,10 +466,19 @@ fn seed() -> io::Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-fn listener_limits(listener: &config::ListenerConfig) -> ListenerLimits {
+fn listener_limits(
+    listener: &config::ListenerConfig,
+    all: &config::LimitsConfig,
+) -> ListenerLimits {
     ListenerLimits {
         allow_anonymous: listener.allow_anonymous,
         allow_empty_client_id: listener.allow_zero_length_clientid,
+        client_rates: ClientRates {
+            bytes: listener.max_byte_rate.unwrap_or(all.max_byte_rate),
+            messages: listener.max_message_rate.unwrap_or(all.max_message_rate),
+            subscriptions: listener.max_subscribe_rate.unwrap_or(all.max_subscribe_rate),
+        },
+        connects_per_second_max: listener.max_connect_rate,
         knows_clients: listener.knows_clients(),
         mount_point: listener.mount_point.as_deref().map(Into::into),
         payload_bytes_max: listener
@@ -484,7 +494,11 @@ fn limits(config: &Config) -> Limits {
     let from = &config.limits;
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     Limits {
-        listeners: config.listeners.iter().map(listener_limits).collect(),
+        listeners: config
+            .listeners
+            .iter()
+            .map(|listener| listener_limits(listener, from))
+            .collect(),
         allow_anonymous: config.auth.allow_anonymous,
         authentication: config.auth.checks_credentials(),
         connect_timeout_ms: u64::try_from(from.connect_timeout.as_millis()).unwrap_or(u64::MAX),

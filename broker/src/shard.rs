@@ -136,7 +136,10 @@ impl Shard {
 
     fn timeout(&self) -> Option<Duration> {
         let may_read = self.may_read();
-        if !self.effects.is_empty() || (!self.readable.is_empty() && may_read) {
+        if !self.effects.is_empty()
+            || !self.acceptable.is_empty()
+            || (!self.readable.is_empty() && may_read)
+        {
             return Some(Duration::ZERO);
         }
         let timer = self.parts.core.poll_timeout().filter(|_| may_read);
@@ -258,7 +261,11 @@ impl Shard {
             for count in 0..=ACCEPTS_PER_TURN {
                 if count == ACCEPTS_PER_TURN {
                     self.acceptable.push(index);
-                    self.accept_again_at = Some(Instant::now());
+                    break;
+                }
+                let number = u16::try_from(index).expect("a file has fewer listeners");
+                if !self.parts.core.takes_connections(ListenerId(number)) {
+                    // An effect will say when it does again.
                     break;
                 }
                 match self.parts.listeners[index].accept() {
@@ -337,7 +344,7 @@ impl Shard {
                         self.turn_bytes = 0;
                         self.settle(now);
                     }
-                    if drained {
+                    if drained || !self.parts.core.takes_bytes(id) {
                         return;
                     }
                 }
@@ -382,6 +389,7 @@ impl Shard {
 
     fn carry_out(&mut self, now: Now, effect: Effect) {
         match effect {
+            Effect::Accept { listener } => self.acceptable.push(listener.0.into()),
             Effect::Authenticate { connection, request } => {
                 self.authenticate(now, connection, request);
             }
@@ -406,6 +414,10 @@ impl Shard {
                     socket.paused = false;
                 }
                 self.read_again(connection);
+            }
+            Effect::Throttled(notice) => {
+                let listener = &self.parts.listeners[usize::from(notice.listener.0)];
+                logging::throttled(&notice, listener.name());
             }
             Effect::ToReader { reader, records } => {
                 let sink = self.parts.readers.iter().find(|(known, _)| *known == reader);

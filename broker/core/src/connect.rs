@@ -106,6 +106,7 @@ impl Core {
         connection.state = State::Open(key);
         let silence = Some(connection.silence_ms_max).filter(|silence| *silence > 0);
         self.arm(id, silence.map(|silence| (now.monotonic + silence, Timer::KeepAlive(id))));
+        self.begin_allowance(now, id);
         // CONNACK has waited in the buffer.
         self.buffer(id);
         self.sessions[key as usize].connection = Some(id);

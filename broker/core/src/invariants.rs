@@ -8,6 +8,7 @@ use crate::core::Core;
 use crate::identity::Sequence;
 use crate::inflight::SEVERAL;
 use crate::key::SessionKey;
+use crate::rates::Allowance;
 use crate::session::Session;
 use crate::shared::inner_filter;
 
@@ -30,8 +31,12 @@ impl Core {
             + checks.filter(|check| check.timer.is_some()).count()
             + self.sessions.iter().filter(|(_, session)| session.expires_at.is_some()).count()
             + self.sessions.iter().filter(|(_, session)| session.will_at.is_some()).count()
+            + self.connections.iter().filter(|open| is_waiting(&open.allowance)).count()
+            + self.listener_allowances.iter().filter(|listener| is_waiting(listener)).count()
             + self.schedule.count();
         assert!(self.timers.len() <= timers, "each timer has an owner");
+        let throttled = self.connections.iter().filter(|open| is_waiting(&open.allowance));
+        throttled.for_each(|open| assert!(open.paused || open.state == State::Closing));
         self.check_shares();
         let connected = self.sessions.iter().filter(|(_, s)| s.connection.is_some()).count();
         assert_eq!(self.metrics.clients_connected, connected as u64);
@@ -76,4 +81,8 @@ impl Core {
             None => assert!(state.is_none_or(|state| state == State::Connecting(key))),
         }
     }
+}
+
+fn is_waiting(allowance: &Option<Box<Allowance>>) -> bool {
+    allowance.as_ref().is_some_and(|allowance| allowance.waits_until.is_some())
 }

@@ -43,6 +43,7 @@ mod recover;
 mod router;
 mod subscribe;
 mod sys;
+mod throttle;
 
 mod explanation;
 
@@ -71,6 +72,11 @@ mod input;
 mod limits;
 mod metrics;
 
+mod rates;
+
+mod bucket;
+mod episode;
+
 mod recovered;
 
 mod authorize;
@@ -89,12 +95,15 @@ pub use change::{
 };
 pub use clock::{Instant, Now};
 pub use core::{Core, ReaderConfig};
-pub use effect::{AuthenticationRequest, Denial, DropNotice, Effect, Exchange, Occasion, Records};
+pub use effect::{
+    AuthenticationRequest, Denial, DropNotice, Effect, Exchange, Occasion, Records, ThrottleNotice,
+};
 pub use identity::{ConnectionId, ListenerId, ReaderId, Sequence, SessionId, ShardId};
 pub use input::{Input, Outcome, Publication, Route};
 pub use limits::{Limits, ListenerLimits, QueueFull, ShareStrategy};
 pub use message::{Message, MessageParts, RecordError, parse as parse_message};
 pub use metrics::{DropReason, Drops, Metrics};
 pub use outbound::Outbound;
+pub use rates::{ClientRates, RateLimit, Throttles};
 pub use recovered::{LogRecord, Recovered, RecoveredSession};
 pub use surroundings::{Memory, StoreFacts, Surroundings};

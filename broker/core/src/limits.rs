@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use weir_mqtt::{QoS, Version};
 
+use crate::rates::ClientRates;
+
 /// What a full queue does with a message.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum QueueFull {
@@ -42,6 +44,11 @@ pub struct ListenerLimits {
     /// Whether a client without an identifier is given one. Otherwise CONNECT is refused with
     /// 0x85 (3.x: 0x02).
     pub allow_empty_client_id: bool,
+    /// How fast each client may be; one that is faster is read more slowly.
+    pub client_rates: ClientRates,
+    /// Connections that are taken in a second; more wait until the shell may take them. 0 = no
+    /// limit.
+    pub connects_per_second_max: u32,
     /// Whether the shell knows who a client is, whatever CONNECT says, and is always asked.
     pub knows_clients: bool,
     /// What every topic of a client begins with although the client does not see it; it ends
@@ -137,6 +144,8 @@ impl Default for ListenerLimits {
         Self {
             allow_anonymous: None,
             allow_empty_client_id: true,
+            client_rates: ClientRates::default(),
+            connects_per_second_max: 0,
             knows_clients: false,
             mount_point: None,
             payload_bytes_max: usize::MAX,

@@ -64,7 +64,10 @@ impl Core {
     pub(crate) fn reply_left_gate(&mut self, now: Now, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.gated -= 1;
+        let is_throttled =
+            connection.allowance.as_ref().is_some_and(|allowance| allowance.waits_until.is_some());
         if connection.paused
+            && !is_throttled
             && matches!(connection.state, State::Open(_))
             && connection.gated <= self.limits.unacknowledged_inbound_max / 2
         {
@@ -76,6 +79,8 @@ impl Core {
     pub(crate) fn resume(&mut self, now: Now, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         if std::mem::take(&mut connection.paused) {
+            // Before that it could not be heard.
+            connection.last_received = now.monotonic;
             self.turn.effects.push(Effect::Resume { connection: id });
         }
         self.handle_unhandled(now, id);
@@ -118,6 +123,9 @@ impl Core {
                 }
                 Ok(Some(length)) => {
                     let Some(frame) = rest.get(..length) else { return handled };
+                    if !self.admit(now, id, frame) {
+                        return handled;
+                    }
                     self.handle_frame(now, id, frame);
                     self.metrics.packets_received += 1;
                     let is_connect = frame.first().is_some_and(|byte| byte & 0xf0 == CONNECT);

@@ -31,6 +31,7 @@ impl Core {
         key: SessionKey,
         subscribe: &Subscribe<'_>,
     ) {
+        self.charge_filters(now, id, subscribe.filters.iter().count());
         let changes_before = self.turn.changes.len();
         let identifier = subscribe.properties.subscription_identifier;
         let whole = self.whole_filters(key, subscribe);
@@ -102,6 +103,7 @@ impl Core {
         key: SessionKey,
         unsubscribe: &Unsubscribe<'_>,
     ) {
+        self.charge_filters(now, id, unsubscribe.filters.iter().count());
         let changes_before = self.turn.changes.len();
         let mut reasons: SmallVec<[ReasonCode; 8]> = SmallVec::new();
         for filter in unsubscribe.filters.iter() {

@@ -36,5 +36,6 @@ mod shared;
 mod subscribe;
 mod sys;
 mod takeover;
+mod throttle;
 mod v311;
 mod will;

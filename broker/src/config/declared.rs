@@ -372,6 +372,26 @@ pub(crate) static LIMITS: Section = Section {
             initial: Initial::Default("10000"),
         },
         Key {
+            name: "max_message_rate",
+            text: "Messages that one client may publish in a second. A client over this or one of the \
+                   next two is not disconnected but read more slowly, so that nothing of it is \
+                   lost; after a pause it may send what a second allows at once. 0 = no limit.",
+            kind: Kind::Whole { min: 0, max: 1_000_000_000, unit: "messages a second" },
+            initial: Initial::Default("0"),
+        },
+        Key {
+            name: "max_byte_rate",
+            text: "Bytes that one client may send in a second. 0 = no limit.",
+            kind: Kind::Size { min: 0, max: GB },
+            initial: Initial::Default("0"),
+        },
+        Key {
+            name: "max_subscribe_rate",
+            text: "Topic filters that one client may subscribe to, or unsubscribe from, in a second. 0 = no limit.",
+            kind: Kind::Whole { min: 0, max: 1_000_000_000, unit: "topic filters a second" },
+            initial: Initial::Default("0"),
+        },
+        Key {
             name: "max_retained_messages",
             text: "Retained messages of the whole broker.",
             kind: Kind::Whole { min: 0, max: 100_000_000, unit: "messages" },

@@ -28,6 +28,8 @@ pub(crate) struct Listener {
     websocket: bool,
     proxy: Option<ProxyProtocol>,
     knows_clients: bool,
+    /// Its address as it was configured.
+    name: String,
     connections_max: Option<u32>,
     connections: u32,
     refused: Arc<Refused>,
@@ -63,6 +65,7 @@ impl Listener {
             websocket: config.protocol == Protocol::WebSocket,
             proxy: config.proxy_protocol,
             knows_clients: config.knows_clients(),
+            name: config.address.to_string(),
             connections_max: config.max_connections,
             connections: 0,
             refused,
@@ -76,6 +79,11 @@ impl Listener {
             Bound::Tcp { address, .. } => Some(*address),
             Bound::Unix { .. } => None,
         }
+    }
+
+    /// Its address, as the operator knows it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether the certificates of clients say who they are.

@@ -62,6 +62,7 @@ const ONE_MODULE: [(&str, &[&str]); 2] = [
             "router",
             "subscribe",
             "sys",
+            "throttle",
         ],
     ),
 ];
