@@ -470,6 +470,7 @@ fn listener_limits(
     listener: &config::ListenerConfig,
     all: &config::LimitsConfig,
 ) -> ListenerLimits {
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     ListenerLimits {
         allow_anonymous: listener.allow_anonymous,
         allow_empty_client_id: listener.allow_zero_length_clientid,
@@ -479,11 +480,14 @@ fn listener_limits(
             subscriptions: listener.max_subscribe_rate.unwrap_or(all.max_subscribe_rate),
         },
         connects_per_second_max: listener.max_connect_rate,
+        inflight_bytes_max: listener.max_inflight_bytes.map(bytes),
+        inflight_messages_max: listener.max_inflight_messages,
+        queued_bytes_max: listener.max_queued_bytes.map(bytes),
+        queued_messages_max: listener.max_queued_messages.map(|max| max as usize),
+        upgrades_qos: listener.upgrade_outgoing_qos,
         knows_clients: listener.knows_clients(),
         mount_point: listener.mount_point.as_deref().map(Into::into),
-        payload_bytes_max: listener
-            .message_size_limit
-            .map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+        payload_bytes_max: listener.message_size_limit.map_or(usize::MAX, bytes),
         qos_max: QoS::try_from(listener.max_qos).unwrap_or(QoS::ExactlyOnce),
         retain_available: listener.retain_available,
         versions: listener.accept_protocol_versions.clone(),
@@ -504,9 +508,11 @@ fn limits(config: &Config) -> Limits {
         connect_timeout_ms: u64::try_from(from.connect_timeout.as_millis()).unwrap_or(u64::MAX),
         packet_bytes_max: from.max_packet_size as usize,
         inflight_messages_max: from.max_inflight_messages,
+        inflight_bytes_max: bytes(from.max_inflight_bytes.unwrap_or(0)),
         topic_aliases_max: from.max_topic_alias,
         outbound_topic_aliases_max: from.max_topic_alias_broker,
         qos_max: QoS::try_from(from.max_qos).unwrap_or(QoS::ExactlyOnce),
+        upgrades_qos: from.upgrade_outgoing_qos,
         retain_available: from.retain_available,
         share_strategy: match from.shared_subscription_strategy {
             config::ShareStrategy::HashClient => ShareStrategy::HashClient,

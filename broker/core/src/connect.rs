@@ -82,9 +82,10 @@ impl Core {
         let last_word = self.take_last_word(id);
         let (key, present) = self.claim_session(now, &client_id, connect);
         let qos_max = self.qos_max(id);
+        let listener = self.connections.get(id).map(|open| open.listener);
         let session = &mut self.sessions[key as usize];
         (session.identity, session.mount_point) = (Some(identity), mount_point);
-        session.qos_max = qos_max;
+        (session.listener, session.qos_max) = (listener, qos_max);
         self.apply_permissions(key, permissions);
         self.apply_connect(now, id, key, connect);
         self.write_connack(id, connect, assigned.as_deref(), last_word.as_deref(), present);
@@ -289,6 +290,7 @@ impl Core {
         connect: &Connect<'_>,
     ) {
         self.disarm_session(key);
+        let window = self.inflight_window(id);
         let limits = &self.limits;
         let properties = &connect.properties;
         let wanted_s = match connect.version {
@@ -305,10 +307,7 @@ impl Core {
         let session = &mut self.sessions[key as usize];
         session.version = connect.version;
         session.expiry_interval_s = wanted_s.min(limits.session_expiry_s_max);
-        session.window = properties
-            .receive_maximum
-            .map_or(u16::MAX, NonZeroU16::get)
-            .min(limits.inflight_window());
+        session.window = properties.receive_maximum.map_or(window, |max| max.get().min(window));
         session.will = will;
         session.disconnected_at_ms = None;
         session.claimed_by = Some(id);
@@ -339,7 +338,7 @@ impl Core {
             && (connect.keep_alive_s == 0 || connect.keep_alive_s > limits.keep_alive_s_max);
         let properties = ConnackProperties {
             session_expiry_interval_s: expiry_s.filter(|wanted| *wanted > capped).map(|_| capped),
-            receive_maximum: NonZeroU16::new(limits.inflight_window())
+            receive_maximum: NonZeroU16::new(self.inflight_window(id))
                 .filter(|max| max.get() < u16::MAX),
             maximum_qos: Some(qos_max).filter(|max| *max < QoS::ExactlyOnce),
             retain_available: (!retain_available).then_some(false),

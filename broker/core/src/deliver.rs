@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use weir_mqtt::{Delivery, PacketId, QoS, ReasonCode};
 
 use crate::authorize::Access;
+use crate::bounds::QueueBounds;
 use crate::change::{Change, Destination, InflightState, Target};
 use crate::clock::Now;
 use crate::core::Core;
@@ -33,10 +34,7 @@ impl Core {
         found: &Match,
         routing: &mut Routing<'_>,
     ) {
-        // A kept subscription may have been granted more before the maximum was lowered, or by
-        // another listener.
-        let qos_max = self.limits.qos_max.min(self.sessions[key as usize].qos_max);
-        let qos = found.qos.min(routing.parts.qos).min(qos_max);
+        let qos = self.outgoing_qos(key, found.qos, routing.parts.qos);
         let retain = found.retain_as_published && routing.parts.retain;
         if qos == QoS::AtMostOnce {
             return self.send_unqueued(now, key, found, retain, routing);
@@ -52,7 +50,7 @@ impl Core {
             logged: self.sessions[key as usize].stored,
             replay: false,
         };
-        let packet_id = match self.can_send_at_once(key) {
+        let packet_id = match self.can_send_at_once(key, message.len()) {
             Some(connection)
                 if self.is_too_large_routed(key, connection, &delivered, found, routing) =>
             {
@@ -61,9 +59,7 @@ impl Core {
                 self.sessions[key as usize].identifiers.remove(&sequence);
                 return;
             }
-            Some(connection) => {
-                self.send_at_once(now, key, connection, delivered, found, routing.parts)
-            }
+            Some(connection) => self.send_at_once(now, key, connection, delivered, found, routing),
             None => None,
         };
         if packet_id.is_some() {
@@ -142,7 +138,8 @@ impl Core {
                 return;
             };
             // What waits at the gate has a place in the window already.
-            if next.qos > QoS::AtMostOnce && session.inflight.len() >= session.window {
+            let bytes = self.log.message(next.sequence).len();
+            if next.qos > QoS::AtMostOnce && !self.has_window_room(session, bytes) {
                 return;
             }
             // And it is not overtaken by what need not wait there.
@@ -212,7 +209,7 @@ impl Core {
     ) -> bool {
         while self.queue_is_full(key, &delivery, bytes) {
             let session = &self.sessions[key as usize];
-            let bytes_max = self.limits.queued_bytes_max;
+            let bytes_max = self.queue_bounds(session).bytes_max;
             let fits = bytes_max == 0 || bytes <= bytes_max;
             let oldest = session.queue.iter().position(|entry| !entry.replay);
             match (self.limits.queue_full, oldest) {
@@ -264,7 +261,7 @@ impl Core {
         if delivery.replay {
             return replays >= REPLAYS_MIN.max(self.retained.count() * REPLAYS_PER_RETAINED_MAX);
         }
-        let (messages_max, bytes_max) = (limits.queued_messages_max, limits.queued_bytes_max);
+        let QueueBounds { messages_max, bytes_max } = self.queue_bounds(session);
         (messages_max > 0 && session.queue.len() - replays >= messages_max)
             || (bytes_max > 0 && session.queue_bytes + bytes > bytes_max)
             || self.log.bytes() + self.schedule.bytes() + bytes > limits.queued_memory_max
@@ -284,12 +281,12 @@ impl Core {
     }
 
     /// The connection of a session for which nothing has to wait.
-    fn can_send_at_once(&self, key: SessionKey) -> Option<ConnectionId> {
+    fn can_send_at_once(&self, key: SessionKey, bytes: usize) -> Option<ConnectionId> {
         let session = &self.sessions[key as usize];
         let connection = session.connection?;
         let free = session.queue.is_empty()
             && session.inflight.first_waiting().is_none()
-            && session.inflight.len() < session.window
+            && self.has_window_room(session, bytes)
             && self.has_buffer_room(connection);
         free.then_some(connection)
     }
@@ -348,12 +345,13 @@ impl Core {
         connection: ConnectionId,
         delivered: Delivered,
         found: &Match,
-        parts: &MessageParts<'_>,
+        routing: &mut Routing<'_>,
     ) -> Option<PacketId> {
+        let bytes = routing.message(self).len();
         let waits_for = self.waits_for(delivered);
         let session = &mut self.sessions[key as usize];
         let progress = if waits_for.is_some() { Progress::Gated } else { Progress::Sent };
-        let packet_id = session.inflight.push(delivered, progress)?;
+        let packet_id = session.inflight.push(delivered, progress, bytes)?;
         if let Some(batch) = waits_for {
             let session = session.id;
             self.gate.wait(batch, Gated::Deliver { session, packet_id });
@@ -361,7 +359,7 @@ impl Core {
             let delivery = Delivery {
                 packet_id: Some(packet_id),
                 subscription_identifiers: &found.identifiers,
-                ..self.delivery_of(key, parts, now, delivered.qos, delivered.retain)
+                ..self.delivery_of(key, routing.parts, now, delivered.qos, delivered.retain)
             };
             let is_sent = self.send_routed(connection, &delivery);
             debug_assert!(is_sent, "its length was checked");
@@ -445,7 +443,7 @@ impl Core {
         let progress = if waits_for.is_some() { Progress::Gated } else { Progress::Sent };
         let packet_id = session
             .inflight
-            .push(delivered, progress)
+            .push(delivered, progress, message.len())
             .expect("a window with room has an identifier");
         let id = session.id;
         if delivered.logged {

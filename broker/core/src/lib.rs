@@ -30,6 +30,7 @@ mod core;
 
 mod acknowledge;
 mod authenticate;
+mod bounds;
 mod connect;
 mod dead_letter;
 mod delayed;

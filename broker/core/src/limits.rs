@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use weir_mqtt::{QoS, Version};
 
+use crate::identity::ListenerId;
 use crate::rates::ClientRates;
 
 /// What a full queue does with a message.
@@ -51,6 +52,17 @@ pub struct ListenerLimits {
     pub connects_per_second_max: u32,
     /// Whether the shell knows who a client is, whatever CONNECT says, and is always asked.
     pub knows_clients: bool,
+    /// Bytes under way to a client, in the place of what [`Limits`] says, as are the next three
+    /// where they are given.
+    pub inflight_bytes_max: Option<usize>,
+    /// Messages under way to or from a client.
+    pub inflight_messages_max: Option<u16>,
+    /// Bytes that wait for a session.
+    pub queued_bytes_max: Option<usize>,
+    /// Messages that wait for a session.
+    pub queued_messages_max: Option<usize>,
+    /// Whether messages go out at the QoS of the subscription; none = what [`Limits`] says.
+    pub upgrades_qos: Option<bool>,
     /// What every topic of a client begins with although the client does not see it; it ends
     /// with a slash.
     pub mount_point: Option<Arc<str>>,
@@ -83,6 +95,9 @@ pub struct Limits {
     /// QoS 1 and 2 messages under way to a client, and from an MQTT 5 client (its Receive
     /// Maximum, answered with 0x93 when exceeded). 0 = 65,535.
     pub inflight_messages_max: u16,
+    /// Bytes of the QoS 1 and 2 messages under way to a client; a longer message goes by itself.
+    /// 0 = no limit.
+    pub inflight_bytes_max: usize,
     /// Answers to a client that wait for a commit; past it the connection is not read until half
     /// of them are out.
     pub unacknowledged_inbound_max: u32,
@@ -119,6 +134,9 @@ pub struct Limits {
     /// Highest QoS that clients may publish with and are granted. A PUBLISH above it ends the
     /// connection with 0x9B, a will above it refuses CONNECT.
     pub qos_max: QoS,
+    /// Whether a message goes out at the QoS of the subscription also when it was published at a
+    /// lower one, against [MQTT-3.8.4-8].
+    pub upgrades_qos: bool,
     /// Whether clients may retain messages. Otherwise RETAIN ends the connection with 0x9A, a
     /// retained will refuses CONNECT, and nothing is retained or sent as retained.
     pub retain_available: bool,
@@ -147,6 +165,11 @@ impl Default for ListenerLimits {
             client_rates: ClientRates::default(),
             connects_per_second_max: 0,
             knows_clients: false,
+            inflight_bytes_max: None,
+            inflight_messages_max: None,
+            queued_bytes_max: None,
+            queued_messages_max: None,
+            upgrades_qos: None,
             mount_point: None,
             payload_bytes_max: usize::MAX,
             qos_max: QoS::ExactlyOnce,
@@ -165,6 +188,7 @@ impl Default for Limits {
             connect_timeout_ms: 10_000,
             packet_bytes_max: 2_000_000,
             inflight_messages_max: 20,
+            inflight_bytes_max: 0,
             unacknowledged_inbound_max: 1024,
             topic_aliases_max: 10,
             outbound_topic_aliases_max: 10,
@@ -181,6 +205,7 @@ impl Default for Limits {
             subscriptions_max: 10_000,
             share_strategy: ShareStrategy::default(),
             qos_max: QoS::ExactlyOnce,
+            upgrades_qos: false,
             retain_available: true,
             response_information: None,
             delayed_messages_max: 10_000,
@@ -192,10 +217,15 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The window of QoS 1 and 2 messages, never zero.
+    /// The window of QoS 1 and 2 messages of a listener, never zero.
     #[must_use]
-    pub fn inflight_window(&self) -> u16 {
-        if self.inflight_messages_max == 0 { u16::MAX } else { self.inflight_messages_max }
+    pub fn inflight_window(&self, listener: ListenerId) -> u16 {
+        let listener = self.listeners.get(usize::from(listener.0));
+        let own = listener.and_then(|listener| listener.inflight_messages_max);
+        match own.unwrap_or(self.inflight_messages_max) {
+            0 => u16::MAX,
+            max => max,
+        }
     }
 
     /// No outbound buffer grows much further.

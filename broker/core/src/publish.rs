@@ -163,10 +163,11 @@ impl Core {
     /// Takes a place of the client's quota. An MQTT 5 client that has none left breaks its
     /// contract [MQTT-3.3.4-7]; an older one has no quota.
     pub(crate) fn begin_exchange(&mut self, now: Now, id: ConnectionId) -> bool {
+        let window = self.inflight_window(id);
         let Some(connection) = self.connections.get_mut(id) else { return false };
         if connection.version == Version::V5 {
             connection.exchanges += 1;
-            if connection.exchanges > u32::from(self.limits.inflight_window()) {
+            if connection.exchanges > u32::from(window) {
                 self.violation(now, id, ReasonCode::ReceiveMaximumExceeded);
                 return false;
             }

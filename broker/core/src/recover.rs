@@ -126,6 +126,7 @@ impl Core {
                 progress: Progress::Waiting,
                 delivery,
                 sent_before: true,
+                bytes: Inflight::bytes(record.message.len()),
             }),
             None => {
                 session.queue.push_back(delivery);
@@ -151,6 +152,7 @@ impl Core {
                     progress: Progress::Released,
                     delivery,
                     sent_before: true,
+                    bytes: 0,
                 });
             }
         }

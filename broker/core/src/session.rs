@@ -12,7 +12,7 @@ use weir_mqtt::{PacketId, QoS, Version};
 use crate::authorize::{Access, Identity, Permissions};
 use crate::change::{Cursor, SessionRecord, SubscriptionRecord, WillRecord};
 use crate::clock::Instant;
-use crate::identity::{ConnectionId, Sequence, SessionId};
+use crate::identity::{ConnectionId, ListenerId, Sequence, SessionId};
 use crate::inflight::{Delivered, InflightWindow, Progress, SEVERAL};
 use crate::metrics::ClientDrops;
 use crate::mount;
@@ -29,6 +29,9 @@ pub(crate) struct Session {
     /// What it may do; none when nothing restricts it, or when it is not known who it is, in
     /// which case messages wait for it unseen.
     pub(crate) permissions: Option<Box<Permissions>>,
+    /// The listener that its client came in by last; none since the start of the process if it
+    /// has not come back yet.
+    pub(crate) listener: Option<ListenerId>,
     /// What its topics begin with unseen, by the listener that its client came in by last.
     pub(crate) mount_point: Option<Arc<str>>,
     /// The highest QoS of deliveries, by the same listener.
@@ -83,6 +86,7 @@ impl Session {
             version,
             identity: None,
             permissions: None,
+            listener: None,
             mount_point: None,
             qos_max: QoS::ExactlyOnce,
             expiry_interval_s: 0,

@@ -225,7 +225,7 @@ impl Core {
 
     /// Lets one retained message wait for a session.
     fn replay(&mut self, now: Now, key: SessionKey, message: &Message, record: SubscriptionRecord) {
-        let qos = record.options.qos.min(message.parts().qos);
+        let qos = self.outgoing_qos(key, record.options.qos, message.parts().qos);
         let identifiers: SmallVec<[u32; 1]> = record.identifier.into_iter().collect();
         let sequence = self.log.reserve();
         let session = &self.sessions[key as usize];

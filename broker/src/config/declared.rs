@@ -254,6 +254,13 @@ pub(crate) static LIMITS: Section = Section {
             initial: Initial::Default("20"),
         },
         Key {
+            name: "max_inflight_bytes",
+            text: "Bytes of the QoS 1 and 2 messages that are under way to one client at a time; a \
+                   message that is larger goes by itself. 0 = no limit.",
+            kind: Kind::Size { min: 0, max: GB },
+            initial: Initial::Default("0"),
+        },
+        Key {
             name: "max_packet_size",
             text: "Largest packet a client may send. The connection of a larger one is closed \
                    before its payload is stored in memory.",
@@ -278,6 +285,14 @@ pub(crate) static LIMITS: Section = Section {
                    clients are told.",
             kind: Kind::Whole { min: 0, max: 2, unit: "QoS" },
             initial: Initial::Default("2"),
+        },
+        Key {
+            name: "upgrade_outgoing_qos",
+            text: "Send every message at the QoS of the subscription, also if it was published at \
+                   a lower one. MQTT does not provide for that. Until a client has come back after \
+                   a restart of the broker, what [limits] says holds for its session.",
+            kind: Kind::Flag,
+            initial: Initial::Default("false"),
         },
         Key {
             name: "retain_available",

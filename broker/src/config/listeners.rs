@@ -52,12 +52,22 @@ pub struct ListenerConfig {
     pub retain_available: bool,
     /// Largest payload, in bytes; `None` = no limit.
     pub message_size_limit: Option<u64>,
-    /// Messages that each client may publish in a second, 0 = no limit; `None` = as `[limits]`
-    /// says.
+    /// QoS 1 and 2 messages under way to or from each client; `None` here and below = as
+    /// `[limits]` says.
+    pub max_inflight_messages: Option<u16>,
+    /// Bytes of QoS 1 and 2 messages under way to each client; 0 = no limit.
+    pub max_inflight_bytes: Option<u64>,
+    /// Messages that wait for each client; 0 = no limit.
+    pub max_queued_messages: Option<u32>,
+    /// Bytes that wait for each client; 0 = no limit.
+    pub max_queued_bytes: Option<u64>,
+    /// Messages go out at the QoS of the subscription.
+    pub upgrade_outgoing_qos: Option<bool>,
+    /// Messages that each client may publish in a second; 0 = no limit.
     pub max_message_rate: Option<u32>,
-    /// Bytes that each client may send in a second, likewise.
+    /// Bytes that each client may send in a second; 0 = no limit.
     pub max_byte_rate: Option<u32>,
-    /// Topic filters that each client may subscribe to in a second, likewise.
+    /// Topic filters that each client may subscribe to in a second; 0 = no limit.
     pub max_subscribe_rate: Option<u32>,
     /// What all topics of clients begin with, unseen by them; it ends with a slash.
     pub mount_point: Option<String>,
@@ -111,6 +121,11 @@ impl ListenerConfig {
             max_qos: values.whole("max_qos"),
             retain_available: values.flag("retain_available"),
             message_size_limit: unless_zero(values.size("message_size_limit")),
+            max_inflight_messages: values.optional("max_inflight_messages", Values::whole),
+            max_inflight_bytes: values.optional("max_inflight_bytes", Values::size),
+            max_queued_messages: values.optional("max_queued_messages", Values::whole),
+            max_queued_bytes: values.optional("max_queued_bytes", Values::size),
+            upgrade_outgoing_qos: values.optional("upgrade_outgoing_qos", Values::flag),
             max_message_rate: values.optional("max_message_rate", Values::whole),
             max_byte_rate: values.optional("max_byte_rate", Values::small_size),
             max_subscribe_rate: values.optional("max_subscribe_rate", Values::whole),

@@ -63,6 +63,8 @@ pub struct StoreConfig {
 pub struct LimitsConfig {
     /// QoS 1 and 2 messages under way to or from one client.
     pub max_inflight_messages: u16,
+    /// Bytes of QoS 1 and 2 messages under way to one client; `None` = no limit.
+    pub max_inflight_bytes: Option<u64>,
     /// Largest packet of a client, in bytes.
     pub max_packet_size: u32,
     /// Topic aliases that a client may use.
@@ -71,6 +73,8 @@ pub struct LimitsConfig {
     pub max_topic_alias_broker: u16,
     /// Highest QoS of clients.
     pub max_qos: u8,
+    /// Messages go out at the QoS of the subscription.
+    pub upgrade_outgoing_qos: bool,
     /// Clients may retain messages.
     pub retain_available: bool,
     /// Which member of a shared subscription gets a message.
@@ -281,10 +285,12 @@ impl LimitsConfig {
         let expiration = values.duration("persistent_client_expiration");
         Self {
             max_inflight_messages: values.whole("max_inflight_messages"),
+            max_inflight_bytes: unless_zero(values.size("max_inflight_bytes")),
             max_packet_size: values.small_size("max_packet_size"),
             max_topic_alias: values.whole("max_topic_alias"),
             max_topic_alias_broker: values.whole("max_topic_alias_broker"),
             max_qos: values.whole("max_qos"),
+            upgrade_outgoing_qos: values.flag("upgrade_outgoing_qos"),
             retain_available: values.flag("retain_available"),
             shared_subscription_strategy: ShareStrategy::from_name(
                 values.choice("shared_subscription_strategy"),

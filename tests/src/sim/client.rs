@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU16;
 
+use weir_core::ListenerId;
 use weir_mqtt::{
     Acknowledge, Connack, Connect, ConnectProperties, Packet, PacketId, Publish, QoS, ReasonCode,
     Suback, Subscribe, SubscribeFilter, SubscribeProperties, SubscriptionOptions, TopicFilter,
@@ -835,7 +836,7 @@ impl Client {
 
     fn quota(&self, around: &Surroundings) -> usize {
         match self.profile.version {
-            Version::V5 => usize::from(around.conduct.limits.inflight_window()),
+            Version::V5 => usize::from(around.conduct.limits.inflight_window(ListenerId(0))),
             _ => 20,
         }
     }

@@ -48,6 +48,7 @@ const ONE_MODULE: [(&str, &[&str]); 2] = [
         &[
             "acknowledge",
             "authenticate",
+            "bounds",
             "connect",
             "core",
             "dead_letter",

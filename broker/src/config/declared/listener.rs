@@ -97,6 +97,37 @@ pub(crate) static LISTENER: Section = Section {
             initial: Initial::Default("0"),
         },
         Key {
+            name: "max_inflight_messages",
+            text: "QoS 1 and 2 messages under way to or from each client of this listener, in the \
+                   place of what [limits] says; so are the next four.",
+            kind: Kind::Whole { min: 1, max: 65_535, unit: "messages" },
+            initial: Initial::Unset { example: "100", meaning: "what [limits] says" },
+        },
+        Key {
+            name: "max_inflight_bytes",
+            text: "Bytes of the QoS 1 and 2 messages under way to each client. 0 = no limit.",
+            kind: Kind::Size { min: 0, max: 1 << 30 },
+            initial: Initial::Unset { example: "\"64KB\"", meaning: "what [limits] says" },
+        },
+        Key {
+            name: "max_queued_messages",
+            text: "Messages that wait for each client. 0 = no limit.",
+            kind: Kind::Whole { min: 0, max: 100_000_000, unit: "messages" },
+            initial: Initial::Unset { example: "1000", meaning: "what [limits] says" },
+        },
+        Key {
+            name: "max_queued_bytes",
+            text: "Bytes that wait for each client. 0 = no limit.",
+            kind: Kind::Size { min: 0, max: 1 << 40 },
+            initial: Initial::Unset { example: "\"1MB\"", meaning: "what [limits] says" },
+        },
+        Key {
+            name: "upgrade_outgoing_qos",
+            text: "Send every message at the QoS of the subscription.",
+            kind: Kind::Flag,
+            initial: Initial::Unset { example: "true", meaning: "what [limits] says" },
+        },
+        Key {
             name: "max_message_rate",
             text: "Messages that each client of this listener may publish in a second, in the \
                    place of what [limits] says; so are the next two. 0 = no limit.",
