@@ -24,6 +24,7 @@ use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
 use crate::publish::Reply;
 use crate::router::{Match, Routing};
+use crate::session::Session;
 
 impl Core {
     /// Gives a message that is being routed to one session.
@@ -56,7 +57,7 @@ impl Core {
             {
                 // Dropped as if it had been delivered [MQTT-3.1.2-25].
                 self.lose(now, key, DropReason::TooLarge, routing.parts);
-                self.sessions[key as usize].identifiers.remove(&sequence);
+                self.sessions[key as usize].identifiers.remove(sequence);
                 return;
             }
             Some(connection) => self.send_at_once(now, key, connection, delivered, found, routing),
@@ -93,7 +94,7 @@ impl Core {
         if queued {
             self.log.hold(delivered.sequence, message, bytes);
         } else if delivered.identifier == SEVERAL {
-            self.sessions[key as usize].identifiers.remove(&delivered.sequence);
+            self.sessions[key as usize].identifiers.remove(delivered.sequence);
         }
         queued
     }
@@ -191,7 +192,7 @@ impl Core {
                 session.queue_bytes -= log.bytes_of(entry.sequence);
                 session.replays -= u32::from(entry.replay);
                 log.release(entry.sequence);
-                session.identifiers.remove(&entry.sequence);
+                session.identifiers.remove(entry.sequence);
             }
             kept
         });
@@ -245,7 +246,7 @@ impl Core {
     /// A session is done with a message.
     pub(crate) fn settle(&mut self, key: SessionKey, delivery: Delivered) {
         if delivery.identifier == SEVERAL {
-            self.sessions[key as usize].identifiers.remove(&delivery.sequence);
+            self.sessions[key as usize].identifiers.remove(delivery.sequence);
         }
         self.log.release(delivery.sequence);
         if delivery.logged {
@@ -257,14 +258,21 @@ impl Core {
     /// unless a client lets them be sent again and again without reading.
     fn queue_is_full(&self, key: SessionKey, delivery: &Delivered, bytes: usize) -> bool {
         let (limits, session) = (&self.limits, &self.sessions[key as usize]);
-        let replays = session.replays as usize;
         if delivery.replay {
-            return replays >= REPLAYS_MIN.max(self.retained.count() * REPLAYS_PER_RETAINED_MAX);
+            return !self.has_room_for_replays(session);
         }
+        let replays = session.replays as usize;
+        let bytes = bytes + session.identifiers.bytes();
         let QueueBounds { messages_max, bytes_max } = self.queue_bounds(session);
         (messages_max > 0 && session.queue.len() - replays >= messages_max)
             || (bytes_max > 0 && session.queue_bytes + bytes > bytes_max)
             || self.log.bytes() + self.schedule.bytes() + bytes > limits.queued_memory_max
+    }
+
+    /// Whether a retained message may wait for a session.
+    pub(crate) fn has_room_for_replays(&self, session: &Session) -> bool {
+        let replays_max = self.retained.count().saturating_mul(REPLAYS_PER_RETAINED_MAX);
+        (session.replays as usize) < replays_max.max(REPLAYS_MIN)
     }
 
     /// Takes a message out of a queue; it still holds its place in the log.

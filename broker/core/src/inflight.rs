@@ -75,6 +75,8 @@ pub(crate) struct InflightWindow {
     waiting: u16,
     gated: u16,
     bytes: usize,
+    /// The identifiers stand in the order in which they count up from the first.
+    is_ordered: bool,
 }
 
 impl InflightWindow {
@@ -86,6 +88,7 @@ impl InflightWindow {
             waiting: 0,
             gated: 0,
             bytes: 0,
+            is_ordered: true,
         }
     }
 
@@ -116,6 +119,9 @@ impl InflightWindow {
         self.count(entry.progress, 1);
         self.bytes += entry.bytes as usize;
         self.last_packet_id = entry.packet_id.get();
+        let after =
+            |back: &Inflight| self.distance(back.packet_id) < self.distance(entry.packet_id);
+        self.is_ordered = self.entries.back().is_none_or(|back| self.is_ordered && after(back));
         self.entries.push_back(entry);
     }
 
@@ -217,12 +223,21 @@ impl InflightWindow {
         *counter = counter.checked_add_signed(by).expect("each entry is counted once");
     }
 
-    /// Identifiers are mostly consecutive, so the distance from the first is the likely place.
+    /// How far an identifier is from the first.
+    fn distance(&self, packet_id: PacketId) -> u16 {
+        let first = self.entries.front().map_or(0, |entry| entry.packet_id.get());
+        packet_id.get().wrapping_sub(first)
+    }
+
+    /// The identifiers are out of order only after they have gone round while the client kept an
+    /// old one: then it is its own window that is looked through.
     fn position(&self, packet_id: PacketId) -> Option<usize> {
-        let first = self.entries.front()?.packet_id.get();
-        let guess = usize::from(packet_id.get().wrapping_sub(first));
-        if self.entries.get(guess).is_some_and(|entry| entry.packet_id == packet_id) {
-            return Some(guess);
+        if self.is_ordered {
+            let distance = self.distance(packet_id);
+            let place = self
+                .entries
+                .binary_search_by_key(&distance, |entry| self.distance(entry.packet_id));
+            return place.ok();
         }
         self.entries.iter().position(|entry| entry.packet_id == packet_id)
     }

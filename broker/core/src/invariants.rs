@@ -11,6 +11,7 @@ use crate::key::SessionKey;
 use crate::rates::Allowance;
 use crate::session::Session;
 use crate::shared::inner_filter;
+use crate::subscriptions::cost;
 
 impl Core {
     /// Walks over everything; for tests, not part of the interface.
@@ -61,7 +62,10 @@ impl Core {
     fn check_session(&self, key: SessionKey, session: &Session) {
         assert_eq!(self.clients.get(&session.client_id), Some(&key));
         assert_eq!(self.session_keys.get(&session.id), Some(&key));
+        let costs = session.subscriptions.iter().map(|(filter, _)| cost(filter));
+        assert_eq!(session.subscription_bytes, costs.sum::<usize>());
         session.inflight.check_counters();
+        session.identifiers.check_count();
         let queue = session.queue.iter();
         let bytes: usize = queue.map(|entry| self.log.bytes_of(entry.sequence)).sum();
         assert_eq!(session.queue_bytes, bytes);

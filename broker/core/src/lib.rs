@@ -64,6 +64,7 @@ mod timer;
 
 mod session;
 
+mod identifiers;
 mod inflight;
 mod mount;
 mod shared;

@@ -127,7 +127,8 @@ pub struct Limits {
     pub topic_levels_max: usize,
     /// Length of a topic name or filter, bytes.
     pub topic_bytes_max: usize,
-    /// Subscriptions of one session; past it SUBACK says 0x97 (3.x: 0x80).
+    /// Subscriptions of one session; past it SUBACK says 0x97 (3.x: 0x80). So it does once they
+    /// take as much memory as so many of 4 KiB.
     pub subscriptions_max: usize,
     /// How shared subscriptions are shared.
     pub share_strategy: ShareStrategy,
@@ -228,8 +229,16 @@ impl Limits {
         }
     }
 
+    /// Memory that the subscriptions of one session may take, bytes; each by itself is allowed.
+    pub(crate) fn subscription_bytes_max(&self) -> usize {
+        self.subscriptions_max.saturating_mul(SUBSCRIPTION_BYTES)
+    }
+
     /// No outbound buffer grows much further.
     pub(crate) fn outbound_bytes_max(&self) -> usize {
         self.packet_bytes_max.saturating_add(self.send_buffer_bytes_max.saturating_mul(2))
     }
 }
+
+/// What a subscription may take on average: ten levels with wildcards that no other filter shares.
+const SUBSCRIPTION_BYTES: usize = 4096;

@@ -12,6 +12,10 @@ use crate::effect::Effect;
 use crate::identity::ConnectionId;
 use crate::timer::Timer;
 
+/// Longest packet of a client that is not known yet, bytes: the five fields of CONNECT that may
+/// be long, and as much again for properties. Otherwise anybody could have the longest packet
+/// that a client may send kept, on each connection.
+const UNKNOWN_BYTES_MAX: usize = 6 * 65_536;
 /// First byte of a CONNECT packet.
 const CONNECT: u8 = 0x10;
 
@@ -118,7 +122,7 @@ impl Core {
             }
             match frame_len(rest) {
                 Ok(None) => return handled,
-                Ok(Some(length)) if length > self.limits.packet_bytes_max => {
+                Ok(Some(length)) if length > self.packet_bytes_max(connection.state) => {
                     self.violation(now, id, ReasonCode::PacketTooLarge);
                 }
                 Ok(Some(length)) => {
@@ -136,6 +140,13 @@ impl Core {
             }
         }
         handled
+    }
+
+    fn packet_bytes_max(&self, state: State) -> usize {
+        match state {
+            State::Open(_) => self.limits.packet_bytes_max,
+            _ => self.limits.packet_bytes_max.min(UNKNOWN_BYTES_MAX),
+        }
     }
 
     pub(crate) fn handle_frame(&mut self, now: Now, id: ConnectionId, frame: &[u8]) {

@@ -14,6 +14,7 @@ use crate::key::SessionKey;
 use crate::recovered::{LogRecord, Recovered, RecoveredSession};
 use crate::schedule::is_delayed;
 use crate::session::Session;
+use crate::subscriptions;
 use crate::timer::Timer;
 use weir_mqtt::QoS;
 
@@ -65,6 +66,8 @@ impl Core {
             .map(|(filter, record)| (Arc::from(&**filter), *record))
             .collect();
         session.subscriptions.sort_by(|(one, _), (other, _)| one.cmp(other));
+        session.subscription_bytes =
+            session.subscriptions.iter().map(|(filter, _)| subscriptions::cost(filter)).sum();
         let subscriptions = session.subscriptions.clone();
         let key = SessionKey::try_from(self.sessions.insert(session))
             .expect("memory ends before the sessions do");

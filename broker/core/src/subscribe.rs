@@ -21,7 +21,9 @@ use crate::identity::ConnectionId;
 use crate::inflight::Delivered;
 use crate::key::SessionKey;
 use crate::message::Message;
+use crate::metrics::DropReason;
 use crate::mount;
+use crate::subscriptions;
 
 impl Core {
     pub(crate) fn handle_subscribe(
@@ -150,9 +152,10 @@ impl Core {
         if !permissions.is_none_or(|allowed| allowed.allow_subscription(filter.filter())) {
             return Err(ReasonCode::NotAuthorized);
         }
-        if session.subscriptions.len() >= self.limits.subscriptions_max
-            && session.subscription(filter.as_str()).is_err()
-        {
+        let bytes = session.subscription_bytes + subscriptions::cost(filter.as_str());
+        let is_full = session.subscriptions.len() >= self.limits.subscriptions_max
+            || (bytes > self.limits.subscription_bytes_max() && !session.subscriptions.is_empty());
+        if is_full && session.subscription(filter.as_str()).is_err() {
             return Err(ReasonCode::QuotaExceeded);
         }
         Ok(())
@@ -175,6 +178,7 @@ impl Core {
             Err(index) => {
                 let filter: Arc<str> = filter.as_str().into();
                 session.subscriptions.insert(index, (filter.clone(), record));
+                session.subscription_bytes += subscriptions::cost(&filter);
                 (filter, true)
             }
         };
@@ -191,6 +195,7 @@ impl Core {
         let session = &mut self.sessions[key as usize];
         let Ok(index) = session.subscription(filter) else { return false };
         session.subscriptions.remove(index);
+        session.subscription_bytes -= subscriptions::cost(filter);
         let (session, stored) = (session.id, session.stored);
         if stored {
             self.record(Change::SubscriptionRemoved { session, filter: filter.into() });
@@ -208,6 +213,11 @@ impl Core {
     ) {
         let mut found: Vec<Message> = Vec::new();
         let session = &self.sessions[key as usize];
+        if !self.has_room_for_replays(session) {
+            // To look for what is to be dropped would cost more than to send it, each time that a
+            // client asks again.
+            return self.count_drop(now, key, DropReason::QueueFull);
+        }
         let checked = session.checks(filter.filter());
         let mut take = |message: &Message| {
             let may_read = !checked || session.may(Access::Read, message.topic());

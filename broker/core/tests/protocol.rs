@@ -18,6 +18,7 @@ mod drops;
 mod expiry;
 mod explanations;
 mod gate;
+mod hostile;
 mod keep_alive;
 mod limits;
 mod listeners;

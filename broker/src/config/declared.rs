@@ -382,7 +382,8 @@ pub(crate) static LIMITS: Section = Section {
         },
         Key {
             name: "max_subscriptions",
-            text: "Subscriptions of one client.",
+            text: "Subscriptions of one client, and the memory that they may take: as much as that \
+                   many of 4 KiB.",
             kind: Kind::Whole { min: 1, max: 1_000_000, unit: "subscriptions" },
             initial: Initial::Default("10000"),
         },
