@@ -69,7 +69,12 @@ impl Core {
         let any = !matches.is_empty();
         self.choose_members(parts, origin, &mut matches);
         self.frames.clear();
+        let is_retained = message.is_some();
         let mut routing = Routing::new(parts, message, origin.is_provisional);
+        if origin.is_provisional && is_retained {
+            // Who subscribes now gets it too, and has to wait like the others.
+            routing.sequence(self);
+        }
         for found in matches.iter().filter(|found| !found.is_further) {
             self.give(now, found, &mut routing);
         }

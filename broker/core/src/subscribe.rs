@@ -238,6 +238,10 @@ impl Core {
         let qos = self.outgoing_qos(key, record.options.qos, message.parts().qos);
         let identifiers: SmallVec<[u32; 1]> = record.identifier.into_iter().collect();
         let sequence = self.log.reserve();
+        if let Some((batch, _)) = self.provisional.back() {
+            // It may be one of those that rest on that batch.
+            self.provisional.push_back((*batch, sequence));
+        }
         let session = &self.sessions[key as usize];
         let session_id = session.id;
         let logged = session.stored && qos > QoS::AtMostOnce;
