@@ -249,7 +249,7 @@ fn upgrading() -> World {
     world(listener)
 }
 
-/// What mosquitto calls upgrade_outgoing_qos, against [MQTT-3.8.4-8].
+/// What mosquitto calls upgrade_outgoing_qos; the standard has no such thing.
 #[test]
 fn a_listener_may_raise_messages_to_the_qos_of_the_subscription() {
     let world = upgrading();

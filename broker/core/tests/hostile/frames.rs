@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// [MQTT-3.1.4-5]: nobody may take a place by talking slowly.
+/// Nobody takes a place by talking slowly.
 #[test]
 fn a_connect_that_drips_ends_in_time_and_takes_no_memory() {
     let world = World::new();
