@@ -7,7 +7,7 @@ use std::env;
 use thiserror::Error;
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt};
 
-use weir_core::{DropNotice, DropReason, ThrottleNotice};
+use weir_core::{DropNotice, DropReason, MemoryPressure, ThrottleNotice};
 
 use crate::config::LogLevel;
 
@@ -74,6 +74,17 @@ pub(crate) fn throttled(notice: &ThrottleNotice, listener: &str) {
             tracing::warn!(client_id, listener, rate, "a client over its rate is read more slowly");
         }
         None => tracing::warn!(listener, rate, "a listener at its rate lets connections wait"),
+    }
+}
+
+/// Memory is short, or not any more.
+pub(crate) fn memory(pressure: MemoryPressure, bytes: usize) {
+    match pressure {
+        MemoryPressure::None => tracing::info!(bytes, "there is enough memory again"),
+        pressure => {
+            let pressure = pressure.name();
+            tracing::warn!(bytes, pressure, "memory is short: see memory_limit");
+        }
     }
 }
 

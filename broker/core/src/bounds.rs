@@ -38,6 +38,12 @@ impl Core {
             && (bytes_max == 0 || under_way == 0 || under_way + bytes <= bytes_max)
     }
 
+    /// Whether a retained message may wait for a session.
+    pub(crate) fn has_room_for_replays(&self, session: &Session) -> bool {
+        let replays_max = self.retained.count().saturating_mul(REPLAYS_PER_RETAINED_MAX);
+        (session.replays as usize) < replays_max.max(REPLAYS_MIN)
+    }
+
     /// The QoS that a message gets for a subscription.
     pub(crate) fn outgoing_qos(&self, key: SessionKey, granted: QoS, published: QoS) -> QoS {
         let session = &self.sessions[key as usize];
@@ -59,3 +65,9 @@ impl Core {
         self.limits.listeners.get(usize::from(session.listener?.0))
     }
 }
+
+/// Retained messages that wait for one session at a time, as often as there are any: enough for
+/// a few overlapping subscriptions.
+const REPLAYS_PER_RETAINED_MAX: usize = 4;
+/// So many may always wait, however few retained messages there are.
+const REPLAYS_MIN: usize = 1024;

@@ -38,6 +38,8 @@ mod deliver;
 mod drops;
 mod handover;
 mod invariants;
+mod memory;
+mod paging;
 mod publish;
 mod receive;
 mod recover;
@@ -88,6 +90,7 @@ mod clock;
 mod identity;
 mod key;
 mod message;
+mod share_mark;
 mod surroundings;
 
 pub use authorize::{Access, Acl, Credential, Identity, Rule, Validity};
@@ -103,9 +106,10 @@ pub use effect::{
 pub use identity::{ConnectionId, ListenerId, ReaderId, Sequence, SessionId, ShardId};
 pub use input::{Input, Outcome, Publication, Route};
 pub use limits::{Limits, ListenerLimits, QueueFull, ShareStrategy};
+pub use memory::MemoryPressure;
 pub use message::{Message, MessageParts, RecordError, parse as parse_message};
 pub use metrics::{DropReason, Drops, Metrics};
 pub use outbound::Outbound;
 pub use rates::{ClientRates, RateLimit, Throttles};
-pub use recovered::{LogRecord, Recovered, RecoveredSession};
+pub use recovered::{LogRecord, QueuedRecord, Recovered, RecoveredSession};
 pub use surroundings::{Memory, StoreFacts, Surroundings};

@@ -15,7 +15,7 @@ use crate::identity::{ReaderId, Sequence};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
-use crate::shared::ShareMark;
+use crate::share_mark::ShareMark;
 use crate::subscriptions::{Holder, Subscriber};
 
 /// Where a message comes from.
@@ -195,6 +195,9 @@ impl Core {
         }
         let sequence = routing.sequence(self);
         let message = routing.message(self);
+        if !routing.targets.iter().any(Target::is_shared) {
+            self.log.allow_absence(sequence);
+        }
         self.record(Change::LogAppended { sequence, message, targets: routing.targets });
     }
 }

@@ -20,6 +20,7 @@ use crate::explanation;
 use crate::identity::ConnectionId;
 use crate::inflight::Delivered;
 use crate::key::SessionKey;
+use crate::memory::MemoryPressure;
 use crate::message::Message;
 use crate::metrics::DropReason;
 use crate::mount;
@@ -154,7 +155,8 @@ impl Core {
         }
         let bytes = session.subscription_bytes + subscriptions::cost(filter.as_str());
         let is_full = session.subscriptions.len() >= self.limits.subscriptions_max
-            || (bytes > self.limits.subscription_bytes_max() && !session.subscriptions.is_empty());
+            || (bytes > self.limits.subscription_bytes_max() && !session.subscriptions.is_empty())
+            || self.pressure >= MemoryPressure::LeavesOnDisk;
         if is_full && session.subscription(filter.as_str()).is_err() {
             return Err(ReasonCode::QuotaExceeded);
         }
