@@ -361,7 +361,8 @@ impl Process {
             Effect::Accept { .. } | Effect::Throttled(_) => {
                 unreachable!("no rate is limited")
             }
-            Effect::Close { connection } => self.close(around, now, connection),
+            Effect::Admitted { .. } => {}
+            Effect::Close { connection, .. } => self.close(around, now, connection),
             Effect::Commit(batch) => self.submit(around, batch),
             Effect::Dropping(notice) => {
                 around.note(About::ALL, format_args!("messages are dropped: {notice:?}"));
