@@ -92,10 +92,11 @@ impl Core {
         self.record_session(key);
         // A session that is not kept has no record, so there is nothing to wait for, unless an
         // older one of the same name had to go.
-        if self.turn.changes.len() > changes_before {
-            self.gate.wait(self.turn.batch, Gated::Connect { connection: id });
-        } else {
-            self.open_session(now, id);
+        let changed = self.turn.changes.len() > changes_before;
+        let waits_for = changed.then_some(self.turn.batch);
+        match waits_for.or_else(|| self.gate.removal_of(&client_id)) {
+            Some(batch) => self.gate.wait(batch, Gated::Connect { connection: id }),
+            None => self.open_session(now, id),
         }
     }
 
@@ -544,6 +545,7 @@ impl Core {
         }
         if session.stored {
             self.record(Change::SessionRemoved { session: session.id });
+            self.gate.session_removed(session.client_id, self.turn.batch);
         }
         self.bequeath(now, legacy);
     }
