@@ -24,6 +24,8 @@ mod listeners;
 mod malformed;
 mod mount_point;
 mod order;
+mod play;
+mod plays;
 mod qos0;
 mod qos1;
 mod qos2;
