@@ -38,23 +38,25 @@ const PEERS_MAX: usize = 5;
 /// Something does not hold.
 pub(crate) fn play(script: &[u8]) -> usize {
     let mut script = Script::new(script);
-    let limits = settings::limits(&mut script);
+    // In half of the plays connections live long enough for much to happen on them.
+    let is_rough = script.is_rare(2);
+    let limits = settings::limits(&mut script, is_rough);
     let readers = settings::readers(&mut script);
     let mut stage = Stage::new(limits, readers);
     let mut steps = 0;
     while !script.is_over() {
         steps += 1;
-        step(&mut stage, &mut script, steps);
+        step(&mut stage, &mut script, steps, is_rough);
     }
     stage.end();
     steps
 }
 
 /// One thing happens.
-fn step(stage: &mut Stage, script: &mut Script<'_>, number: usize) {
+fn step(stage: &mut Stage, script: &mut Script<'_>, number: usize, is_rough: bool) {
     match script.below(40) {
-        0..=19 => send(stage, script, number, false),
-        20..=22 => send(stage, script, number, true),
+        0..=20 => send(stage, script, number, is_rough),
+        21 | 22 => send_spoiled(stage, script, number, is_rough),
         23 | 24 => with_peer(stage, script, |stage, script, index| {
             let portion = script.below(64);
             stage.deliver(index, portion);
@@ -111,23 +113,56 @@ fn with_peer(
 }
 
 /// A client sends a packet, which arrives at once or in portions; a new one sends CONNECT.
-fn send(stage: &mut Stage, script: &mut Script<'_>, number: usize, is_spoiled: bool) {
+fn send(stage: &mut Stage, script: &mut Script<'_>, number: usize, is_rough: bool) {
+    let index = some_peer(stage, script);
+    let bytes = next_packet(stage, script, index, number, is_rough);
+    transmit(stage, script, index, bytes);
+}
+
+/// A client sends a packet that does not arrive as it was.
+fn send_spoiled(stage: &mut Stage, script: &mut Script<'_>, number: usize, is_rough: bool) {
+    if !is_rough {
+        return send(stage, script, number, is_rough);
+    }
+    let index = some_peer(stage, script);
+    let bytes = next_packet(stage, script, index, number, is_rough);
+    let bytes = packets::spoil(script, bytes);
+    transmit(stage, script, index, bytes);
+}
+
+fn some_peer(stage: &mut Stage, script: &mut Script<'_>) -> usize {
     let wanted = script.below(PEERS_MAX);
-    let index = if wanted < stage.peers.len() {
-        wanted
-    } else {
-        let listener = script.one_of(&[0, 0, 0, 1]) % LISTENERS;
-        stage.open(listener)
-    };
+    if wanted < stage.peers.len() {
+        return wanted;
+    }
+    let listener = script.one_of(&[0, 0, 0, 1]) % LISTENERS;
+    stage.open(listener)
+}
+
+fn next_packet(
+    stage: &Stage,
+    script: &mut Script<'_>,
+    index: usize,
+    number: usize,
+    is_rough: bool,
+) -> Vec<u8> {
     let peer = &stage.peers[index];
-    let bytes = if peer.phase == Phase::Fresh || script.is_rare(100) {
-        packets::connect(script)
-    } else {
-        // Far enough from each other that a spoiled one is not like another.
-        let payload = format!("{:08x}", (number as u32).wrapping_mul(0x9e37_79b1));
-        packets::packet(script, peer.version, &payload, &peer.inflight())
-    };
-    let bytes = if is_spoiled { packets::spoil(script, bytes) } else { bytes };
+    let is_again = is_rough && script.is_rare(100);
+    if peer.phase == Phase::Fresh || is_again {
+        let is_free = |name: &&&str| !stage.peers.iter().any(|peer| peer.client_id() == **name);
+        let free = packets::CLIENTS.iter().find(is_free).copied();
+        let any = script.one_of(&packets::CLIENTS);
+        let takes_over = script.is_rare(4);
+        return packets::connect(script, free.filter(|_| !takes_over).unwrap_or(any));
+    }
+    // Far enough from each other that a spoiled one is not like another.
+    let payload = format!("{:08x}", (number as u32).wrapping_mul(0x9e37_79b1));
+    let inflight = &peer.inflight();
+    let (version, payload) = (peer.version, &payload);
+    packets::packet(script, &packets::Situation { version, payload, inflight, is_rough })
+}
+
+fn transmit(stage: &mut Stage, script: &mut Script<'_>, index: usize, bytes: Vec<u8>) {
     let portion = script.one_of(&[usize::MAX, usize::MAX, usize::MAX, 1, 7, 0]);
     stage.peers[index].withheld.extend(bytes);
     stage.deliver(index, portion);

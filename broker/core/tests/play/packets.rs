@@ -12,18 +12,9 @@ use weir_mqtt::{
 use super::script::Script;
 
 const QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
-const TOPICS: [&str; 10] = [
-    "t/0",
-    "t/1",
-    "t",
-    "t/0/deep",
-    "u/t/0",
-    "$delayed/1/t/0",
-    "$delayed/x",
-    "$SYS/x",
-    "$dead/x",
-    "/",
-];
+const TOPICS: [&str; 8] = ["t/0", "t/1", "t/0", "t/1", "t", "t/0/deep", "u/t/0", "$delayed/1/t/0"];
+/// Topics that nobody may publish to, or not like that.
+const BAD_TOPICS: [&str; 4] = ["$delayed/x", "$SYS/x", "$dead/x", "/"];
 const FILTERS: [&str; 12] = [
     "t/#",
     "t/+",
@@ -39,10 +30,12 @@ const FILTERS: [&str; 12] = [
     "t/1",
 ];
 
-/// CONNECT of one of few clients.
-pub(super) fn connect(script: &mut Script<'_>) -> Vec<u8> {
+/// The names of clients; one without a name is given one.
+pub(super) const CLIENTS: [&str; 6] = ["a", "b", "c", "d", "e", ""];
+
+/// CONNECT of a client.
+pub(super) fn connect(script: &mut Script<'_>, client_id: &str) -> Vec<u8> {
     let version = script.one_of(&[Version::V5, Version::V311, Version::V5, Version::V31]);
-    let client_id = script.one_of(&["a", "b", "c", "d", ""]);
     let with_will = script.is_rare(3);
     let will = with_will.then(|| Will {
         topic: script.one_of(&["t/0", "w", "$SYS/w"]),
@@ -77,14 +70,20 @@ pub(super) fn connect(script: &mut Script<'_>) -> Vec<u8> {
     encode(&Packet::Connect(connect), version)
 }
 
-/// Any packet but CONNECT. `payload` is like no other; `inflight` are identifiers that the client
-/// has received.
-pub(super) fn packet(
-    script: &mut Script<'_>,
-    version: Version,
-    payload: &str,
-    inflight: &[PacketId],
-) -> Vec<u8> {
+/// What a client knows when it chooses a packet.
+pub(super) struct Situation<'a> {
+    pub(super) version: Version,
+    /// Like no other.
+    pub(super) payload: &'a str,
+    /// Identifiers that it has received.
+    pub(super) inflight: &'a [PacketId],
+    /// It does what ends its connection, too.
+    pub(super) is_rough: bool,
+}
+
+/// Any packet but CONNECT.
+pub(super) fn packet(script: &mut Script<'_>, situation: &Situation<'_>) -> Vec<u8> {
+    let Situation { version, inflight, is_rough, .. } = *situation;
     let packet_id = PacketId::new(1 + u16::from(script.byte() % 4)).expect("one or more");
     let known = if inflight.is_empty() { packet_id } else { script.one_of(inflight) };
     let reason =
@@ -94,25 +93,25 @@ pub(super) fn packet(
         TopicFilter::parse(script.one_of(&FILTERS)).expect("a valid filter")
     };
     let packet = match script.below(32) {
-        0..=9 => return publish(script, version, packet_id, payload),
-        10..=12 => Packet::Puback(acknowledge),
-        13..=15 => Packet::Pubrec(acknowledge),
-        16 | 17 => Packet::Pubrel(Acknowledge::success(packet_id)),
-        18 | 19 => Packet::Pubcomp(Acknowledge::success(known)),
-        20..=24 => return subscribe(script, version, packet_id),
-        25 => {
+        0..=11 => return publish(script, packet_id, situation),
+        12..=14 => Packet::Puback(acknowledge),
+        15..=17 => Packet::Pubrec(acknowledge),
+        18 | 19 => Packet::Pubrel(Acknowledge::success(packet_id)),
+        20 | 21 => Packet::Pubcomp(Acknowledge::success(known)),
+        22..=26 => return subscribe(script, version, packet_id),
+        27 => {
             let filters = [filter(script), filter(script)];
             let user_properties = UserProperties::default();
             let filters = filters[..1 + script.below(2)].into();
             let unsubscribe = Unsubscribe { packet_id, user_properties, filters };
             return encode(&Packet::Unsubscribe(unsubscribe), version);
         }
-        26 => Packet::Disconnect(Disconnect {
+        28 if is_rough || script.is_rare(4) => Packet::Disconnect(Disconnect {
             reason: script.one_of(&[ReasonCode::Success, ReasonCode::DisconnectWithWill]),
             session_expiry_interval_s: script.one_of(&[None, Some(0), Some(3)]),
             ..Disconnect::default()
         }),
-        27 if version == Version::V5 => Packet::Auth(Auth {
+        29 if is_rough && version == Version::V5 => Packet::Auth(Auth {
             reason: script
                 .one_of(&[ReasonCode::ContinueAuthentication, ReasonCode::Reauthenticate]),
             authentication_method: Some("SCRAM"),
@@ -120,25 +119,24 @@ pub(super) fn packet(
             ..Auth::default()
         }),
         // What only a server says.
-        28 if script.is_rare(4) => Packet::Pingresp,
+        30 if is_rough && script.is_rare(4) => Packet::Pingresp,
         _ => Packet::Pingreq,
     };
     encode(&packet, version)
 }
 
-fn publish(
-    script: &mut Script<'_>,
-    version: Version,
-    packet_id: PacketId,
-    payload: &str,
-) -> Vec<u8> {
+fn publish(script: &mut Script<'_>, packet_id: PacketId, situation: &Situation<'_>) -> Vec<u8> {
+    let Situation { version, payload, is_rough, .. } = *situation;
     let qos = script.one_of(&QOS);
-    let alias = NonZeroU16::new(script.one_of(&[0, 0, 0, 1, 2, 3]));
-    let is_named = alias.is_none() || version != Version::V5 || script.is_rare(2);
+    let is_bad = is_rough && script.is_rare(8);
+    let alias = script.one_of(if is_bad { &[2, 3] } else { &[0, 0, 0, 1] });
+    let alias = NonZeroU16::new(alias);
+    let is_named = !is_bad || version != Version::V5 || script.is_rare(2);
+    let topic = if is_bad { script.one_of(&BAD_TOPICS) } else { script.one_of(&TOPICS) };
     let padded = match script.below(8) {
         0 => String::new(),
         1 => format!("{payload:-<300}"),
-        2 => format!("{payload:-<2500}"),
+        2 if is_bad => format!("{payload:-<2500}"),
         _ => payload.to_owned(),
     };
     let publish = Publish {
@@ -151,7 +149,7 @@ fn publish(
             topic_alias: alias,
             ..PublishProperties::default()
         },
-        ..Publish::new(if is_named { script.one_of(&TOPICS) } else { "" }, padded.as_bytes())
+        ..Publish::new(if is_named { topic } else { "" }, padded.as_bytes())
     };
     encode(&Packet::Publish(publish), version)
 }

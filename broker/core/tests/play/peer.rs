@@ -124,6 +124,11 @@ impl Peer {
         }
     }
 
+    /// The name of the client, once it has said or was given one.
+    pub(super) fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
     /// The identifiers that the client has received and not given back.
     pub(super) fn inflight(&self) -> Vec<PacketId> {
         self.inflight.keys().copied().collect()
@@ -261,7 +266,9 @@ impl Peer {
             bytes = &bytes[length..];
         }
         let acknowledged = std::mem::take(&mut self.acknowledged);
-        acknowledged.iter().for_each(|one| self.give_back(*one));
+        // In doubt the one that ended the exchange was the one that counted.
+        let refused = acknowledged.iter().filter(|(_, _, is_error)| *is_error);
+        refused.chain(&acknowledged).for_each(|one| self.give_back(*one));
         self.acknowledged = acknowledged;
         let window = usize::from(self.window);
         assert!(self.inflight.len() <= window, "{} of {window} in flight", self.inflight.len());

@@ -15,7 +15,8 @@ pub(super) const READER: ReaderId = ReaderId(1);
 pub(super) const SESSION_EXPIRY_S_MAX: u32 = 1000;
 pub(super) const DELAY_S_MAX: u32 = 1000;
 
-pub(super) fn limits(script: &mut Script<'_>) -> Limits {
+/// `is_rough`: clients meet limits that end their connection.
+pub(super) fn limits(script: &mut Script<'_>, is_rough: bool) -> Limits {
     let strategies = [
         ShareStrategy::RoundRobin,
         ShareStrategy::HashClient,
@@ -23,14 +24,15 @@ pub(super) fn limits(script: &mut Script<'_>) -> Limits {
         ShareStrategy::LeastInflight,
         ShareStrategy::Sticky,
     ];
+    let qos_max = [QoS::ExactlyOnce, QoS::ExactlyOnce, QoS::AtLeastOnce];
     let mounted = ListenerLimits { mount_point: Some("u/".into()), ..ListenerLimits::default() };
     Limits {
         listeners: vec![ListenerLimits::default(), mounted],
         authentication: script.is_rare(4),
-        packet_bytes_max: script.one_of(&[2000, 200]),
-        inflight_messages_max: script.one_of(&[20, 1, 2, 3, 0]),
+        packet_bytes_max: if is_rough { script.one_of(&[2000, 200]) } else { 2000 },
+        inflight_messages_max: script.one_of(if is_rough { &[1, 2, 3, 20] } else { &[20, 0, 6] }),
         unacknowledged_inbound_max: script.one_of(&[1024, 1, 3]),
-        topic_aliases_max: script.one_of(&[2, 0]),
+        topic_aliases_max: if is_rough { script.one_of(&[2, 0]) } else { 2 },
         outbound_topic_aliases_max: script.one_of(&[2, 0, 10]),
         keep_alive_s_max: script.one_of(&[0, 30]),
         queued_messages_max: script.one_of(&[100, 0, 1, 3]),
@@ -42,7 +44,7 @@ pub(super) fn limits(script: &mut Script<'_>) -> Limits {
         connections_max: script.one_of(&[100, 3]),
         subscriptions_max: script.one_of(&[100, 2]),
         share_strategy: script.one_of(&strategies),
-        qos_max: script.one_of(&[QoS::ExactlyOnce, QoS::ExactlyOnce, QoS::AtLeastOnce]),
+        qos_max: if is_rough { script.one_of(&qos_max) } else { QoS::ExactlyOnce },
         response_information: script.one_of(&[None, Some("r/{client}".to_owned())]),
         delayed_messages_max: script.one_of(&[100, 1]),
         delay_s_max: DELAY_S_MAX,
