@@ -29,10 +29,9 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// After a restart: the names of sessions still hold, the batches do not.
-    pub(super) fn restarted(&mut self) {
-        let sessions = std::mem::take(&mut self.sessions);
-        *self = Self { sessions, ..Self::default() };
+    /// After a restart, with the sessions that the store has kept.
+    pub(super) fn restarted(sessions: impl Iterator<Item = (String, SessionId)>) -> Self {
+        Self { sessions: sessions.collect(), ..Self::default() }
     }
 
     pub(super) fn note(&mut self, batch: &Batch) {

@@ -35,6 +35,8 @@ pub(super) struct Peer {
     pub(super) seen: u64,
     /// CONNECT waits for nobody's judgement.
     pub(super) connect_is_handled: bool,
+    /// What it has said is handled in parts, some turns after it was said.
+    lags: bool,
     client_id: String,
     is_mounted: bool,
     broker_packet_bytes_max: usize,
@@ -71,7 +73,7 @@ pub(super) enum Phase {
 struct Question {
     /// What the answer promises; with the session of the client filled in when it comes.
     promises: Vec<Promise>,
-    /// The batch of the turn in which it was handled, 0 for none; nothing before that is known.
+    /// The batch of the turn in which it was handled, 0 for none or one that is not known.
     batch: Option<u64>,
 }
 
@@ -107,6 +109,7 @@ impl Peer {
             written: 0,
             seen: 0,
             connect_is_handled: false,
+            lags: false,
             client_id: String::new(),
             is_mounted,
             broker_packet_bytes_max: limits.packet_bytes_max,
@@ -387,12 +390,13 @@ impl Peer {
             let is_handled =
                 handled_all || (*answer == PacketKind::Connack && self.connect_is_handled);
             for question in questions.iter_mut().filter(|_| is_handled) {
-                question.batch.get_or_insert(batch);
+                question.batch.get_or_insert(if self.lags { 0 } else { batch });
             }
         }
         if handled_all {
             self.acknowledged.clear();
         }
+        self.lags = self.phase == Phase::Open && self.paused;
         let is_obeyed = self.closing || self.paused || self.phase == Phase::Asked;
         assert!(is_obeyed || !self.must_end, "what it said ends a connection");
     }

@@ -165,7 +165,9 @@ impl Stage {
         self.gathers = false;
         self.now.unix_ms += seconds * 1000;
         self.now.monotonic = Instant(77);
-        self.ledger.restarted();
+        let kept = self.store.sessions.iter();
+        let kept = kept.map(|(id, session)| (session.record.client_id.to_string(), *id));
+        self.ledger = Ledger::restarted(kept);
         (self.opened, self.received, self.sent) = (0, 0, 0);
         let recovered = self.store.recovered();
         let (limits, readers) = (self.limits.clone(), self.readers.clone());
