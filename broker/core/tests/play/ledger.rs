@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_core::{Batch, Change, InflightState, SessionId};
+use weir_core::{Batch, Change, InflightState, SessionId, Target};
 use weir_mqtt::PacketId;
 
 /// Something that a client is told only after its commit.
@@ -62,6 +62,13 @@ impl Ledger {
 
     fn content(&mut self, change: &Change) -> Option<Durable> {
         Some(match change {
+            // What was told of already may go on to somebody whose session is kept: from one
+            // member of a share to the next, or as a dead letter.
+            Change::LogAppended { message, targets, .. }
+                if message.topic().starts_with("$dead") || targets.iter().all(is_shared) =>
+            {
+                return None;
+            }
             Change::LogAppended { message, .. } | Change::RetainedPut { message } => {
                 Durable::Message(message.parts().payload.to_vec())
             }
@@ -95,3 +102,14 @@ impl Ledger {
         })
     }
 }
+
+/// Whether a message waits for a member of a share: the mark of a share has more bits than any
+/// subscription identifier.
+fn is_shared(target: &Target) -> bool {
+    target
+        .subscription_identifiers
+        .first()
+        .is_some_and(|first| *first > SUBSCRIPTION_IDENTIFIER_MAX)
+}
+
+const SUBSCRIPTION_IDENTIFIER_MAX: u32 = 0x0fff_ffff;
