@@ -172,7 +172,7 @@ fn opening(path: &Path) {
         let options = StoreOptions { verify, ..StoreOptions::default() };
         let store = Store::open(path, options).expect("a working disk");
         let opened = started.elapsed();
-        let recovered = store.recover(ShardId(0)).expect("a working disk");
+        let recovered = store.recover(ShardId(0), usize::MAX).expect("a working disk");
         println!(
             "verify = {verify}: opened in {opened:.1?}, {} messages read in {:.1?}",
             recovered.log.len(),

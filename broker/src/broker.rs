@@ -34,7 +34,7 @@ use crate::pipeline::{Pipeline, PipelineThread, not_handled};
 use crate::probe::Probe;
 use crate::shard::{self, Parts, RecordSink, Shard};
 use crate::status::Status;
-use crate::store::{RuleState, Store, StoreError, StoreOptions, Writer, WriterOptions};
+use crate::store::{Loader, RuleState, Store, StoreError, StoreOptions, Writer, WriterOptions};
 use crate::stream::TlsServer;
 use crate::upstream::Upstream;
 
@@ -174,13 +174,14 @@ impl Broker {
         let readers = register_readers(&store, &config, &plan)?;
         let reader_configs = reader_configs(&readers, &config, &plan);
         let pipeline = restore_pipeline(&store, &config, &readers, plan)?;
-        let recovered = store.recover(SHARD)?;
+        let limits = limits(&config);
+        let recovered = store.recover(SHARD, limits.queued_memory_eased_at)?;
         let refused = Arc::new(Refused::default());
         let tls = read_certificates(&config)?;
         let listeners = bind(&config, &tls, &refused)?;
         let addresses = listeners.iter().filter_map(Listener::address).collect();
         let now = clock.now();
-        let mut core = Core::new(SHARD, limits(&config), reader_configs, recovered, seed()?, now);
+        let mut core = Core::new(SHARD, limits, reader_configs, recovered, seed()?, now);
         core.handle(now, Input::Permissions(rights.acl.clone()));
 
         let poll = Poll::new()?;
@@ -205,6 +206,10 @@ impl Broker {
                 }
                 Err(_) => mailbox.send(Mail::StoreFailed),
             }
+        })?;
+        let loader = Loader::start(store.clone(), SHARD, {
+            let mailbox = mailbox.clone();
+            move |messages| mailbox.send(Mail::Loaded(messages))
         })?;
         let pipeline = match pipeline {
             Some((pipeline, waiting)) => {
@@ -241,6 +246,7 @@ impl Broker {
             mail,
             listeners,
             store: writer.sender(),
+            loader,
             readers: sinks,
             authenticator: authenticator.clone(),
         };
@@ -511,6 +517,9 @@ fn limits(config: &Config) -> Limits {
             config::QueueFull::DropOld => QueueFull::DropOld,
         },
         queued_memory_max: bytes(from.queued_memory),
+        // A store without a disk is memory too.
+        queued_memory_eased_at: bytes(from.queued_memory) / if config.persistence { 2 } else { 1 },
+        memory_max: from.memory_for_clients(config.store.cache_bytes).map_or(usize::MAX, bytes),
         send_buffer_bytes_max: from.max_send_buffer as usize,
         session_expiry_s_max: from
             .persistent_client_expiration

@@ -7,7 +7,7 @@ use std::env;
 use thiserror::Error;
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt};
 
-use weir_core::{DropNotice, DropReason};
+use weir_core::{DropNotice, DropReason, MemoryPressure};
 
 use crate::config::LogLevel;
 
@@ -62,6 +62,17 @@ pub(crate) fn dropping(notice: &DropNotice) {
         tracing::debug!(client_id, reason, dropped, "messages are dropped");
     } else {
         tracing::warn!(client_id, reason, dropped, "messages are dropped");
+    }
+}
+
+/// Memory is short, or not any more.
+pub(crate) fn memory(pressure: MemoryPressure, bytes: usize) {
+    match pressure {
+        MemoryPressure::None => tracing::info!(bytes, "there is enough memory again"),
+        pressure => {
+            let pressure = pressure.name();
+            tracing::warn!(bytes, pressure, "memory is short: see memory_limit");
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use mio::Waker;
-use weir_core::{Acl, ConnectionId, Credential, Metrics, Outcome, Surroundings};
+use weir_core::{Acl, ConnectionId, Credential, Message, Metrics, Outcome, Sequence, Surroundings};
 
 use crate::inner_turn::InnerTurn;
 
@@ -19,6 +19,8 @@ pub(crate) enum Mail {
     Authenticated(ConnectionId, Outcome),
     /// The store has made every batch up to this number durable.
     Committed(u64),
+    /// The messages that the core wanted to read.
+    Loaded(Vec<(Sequence, Message)>),
     /// The store has failed; nothing is durable from now on.
     StoreFailed,
     /// Messages and changes from inside the broker, durable together.

@@ -23,7 +23,7 @@ use crate::listener::Listener;
 use crate::logging;
 use crate::mailbox::{Mail, MailReceiver};
 use crate::sockets::Sockets;
-use crate::store::{BatchSender, Refused};
+use crate::store::{BatchSender, Loader, Refused};
 use crate::stream::Stream;
 
 /// One buffer for all sockets of the shard.
@@ -64,6 +64,7 @@ pub(crate) struct Parts {
     pub(crate) mail: MailReceiver,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) store: BatchSender,
+    pub(crate) loader: Loader,
     pub(crate) readers: Vec<(ReaderId, Box<dyn RecordSink>)>,
     pub(crate) authenticator: AuthenticatorHandle,
 }
@@ -184,6 +185,9 @@ impl Shard {
                     self.parts.core.handle(now, answer);
                 }
                 Mail::Committed(batch) => self.handle_committed(now, batch),
+                Mail::Loaded(messages) => {
+                    self.parts.core.handle(now, Input::Loaded { messages: &messages });
+                }
                 Mail::StoreFailed => {
                     tracing::error!(
                         "the store has failed: nothing is acknowledged until a restart"
@@ -387,6 +391,8 @@ impl Shard {
             Effect::Denied { denial, .. } => auth::denied(&denial),
             Effect::Dropping(notice) => logging::dropping(&notice),
             Effect::Flush { connection } => self.flush(now, connection),
+            Effect::Load { sequences } => self.parts.loader.read(sequences),
+            Effect::MemoryPressure { pressure, bytes } => logging::memory(pressure, bytes),
             Effect::Pause { connection } => {
                 if let Some(socket) = self.sockets.get_mut(connection) {
                     socket.paused = true;

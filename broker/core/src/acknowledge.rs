@@ -9,7 +9,7 @@ use crate::change::{Change, InflightState};
 use crate::clock::Now;
 use crate::core::Core;
 use crate::identity::ConnectionId;
-use crate::inflight::{Delivered, Progress};
+use crate::inflight::Progress;
 use crate::key::SessionKey;
 use crate::metrics::DropReason;
 use crate::publish::Reply;
@@ -27,7 +27,7 @@ impl Core {
             session.inflight.finish(entry.packet_id);
             self.forget_identifier(key, acknowledge.packet_id);
             if acknowledge.reason.is_error() {
-                self.refused(now, key, entry.delivery);
+                self.lose_held(now, key, DropReason::Refused, entry.delivery);
             }
             self.settle(key, entry.delivery);
             self.pump(now, key);
@@ -58,7 +58,7 @@ impl Core {
             // Refused: the exchange ends here [MQTT-4.3.3-4].
             session.inflight.finish(packet_id);
             self.forget_identifier(key, acknowledge.packet_id);
-            self.refused(now, key, entry.delivery);
+            self.lose_held(now, key, DropReason::Refused, entry.delivery);
             self.settle(key, entry.delivery);
             return self.pump(now, key);
         }
@@ -86,12 +86,6 @@ impl Core {
             self.forget_identifier(key, acknowledge.packet_id);
             self.pump(now, key);
         }
-    }
-
-    /// The client does not want what it was sent.
-    fn refused(&mut self, now: Now, key: SessionKey, delivery: Delivered) {
-        let message = self.log.message(delivery.sequence).clone();
-        self.lose_waiting(now, key, DropReason::Refused, delivery, &message);
     }
 
     /// The store may use a packet identifier for something else.

@@ -9,6 +9,7 @@ use weir_mqtt::{PacketId, QoS, SubscriptionOptions, Version};
 
 use crate::identity::{ReaderId, Sequence, SessionId, ShardId};
 use crate::message::Message;
+use crate::share_mark::ShareMark;
 
 /// The durable changes of one turn.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,6 +144,15 @@ pub struct Target {
     /// The identifiers of the subscriptions that matched; before them, for a member of a shared
     /// subscription, the mark of the share, which has more bits than an identifier.
     pub subscription_identifiers: SmallVec<[u32; 1]>,
+}
+
+impl Target {
+    /// Whether it waits for a member of a shared subscription, which others may take it from.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        let first = self.subscription_identifiers.first();
+        first.is_some_and(|first| ShareMark::from_identifier(*first).is_some())
+    }
 }
 
 /// Who a logged message waits for.

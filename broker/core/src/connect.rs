@@ -23,6 +23,7 @@ use crate::explanation;
 use crate::gate::Gated;
 use crate::identity::{ConnectionId, SessionId};
 use crate::key::SessionKey;
+use crate::memory::MemoryPressure;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
 use crate::mount;
@@ -165,7 +166,9 @@ impl Core {
         if !allow_anonymous && !self.has_credentials(id, connect) {
             return Err(ReasonCode::NotAuthorized);
         }
-        if self.connections.count() > self.limits.connections_max {
+        if self.connections.count() > self.limits.connections_max
+            || self.pressure >= MemoryPressure::RefusesClients
+        {
             return Err(ReasonCode::QuotaExceeded);
         }
         let client_id = connect.client_id;

@@ -46,6 +46,8 @@ pub(crate) struct Connection {
     pub(crate) outbound_aliases: OutboundAliases,
     /// Topics lose their front on the way to its client.
     pub(crate) is_mounted: bool,
+    /// What its buffers took when they were counted last.
+    pub(crate) buffer_bytes: usize,
     /// It stands in the list of connections to flush.
     pub(crate) to_flush: bool,
     /// The shell was told not to read it.
@@ -113,6 +115,7 @@ impl Connection {
             aliases: Vec::new(),
             outbound_aliases: OutboundAliases::default(),
             is_mounted: false,
+            buffer_bytes: 0,
             to_flush: false,
             paused: false,
             told_of_publish: false,

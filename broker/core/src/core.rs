@@ -27,9 +27,11 @@ use crate::input::Input;
 use crate::key::SessionKey;
 use crate::limits::{Limits, ListenerLimits};
 use crate::log::Log;
+use crate::memory::MemoryPressure;
 use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::outbound::{BufferPool, Outbound};
+use crate::paging::Paging;
 use crate::recovered::Recovered;
 use crate::retained::Retained;
 use crate::router::Match;
@@ -61,6 +63,10 @@ pub struct Core {
     pub(crate) gate: Gate,
     /// Messages that rest on changes which are not durable, with the batch of those, in order.
     pub(crate) provisional: VecDeque<(u64, Sequence)>,
+    pub(crate) paging: Paging,
+    /// Bytes that the buffers of connections take.
+    pub(crate) buffer_bytes: usize,
+    pub(crate) pressure: MemoryPressure,
     pub(crate) timers: Timers,
     pub(crate) turn: Turn,
     pub(crate) metrics: Metrics,
@@ -143,6 +149,9 @@ impl Core {
             readers: Vec::new(),
             gate: Gate::default(),
             provisional: VecDeque::new(),
+            paging: Paging::default(),
+            buffer_bytes: 0,
+            pressure: MemoryPressure::default(),
             timers: Timers::default(),
             turn: Turn { batch: 1, ..Turn::default() },
             metrics: Metrics::default(),
@@ -169,6 +178,7 @@ impl Core {
             }
             Input::Closed { connection } => self.handle_closed(now, connection),
             Input::Committed { batch } => self.handle_committed(now, batch),
+            Input::Loaded { messages } => self.handle_loaded(now, messages),
             Input::Opened { connection, listener } => {
                 self.handle_opened(now, connection, listener);
             }
@@ -183,7 +193,11 @@ impl Core {
             Input::Surroundings(surroundings) => self.handle_surroundings(now, surroundings),
             Input::Timeout => self.handle_timeout(now),
         }
-        while !self.doomed.is_empty() || !self.turn.dead_letters.is_empty() {
+        loop {
+            self.read_next(now);
+            if self.doomed.is_empty() && self.turn.dead_letters.is_empty() {
+                return;
+            }
             self.publish_dead_letters(now);
             while let Some((connection, reason)) = self.doomed.pop() {
                 self.disconnect(now, connection, reason);
@@ -208,6 +222,7 @@ impl Core {
                 changes: std::mem::take(&mut self.turn.changes),
                 log_start: self.log_start(),
             };
+            self.paging.batch_ended(batch.number, self.log.next());
             self.turn.batch += 1;
             effect(Effect::Commit(batch));
         }
@@ -223,8 +238,10 @@ impl Core {
                 open.to_flush = false;
                 effect(Effect::Flush { connection });
             }
+            self.count_buffers(connection);
         }
         self.turn.flush.clear();
+        self.check_memory();
         self.turn.effects.drain(..).for_each(effect);
     }
 
@@ -250,10 +267,12 @@ impl Core {
             delayed: self.schedule.count() as u64,
             delayed_bytes: self.schedule.bytes() as u64,
             inflight: inflight.map(u64::from).sum(),
+            memory_bytes: self.memory_bytes() as u64,
             outbound_bytes: outbound().map(|outbound| outbound.len() as u64).sum(),
             outbound_packets: outbound().map(|outbound| u64::from(outbound.packets())).sum(),
             queued_messages: self.log.count() as u64,
             queued_bytes: self.log.bytes() as u64,
+            queued_bytes_in_memory: self.log.bytes_in_memory() as u64,
             retained: self.retained.count() as u64,
             retained_bytes: self.retained.bytes() as u64,
             sessions: self.sessions.len() as u64,
@@ -284,6 +303,7 @@ impl Core {
         self.disarm_credentials(connection);
         let Some(mut closed) = self.connections.remove(connection) else { return };
         closed.outbound.release(&mut self.pool);
+        self.buffer_bytes -= closed.buffer_bytes;
         if let Some(session) = closed.session() {
             self.end_connection(now, session, true);
         }
@@ -293,14 +313,15 @@ impl Core {
         let Some(open) = self.connections.get_mut(connection) else { return };
         open.outbound.consume(bytes, &mut self.pool);
         self.metrics.bytes_sent += bytes as u64;
-        if open.outbound.is_empty()
-            && let State::Open(session) = open.state
-        {
+        let session = open.session().filter(|_| open.outbound.is_empty());
+        self.count_buffers(connection);
+        if let Some(session) = session {
             self.pump(now, session);
         }
     }
 
     fn handle_committed(&mut self, now: Now, batch: u64) {
+        self.ease_memory(batch);
         while self.provisional.front().is_some_and(|(rests_on, _)| *rests_on <= batch) {
             self.provisional.pop_front();
         }

@@ -75,6 +75,23 @@ impl Core {
         }
     }
 
+    /// The same for one that has waited, possibly on the disk only: then there is no letter.
+    pub(crate) fn lose_held(
+        &mut self,
+        now: Now,
+        key: SessionKey,
+        reason: DropReason,
+        delivered: Delivered,
+    ) {
+        if let Some(message) = self.log.message(delivered.sequence).cloned() {
+            return self.lose_waiting(now, key, reason, delivered, &message);
+        }
+        self.count_drop(now, key, reason);
+        if self.limits.dead_letter.is_some() && is_worth_a_letter(reason) {
+            self.metrics.dead_letters_missed += 1;
+        }
+    }
+
     /// Publishes the letters that were made.
     pub(crate) fn publish_dead_letters(&mut self, now: Now) {
         while let Some(letter) = self.turn.dead_letters.pop_front() {
@@ -111,7 +128,10 @@ fn is_worth_a_letter(reason: DropReason) -> bool {
         | DropReason::QueueFull
         | DropReason::Refused
         | DropReason::TooLarge => true,
-        DropReason::Acl | DropReason::RetainedFull | DropReason::SlowQos0 => false,
+        DropReason::Acl
+        | DropReason::RetainedFull
+        | DropReason::SlowQos0
+        | DropReason::Unreadable => false,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::change::Change;
 use crate::clock::Now;
 use crate::core::Core;
 use crate::identity::{ConnectionId, SessionId};
+use crate::memory::MemoryPressure;
 use crate::message::{Message, MessageParts};
 use crate::publish::Reply;
 use crate::recovered::RecoveredSession;
@@ -49,8 +50,9 @@ impl Core {
 
     /// Whether one more message may wait for its time.
     pub(crate) fn has_room_for_delayed(&self, publish: &Publish<'_>) -> bool {
-        let bytes = self.log.bytes() + self.schedule.bytes() + publish.payload.len();
-        self.schedule.count() < self.limits.delayed_messages_max
+        let bytes = self.log.bytes_in_memory() + self.schedule.bytes() + publish.payload.len();
+        self.pressure < MemoryPressure::LeavesOnDisk
+            && self.schedule.count() < self.limits.delayed_messages_max
             && bytes <= self.limits.queued_memory_max
     }
 

@@ -19,6 +19,7 @@ use crate::identity::{ConnectionId, Sequence, SessionId};
 use crate::inflight::{Delivered, Inflight, Progress, SEVERAL};
 use crate::key::SessionKey;
 use crate::limits::QueueFull;
+use crate::memory::MemoryPressure;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
 use crate::publish::Reply;
@@ -125,14 +126,17 @@ impl Core {
         loop {
             let session = &self.sessions[key as usize];
             let Some(connection) = session.connection else { return };
-            if !self.has_buffer_room(connection) {
+            if !self.has_buffer_room(connection, MemoryPressure::LeavesOnDisk) {
                 return;
             }
             if let Some(entry) = session.inflight.first_waiting() {
                 if session.inflight.on_wire() >= session.window {
                     return;
                 }
-                self.send_waiting(now, key, connection, entry);
+                let Some(message) = self.log.message(entry.delivery.sequence).cloned() else {
+                    return self.await_messages(key);
+                };
+                self.send_waiting(now, key, connection, entry, &message);
                 continue;
             }
             let Some(&next) = session.queue.front() else {
@@ -152,8 +156,11 @@ impl Core {
             {
                 return;
             }
+            let Some(message) = self.log.message(next.sequence).cloned() else {
+                return self.await_messages(key);
+            };
             self.dequeue(key, 0);
-            self.send_dequeued(now, key, connection, next);
+            self.send_dequeued(now, key, connection, next, &message);
         }
     }
 
@@ -218,8 +225,7 @@ impl Core {
             match (self.limits.queue_full, oldest) {
                 (QueueFull::DropOld, Some(oldest)) if fits => {
                     let oldest = self.dequeue(key, oldest);
-                    let message = self.log.message(oldest.sequence).clone();
-                    self.lose_waiting(now, key, DropReason::QueueFull, oldest, &message);
+                    self.lose_held(now, key, DropReason::QueueFull, oldest);
                     self.settle(key, oldest);
                 }
                 (queue_full, _) => {
@@ -267,7 +273,19 @@ impl Core {
         let (messages_max, bytes_max) = (limits.queued_messages_max, limits.queued_bytes_max);
         (messages_max > 0 && session.queue.len() - replays >= messages_max)
             || (bytes_max > 0 && session.queue_bytes + bytes > bytes_max)
-            || self.log.bytes() + self.schedule.bytes() + bytes > limits.queued_memory_max
+            || (self.must_stay_in_memory(key, delivery) && self.is_memory_full(bytes))
+    }
+
+    fn is_memory_full(&self, more: usize) -> bool {
+        let queued = self.log.bytes_in_memory() + self.schedule.bytes() + more;
+        self.pressure >= MemoryPressure::RefusesClients || queued > self.limits.queued_memory_max
+    }
+
+    /// Whether a message takes memory for as long as it waits.
+    fn must_stay_in_memory(&self, key: SessionKey, delivery: &Delivered) -> bool {
+        !delivery.logged
+            || self.sessions[key as usize].share_of(delivery).is_some()
+            || self.limits.queued_memory_eased_at >= self.limits.queued_memory_max
     }
 
     /// Takes a message out of a queue; it still holds its place in the log.
@@ -290,13 +308,13 @@ impl Core {
         let free = session.queue.is_empty()
             && session.inflight.first_waiting().is_none()
             && session.inflight.len() < session.window
-            && self.has_buffer_room(connection);
+            && self.has_buffer_room(connection, MemoryPressure::LeavesOnDisk);
         free.then_some(connection)
     }
 
-    fn has_buffer_room(&self, connection: ConnectionId) -> bool {
+    fn has_buffer_room(&self, connection: ConnectionId, acts_at: MemoryPressure) -> bool {
         let open = self.connections.get(connection);
-        open.is_some_and(|open| open.outbound.len() < self.limits.send_buffer_bytes_max)
+        open.is_some_and(|open| open.outbound.len() < self.send_buffer_bytes_max(acts_at))
     }
 
     /// QoS 0: now or never, except behind retained messages that still wait, which would
@@ -310,7 +328,7 @@ impl Core {
         routing: &mut Routing<'_>,
     ) {
         let Some(connection) = self.sessions[key as usize].connection else { return };
-        let has_room = self.has_buffer_room(connection);
+        let has_room = self.has_buffer_room(connection, MemoryPressure::ShedsQos0);
         if has_room && self.sessions[key as usize].held_back > 0 {
             self.pump(now, key);
         }
@@ -376,9 +394,9 @@ impl Core {
         key: SessionKey,
         connection: ConnectionId,
         entry: Inflight,
+        message: &Message,
     ) {
         let identifiers = self.sessions[key as usize].identifiers_of(&entry.delivery);
-        let message = self.log.message(entry.delivery.sequence).clone();
         let parts = message.parts();
         let delivery = Delivery {
             dup: entry.sent_before,
@@ -396,7 +414,7 @@ impl Core {
                 (_, true) => DropReason::TooLarge,
                 _ => DropReason::Expired,
             };
-            self.lose_waiting(now, key, reason, entry.delivery, &message);
+            self.lose_waiting(now, key, reason, entry.delivery, message);
             self.sessions[key as usize].inflight.finish(entry.packet_id);
             self.forget_identifier(key, entry.packet_id);
             return self.settle(key, entry.delivery);
@@ -414,8 +432,8 @@ impl Core {
         key: SessionKey,
         connection: ConnectionId,
         delivered: Delivered,
+        message: &Message,
     ) {
-        let message = self.log.message(delivered.sequence).clone();
         let parts = message.parts();
         let identifiers = self.sessions[key as usize].identifiers_of(&delivered);
         let delivery = Delivery {
@@ -423,7 +441,7 @@ impl Core {
             ..self.delivery_of(key, &parts, now, delivered.qos, delivered.retain)
         };
         if message.is_expired(now.unix_ms) {
-            self.lose_waiting(now, key, DropReason::Expired, delivered, &message);
+            self.lose_waiting(now, key, DropReason::Expired, delivered, message);
             return self.settle(key, delivered);
         }
         if !self.sessions[key as usize].may(Access::Read, parts.topic) {
@@ -432,7 +450,7 @@ impl Core {
             return self.settle(key, delivered);
         }
         if self.is_too_large(connection, &delivery) {
-            self.lose_waiting(now, key, DropReason::TooLarge, delivered, &message);
+            self.lose_waiting(now, key, DropReason::TooLarge, delivered, message);
             return self.settle(key, delivered);
         }
         if delivered.qos == QoS::AtMostOnce {

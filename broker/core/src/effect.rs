@@ -8,6 +8,7 @@ use weir_mqtt::Version;
 use crate::authorize::Access;
 use crate::change::Batch;
 use crate::identity::{ConnectionId, ReaderId, Sequence};
+use crate::memory::MemoryPressure;
 use crate::message::{self, MessageParts};
 use crate::metrics::{DropReason, Drops};
 
@@ -44,6 +45,19 @@ pub enum Effect {
     Flush {
         /// Which.
         connection: ConnectionId,
+    },
+    /// Read these messages of the log, which are durable, and report them with
+    /// [`Input::Loaded`](crate::Input). One such effect is under way at a time.
+    Load {
+        /// Their positions, ascending.
+        sequences: Vec<Sequence>,
+    },
+    /// From now on more is given up for want of memory, or less.
+    MemoryPressure {
+        /// What.
+        pressure: MemoryPressure,
+        /// What the core takes.
+        bytes: usize,
     },
     /// Do not read from the connection until it is resumed.
     Pause {

@@ -23,7 +23,8 @@ use crate::limits::ShareStrategy;
 use crate::message::{Message, MessageParts};
 use crate::router::{Match, Origin};
 use crate::session::Session;
-use crate::shared::{Candidate, Member, ShareKey, ShareMark, hash, inner_filter};
+use crate::share_mark::{ShareMark, hash};
+use crate::shared::{Candidate, Member, ShareKey, inner_filter};
 use crate::subscriptions::{Holder, Subscriber};
 
 /// A member that is there.
@@ -137,7 +138,7 @@ impl Core {
                     continue;
                 }
                 for delivered in taken {
-                    let message = self.log.message(delivered.sequence).clone();
+                    let message = self.shared_message(&delivered);
                     self.settle(from, delivered);
                     // The queue is empty and the window bounds what comes in.
                     let delivered = self.handed_over(member, mark, &message);
@@ -182,7 +183,7 @@ impl Core {
             .filter_map(|delivered| {
                 let mark = session.share_of(delivered)?;
                 let share = session.shares.iter().find(|share| self.shares.mark(**share) == mark);
-                Some((*share?, self.log.message(delivered.sequence).clone()))
+                Some((*share?, self.shared_message(delivered)))
             })
             .collect()
     }
@@ -223,12 +224,15 @@ impl Core {
             return;
         }
         let taken = self.take_waiting(key, mark, usize::MAX, None);
-        let legacy = taken
-            .iter()
-            .map(|delivered| (share, self.log.message(delivered.sequence).clone()))
-            .collect();
+        let legacy =
+            taken.iter().map(|delivered| (share, self.shared_message(delivered))).collect();
         taken.into_iter().for_each(|delivered| self.settle(key, delivered));
         self.bequeath(now, legacy);
+    }
+
+    /// A message that waits for a member: it stays in memory, because others may take it over.
+    fn shared_message(&self, delivered: &Delivered) -> Message {
+        self.log.message(delivered.sequence).expect("shared messages stay in memory").clone()
     }
 
     /// The member that gets a message, of those that may read it. `without_acknowledgement` is the rank of one that is
@@ -318,7 +322,7 @@ impl Core {
             let Some(delivered) = session.queue.get(passed_over).copied() else { break };
             let is_shared = session.share_of(&delivered) == Some(mark);
             let may_read = |taker: SessionKey| {
-                let message = self.log.message(delivered.sequence);
+                let message = self.shared_message(&delivered);
                 self.sessions[taker as usize].may(Access::Read, message.topic())
             };
             if !is_shared || delivered.qos == QoS::AtMostOnce || !taker.is_none_or(may_read) {

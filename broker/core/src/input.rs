@@ -9,7 +9,7 @@ use weir_mqtt::ReasonCode;
 use crate::authorize::{Acl, Credential, Identity};
 use crate::change::Change;
 use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence};
-use crate::message::MessageParts;
+use crate::message::{Message, MessageParts};
 use crate::surroundings::Surroundings;
 
 /// One thing that happened, handed to [`Core::handle`](crate::Core::handle).
@@ -35,6 +35,13 @@ pub enum Input<'a> {
     Committed {
         /// The number of the last one.
         batch: u64,
+    },
+    /// The answer to [`Effect::Load`]. A message that is missing cannot be read, now or ever.
+    ///
+    /// [`Effect::Load`]: crate::Effect::Load
+    Loaded {
+        /// What was found.
+        messages: &'a [(Sequence, Message)],
     },
     /// A connection was accepted. The shell names it: slots are small numbers that it uses
     /// again, with a new generation.

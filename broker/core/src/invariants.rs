@@ -24,7 +24,9 @@ impl Core {
             let held = session.queue.iter().chain(session.inflight.holding());
             held.for_each(|delivery| *holders.entry(delivery.sequence).or_default() += 1);
         }
-        assert_eq!(self.log.holders(), holders, "the log holds what sessions refer to");
+        self.log.check(&holders);
+        let counted: usize = self.connections.iter().map(|open| open.buffer_bytes).sum();
+        assert_eq!(self.buffer_bytes, counted);
         let checks = self.connections.iter().filter_map(|open| open.authentication.as_ref());
         let timers = self.connections.iter().filter(|open| open.timer.is_some()).count()
             + checks.filter(|check| check.timer.is_some()).count()

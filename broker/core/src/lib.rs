@@ -37,6 +37,8 @@ mod deliver;
 mod drops;
 mod handover;
 mod invariants;
+mod memory;
+mod paging;
 mod publish;
 mod receive;
 mod recover;
@@ -80,6 +82,7 @@ mod clock;
 mod identity;
 mod key;
 mod message;
+mod share_mark;
 mod surroundings;
 
 pub use authorize::{Access, Acl, Credential, Identity, Rule, Validity};
@@ -93,8 +96,9 @@ pub use effect::{AuthenticationRequest, Denial, DropNotice, Effect, Exchange, Oc
 pub use identity::{ConnectionId, ListenerId, ReaderId, Sequence, SessionId, ShardId};
 pub use input::{Input, Outcome, Publication, Route};
 pub use limits::{Limits, ListenerLimits, QueueFull, ShareStrategy};
+pub use memory::MemoryPressure;
 pub use message::{Message, MessageParts, RecordError, parse as parse_message};
 pub use metrics::{DropReason, Drops, Metrics};
 pub use outbound::Outbound;
-pub use recovered::{LogRecord, Recovered, RecoveredSession};
+pub use recovered::{LogRecord, QueuedRecord, Recovered, RecoveredSession};
 pub use surroundings::{Memory, StoreFacts, Surroundings};

@@ -92,8 +92,15 @@ pub struct Limits {
     pub queued_bytes_max: usize,
     /// What happens at either of the two.
     pub queue_full: QueueFull,
-    /// Bytes of all queued messages in memory; past it every queue counts as full.
+    /// Bytes of all queued messages in memory; past it queues count as full for what has to stay
+    /// there: messages of sessions that are not kept, and of shared subscriptions.
     pub queued_memory_max: usize,
+    /// Bytes of all queued messages in memory past which those that are on the disk leave it, until
+    /// their turn comes; not below `queued_memory_max` = never.
+    pub queued_memory_eased_at: usize,
+    /// Memory of the core, bytes. What is given up near it: see
+    /// [`MemoryPressure`](crate::MemoryPressure).
+    pub memory_max: usize,
     /// Unsent bytes of a connection; past it QoS 0 is dropped and the rest waits in the queue.
     /// A client that lets answers pile up by as much again, and a packet, is disconnected.
     pub send_buffer_bytes_max: usize,
@@ -164,6 +171,8 @@ impl Default for Limits {
             queued_bytes_max: 16_000_000,
             queue_full: QueueFull::DropNew,
             queued_memory_max: 64_000_000,
+            queued_memory_eased_at: 32_000_000,
+            memory_max: usize::MAX,
             send_buffer_bytes_max: 256_000,
             session_expiry_s_max: 14 * 24 * 3600,
             connections_max: usize::MAX,

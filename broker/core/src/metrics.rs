@@ -19,6 +19,8 @@ pub struct Drops {
     pub slow_qos0: u64,
     /// Larger than the client's maximum packet size.
     pub too_large: u64,
+    /// The store could not give it back.
+    pub unreadable: u64,
 }
 
 /// One of the reasons in [`Drops`].
@@ -38,11 +40,13 @@ pub enum DropReason {
     SlowQos0,
     /// See [`Drops::too_large`].
     TooLarge,
+    /// See [`Drops::unreadable`].
+    Unreadable,
 }
 
 impl DropReason {
     /// Every reason, in the order of their names.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Acl,
         Self::Expired,
         Self::QueueFull,
@@ -50,6 +54,7 @@ impl DropReason {
         Self::RetainedFull,
         Self::SlowQos0,
         Self::TooLarge,
+        Self::Unreadable,
     ];
 
     /// Its name, as the operator reads it.
@@ -63,6 +68,7 @@ impl DropReason {
             Self::RetainedFull => "retained_full",
             Self::SlowQos0 => "slow_qos0",
             Self::TooLarge => "too_large",
+            Self::Unreadable => "unreadable",
         }
     }
 }
@@ -79,6 +85,7 @@ impl Drops {
             DropReason::RetainedFull => self.retained_full,
             DropReason::SlowQos0 => self.slow_qos0,
             DropReason::TooLarge => self.too_large,
+            DropReason::Unreadable => self.unreadable,
         }
     }
 
@@ -102,6 +109,7 @@ impl Drops {
             DropReason::RetainedFull => &mut self.retained_full,
             DropReason::SlowQos0 => &mut self.slow_qos0,
             DropReason::TooLarge => &mut self.too_large,
+            DropReason::Unreadable => &mut self.unreadable,
         } += 1;
     }
 }
@@ -158,6 +166,8 @@ pub struct Metrics {
     pub drops: Drops,
     /// QoS 1 and 2 messages that are under way to clients.
     pub inflight: u64,
+    /// Memory of the core, bytes, about.
+    pub memory_bytes: u64,
     /// Bytes that wait to be written to connections.
     pub outbound_bytes: u64,
     /// Packets in buffers that are not written to their end.
@@ -178,6 +188,8 @@ pub struct Metrics {
     pub queued_messages: u64,
     /// Their bytes, without those of retained messages for a new subscription, which are shared.
     pub queued_bytes: u64,
+    /// Those of them that are in memory; the others are on the disk until their turn comes.
+    pub queued_bytes_in_memory: u64,
     /// Retained messages.
     pub retained: u64,
     /// Their bytes.

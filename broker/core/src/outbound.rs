@@ -36,6 +36,11 @@ impl Outbound {
         self.len() == 0
     }
 
+    /// Bytes that the buffer takes.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Packets of which not all is written, and those before them in the same buffer.
     pub(crate) fn packets(&self) -> u32 {
         self.packets

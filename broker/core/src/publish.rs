@@ -19,6 +19,7 @@ use crate::gate::Gated;
 use crate::identity::ConnectionId;
 use crate::input::{Publication, Route};
 use crate::key::SessionKey;
+use crate::memory::MemoryPressure;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
 use crate::mount;
@@ -296,9 +297,9 @@ impl Core {
             }
             return None;
         }
-        if self.retained.count() >= self.limits.retained_messages_max
-            && !self.retained.contains(parts.topic)
-        {
+        let is_full = self.retained.count() >= self.limits.retained_messages_max
+            || self.pressure >= MemoryPressure::LeavesOnDisk;
+        if is_full && !self.retained.contains(parts.topic) {
             match origin.session {
                 Some(key) => self.count_drop(now, key, DropReason::RetainedFull),
                 None => self.metrics.drops.count(DropReason::RetainedFull),

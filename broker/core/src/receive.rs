@@ -27,6 +27,7 @@ impl Core {
             connection.unhandled.extend_from_slice(bytes);
             self.handle_unhandled(now, id);
         }
+        self.count_buffers(id);
         // What is sent behind a CONNECT that waits is kept, but not without end.
         if let Some(connection) = self.connections.get(id)
             && matches!(connection.state, State::Authenticating | State::Connecting(_))

@@ -11,7 +11,7 @@ use crate::core::Core;
 use crate::identity::Sequence;
 use crate::inflight::{Delivered, Inflight, Progress};
 use crate::key::SessionKey;
-use crate::recovered::{LogRecord, Recovered, RecoveredSession};
+use crate::recovered::{QueuedRecord, Recovered, RecoveredSession};
 use crate::schedule::is_delayed;
 use crate::session::Session;
 use crate::timer::Timer;
@@ -76,7 +76,11 @@ impl Core {
         key
     }
 
-    fn recover_record(&mut self, record: &LogRecord, cursors: &[(SessionKey, RecoveredSession)]) {
+    fn recover_record(
+        &mut self,
+        record: &QueuedRecord,
+        cursors: &[(SessionKey, RecoveredSession)],
+    ) {
         for target in &record.targets {
             match target.destination {
                 Destination::Reader(reader) => {
@@ -99,7 +103,7 @@ impl Core {
         &mut self,
         key: SessionKey,
         recovered: &RecoveredSession,
-        record: &LogRecord,
+        record: &QueuedRecord,
         target: &Target,
     ) {
         let sequence = record.sequence;
@@ -115,7 +119,15 @@ impl Core {
             logged: true,
             replay: false,
         };
-        self.log.hold(sequence, &record.message, record.message.len());
+        match &record.message {
+            Some(message) => self.log.hold(sequence, message, record.bytes),
+            None => {
+                self.log.hold_absent(sequence, record.bytes);
+            }
+        }
+        if !record.targets.iter().any(Target::is_shared) {
+            self.log.allow_absence(sequence);
+        }
         let put_later = recovered.inflight.iter().find_map(|(packet_id, state)| {
             (*state == InflightState::Sent { sequence }).then_some(*packet_id)
         });
@@ -129,7 +141,7 @@ impl Core {
             }),
             None => {
                 session.queue.push_back(delivery);
-                session.queue_bytes += record.message.len();
+                session.queue_bytes += record.bytes;
             }
         }
     }

@@ -18,7 +18,7 @@ pub struct Recovered {
     /// The sessions, by ascending number.
     pub sessions: Vec<RecoveredSession>,
     /// Logged messages that may still be waited for, in order.
-    pub log: Vec<LogRecord>,
+    pub log: Vec<QueuedRecord>,
     /// The retained messages, one per topic.
     pub retained: Vec<Message>,
     /// The last position each reader is done with.
@@ -34,6 +34,20 @@ impl Recovered {
         let readers = self.readers.iter().map(|(_, done)| done.next());
         cursors.chain(readers).fold(self.next_sequence, Sequence::max)
     }
+}
+
+/// One message of the log that waits for somebody.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueuedRecord {
+    /// Its position.
+    pub sequence: Sequence,
+    /// Length of the message, bytes.
+    pub bytes: usize,
+    /// The message; none when it is to stay on the disk until its turn comes. One that waits for a
+    /// shared subscription is always there.
+    pub message: Option<Message>,
+    /// Who it waits for.
+    pub targets: Vec<Target>,
 }
 
 /// One message of the log.

@@ -15,7 +15,7 @@ use crate::identity::{ReaderId, Sequence};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
-use crate::shared::ShareMark;
+use crate::share_mark::ShareMark;
 use crate::subscriptions::{Holder, Subscriber};
 
 /// Where a message comes from.
@@ -69,7 +69,12 @@ impl Core {
         let any = !matches.is_empty();
         self.choose_members(parts, origin, &mut matches);
         self.frames.clear();
+        let is_retained = message.is_some();
         let mut routing = Routing::new(parts, message, origin.is_provisional);
+        if origin.is_provisional && is_retained {
+            // Who subscribes now gets it too, and has to wait like the others.
+            routing.sequence(self);
+        }
         for found in matches.iter().filter(|found| !found.is_further) {
             self.give(now, found, &mut routing);
         }
@@ -190,6 +195,9 @@ impl Core {
         }
         let sequence = routing.sequence(self);
         let message = routing.message(self);
+        if !routing.targets.iter().any(Target::is_shared) {
+            self.log.allow_absence(sequence);
+        }
         self.record(Change::LogAppended { sequence, message, targets: routing.targets });
     }
 }

@@ -16,7 +16,8 @@ use crate::identity::{ConnectionId, Sequence, SessionId};
 use crate::inflight::{Delivered, InflightWindow, Progress, SEVERAL};
 use crate::metrics::ClientDrops;
 use crate::mount;
-use crate::shared::{ShareKey, ShareMark};
+use crate::share_mark::ShareMark;
+use crate::shared::ShareKey;
 
 /// The state that belongs to a client identifier.
 #[derive(Debug)]
@@ -69,6 +70,8 @@ pub(crate) struct Session {
     pub(crate) passed_over: Sequence,
     /// What its client has lost, if anything.
     pub(crate) drops: Option<Box<ClientDrops>>,
+    /// It waits for messages that are on the disk only.
+    pub(crate) awaits_messages: bool,
     /// The store is to be told a new cursor at the end of the turn.
     pub(crate) cursor_dirty: bool,
     /// Where this session stands in the matches of the publish with this number.
@@ -105,6 +108,7 @@ impl Session {
             identifiers: BTreeMap::new(),
             passed_over: Sequence(0),
             drops: None,
+            awaits_messages: false,
             cursor_dirty: false,
             matched: (0, 0),
         }
@@ -182,6 +186,8 @@ impl Session {
         let (waiting, above) = (self.queue.iter().filter(|entry| entry.logged), self.passed_over);
         let start = waiting.clone().find(|entry| entry.sequence > above);
         let start = start.map_or(next, |entry| entry.sequence);
+        // The queue stands in the order of the log, and may be long.
+        let waiting = waiting.take_while(|entry| entry.sequence < start);
         let inflight = self
             .inflight
             .iter()

@@ -15,14 +15,10 @@ use weir_mqtt::{QoS, TopicFilter};
 use crate::change::SubscriptionRecord;
 use crate::key::SessionKey;
 use crate::limits::ShareStrategy;
+use crate::share_mark::ShareMark;
 
 /// The place of a group.
 pub(crate) type ShareKey = u32;
-
-/// Stands among the subscription identifiers of a message that waits for a member, and says of
-/// which share it is. A real identifier has at most 28 bits.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct ShareMark(pub(crate) u32);
 
 /// One session of a group.
 #[derive(Clone, Copy, Debug)]
@@ -220,33 +216,10 @@ impl Group {
     }
 }
 
-impl ShareMark {
-    const FLAG: u32 = 0x8000_0000;
-    const NUMBER: u32 = 0x3fff_ffff;
-
-    /// The mark of a share, the same in every process: it is stored. Two shares of one session
-    /// may have the same mark; then a message of one may go to a member of the other.
-    pub(crate) fn of(filter: &str) -> Self {
-        Self(Self::FLAG | hash(filter) as u32 & Self::NUMBER)
-    }
-
-    /// The mark among identifiers.
-    pub(crate) fn from_identifier(identifier: u32) -> Option<Self> {
-        (identifier & !Self::NUMBER == Self::FLAG).then_some(Self(identifier))
-    }
-}
-
 /// The text without `$share/name/`, if it is a shared filter.
 pub(crate) fn inner_filter(filter: &str) -> Option<&str> {
     let parsed = TopicFilter::parse(filter).ok()?;
     parsed.share_name().map(|_| parsed.filter())
-}
-
-/// FNV-1a: what is stored must not depend on how a library hashes.
-pub(crate) fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 /// The end of SplitMix64 (Steele et al. 2014), which spreads every bit over all others.
@@ -259,6 +232,7 @@ fn mix(mut value: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::share_mark::hash;
     use weir_mqtt::SubscriptionOptions;
 
     fn group_of(sessions: &[SessionKey]) -> (Shares, ShareKey) {
@@ -353,14 +327,5 @@ mod tests {
         assert_eq!((shares.count(), shares.member_count()), (0, 0));
         assert!(shares.choose(key, ShareStrategy::RoundRobin, 0, alike).is_none());
         assert_eq!(shares.find("$share/g/t"), None);
-    }
-
-    #[test]
-    fn a_mark_is_no_identifier_and_not_the_sign_for_several() {
-        let mark = ShareMark::of("$share/g/t");
-        assert_eq!(ShareMark::from_identifier(mark.0), Some(mark));
-        for other in [0, 1, 0x0fff_ffff, u32::MAX] {
-            assert_eq!(ShareMark::from_identifier(other), None);
-        }
     }
 }

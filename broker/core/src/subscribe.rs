@@ -20,6 +20,7 @@ use crate::explanation;
 use crate::identity::ConnectionId;
 use crate::inflight::Delivered;
 use crate::key::SessionKey;
+use crate::memory::MemoryPressure;
 use crate::message::Message;
 use crate::mount;
 
@@ -148,9 +149,9 @@ impl Core {
         if !permissions.is_none_or(|allowed| allowed.allow_subscription(filter.filter())) {
             return Err(ReasonCode::NotAuthorized);
         }
-        if session.subscriptions.len() >= self.limits.subscriptions_max
-            && session.subscription(filter.as_str()).is_err()
-        {
+        let is_full = session.subscriptions.len() >= self.limits.subscriptions_max
+            || self.pressure >= MemoryPressure::LeavesOnDisk;
+        if is_full && session.subscription(filter.as_str()).is_err() {
             return Err(ReasonCode::QuotaExceeded);
         }
         Ok(())
@@ -226,6 +227,10 @@ impl Core {
         let qos = record.options.qos.min(message.parts().qos);
         let identifiers: SmallVec<[u32; 1]> = record.identifier.into_iter().collect();
         let sequence = self.log.reserve();
+        if let Some((batch, _)) = self.provisional.back() {
+            // It may be one of those that rest on that batch.
+            self.provisional.push_back((*batch, sequence));
+        }
         let session = &self.sessions[key as usize];
         let session_id = session.id;
         let logged = session.stored && qos > QoS::AtMostOnce;

@@ -126,6 +126,7 @@ fn put_messages(leaves: &mut Leaves<'_>, metrics: &Metrics) {
     leaves.put("publish/bytes/sent", metrics.publish_bytes_sent);
     leaves.put("packet/out/count", metrics.outbound_packets);
     leaves.put("packet/out/bytes", metrics.outbound_bytes);
+    leaves.put("memory/bytes", metrics.memory_bytes);
 }
 
 fn put_drops(leaves: &mut Leaves<'_>, metrics: &Metrics) {

@@ -8,7 +8,7 @@ use weir_core::{
     Rule, ShardId,
 };
 use weir_mqtt::{
-    Connect, Packet, PacketId, Publish, Subscribe, SubscribeFilter, SubscribeProperties,
+    Connect, Packet, PacketId, Publish, QoS, Subscribe, SubscribeFilter, SubscribeProperties,
     SubscriptionOptions, TopicFilter, Version,
 };
 
@@ -195,4 +195,130 @@ fn an_idle_connection_holds_little_memory() {
     });
     let per_connection = held.bytes_current / 1000;
     assert!(per_connection < 1500, "{per_connection} bytes");
+}
+
+/// Fills a core with one kind of thing at a time. What the core counts of it and what the
+/// allocator gave for it, bytes each.
+#[allow(clippy::print_stdout, reason = "the figures are quoted in a decision record")]
+fn growth(name: &str, limits: Limits, fill: impl Fn(&mut Core, u32)) -> (f64, f64) {
+    const THINGS: u32 = 20_000;
+    let recovered = Recovered::default();
+    let mut core = Core::new(ShardId(0), limits, Vec::new(), recovered, 1, NOW);
+    for (slot, client_id) in [(0, "publisher"), (1, "subscriber"), (2, "away")] {
+        open(&mut core, slot, client_id, 1000);
+    }
+    subscribe(&mut core, 2, "queue/#");
+    let connection = ConnectionId { slot: 2, generation: 0 };
+    core.handle(NOW, Input::Closed { connection });
+    settle(&mut core);
+    let before = core.metrics().memory_bytes;
+    let allocated = measure(|| {
+        for number in 10..10 + THINGS {
+            fill(&mut core, number);
+            settle(&mut core);
+        }
+    });
+    let each = |bytes: u64| bytes as f64 / f64::from(THINGS);
+    let counted = each(core.metrics().memory_bytes - before);
+    let allocated = each(u64::try_from(allocated.bytes_current).expect("it grew"));
+    println!("{name}: {counted:.0} bytes counted, {allocated:.0} allocated");
+    (counted, allocated)
+}
+
+fn receive(core: &mut Core, slot: u32, packet: Packet<'_>) {
+    let bytes = encode(Version::V5, packet);
+    let connection = ConnectionId { slot, generation: 0 };
+    core.handle(NOW, Input::Received { connection, bytes: &bytes });
+    settle(core);
+}
+
+fn open(core: &mut Core, slot: u32, client_id: &str, expiry_s: u32) {
+    let connection = ConnectionId { slot, generation: 0 };
+    core.handle(NOW, Input::Opened { connection, listener: ListenerId(0) });
+    let mut connect = Connect::new(Version::V5, client_id);
+    connect.properties.session_expiry_interval_s = Some(expiry_s);
+    receive(core, slot, Packet::Connect(connect));
+}
+
+fn subscribe(core: &mut Core, slot: u32, filter: &str) {
+    let options = SubscriptionOptions { qos: QoS::AtLeastOnce, ..SubscriptionOptions::default() };
+    let filter = TopicFilter::parse(filter).expect("a valid filter");
+    let packet_id = PacketId::new(1).expect("not zero");
+    let properties = SubscribeProperties::default();
+    let filters = [SubscribeFilter { filter, options }];
+    let filters = (&filters[..]).into();
+    receive(core, slot, Packet::Subscribe(Subscribe { packet_id, properties, filters }));
+}
+
+fn publish(core: &mut Core, topic: &str, retain: bool) {
+    let mut publish = Publish::new(topic, b"{\"value\":21.5,\"unit\":\"celsius\"}");
+    publish.qos = QoS::AtLeastOnce;
+    publish.packet_id = PacketId::new(1);
+    publish.retain = retain;
+    receive(core, 0, Packet::Publish(publish));
+}
+
+/// What a shell does, with a disk that keeps everything at once.
+fn settle(core: &mut Core) {
+    loop {
+        let mut effects = Vec::new();
+        core.drain(|effect| effects.push(effect));
+        if effects.is_empty() {
+            return;
+        }
+        for effect in effects {
+            match effect {
+                Effect::Commit(batch) => core.handle(NOW, Input::Committed { batch: batch.number }),
+                Effect::Flush { connection } => {
+                    let bytes = core.outbound(connection).expect("it is open").len();
+                    core.handle(NOW, Input::Sent { connection, bytes });
+                }
+                other => panic!("{other:?} is not expected"),
+            }
+        }
+    }
+}
+
+/// The limit of memory is held by what is counted, so that has to be about right.
+#[test]
+fn the_memory_that_is_counted_is_about_what_the_allocator_gives() {
+    let limits = || Limits { queued_messages_max: 0, ..Limits::default() };
+    let eased = || Limits { queued_memory_eased_at: 0, ..limits() };
+    let name = |number: u32| format!("client-{number:08}");
+    let measured = [
+        growth("connection", limits(), |core, n| open(core, n, &name(n), 0)),
+        growth("session that is away", limits(), |core, n| {
+            open(core, n, &name(n), 1000);
+            let connection = ConnectionId { slot: n, generation: 0 };
+            core.handle(NOW, Input::Closed { connection });
+        }),
+        growth("subscription", limits(), |core, n| {
+            // As many of each level as a site has, not one of each.
+            let client = 10 + n % 5_000;
+            if n < 10 + 5_000 {
+                open(core, n, &name(n), 1000);
+            }
+            subscribe(core, client, &format!("site/line-{client}/device-{n}/+"));
+        }),
+        growth("retained message", limits(), |core, n| {
+            publish(core, &format!("site/line/device-{n:08}/temperature"), true);
+        }),
+        growth("queued message", limits(), |core, n| {
+            publish(core, &format!("queue/{n:08}"), false)
+        }),
+        growth("queued message on the disk", eased(), |core, n| {
+            publish(core, &format!("queue/{n:08}"), false);
+        }),
+        growth(
+            "delayed message",
+            Limits { delayed_messages_max: 100_000, ..limits() },
+            |core, n| {
+                publish(core, &format!("$delayed/60/later/{n:08}"), false);
+            },
+        ),
+    ];
+    for (counted, allocated) in measured {
+        let ratio = counted / allocated;
+        assert!((0.7..1.5).contains(&ratio), "{ratio:.2}");
+    }
 }

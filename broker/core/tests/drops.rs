@@ -13,6 +13,7 @@ fn only(reason: DropReason, count: u64) -> Drops {
         DropReason::RetainedFull => &mut drops.retained_full,
         DropReason::SlowQos0 => &mut drops.slow_qos0,
         DropReason::TooLarge => &mut drops.too_large,
+        DropReason::Unreadable => &mut drops.unreadable,
     } = count;
     drops
 }

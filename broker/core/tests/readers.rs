@@ -133,6 +133,25 @@ fn what_a_rule_sends_waits_for_the_state_it_came_from() {
     }
 }
 
+/// A retained result was sent to whoever subscribed before the commit.
+#[test]
+fn a_retained_result_waits_for_its_state_with_a_new_subscriber_too() {
+    let world = world();
+    let subscriber = world.connect(v5("b"));
+    world.hold_commits();
+    world.in_one_turn(|| {
+        world.net().handle(Input::Record(Change::RuleDelta { delta: vec![1] }));
+        world.publish(Publication {
+            message: MessageParts { retain: true, ..message(QOS1, "out", "r") },
+            route: Route::Subscribers { origin: None },
+        });
+    });
+    subscriber.subscribe("out", QOS1);
+    subscriber.expect_nothing();
+    world.commit();
+    assert_eq!(subscriber.receive_and_acknowledge().payload, "r");
+}
+
 /// The queue moves on when the client acknowledges, which may be before the commit.
 #[test]
 fn a_result_that_leaves_the_queue_waits_for_its_state_too() {

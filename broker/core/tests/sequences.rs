@@ -24,6 +24,7 @@ impl Run {
             inflight_messages_max: [0, 1, 3, 20][chance.below(4) as usize],
             unacknowledged_inbound_max: [1, 4, 1024][chance.below(3) as usize],
             send_buffer_bytes_max: [40, 400, 256_000][chance.below(3) as usize],
+            queued_memory_eased_at: [0, 300, 32_000_000][chance.below(3) as usize],
             dead_letter: [None, Some("$dead".into())][chance.below(2) as usize].clone(),
             ..Limits::default()
         };
@@ -77,7 +78,10 @@ impl Run {
             4..=9 => self.misbehave(),
             10 => self.world.advance_ms(self.chance.below(5000)),
             11 => self.world.commit(),
-            12..=35 => {
+            12..=17 => {
+                self.world.load();
+            }
+            18..=35 => {
                 self.world.commit_one();
             }
             _ => {
@@ -142,6 +146,7 @@ impl Run {
     fn settle(&mut self) {
         self.chaos.drain(..).for_each(|client| client.hang_up());
         self.world.release_commits();
+        self.world.release_loads();
         let mut idle = 0;
         while idle < 3 {
             let publishers = self.publishers.iter_mut();
@@ -155,6 +160,7 @@ impl Run {
     }
 
     fn check(&self, seed: u64) {
+        assert_eq!(self.world.metrics().drops.unreadable, 0, "seed {seed}");
         for publisher in &self.publishers {
             assert_eq!(publisher.acknowledged.len(), MESSAGES, "seed {seed}");
         }
@@ -212,6 +218,7 @@ fn check_arrival(numbers: &[usize], granted: QoS, seed: u64) {
 fn run(seed: u64) {
     let mut run = Run::new(seed);
     run.world.hold_commits();
+    run.world.hold_loads();
     for _ in 0..600 {
         run.step();
     }

@@ -34,6 +34,7 @@ pub(crate) fn check(
     let admin = AdminConfig::read(tree.table(&ADMIN));
     check_admin(tree, &admin, &listeners, problems);
     check_dead_letter(tree.table(&LIMITS), problems);
+    check_memory(tree.table(&LIMITS), tree.table(&STORE), problems);
     let top = tree.table(&TOP);
     let data_dir = top.path("data_dir").expect("declared with a default");
     Config {
@@ -104,6 +105,20 @@ fn auth(tree: &Tree, listeners: &Listeners, problems: &mut Problems) -> AuthConf
     check_jwt(jwt, problems);
     check_http(http, problems);
     AuthConfig::read(values, jwt, http, allow_anonymous)
+}
+
+/// A limit that the program itself reaches would let nobody in.
+fn check_memory(limits: &Values, store: &Values, problems: &mut Problems) {
+    let limit = limits.size("memory_limit");
+    let least = LimitsConfig::memory_limit_min(store.size("cache_bytes"));
+    let at = limits.origin("memory_limit").or_else(|| store.origin("cache_bytes"));
+    let Some(at) = at.filter(|_| (1..least).contains(&limit)) else { return };
+    let message = format!("a `memory_limit` of {limit} bytes leaves nothing for clients");
+    let why = "the program and `cache_bytes` take their part first".to_owned();
+    let refusal = Refusal::new(code::RANGE, at.span.clone(), message, why);
+    let least = least.div_ceil(1024 * 1024);
+    let help = format!("set memory_limit to \"{least}MB\" or more, or cache_bytes to less");
+    problems.refuse(at.source, refusal.help(help));
 }
 
 /// Dead letters need a topic that the broker can publish to and a client can subscribe to.

@@ -399,9 +399,20 @@ pub(crate) static LIMITS: Section = Section {
             initial: Initial::Default("\"7d\""),
         },
         Key {
+            name: "memory_limit",
+            text: "Memory of the process, without what rules may take (limits.memory of each \
+                   rule). Near it QoS 0 to slow clients is dropped (from 70 of 100 on), then \
+                   queues stay on disk and new retained topics, subscriptions and delayed \
+                   messages are refused (85), then clients are refused (100). 0 = no limit.",
+            kind: Kind::Size { min: 0, max: 64 * GB },
+            initial: Initial::Default("\"128MB\""),
+        },
+        Key {
             name: "queued_memory",
-            text: "Memory of the whole broker for queued messages; beyond it they stay on disk \
-                   until their client takes them.",
+            text: "Memory of the whole broker for queued messages. From half of it on, those of \
+                   kept sessions stay on disk until their client takes them; beyond it, what has \
+                   to stay in memory (sessions that are not kept, shared subscriptions, anything \
+                   without persistence) is dropped as from a full queue.",
             kind: Kind::Size { min: MB, max: 64 * GB },
             initial: Initial::Default("\"64MB\""),
         },

@@ -107,8 +107,23 @@ pub struct LimitsConfig {
     pub max_delayed_messages: u32,
     /// Longest time that a message may wait.
     pub max_delay: Duration,
+    /// Memory of the process, in bytes; `None` = no limit.
+    pub memory_limit: Option<u64>,
     /// Memory for queued messages of the whole broker, in bytes.
     pub queued_memory: u64,
+}
+
+impl LimitsConfig {
+    /// What `memory_limit` leaves for clients and their messages; `None` = no limit. The program
+    /// itself, what it reads and writes with, and the cache of the store come first.
+    pub(crate) fn memory_for_clients(&self, cache_bytes: u64) -> Option<u64> {
+        Some(self.memory_limit?.saturating_sub(PROGRAM_BYTES.saturating_add(cache_bytes)))
+    }
+
+    /// The least `memory_limit` that leaves clients something.
+    pub(crate) fn memory_limit_min(cache_bytes: u64) -> u64 {
+        PROGRAM_BYTES.saturating_add(cache_bytes).saturating_add(CLIENTS_BYTES_MIN)
+    }
 }
 
 /// `[log]`.
@@ -300,6 +315,7 @@ impl LimitsConfig {
             dead_letter: values.text("dead_letter"),
             max_delayed_messages: values.whole("max_delayed_messages"),
             max_delay: values.duration("max_delay"),
+            memory_limit: unless_zero(values.size("memory_limit")),
             queued_memory: values.size("queued_memory"),
         }
     }
@@ -459,6 +475,11 @@ impl fmt::Debug for Secret {
 pub(crate) fn unless_zero<T: Default + PartialEq>(value: T) -> Option<T> {
     (value != T::default()).then_some(value)
 }
+
+/// The program with its threads and fixed buffers, and the group that is on its way to the store.
+const PROGRAM_BYTES: u64 = 24_000_000;
+/// What clients and their messages have at least.
+const CLIENTS_BYTES_MIN: u64 = 8_000_000;
 
 #[cfg(test)]
 mod tests {

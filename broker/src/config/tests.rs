@@ -159,6 +159,21 @@ fn dead_letters_need_a_topic_of_their_own() {
 }
 
 #[test]
+fn a_memory_limit_leaves_something_for_clients() {
+    for text in ["[limits]\nmemory_limit = \"32MB\"\n", "[store]\ncache_bytes = \"200MB\"\n"] {
+        let told = problems(Folder::new("memory", text).load());
+        assert!(told.contains("error[C004]") && told.contains("leaves nothing for clients"));
+    }
+    for (text, left) in [
+        ("[limits]\nmemory_limit = \"64MB\"\n", Some(34_720_256)),
+        ("[limits]\nmemory_limit = 0\n", None),
+    ] {
+        let config = Folder::new("memory", text).load().unwrap().config;
+        assert_eq!(config.limits.memory_for_clients(config.store.cache_bytes), left);
+    }
+}
+
+#[test]
 fn passwords_permissions_and_tokens_are_read_and_their_files_checked() {
     let text = "[auth]\npassword_file = \"passwords\"\nacl_file = \"acl\"\nmax_failures = 0\n\
                 jwt = { secret_file = \"secret\", acl_claim = \"acl\" }\n";

@@ -194,7 +194,7 @@ const OPTIONS: [(&str, Way); 47] = [
     ("max_packet_size", Way::Size("max_packet_size", "\"256MB\"")),
     ("max_queued_bytes", Way::Size("max_queued_bytes", "0")),
     ("max_queued_messages", Way::Limit("max_queued_messages", 0)),
-    ("memory_limit", Way::Lost("memory is limited part by part, see [limits]")),
+    ("memory_limit", Way::Lost("it counts more here: see memory_limit in [limits]")),
     ("password_file", Way::Auth("password_file")),
     (
         "per_listener_settings",

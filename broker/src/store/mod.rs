@@ -12,7 +12,7 @@
 //!
 //! # let directory = std::env::temp_dir().join(format!("weir-doc-{}", std::process::id()));
 //! let store = Arc::new(Store::open(&directory, StoreOptions::default())?);
-//! let recovered = store.recover(ShardId(0))?;
+//! let recovered = store.recover(ShardId(0), 1_000_000)?;
 //! assert!(recovered.sessions.is_empty());
 //!
 //! let writer = Writer::start(Arc::clone(&store), WriterOptions::default(), |report| {
@@ -26,6 +26,7 @@
 //! ```
 
 // A module uses modules listed below it, never above.
+mod loader;
 mod writer;
 
 mod commit;
@@ -59,6 +60,7 @@ use weir_core::{Batch, ReaderId};
 
 pub use self::commit::Committed;
 pub use self::error::{MalformedRecord, StoreError};
+pub(crate) use self::loader::Loader;
 pub use self::options::{Condition, StoreOptions};
 pub use self::position::LogStats;
 pub use self::queue::Refused;

@@ -4,7 +4,7 @@
 //! gives and in what it looks at, so that a reader for whom little is meant does not hold the
 //! file for long.
 
-use weir_core::{LogRecord, ReaderId, Sequence, ShardId};
+use weir_core::{LogRecord, Message, ReaderId, Sequence, ShardId};
 
 use crate::store::error::{MalformedRecord, StoreError};
 use crate::store::position::LogStats;
@@ -54,6 +54,35 @@ impl Store {
                 scanned = sequence;
             }
             Ok(scanned)
+        })
+    }
+
+    /// The committed messages at these positions; those that are not there are left out.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read_messages(
+        &self,
+        shard: ShardId,
+        sequences: &[Sequence],
+    ) -> Result<Vec<(Sequence, Message)>, StoreError> {
+        self.guarded(|| {
+            let table = self.read()?.open_table(schema::LOG).map_err(|error| self.engine(error))?;
+            let mut messages = Vec::with_capacity(sequences.len());
+            for sequence in sequences {
+                let key = schema::log_key(shard, *sequence);
+                let Some(value) = table.get(&key).map_err(|error| self.engine(error))? else {
+                    continue;
+                };
+                match record::decode_logged(value.value()) {
+                    Ok((_, message)) => messages.push((*sequence, message)),
+                    Err(error) => {
+                        let error = error.at("log", &key);
+                        tracing::error!(%error, "a queued message cannot be read and is lost");
+                    }
+                }
+            }
+            Ok(messages)
         })
     }
 

@@ -9,8 +9,8 @@ use std::ops::{Bound, RangeInclusive};
 
 use redb::{ReadTransaction, ReadableTable as _};
 use weir_core::{
-    Cursor, Destination, LogRecord, Message, ReaderId, Recovered, RecoveredSession, Sequence,
-    SessionId, ShardId,
+    Cursor, Destination, Message, QueuedRecord, ReaderId, Recovered, RecoveredSession, Sequence,
+    SessionId, ShardId, Target,
 };
 
 use crate::store::error::{MalformedRecord, StoreError};
@@ -28,11 +28,12 @@ pub struct RuleState {
 impl Store {
     /// The state of a shard after the last committed group. Readers count as present once
     /// [`Store::register_readers`] has named them, so call that first. The retained messages
-    /// are those of the whole broker.
+    /// are those of the whole broker. Queued messages come with it up to `queued_memory` bytes;
+    /// the others are read when their turn comes ([`Store::read_messages`]).
     ///
     /// # Errors
     /// When the file cannot be read or holds a bad record.
-    pub fn recover(&self, shard: ShardId) -> Result<Recovered, StoreError> {
+    pub fn recover(&self, shard: ShardId, queued_memory: usize) -> Result<Recovered, StoreError> {
         self.guarded(|| {
             let transaction = self.read()?;
             let readers = self.readers();
@@ -41,6 +42,7 @@ impl Store {
                 transaction: &transaction,
                 shard,
                 readers: &readers,
+                queued_memory,
                 recovered: Recovered::default(),
             };
             recovery.sessions()?;
@@ -92,6 +94,8 @@ struct Recovery<'a> {
     transaction: &'a ReadTransaction,
     shard: ShardId,
     readers: &'a BTreeSet<ReaderId>,
+    /// Bytes that queued messages may still take.
+    queued_memory: usize,
     recovered: Recovered,
 }
 
@@ -207,10 +211,23 @@ impl Recovery<'_> {
                 Destination::Session(session) => self.session_place(session).is_ok(),
             });
             if !targets.is_empty() {
-                self.recovered.log.push(LogRecord { sequence, message, targets });
+                let bytes = message.len();
+                let message = self.takes_memory(bytes, &targets).then_some(message);
+                self.recovered.log.push(QueuedRecord { sequence, bytes, message, targets });
             }
         }
         Ok(())
+    }
+
+    /// Whether a message is handed over now. What waits for no session is handed to nobody, and
+    /// members of a share cannot wait for a read.
+    fn takes_memory(&mut self, bytes: usize, targets: &[Target]) -> bool {
+        let is_queued = targets.iter().any(|t| matches!(t.destination, Destination::Session(_)));
+        let has_room = bytes <= self.queued_memory || targets.iter().any(Target::is_shared);
+        if is_queued && has_room {
+            self.queued_memory = self.queued_memory.saturating_sub(bytes);
+        }
+        is_queued && has_room
     }
 
     fn retained(&mut self) -> Result<(), StoreError> {

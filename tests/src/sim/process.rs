@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 use weir_broker::InnerTurn;
 use weir_broker::store::{Condition, Store, StoreError, StoreOptions};
 use weir_core::{
-    Batch, Change, ConnectionId, Core, Effect, InflightState, Input, ListenerId, Now, ReaderConfig,
-    Recovered, ShardId,
+    Batch, Change, ConnectionId, Core, Effect, InflightState, Input, ListenerId, Message, Now,
+    ReaderConfig, Recovered, Sequence, ShardId,
 };
 use weir_mqtt::{Packet, frame_len};
 use weir_rules::Plan;
@@ -51,6 +51,7 @@ pub(crate) struct Process {
 /// What other threads have for the shard.
 enum Mail {
     Committed(u64),
+    Loaded(Vec<(Sequence, Message)>),
     Turn(InnerTurn),
 }
 
@@ -99,7 +100,8 @@ impl Process {
         let rules = Rules::restore(&store, reader, upstream_reader, plan)?;
         let done = store.reader_cursor(SHARD, upstream_reader)?;
         let upstream = Upstream::start(around, upstream_reader, done);
-        let recovered = store.recover(SHARD)?;
+        let queued_memory = around.conduct.limits.queued_memory_eased_at;
+        let recovered = store.recover(SHARD, queued_memory)?;
         let now = around.clock(around.now);
         let limits = around.conduct.limits.clone();
         let seed = around.random.number();
@@ -253,6 +255,9 @@ impl Process {
         for mail in std::mem::take(&mut self.mail) {
             match mail {
                 Mail::Committed(batch) => self.core.handle(now, Input::Committed { batch }),
+                Mail::Loaded(messages) => {
+                    self.core.handle(now, Input::Loaded { messages: &messages });
+                }
                 Mail::Turn(turn) => self.handle_inner_turn(now, turn),
             }
         }
@@ -359,6 +364,8 @@ impl Process {
                 around.note(About::ALL, format_args!("messages are dropped: {notice:?}"));
             }
             Effect::Flush { connection } => self.flush(around, clients, now, connection),
+            Effect::MemoryPressure { .. } => unreachable!("memory has no limit"),
+            Effect::Load { sequences } => self.load(around, &sequences),
             Effect::Pause { connection } => {
                 if let Some(socket) = self.sockets.get_mut(&connection) {
                     socket.is_paused = true;
@@ -379,6 +386,14 @@ impl Process {
                 }
             }
         }
+    }
+
+    /// Reading goes on also when nothing can be written any more.
+    fn load(&mut self, around: &mut Surroundings, sequences: &[Sequence]) {
+        let messages = self.store.read_messages(SHARD, sequences);
+        self.mail.push_back(Mail::Loaded(messages.expect("a disk that can be read")));
+        let at = around.within(2);
+        around.schedule(at, Event::Turn);
     }
 
     fn flush(
@@ -513,8 +528,9 @@ impl Process {
         let metrics = self.core.metrics();
         let limits = &around.conduct.limits;
         let mut bounds = vec![
-            ("bytes in queues", metrics.queued_bytes, limits.queued_memory_max as u64),
+            ("bytes in queues", metrics.queued_bytes_in_memory, limits.queued_memory_max as u64),
             ("drops by expiry", metrics.drops.expired, 0),
+            ("messages that could not be read", metrics.drops.unreadable, 0),
             ("violations of clients", metrics.violations, 0),
         ];
         let buffer_max = (limits.send_buffer_bytes_max + BUFFER_SLACK_BYTES) as u64;

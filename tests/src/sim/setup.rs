@@ -106,8 +106,12 @@ impl Conduct {
             unacknowledged_inbound_max: pick(random, &[2, 10, 1024]) as u32,
             ..Limits::default()
         };
+        let trouble_ms = 3_000 + random.below(20_000);
+        // In some runs every message leaves memory, in others some or none.
+        let queued_memory_eased_at = [0, 2_000, 32_000_000][(trouble_ms % 3) as usize];
+        let limits = Limits { queued_memory_eased_at, ..limits };
         Self {
-            trouble_ms: 3_000 + random.below(20_000),
+            trouble_ms,
             clients: 2 + random.below(5) as usize,
             delay_ms_max: pick(random, &[1, 5, 40, 300]),
             fragment_bytes_max: pick(random, &[3, 40, 2_000, 100_000]),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use weir_broker::store::{RuleState, Store, StoreError};
 use weir_core::{
-    Batch, Change, Cursor, Destination, InflightState, LogRecord, Message, ReaderId, Recovered,
+    Batch, Change, Cursor, Destination, InflightState, Message, QueuedRecord, ReaderId, Recovered,
     RecoveredSession, Sequence, SessionId, SessionRecord, ShardId, SubscriptionRecord, Target,
 };
 use weir_mqtt::PacketId;
@@ -60,7 +60,7 @@ impl Model {
     /// What the store holds otherwise than the model.
     pub(crate) fn difference(&self, store: &Store) -> Result<Option<String>, StoreError> {
         for (id, shard) in &self.shards {
-            let recovered = store.recover(*id)?;
+            let recovered = store.recover(*id, usize::MAX)?;
             let mut retained: Vec<_> = self.retained.values().cloned().collect();
             retained.sort_by(|a, b| a.topic().cmp(b.topic()));
             if recovered.retained != retained {
@@ -171,18 +171,21 @@ impl ShardModel {
             .then(|| format!("the next position {next:?} is not from {least:?} to {most:?}"))
     }
 
-    fn expected_log(&self) -> Vec<LogRecord> {
-        let records = self.log.iter().map(|(sequence, (message, targets))| LogRecord {
-            sequence: *sequence,
-            message: message.clone(),
-            targets: targets
-                .iter()
-                .filter(|target| match target.destination {
-                    Destination::Reader(_) => true,
-                    Destination::Session(session) => self.sessions.contains_key(&session),
-                })
-                .cloned()
-                .collect(),
+    fn expected_log(&self) -> Vec<QueuedRecord> {
+        let records = self.log.iter().map(|(sequence, (message, targets))| {
+            let mut targets = targets.clone();
+            targets.retain(|target| match target.destination {
+                Destination::Reader(_) => true,
+                Destination::Session(session) => self.sessions.contains_key(&session),
+            });
+            let is_queued =
+                targets.iter().any(|t| matches!(t.destination, Destination::Session(_)));
+            QueuedRecord {
+                sequence: *sequence,
+                bytes: message.len(),
+                message: is_queued.then(|| message.clone()),
+                targets,
+            }
         });
         records.filter(|record| !record.targets.is_empty()).collect()
     }

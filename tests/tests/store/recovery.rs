@@ -97,7 +97,7 @@ fn readers_keep_their_numbers_and_those_not_named_are_passed_over() {
         .expect("a working disk");
     let ids = store.register_readers(&[READERS[1]]).expect("a working disk");
     assert_eq!(ids, [ReaderId(1)]);
-    let recovered = store.recover(ShardId(0)).expect("a working disk");
+    let recovered = store.recover(ShardId(0), usize::MAX).expect("a working disk");
     let others = recovered.log.iter().flat_map(|record| &record.targets);
     assert!(
         others.into_iter().all(|target| target.destination != Destination::Reader(ReaderId(0)))

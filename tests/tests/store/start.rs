@@ -187,7 +187,7 @@ fn a_bad_record_names_its_table_and_key() {
     transaction.commit().expect("a working disk");
     drop(database);
     let store = open(&path).expect("the file itself is right");
-    let error = store.recover(weir_core::ShardId(0)).expect_err("a record is wrong");
+    let error = store.recover(weir_core::ShardId(0), usize::MAX).expect_err("a record is wrong");
     let text = error.to_string();
     assert!(text.contains("table cursor under key 0001020304"), "{text}");
 }

@@ -65,7 +65,8 @@ impl Ledger {
             // What was told of already may go on to somebody whose session is kept: from one
             // member of a share to the next, or as a dead letter.
             Change::LogAppended { message, targets, .. }
-                if message.topic().starts_with("$dead") || targets.iter().all(is_shared) =>
+                if message.topic().starts_with("$dead")
+                    || targets.iter().all(Target::is_shared) =>
             {
                 return None;
             }
@@ -102,14 +103,3 @@ impl Ledger {
         })
     }
 }
-
-/// Whether a message waits for a member of a share: the mark of a share has more bits than any
-/// subscription identifier.
-fn is_shared(target: &Target) -> bool {
-    target
-        .subscription_identifiers
-        .first()
-        .is_some_and(|first| *first > SUBSCRIPTION_IDENTIFIER_MAX)
-}
-
-const SUBSCRIPTION_IDENTIFIER_MAX: u32 = 0x0fff_ffff;

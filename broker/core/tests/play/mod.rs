@@ -54,7 +54,7 @@ pub(crate) fn play(script: &[u8]) -> usize {
 
 /// One thing happens.
 fn step(stage: &mut Stage, script: &mut Script<'_>, number: usize, is_rough: bool) {
-    match script.below(40) {
+    match script.below(42) {
         0..=20 => send(stage, script, number, is_rough),
         21 | 22 => send_spoiled(stage, script, number, is_rough),
         23 | 24 => with_peer(stage, script, |stage, script, index| {
@@ -92,6 +92,9 @@ fn step(stage: &mut Stage, script: &mut Script<'_>, number: usize, is_rough: boo
             stage.handle(Input::ReaderDone { reader: READER, sequence });
         }
         38 => judge(stage, script),
+        39 | 40 => {
+            stage.load();
+        }
         _ => {
             if script.is_rare(4) {
                 let seconds = script.one_of(&[0, 2, 700]);

@@ -33,6 +33,8 @@ pub(super) struct Stage {
     store: Store,
     ledger: Ledger,
     pending: VecDeque<Batch>,
+    /// What the core wants to read from the store.
+    to_load: Option<Vec<Sequence>>,
     generations: Vec<u32>,
     opened: u64,
     received: u64,
@@ -43,7 +45,7 @@ impl Stage {
     pub(super) fn new(limits: Limits, readers: Vec<ReaderConfig>) -> Self {
         let now = Now { monotonic: Instant(5_000), unix_ms: 1_700_000_000_000 };
         let mut store = Store::default();
-        let recovered = store.recovered();
+        let recovered = store.recovered(limits.queued_memory_eased_at);
         let core = Core::new(ShardId(0), limits.clone(), readers.clone(), recovered, 7, now);
         Self {
             now,
@@ -57,6 +59,7 @@ impl Stage {
             store,
             ledger: Ledger::default(),
             pending: VecDeque::new(),
+            to_load: None,
             generations: Vec::new(),
             opened: 0,
             received: 0,
@@ -145,6 +148,14 @@ impl Stage {
         true
     }
 
+    /// Answers what the core wants to read; false when that is nothing.
+    pub(super) fn load(&mut self) -> bool {
+        let Some(sequences) = self.to_load.take() else { return false };
+        let messages = self.store.read(&sequences);
+        self.handle(Input::Loaded { messages: &messages });
+        true
+    }
+
     /// Moves the clock, stopping at each timer on the way.
     pub(super) fn advance(&mut self, milliseconds: u64) {
         let end = self.now.monotonic + milliseconds;
@@ -161,6 +172,7 @@ impl Stage {
     pub(super) fn crash(&mut self, seconds: u64) {
         self.pending.clear();
         self.asking.clear();
+        self.to_load = None;
         self.peers.clear();
         self.gathers = false;
         self.now.unix_ms += seconds * 1000;
@@ -169,7 +181,7 @@ impl Stage {
         let kept = kept.map(|(id, session)| (session.record.client_id.to_string(), *id));
         self.ledger = Ledger::restarted(kept);
         (self.opened, self.received, self.sent) = (0, 0, 0);
-        let recovered = self.store.recovered();
+        let recovered = self.store.recovered(self.limits.queued_memory_eased_at);
         let (limits, readers) = (self.limits.clone(), self.readers.clone());
         self.core = Core::new(ShardId(0), limits, readers, recovered, 8, self.now);
         self.settle();
@@ -203,7 +215,7 @@ impl Stage {
 
     fn quiesce(&mut self) {
         let mut rounds = 0;
-        while self.commit(usize::MAX) || self.flush_all() {
+        while self.commit(usize::MAX) || self.flush_all() || self.load() {
             rounds += 1;
             assert!(rounds < 10_000, "it does not come to rest");
         }
@@ -313,7 +325,15 @@ impl Stage {
             Effect::ToReader { records, .. } => {
                 assert_eq!(records.iter().count(), records.len());
             }
-            Effect::Denied { .. } | Effect::Dropping(_) | Effect::Pause { .. } => {}
+            Effect::Load { sequences } => {
+                assert!(self.to_load.is_none(), "one read at a time");
+                assert!(sequences.is_sorted() && !sequences.is_empty());
+                self.to_load = Some(sequences);
+            }
+            Effect::Denied { .. }
+            | Effect::Dropping(_)
+            | Effect::MemoryPressure { .. }
+            | Effect::Pause { .. } => {}
         }
     }
 
@@ -377,7 +397,8 @@ impl Stage {
         // What went out at once is bounded by the windows, not by the memory of queues.
         let under_way = (metrics.inflight + 1) * PACKET_BYTES_MAX;
         let most = limits.queued_memory_max as u64 + under_way;
-        assert!(metrics.queued_bytes <= most, "{} bytes queued", metrics.queued_bytes);
+        let queued = metrics.queued_bytes_in_memory;
+        assert!(queued <= most.min(metrics.queued_bytes), "{queued} bytes of queues in memory");
         assert!(metrics.delayed_bytes <= limits.queued_memory_max as u64 + PACKET_BYTES_MAX);
     }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_core::{
-    Batch, Change, Cursor, InflightState, LogRecord, Message, ReaderId, Recovered,
+    Batch, Change, Cursor, InflightState, Message, QueuedRecord, ReaderId, Recovered,
     RecoveredSession, Sequence, SessionId, SessionRecord, SubscriptionRecord, Target,
 };
 use weir_mqtt::PacketId;
@@ -44,7 +44,8 @@ impl Store {
     }
 
     /// The process ends; batches are counted anew.
-    pub(crate) fn recovered(&mut self) -> Recovered {
+    /// Messages are handed over up to `memory` bytes; the others stay here.
+    pub(crate) fn recovered(&mut self, mut memory: usize) -> Recovered {
         self.last_batch = 0;
         Recovered {
             next_sequence: self.next_sequence,
@@ -52,15 +53,27 @@ impl Store {
             log: self
                 .log
                 .iter()
-                .map(|(sequence, (message, targets))| LogRecord {
-                    sequence: *sequence,
-                    message: message.clone(),
-                    targets: targets.clone(),
+                .map(|(sequence, (message, targets))| {
+                    let (bytes, is_shared) = (message.len(), targets.iter().any(Target::is_shared));
+                    let is_handed_over = is_shared || bytes <= memory;
+                    memory = memory.saturating_sub(bytes);
+                    QueuedRecord {
+                        sequence: *sequence,
+                        bytes,
+                        message: is_handed_over.then(|| message.clone()),
+                        targets: targets.clone(),
+                    }
                 })
                 .collect(),
             retained: self.retained.values().cloned().collect(),
             readers: self.readers.iter().map(|(reader, done)| (*reader, *done)).collect(),
         }
+    }
+
+    /// The messages at these positions.
+    pub(crate) fn read(&self, sequences: &[Sequence]) -> Vec<(Sequence, Message)> {
+        let found = sequences.iter().filter_map(|at| Some((*at, self.log.get(at)?.0.clone())));
+        found.collect()
     }
 
     fn apply_change(&mut self, change: Change) {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use weir_core::{
     Acl, AuthenticationRequest, Batch, ConnectionId, Core, Credential, Denial, DropNotice,
-    DropReason, Drops, Effect, Identity, Input, Instant, Limits, ListenerId, Metrics, Now, Outcome,
-    Publication, ReaderConfig, ReaderId, Sequence, ShardId, Surroundings,
+    DropReason, Drops, Effect, Identity, Input, Instant, Limits, ListenerId, MemoryPressure,
+    Metrics, Now, Outcome, Publication, ReaderConfig, ReaderId, Sequence, ShardId, Surroundings,
 };
 use weir_mqtt::frame_len;
 
@@ -31,6 +31,11 @@ pub(crate) struct Net {
     pub(crate) pending: VecDeque<Batch>,
     /// Whether batches wait until the test commits them.
     held: bool,
+    /// What the core wants to read from the store, if the test answers that itself.
+    pub(crate) to_load: Option<Vec<Sequence>>,
+    pub(crate) holds_loads: bool,
+    pub(crate) loads: usize,
+    pub(crate) pressure: MemoryPressure,
     turns: u64,
     /// Whether the test gathers several inputs in one turn.
     in_turn: bool,
@@ -80,7 +85,7 @@ impl World {
     pub(crate) fn with_readers(limits: Limits, readers: Vec<ReaderConfig>) -> Self {
         let now = Now { monotonic: Instant(5_000), unix_ms: 1_700_000_000_000 };
         let mut store = Store::default();
-        let recovered = store.recovered();
+        let recovered = store.recovered(limits.queued_memory_eased_at);
         let core = Core::new(ShardId(0), limits.clone(), readers.clone(), recovered, 7, now);
         Self(Rc::new(RefCell::new(Net {
             core,
@@ -90,6 +95,10 @@ impl World {
             store,
             pending: VecDeque::new(),
             held: false,
+            to_load: None,
+            holds_loads: false,
+            loads: 0,
+            pressure: MemoryPressure::None,
             turns: 0,
             in_turn: false,
             links: BTreeMap::new(),
@@ -159,6 +168,38 @@ impl World {
         let committed = net.commit_one();
         net.settle();
         committed
+    }
+
+    /// From now on what the core wants to read waits until [`World::load`].
+    pub(crate) fn hold_loads(&self) {
+        self.net().holds_loads = true;
+    }
+
+    /// Reads what the core wants to read, and from now on everything at once.
+    pub(crate) fn release_loads(&self) {
+        self.net().holds_loads = false;
+        self.load();
+    }
+
+    /// Reads what the core wants to read; false when it wants nothing.
+    pub(crate) fn load(&self) -> bool {
+        let mut net = self.net();
+        let wants = net.to_load.is_some();
+        net.load();
+        net.settle();
+        wants
+    }
+
+    /// The store finds nothing of what the core wants to read.
+    pub(crate) fn load_nothing(&self) {
+        let mut net = self.net();
+        net.to_load = None;
+        net.handle(Input::Loaded { messages: &[] });
+    }
+
+    /// How often the core wanted to read something.
+    pub(crate) fn loads(&self) -> usize {
+        self.net().loads
     }
 
     /// Handles all that `inputs` sends in one turn.
@@ -395,6 +436,16 @@ impl Net {
                     self.write(connection, usize::MAX);
                 }
             }
+            Effect::Load { sequences } => {
+                assert!(self.to_load.is_none(), "one read at a time");
+                assert!(sequences.is_sorted() && !sequences.is_empty());
+                self.to_load = Some(sequences);
+                self.loads += 1;
+                if !self.holds_loads {
+                    self.load();
+                }
+            }
+            Effect::MemoryPressure { pressure, .. } => self.pressure = pressure,
             Effect::Pause { connection } => self.link(connection).paused = true,
             Effect::Resume { connection } => {
                 self.link(connection).paused = false;
@@ -422,6 +473,13 @@ impl Net {
         self.store.apply(batch);
         self.core.handle(self.now, Input::Committed { batch: number });
         true
+    }
+
+    /// Answers what the core wants to read.
+    fn load(&mut self) {
+        let Some(sequences) = self.to_load.take() else { return };
+        let messages = self.store.read(&sequences);
+        self.core.handle(self.now, Input::Loaded { messages: &messages });
     }
 
     fn write(&mut self, connection: ConnectionId, bytes_max: usize) {
@@ -455,6 +513,7 @@ impl Net {
         self.now.unix_ms += seconds * 1000;
         // The monotonic clock of the new process has another beginning.
         self.now.monotonic = Instant(77);
+        self.to_load = None;
         for link in self.links.values_mut() {
             link.closed = true;
         }
@@ -465,7 +524,7 @@ impl Net {
                 self.free_slots.push(slot);
             }
         }
-        let recovered = self.store.recovered();
+        let recovered = self.store.recovered(self.limits.queued_memory_eased_at);
         let (limits, readers) = (self.limits.clone(), self.readers.clone());
         self.core = Core::new(ShardId(0), limits, readers, recovered, 8, self.now);
         self.settle();
