@@ -41,6 +41,8 @@ const CLIENT_ID_BYTES_MAX: usize = 1024;
 const CONNACK_BYTES_MAX: usize = 52;
 /// The assigned client identifier in it, bytes.
 const ASSIGNED_BYTES: usize = 24;
+/// A CONNACK that refuses, without an explanation, bytes.
+const REFUSAL_BYTES: usize = 5;
 const FOR_EVER: u32 = u32::MAX;
 
 impl Core {
@@ -134,7 +136,7 @@ impl Core {
                 // How long an answer it takes was not understood either.
                 if let Some(connection) = self.connections.get_mut(id) {
                     connection.version = Version::V5;
-                    connection.packet_bytes_max = 0;
+                    connection.packet_bytes_max = REFUSAL_BYTES;
                 }
                 self.refuse(id, reason);
             }
@@ -147,7 +149,9 @@ impl Core {
         let Some(connection) = self.connections.get(id) else { return };
         let mut frame = Vec::new();
         let connack = Packet::Connack(Connack::refusal(reason));
-        if explanation::encode(&connack, connection, &mut frame).is_ok() {
+        let is_encoded = explanation::encode(&connack, connection, &mut frame).is_ok();
+        // Nothing fits a client that takes less [MQTT-3.1.2-24].
+        if is_encoded && frame.len() <= connection.packet_bytes_max {
             self.write(id, &frame);
         }
         self.metrics.violations += 1;
