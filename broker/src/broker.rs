@@ -299,14 +299,15 @@ impl Broker {
     }
 
     /// Reads the certificates of all listeners again, as it also happens by itself a few seconds
-    /// after their files have changed. Clients stay connected. Answers how many listeners have
-    /// certificates.
+    /// after their files have changed. Clients stay connected, unless their own certificate is
+    /// revoked by now. Answers how many listeners have certificates.
     ///
     /// # Errors
     /// What is wrong with files that cannot be used; in their place the old ones stay.
     pub fn reload_certificates(&self) -> Result<usize, Vec<TlsError>> {
         let reloaded = self.tls.iter().map(|server| server.reload());
         let errors: Vec<TlsError> = reloaded.filter_map(Result::err).collect();
+        self.probe.tell_certificates();
         if errors.is_empty() { Ok(self.tls.len()) } else { Err(errors) }
     }
 

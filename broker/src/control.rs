@@ -61,7 +61,7 @@ impl Control {
                     tasks.spawn_local(tell_surroundings(probe.clone(), every));
                 }
                 if !tls.is_empty() {
-                    tasks.spawn_local(look_at_certificates(tls));
+                    tasks.spawn_local(look_at_certificates(tls, probe.clone()));
                 }
                 if let Some(listener) = admin {
                     let stopped = stopped.clone();
@@ -92,13 +92,16 @@ impl Control {
 }
 
 /// Never ends. A file system may let a read wait, so it is not done on this thread.
-async fn look_at_certificates(servers: Vec<Arc<TlsServer>>) {
+async fn look_at_certificates(servers: Vec<Arc<TlsServer>>, probe: Arc<Probe>) {
     let servers: Arc<[Arc<TlsServer>]> = servers.into();
     loop {
         sleep(LOOK).await;
         let servers = servers.clone();
+        let refresh = move || servers.iter().filter(|server| server.refresh()).count();
         // A panic there has been reported, and the next look comes.
-        let _ = spawn_blocking(move || servers.iter().for_each(|server| server.refresh())).await;
+        if spawn_blocking(refresh).await.is_ok_and(|changed| changed > 0) {
+            probe.tell_certificates();
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod upstream;
 mod pipeline;
 mod shard;
 
+mod lingering;
 mod listener;
 mod mailbox;
 mod sockets;

@@ -17,6 +17,8 @@ use crate::inner_turn::InnerTurn;
 pub(crate) enum Mail {
     /// The credentials of a client were checked.
     Authenticated(ConnectionId, Outcome),
+    /// The certificates of a listener are others, and so may be the lists of revoked ones.
+    Certificates,
     /// The store has made every batch up to this number durable.
     Committed(u64),
     /// The messages that the core wanted to read.

@@ -42,6 +42,11 @@ impl Probe {
         self.mailbox.send(Mail::Surroundings(Box::new(self.surroundings())));
     }
 
+    /// Tells the shard that the certificates of a listener are others.
+    pub(crate) fn tell_certificates(&self) {
+        self.mailbox.send(Mail::Certificates);
+    }
+
     fn surroundings(&self) -> Surroundings {
         let upstreams = self.upstreams.iter().map(UpstreamHandle::status);
         Surroundings {

@@ -16,15 +16,16 @@ use weir_core::{
 };
 use weir_mqtt::ReasonCode;
 
-use crate::auth::{self, AuthenticatorHandle, Question};
+use crate::auth::{self, AuthenticatorHandle, Question, Throttle};
 use crate::clock::Clock;
 use crate::inner_turn::InnerTurn;
+use crate::lingering::Lingering;
 use crate::listener::Listener;
 use crate::logging;
 use crate::mailbox::{Mail, MailReceiver};
 use crate::sockets::Sockets;
 use crate::store::{BatchSender, Loader, Refused};
-use crate::stream::Stream;
+use crate::stream::{Layer, Stream};
 
 /// One buffer for all sockets of the shard.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -35,8 +36,9 @@ const TURN_BYTES: usize = 2 * READ_BUFFER_BYTES;
 const READS_IN_A_ROW: usize = 4;
 /// Connections accepted from one listener in a turn.
 const ACCEPTS_PER_TURN: usize = 128;
-/// Handshakes that are carried on in a turn: one step can take milliseconds, and whoever is
-/// connected does not wait for hundreds of them when all come back at once.
+/// Handshakes that are carried on in a turn, and certificates that are looked at again: one step
+/// can take milliseconds, and whoever is connected does not wait for hundreds of them when all come
+/// back at once.
 const HANDSHAKES_PER_TURN: usize = 8;
 /// Rounds of effects in a turn; a write can make room for more deliveries.
 const ROUNDS_PER_TURN: usize = 4;
@@ -73,6 +75,7 @@ pub(crate) struct Parts {
 pub(crate) struct Shard {
     parts: Parts,
     sockets: Sockets,
+    lingering: Lingering,
     buffer: Vec<u8>,
     /// Bytes read since the last settling.
     turn_bytes: usize,
@@ -80,6 +83,9 @@ pub(crate) struct Shard {
     readable: Vec<ConnectionId>,
     /// Listeners that may have more connections waiting.
     acceptable: Vec<usize>,
+    /// Connections whose certificate may be revoked by now.
+    to_verify: Vec<ConnectionId>,
+    refusals: Throttle,
     accept_again_at: Option<Instant>,
     /// Batches that the store had no room for.
     refused: VecDeque<Batch>,
@@ -99,10 +105,13 @@ impl Shard {
         Ok(Self {
             parts,
             sockets: Sockets::default(),
+            lingering: Lingering::default(),
             buffer: vec![0; READ_BUFFER_BYTES],
             turn_bytes: 0,
             readable: Vec::new(),
             acceptable: Vec::new(),
+            to_verify: Vec::new(),
+            refusals: Throttle::default(),
             accept_again_at: None,
             refused: VecDeque::new(),
             watchers: VecDeque::new(),
@@ -127,10 +136,12 @@ impl Shard {
             self.take_mail(now);
             self.accept(now);
             self.read(now);
+            self.verify_certificates(now);
             if self.parts.core.poll_timeout().is_some_and(|at| at <= now.monotonic) {
                 self.parts.core.handle(now, Input::Timeout);
             }
             self.settle(now);
+            self.lingering.expire(Instant::now());
             if self.has_stopped(now) {
                 return Ok(());
             }
@@ -138,11 +149,12 @@ impl Shard {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if !self.effects.is_empty() || (!self.readable.is_empty() && self.may_read()) {
+        let reads_on = !self.readable.is_empty() && self.may_read();
+        if !self.effects.is_empty() || !self.to_verify.is_empty() || reads_on {
             return Some(Duration::ZERO);
         }
         let timer = self.parts.core.poll_timeout().map(|at| self.parts.clock.until(at));
-        let deadlines = [self.accept_again_at, self.stop_by];
+        let deadlines = [self.accept_again_at, self.stop_by, self.lingering.next()];
         let deadlines = deadlines.into_iter().flatten();
         deadlines.map(|at| at.saturating_duration_since(Instant::now())).chain(timer).min()
     }
@@ -158,7 +170,9 @@ impl Shard {
         let first_socket = FIRST_LISTENER + self.parts.listeners.len();
         for event in events {
             let Token(token) = event.token();
-            if token >= first_socket {
+            if Lingering::has(token) {
+                self.lingering.read(token);
+            } else if token >= first_socket {
                 let slot = u32::try_from(token - first_socket).expect("tokens come from slots");
                 let Some((id, socket)) = self.sockets.at(slot) else { continue };
                 socket.read_closed |= event.is_read_closed() || event.is_error();
@@ -184,6 +198,7 @@ impl Shard {
                     let answer = Input::Authenticated { connection, outcome };
                     self.parts.core.handle(now, answer);
                 }
+                Mail::Certificates => self.doubt_certificates(now),
                 Mail::Committed(batch) => self.handle_committed(now, batch),
                 Mail::Loaded(messages) => {
                     self.parts.core.handle(now, Input::Loaded { messages: &messages });
@@ -340,6 +355,9 @@ impl Shard {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {
                     socket.blocked |= socket.stream.wants_write();
                 }
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    return self.refuse(now, id, &error);
+                }
                 Err(_) => return self.close(now, id),
             }
         }
@@ -380,7 +398,13 @@ impl Shard {
             Effect::Authenticate { connection, request } => {
                 self.authenticate(now, connection, request);
             }
-            Effect::Close { connection } => self.close(now, connection),
+            Effect::Admitted { connection, client_id } => {
+                let socket = self.sockets.get_mut(connection);
+                let peer = socket.and_then(|socket| socket.stream.peer());
+                auth::admitted(&client_id, peer.map(|peer| peer.ip()));
+            }
+            Effect::Close { connection, farewell: false } => self.close(now, connection),
+            Effect::Close { connection, farewell: true } => self.part(now, connection),
             Effect::Commit(batch) => {
                 if self.refused.is_empty() {
                     self.submit(batch);
@@ -464,18 +488,75 @@ impl Shard {
     }
 
     fn close(&mut self, now: Now, id: ConnectionId) {
-        if let Some(mut socket) = self.sockets.remove(id) {
-            // Closing the descriptor takes it off the poll; the peer may be gone already.
-            let _ = self.parts.poll.registry().deregister(&mut socket.stream);
-            let unfinished = socket.stream.unfinished();
-            if let Some(layer) = unfinished {
-                let peer = socket.stream.peer();
-                tracing::debug!(?peer, ?layer, "a connection ends before its handshake");
-            }
-            socket.stream.close();
-            self.parts.listeners[usize::from(socket.listener)].note_closed(unfinished);
-            self.parts.core.handle(now, Input::Closed { connection: id });
+        // Dropped, and so closed.
+        let _ = self.end(now, id);
+    }
+
+    /// Ends a connection whose client shall read what it was told last.
+    fn part(&mut self, now: Now, id: ConnectionId) {
+        if let Some(stream) = self.end(now, id) {
+            self.lingering.take(self.parts.poll.registry(), stream, Instant::now());
         }
+    }
+
+    /// Ends a connection whose client is not understood, below MQTT, and was told so.
+    fn refuse(&mut self, now: Now, id: ConnectionId, error: &io::Error) {
+        if let Some(socket) = self.sockets.get_mut(id)
+            && socket.stream.unfinished() == Some(Layer::Tls)
+            && let Some(not_told) = self.refusals.admit(Instant::now())
+        {
+            let address = socket.stream.peer().map(|peer| peer.ip());
+            let listener = self.parts.listeners[usize::from(socket.listener)].name();
+            auth::handshake_refused(address, listener, &error.to_string(), not_told);
+        }
+        self.part(now, id);
+    }
+
+    /// What was believed in a handshake has to be looked at again. A handshake that still goes on
+    /// would end with what was believed before, so it ends here.
+    fn doubt_certificates(&mut self, now: Now) {
+        self.to_verify.clear();
+        for id in self.sockets.ids().collect::<Vec<_>>() {
+            let Some(socket) = self.sockets.get_mut(id) else { continue };
+            if !self.parts.listeners[usize::from(socket.listener)].has_revocations() {
+                continue;
+            }
+            match socket.stream.unfinished() {
+                Some(Layer::Proxy | Layer::Tls) => self.close(now, id),
+                _ => self.to_verify.push(id),
+            }
+        }
+    }
+
+    /// Looks at some of the certificates again.
+    fn verify_certificates(&mut self, now: Now) {
+        let rest = self.to_verify.len().saturating_sub(HANDSHAKES_PER_TURN);
+        for id in self.to_verify.split_off(rest) {
+            let Some(socket) = self.sockets.get_mut(id) else { continue };
+            let listener = &self.parts.listeners[usize::from(socket.listener)];
+            if listener.is_revoked(&socket.stream) {
+                let address = socket.stream.peer().map(|peer| peer.ip());
+                let subject = socket.stream.subject();
+                auth::certificate_revoked(address, listener.name(), subject.as_deref());
+                self.parts.core.handle(now, Input::CertificateRevoked { connection: id });
+            }
+        }
+    }
+
+    /// Ends a connection; its socket is still open, and nothing more can be said on it.
+    fn end(&mut self, now: Now, id: ConnectionId) -> Option<Stream> {
+        let mut socket = self.sockets.remove(id)?;
+        // The peer may be gone already.
+        let _ = self.parts.poll.registry().deregister(&mut socket.stream);
+        let unfinished = socket.stream.unfinished();
+        if let Some(layer) = unfinished {
+            let peer = socket.stream.peer();
+            tracing::debug!(?peer, ?layer, "a connection ends before its handshake");
+        }
+        socket.stream.close();
+        self.parts.listeners[usize::from(socket.listener)].note_closed(unfinished);
+        self.parts.core.handle(now, Input::Closed { connection: id });
+        Some(socket.stream)
     }
 
     /// Once nothing waits for a commit any more, tells the clients and ends.

@@ -63,6 +63,12 @@ impl Sockets {
         Some((ConnectionId { slot, generation: *generation }, socket.as_mut()?))
     }
 
+    /// The names of all.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ConnectionId> {
+        let slots = (0..).zip(&self.slots).filter(|(_, slot)| slot.socket.is_some());
+        slots.map(|(slot, Slot { generation, .. })| ConnectionId { slot, generation: *generation })
+    }
+
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Socket> {
         self.at(id.slot).filter(|(current, _)| *current == id).map(|(_, socket)| socket)
     }

@@ -7,6 +7,7 @@ use weir_tests::harness::weir::Weir;
 mod foreign {
     //! One file for each family of clients.
 
+    mod acl;
     mod browser;
     mod certificates;
     mod import;

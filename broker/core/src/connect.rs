@@ -83,6 +83,10 @@ impl Core {
         }
         let changes_before = self.turn.changes.len();
         let last_word = self.take_last_word(id);
+        if identity.username.is_none() {
+            let client_id = client_id.clone();
+            self.turn.effects.push(Effect::Admitted { connection: id, client_id });
+        }
         let (key, present) = self.claim_session(now, &client_id, connect);
         let qos_max = self.qos_max(id);
         let session = &mut self.sessions[key as usize];

@@ -176,6 +176,10 @@ impl Core {
             Input::Authenticated { connection, outcome } => {
                 self.handle_authenticated(now, connection, outcome);
             }
+            Input::CertificateRevoked { connection } => {
+                self.metrics.revoked += 1;
+                self.disconnect(now, connection, ReasonCode::AdministrativeAction);
+            }
             Input::Closed { connection } => self.handle_closed(now, connection),
             Input::Committed { batch } => self.handle_committed(now, batch),
             Input::Loaded { messages } => self.handle_loaded(now, messages),
@@ -408,7 +412,8 @@ impl Core {
         if open.state != State::Closing {
             open.state = State::Closing;
             open.unhandled = Vec::new();
-            self.turn.effects.push(Effect::Close { connection });
+            let farewell = !open.outbound.is_empty();
+            self.turn.effects.push(Effect::Close { connection, farewell });
         }
     }
 

@@ -15,6 +15,13 @@ use crate::metrics::{DropReason, Drops};
 /// One thing to do, taken with [`Core::drain`](crate::Core::drain) at the end of a turn.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
+    /// A client was let in without a name.
+    Admitted {
+        /// Which.
+        connection: ConnectionId,
+        /// Its identifier.
+        client_id: Arc<str>,
+    },
     /// Check the credentials of a client and report [`Input::Authenticated`](crate::Input), once.
     /// The connection waits for that with its CONNECT; one that is open goes on meanwhile.
     Authenticate {
@@ -27,6 +34,9 @@ pub enum Effect {
     Close {
         /// Which.
         connection: ConnectionId,
+        /// Something was said last that closing must not keep the client from reading, although
+        /// it may still be sending.
+        farewell: bool,
     },
     /// Make the batch durable and report [`Input::Committed`](crate::Input).
     Commit(Batch),

@@ -8,6 +8,7 @@
 //! A message that moves takes a new position in the log, in the batch that moves the cursor of
 //! the session it leaves, so a crash finds it with exactly one of the two.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -235,8 +236,8 @@ impl Core {
         self.log.message(delivered.sequence).expect("shared messages stay in memory").clone()
     }
 
-    /// The member that gets a message, of those that may read it. `without_acknowledgement` is the rank of one that is
-    /// there but takes it at QoS 0.
+    /// The member that gets a message, of those that may read it; it is counted when that is
+    /// nobody. `without_acknowledgement` is the rank of one that is there but takes it at QoS 0.
     fn choose_member(
         &mut self,
         share: ShareKey,
@@ -245,9 +246,11 @@ impl Core {
         without_acknowledgement: u8,
     ) -> Option<Member> {
         let (sessions, qos) = (&self.sessions, parts.qos);
+        let is_denied = Cell::new(false);
         let look = |member: &Member| {
             let session = &sessions[member.session as usize];
             if !session.may(Access::Read, parts.topic) {
+                is_denied.set(true);
                 return None;
             }
             let is_acknowledged = member.qos.min(qos) > QoS::AtMostOnce;
@@ -261,7 +264,11 @@ impl Core {
             let load = session.queue.len() + usize::from(session.inflight.len());
             Some(Candidate { rank, load, id: session.id.0 })
         };
-        let member = self.shares.choose(share, self.limits.share_strategy, hash, look)?;
+        let chosen = self.shares.choose(share, self.limits.share_strategy, hash, look);
+        if chosen.is_none() && is_denied.get() {
+            self.metrics.drops.acl += 1;
+        }
+        let member = chosen?;
         if self.sessions[member.session as usize].connection.is_none() {
             self.shares.strand(share, member.session);
         }

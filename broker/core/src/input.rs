@@ -24,6 +24,11 @@ pub enum Input<'a> {
         /// Whether its client is let in.
         outcome: Outcome,
     },
+    /// The certificate that its client has shown does not count any more: the connection ends.
+    CertificateRevoked {
+        /// Which.
+        connection: ConnectionId,
+    },
     /// The connection is closed, by the peer, by an error, or after [`Effect::Close`].
     ///
     /// [`Effect::Close`]: crate::Effect::Close

@@ -19,7 +19,7 @@
 //! core.handle(now, Input::Received { connection, bytes: connect });
 //! let mut effects = Vec::new();
 //! core.drain(|effect| effects.push(effect));
-//! assert_eq!(effects, [Effect::Flush { connection }]);
+//! assert_eq!(effects[0], Effect::Flush { connection });
 //! let outbound = core.outbound(connection).expect("it is open");
 //! assert_eq!(outbound.bytes(), b"\x20\x02\x00\x00");
 //! ```

@@ -76,6 +76,7 @@ impl Fan {
     fn end_turn(&mut self) {
         let dirty = &mut self.dirty;
         self.core.drain(|effect| match effect {
+            Effect::Admitted { .. } => {}
             Effect::Flush { connection } => dirty.push(connection),
             other => panic!("{other:?} costs a write or ends a connection"),
         });
@@ -273,6 +274,7 @@ fn settle(core: &mut Core) {
                     let bytes = core.outbound(connection).expect("it is open").len();
                     core.handle(NOW, Input::Sent { connection, bytes });
                 }
+                Effect::Admitted { .. } => {}
                 other => panic!("{other:?} is not expected"),
             }
         }

@@ -333,6 +333,43 @@ fn rules_of_the_credentials_restrict_without_an_acl() {
     assert_eq!(client.expect_reason(PacketKind::Puback, id), ReasonCode::NotAuthorized);
 }
 
+#[test]
+fn a_shared_message_that_no_member_may_read_is_counted() {
+    let world = World::with_limits(limits());
+    world.permit(acl(&[("a", Access::Read, "ok/#"), ("w", Access::Write, "#")]));
+    let member = world.connect_as("a", v5("a"));
+    member.subscribe("$share/g/#", QOS1);
+    let writer = world.connect_as("w", v5("w"));
+    for qos in [QOS0, QOS1, QOS2] {
+        writer.publish(qos, "no", "");
+    }
+    member.expect_nothing();
+    assert_eq!(world.metrics().drops.acl, 3);
+}
+
+#[test]
+fn a_client_whose_certificate_is_revoked_is_told_so() {
+    let world = World::new();
+    let (new, old) = (world.connect(v5("new")), world.connect(v311("old")));
+    let staying = world.connect(v5("staying"));
+    world.revoke_certificate(&new);
+    world.revoke_certificate(&old);
+    new.expect_disconnected(ReasonCode::AdministrativeAction);
+    old.expect_closed();
+    assert!(!staying.is_closed());
+    assert_eq!(world.metrics().revoked, 2);
+}
+
+#[test]
+fn only_a_client_without_a_name_is_told_of_when_it_is_let_in() {
+    let world = World::with_limits(Limits { allow_anonymous: true, ..limits() });
+    world.connect_as("a", v5("named"));
+    world.connect(v5("nameless"));
+    world.dial(&v5("x").username("a"));
+    world.judge(NAMED);
+    assert_eq!(world.net().admitted, ["nameless"]);
+}
+
 /// A message of a share goes to a member that may read it, whoever's turn it is.
 #[test]
 fn a_member_that_may_not_read_a_topic_does_not_take_it_from_its_group() {

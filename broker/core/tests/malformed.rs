@@ -138,3 +138,20 @@ fn text_that_is_none_and_filters_that_cannot_be_are_told_apart() {
         client.expect_disconnected(reason);
     }
 }
+
+/// The shell lets the client read the last word only where there is one.
+#[test]
+fn a_close_says_whether_something_was_said_last() {
+    let world = World::new();
+    let told = world.connect(v5("a"));
+    told.send_bytes(&[0xf1, 0]);
+    told.expect_disconnected(ReasonCode::MalformedPacket);
+    assert_eq!(world.net().farewells, 1);
+    world.connect(v5("b")).disconnect();
+    let old = world.connect(v311("c"));
+    old.send_bytes(&[0xf1, 0]);
+    old.expect_closed();
+    assert_eq!(world.net().farewells, 1);
+    world.dial(&v311("").kept()).expect_refused(ReasonCode::ClientIdentifierNotValid);
+    assert_eq!(world.net().farewells, 2);
+}

@@ -28,6 +28,33 @@ pub(crate) fn granted(
     }
 }
 
+/// A client was let in without a name.
+pub(crate) fn admitted(client_id: &str, address: Option<IpAddr>) {
+    let address = address.map(tracing::field::display);
+    tracing::info!(target: TARGET, client_id, address, "audit: connected without a name");
+}
+
+/// A client is not let in, because its TLS handshake has failed; so did those of others, which
+/// are not told of.
+pub(crate) fn handshake_refused(
+    address: Option<IpAddr>,
+    listener: &str,
+    reason: &str,
+    not_told: u64,
+) {
+    let address = address.map(tracing::field::display);
+    let not_told = Some(not_told).filter(|count| *count > 0);
+    tracing::warn!(
+        target: TARGET, address, listener, reason, not_told, "audit: handshake refused"
+    );
+}
+
+/// A client loses its connection, because its certificate is revoked by now.
+pub(crate) fn certificate_revoked(address: Option<IpAddr>, listener: &str, subject: Option<&str>) {
+    let address = address.map(tracing::field::display);
+    tracing::warn!(target: TARGET, address, listener, subject, "audit: certificate revoked");
+}
+
 /// A client is not let in.
 pub(crate) fn refused(request: &AuthenticationRequest, address: Option<IpAddr>, reason: &str) {
     let (client_id, username) = (&*request.client_id, request.username.as_deref());

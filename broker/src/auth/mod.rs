@@ -23,6 +23,7 @@ mod credential;
 mod hash;
 mod http;
 mod salt_key;
+mod throttle;
 mod token_key;
 
 mod forgetful;
@@ -35,7 +36,7 @@ mod token_vectors;
 #[cfg(test)]
 mod vectors;
 
-pub(crate) use audit::denied;
+pub(crate) use audit::{admitted, certificate_revoked, denied, handshake_refused};
 pub(crate) use authenticator::{Authenticator, AuthenticatorHandle, Question, Settings};
 pub(crate) use certificate::by_certificate;
 pub(crate) use hash::{ITERATIONS_MAX, PasswordHash, SCRAM_ITERATIONS_MIN};
@@ -44,4 +45,5 @@ pub(crate) use rights::{Rights, Sources};
 pub(crate) use salt_key::SaltKey;
 pub(crate) use scram::password_problem as scram_password_problem;
 pub(crate) use service::{ServiceFigures, ServiceSources};
+pub(crate) use throttle::Throttle;
 pub(crate) use token::{Claims, KeySource, TokenSources};

@@ -82,6 +82,19 @@ enum Part {
     TopicAfter(usize),
 }
 
+impl Route {
+    /// Whether all messages that take it would get a topic that only the broker itself writes.
+    pub(crate) fn is_of_broker(&self) -> bool {
+        let (start, ends) = match self.to.parts.as_slice() {
+            [Part::Text(text), rest @ ..] => (text, rest.is_empty()),
+            [Part::Topic, rest @ ..] => (&self.from, rest.is_empty()),
+            _ => return false,
+        };
+        let Some(rest) = start.strip_prefix(OF_BROKER) else { return false };
+        rest.starts_with('/') || (rest.is_empty() && ends)
+    }
+}
+
 impl TopicTemplate {
     /// Names that may stand in braces.
     pub(crate) const PLACEHOLDERS: [&str; 2] = ["rest", "topic"];
@@ -227,6 +240,9 @@ fn matched_by_hash<'a>(topic: &'a str, filter: &str) -> &'a str {
     let levels_before = filter.matches('/').count();
     topic.splitn(levels_before + 1, '/').nth(levels_before).unwrap_or_default()
 }
+
+/// The first level of the topics that only the broker writes.
+const OF_BROKER: &str = "$SYS";
 
 #[cfg(test)]
 mod tests {

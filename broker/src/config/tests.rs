@@ -289,6 +289,24 @@ fn routes_are_checked() {
     assert!(found.contains("did you mean `topic`?"), "{found}");
 }
 
+/// Nothing would ever come by such a route. What the other side is sent is its own affair.
+#[test]
+fn nothing_is_received_as_a_topic_of_the_broker() {
+    let text = "[upstream.cloud]\naddress = \"a:1\"\nforward = [{ from = \"a\", to = \"$SYS/a\" }]\n\
+                receive = [{ from = \"a/#\", to = \"$SYS/{rest}\" }, { from = \"$SYS/#\" }, \
+                { from = \"$SYS/#\", to = \"far/{topic}\" }, { from = \"a\", to = \"$SYSTEM\" }]\n\
+                topics = \"# in 1 $SYS/ far/\"\n";
+    let found = messages("of_broker", text);
+    assert_eq!(
+        found,
+        [
+            "error[C008]: `a/#` cannot be received as `$SYS/{rest}`",
+            "error[C008]: `$SYS/#` cannot be received as `{topic}`",
+            "error[C008]: `far/#` cannot be received as `$SYS/{topic from byte 4}`",
+        ]
+    );
+}
+
 #[test]
 fn an_open_listener_is_a_warning() {
     let open = "[[listener]]\naddress = \"0.0.0.0:1883\"\n[auth]\nallow_anonymous = true\n";

@@ -1,6 +1,6 @@
 //! The check of `[upstream.NAME]`: addresses, routes and the password file.
 
-use std::{fs, path::Path};
+use std::{fs, ops::Range, path::Path};
 
 use weir_mqtt::TopicFilter;
 
@@ -31,8 +31,8 @@ impl Check<'_> {
         if self.values.is_missing("address") {
             missing(self.values, "address", self.problems);
         }
-        upstream.forward = self.routes("forward");
-        upstream.receive = self.routes("receive");
+        upstream.forward = self.routes("forward", Self::route);
+        upstream.receive = self.routes("receive", Self::route_in);
         for line in self.topic_lines() {
             upstream.forward.extend(line.forward());
             upstream.receive.extend(line.receive());
@@ -43,11 +43,23 @@ impl Check<'_> {
         upstream
     }
 
-    fn routes(&mut self, name: &str) -> Vec<Route> {
+    fn routes(
+        &mut self,
+        name: &str,
+        read: impl Fn(&mut Self, RouteText, usize) -> Option<Route>,
+    ) -> Vec<Route> {
         let Some((Value::Routes(texts), Origin { source, .. })) = self.values.given(name) else {
             return Vec::new();
         };
-        texts.into_iter().filter_map(|text| self.route(text.value, source)).collect()
+        texts.into_iter().filter_map(|text| read(self, text.value, source)).collect()
+    }
+
+    /// A route to here, where nobody but the broker itself writes some topics.
+    fn route_in(&mut self, text: RouteText, source: usize) -> Option<Route> {
+        let span = text.to.span.clone();
+        let route = self.route(text, source)?;
+        self.check_incoming(&route, span, source);
+        Some(route)
     }
 
     fn route(&mut self, text: RouteText, source: usize) -> Option<Route> {
@@ -83,6 +95,9 @@ impl Check<'_> {
                 Ok(topic_line) => {
                     let filters = topic_line.filters();
                     if filters.iter().all(|f| self.check_filter(f, &line, source).is_some()) {
+                        if let Some(route) = topic_line.receive() {
+                            self.check_incoming(&route, line.span.clone(), source);
+                        }
                         parsed.push(topic_line);
                     }
                 }
@@ -96,6 +111,15 @@ impl Check<'_> {
             }
         }
         parsed
+    }
+
+    fn check_incoming(&mut self, route: &Route, span: Range<usize>, source: usize) {
+        if route.is_of_broker() {
+            let message = format!("`{}` cannot be received as `{}`", route.from, route.to);
+            let label = "only the broker itself writes to `$SYS`";
+            let refusal = Refusal::new(code::TOPIC, span, message, label);
+            self.problems.refuse(source, refusal.help("choose another first level for `to`"));
+        }
     }
 
     fn check_filter(&mut self, filter: &str, at: &Placed<String>, source: usize) -> Option<()> {

@@ -24,6 +24,7 @@ use crate::stream::{Layer, Layered, Layers, Socket, Stream, TlsServer};
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: Bound,
+    name: Box<str>,
     tls: Option<Arc<TlsServer>>,
     websocket: bool,
     proxy: Option<ProxyProtocol>,
@@ -57,8 +58,13 @@ impl Listener {
                 Bound::Unix { inner, _file: file }
             }
         };
+        let name = match &socket {
+            Bound::Tcp { address, .. } => address.to_string(),
+            Bound::Unix { .. } => config.address.to_string(),
+        };
         Ok(Self {
             socket,
+            name: name.into(),
             tls,
             websocket: config.protocol == Protocol::WebSocket,
             proxy: config.proxy_protocol,
@@ -81,6 +87,22 @@ impl Listener {
     /// Whether the certificates of clients say who they are.
     pub(crate) fn knows_clients(&self) -> bool {
         self.knows_clients
+    }
+
+    /// Its address for the log.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether certificates of its clients can be revoked.
+    pub(crate) fn has_revocations(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_revocations())
+    }
+
+    /// Whether the certificate of a client is revoked by now.
+    pub(crate) fn is_revoked(&self, stream: &Stream) -> bool {
+        let (tls, certificates) = (self.tls.as_ref(), stream.certificates());
+        tls.zip(certificates).is_some_and(|(tls, certificates)| tls.is_revoked(certificates))
     }
 
     /// The next connection that waits; none when it was turned away. Answers are small, so they

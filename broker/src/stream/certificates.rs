@@ -179,6 +179,8 @@ impl fmt::Display for TlsFile {
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) server: Arc<ServerConfig>,
+    /// Says whether the certificate of a client is to be believed.
+    pub(crate) verifier: Arc<dyn ClientCertVerifier>,
     /// What is to be looked at, about the certificate.
     pub(crate) warning: Option<String>,
 }
@@ -194,10 +196,11 @@ impl TlsConfig {
         };
         let warning = Certificate::parse(&chain[0])
             .and_then(|certificate| warning(&certificate, &self.certfile, unix_s));
+        let verifier = self.verifier()?;
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
             .expect("ring has the cipher suites of both versions")
-            .with_client_cert_verifier(self.verifier()?);
+            .with_client_cert_verifier(verifier.clone());
         let server = builder.with_single_cert(chain, key).map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 TlsError::Mismatch { path: self.keyfile.clone() }
@@ -207,7 +210,7 @@ impl TlsConfig {
             }
             _ => TlsError::unusable(TlsFile::Key, &self.keyfile, error),
         })?;
-        Ok(Loaded { server: Arc::new(server), warning })
+        Ok(Loaded { server: Arc::new(server), verifier, warning })
     }
 
     /// The files that there are, in the order of [`TlsFile`].

@@ -6,10 +6,11 @@
 //! and closes a connection that has not sent CONNECT by then.
 
 use std::error::Error;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, Read};
 use std::net::SocketAddr;
 
 use mio::event::Source;
+use rustls::pki_types::CertificateDer;
 
 use super::proxy::ProxyProtocol;
 use super::socket::Socket;
@@ -102,6 +103,11 @@ impl Layered {
         self.wire.close();
     }
 
+    /// Reads what no layer wants to see any more.
+    pub(crate) fn discard(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wire.socket.read(buffer)
+    }
+
     pub(crate) fn source(&mut self) -> &mut dyn Source {
         self.wire.socket.source()
     }
@@ -112,6 +118,10 @@ impl Layered {
 
     pub(crate) fn user_name(&self) -> Option<&str> {
         self.user_name.as_deref()
+    }
+
+    pub(crate) fn certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        self.wire.tls.as_ref()?.certificates()
     }
 
     pub(crate) fn wants_write(&self) -> bool {

@@ -27,6 +27,9 @@ use std::net::SocketAddr;
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
+use rustls::pki_types::CertificateDer;
+
+use self::x509::Certificate;
 
 /// An open connection.
 #[derive(Debug)]
@@ -95,11 +98,32 @@ impl Stream {
         }
     }
 
+    /// The subject of the certificate of the client.
+    pub(crate) fn subject(&self) -> Option<String> {
+        Certificate::parse(self.certificates()?.first()?)?.subject()
+    }
+
+    /// The certificates that the client has shown, its own first.
+    pub(crate) fn certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        match self {
+            Self::Layered(layered) => layered.certificates(),
+            Self::Plain(_) => None,
+        }
+    }
+
     /// Tells the peer that nothing more comes, as far as it can be told without waiting.
     pub(crate) fn close(&mut self) {
         match self {
             Self::Layered(layered) => layered.close(),
             Self::Plain(socket) => socket.shutdown(),
+        }
+    }
+
+    /// Reads bytes of the socket itself that mean nothing any more; 0 at the end.
+    pub(crate) fn discard(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Layered(layered) => layered.discard(buffer),
+            Self::Plain(socket) => socket.read(buffer),
         }
     }
 

@@ -6,6 +6,7 @@
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 use rustls::ServerConnection;
+use rustls::pki_types::CertificateDer;
 
 use super::certificates::CertificateUsername;
 use super::socket::Socket;
@@ -91,9 +92,14 @@ impl Tls {
         self.connection.send_close_notify();
     }
 
+    /// The certificates of the client, its own first. The library keeps them anyway.
+    pub(crate) fn certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        self.connection.peer_certificates()
+    }
+
     /// The user name that the certificate of the client stands for.
     pub(crate) fn user_name(&self) -> Option<String> {
-        let certificate = Certificate::parse(self.connection.peer_certificates()?.first()?)?;
+        let certificate = Certificate::parse(self.certificates()?.first()?)?;
         let name = match self.username {
             CertificateUsername::CommonName => certificate.common_name(),
             CertificateUsername::None => None,

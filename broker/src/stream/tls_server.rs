@@ -2,16 +2,17 @@
 //!
 //! Handshakes take what is in use; reading happens on other threads and replaces it in one step.
 //! Files that cannot be used leave the old ones in place, and are reported once. Who is connected
-//! stays connected.
+//! stays connected, unless a new list says that its certificate is revoked.
 
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::{CertificateError, Error, ServerConnection};
 
-use super::certificates::{TlsConfig, TlsError};
+use super::certificates::{Loaded, TlsConfig, TlsError};
 use super::tls::Tls;
 
 /// What the handshakes of a listener need.
@@ -19,7 +20,7 @@ use super::tls::Tls;
 pub(crate) struct TlsServer {
     config: TlsConfig,
     /// In use; held for as long as it takes to copy a pointer.
-    server: Mutex<Arc<ServerConfig>>,
+    loaded: Mutex<Arc<Loaded>>,
     /// The files as they were when they were read last, also if they could not be used. Held
     /// while they are read.
     files: Mutex<[FileStamp; 4]>,
@@ -37,14 +38,28 @@ impl TlsServer {
     /// Reads the files for the first time.
     pub(crate) fn start(config: TlsConfig) -> Result<Self, TlsError> {
         let files = Mutex::new(stamps(&config));
-        let server = Mutex::new(load(&config)?);
-        Ok(Self { config, server, files })
+        let loaded = Mutex::new(load(&config)?);
+        Ok(Self { config, loaded, files })
     }
 
     /// Begins a connection with the certificates as they are now.
-    pub(crate) fn accept(&self) -> Result<Tls, rustls::Error> {
-        let server = lock(&self.server).clone();
+    pub(crate) fn accept(&self) -> Result<Tls, Error> {
+        let server = lock(&self.loaded).server.clone();
         Ok(Tls::new(ServerConnection::new(server)?, self.config.username))
+    }
+
+    /// Whether certificates of clients can be revoked.
+    pub(crate) fn has_revocations(&self) -> bool {
+        self.config.crlfile.is_some()
+    }
+
+    /// Whether a certificate that was believed in a handshake is revoked by now. Takes as long as
+    /// the handshake took to look at it.
+    pub(crate) fn is_revoked(&self, certificates: &[CertificateDer<'_>]) -> bool {
+        let Some((own, others)) = certificates.split_first() else { return false };
+        let verifier = lock(&self.loaded).verifier.clone();
+        let verdict = verifier.verify_client_cert(own, others, UnixTime::now());
+        matches!(verdict, Err(Error::InvalidCertificate(CertificateError::Revoked)))
     }
 
     /// Reads the files again, changed or not.
@@ -55,25 +70,30 @@ impl TlsServer {
         let mut files = lock(&self.files);
         // Before they are read: what is written meanwhile is a change to be seen next time.
         *files = stamps(&self.config);
-        *lock(&self.server) = load(&self.config)?;
+        *lock(&self.loaded) = load(&self.config)?;
         Ok(())
     }
 
-    /// Reads the files again if they have changed, and says in the log what came of it.
-    pub(crate) fn refresh(&self) {
+    /// Reads the files again if they have changed, and says in the log what came of it; true when
+    /// others are in use now.
+    pub(crate) fn refresh(&self) -> bool {
         let mut files = lock(&self.files);
         let now = stamps(&self.config);
         if now == *files {
-            return;
+            return false;
         }
         *files = now;
         match load(&self.config) {
-            Ok(server) => {
-                *lock(&self.server) = server;
+            Ok(loaded) => {
+                *lock(&self.loaded) = loaded;
                 let certificate = self.config.certfile.display();
                 tracing::info!(%certificate, "the certificates have changed and are in use");
+                true
             }
-            Err(error) => report(&error),
+            Err(error) => {
+                report(&error);
+                false
+            }
         }
     }
 }
@@ -89,12 +109,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn load(config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
+fn load(config: &TlsConfig) -> Result<Arc<Loaded>, TlsError> {
     let loaded = config.load(unix_s())?;
-    if let Some(warning) = loaded.warning {
+    if let Some(warning) = &loaded.warning {
         tracing::warn!("{warning}");
     }
-    Ok(loaded.server)
+    Ok(Arc::new(loaded))
 }
 
 fn stamps(config: &TlsConfig) -> [FileStamp; 4] {
@@ -166,10 +186,11 @@ mod tests {
 
     /// Somebody looks at the files; true when clients are served from others than before.
     fn changes(server: &TlsServer) -> bool {
-        let before = lock(&server.server).clone();
-        server.refresh();
+        let before = lock(&server.loaded).clone();
+        let changed = server.refresh();
         server.accept().unwrap();
-        !Arc::ptr_eq(&before, &lock(&server.server))
+        assert_eq!(changed, !Arc::ptr_eq(&before, &lock(&server.loaded)));
+        changed
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod support;
 
+mod farewell;
 mod hostile;
 mod identity;
 mod limits;

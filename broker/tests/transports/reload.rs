@@ -1,13 +1,15 @@
 //! Changed certificates, revocation lists and authorities, as an operator changes them: the files
 //! of a running process.
 
-use std::{io, net::TcpStream};
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+};
 
 use rustls::{ClientConnection, StreamOwned, pki_types::CertificateDer};
 
 use crate::support::{
     certificates::{Authority, Identity},
-    gateway::wait_until,
     mqtt::Client,
     process::Process,
     secure::{Site, secure},
@@ -76,17 +78,63 @@ fn a_wrong_file_is_reported_by_itself_too() {
 }
 
 #[test]
-fn a_certificate_that_is_revoked_meanwhile_opens_nothing_new() {
+fn a_certificate_that_is_revoked_meanwhile_ends_its_connections_and_opens_nothing_new() {
     let site = Site::new();
     site.folder.write("clients.crl", site.authority.revoke(&[1]));
     let process = start(&site, &format!("{CLIENTS}crlfile = \"clients.crl\"\n"));
-    let node = site.authority.client("node", 7);
-    let mut early = connect(&process, &site.authority, Some(&node)).unwrap();
+    let (node, other) = (site.authority.client("node", 7), site.authority.client("other", 8));
+    let dial = |identity| secure(process.tcp(), site.authority.client_config(Some(identity)));
+    let mut staying = Client::connect(dial(&other), "other").unwrap();
+    let mut old = Client::connect(dial(&node), "old").unwrap();
+    let mut new = Client::connect_v5(dial(&node), "new");
+    let mut silent = dial(&node);
+    silent.conn.complete_io(&mut silent.sock).unwrap();
+
     site.folder.write("clients.crl", site.authority.revoke(&[1, 7]));
     process.hang_up();
-    process.line_with("certificates were read again");
-    wait_until("the refusal", || connect(&process, &site.authority, Some(&node)).is_err());
-    early.ping().unwrap();
+    let (first, body) = new.read_packet().unwrap();
+    assert_eq!((first, body[0]), (0xe0, 0x98), "DISCONNECT with administrative action");
+    assert_eq!(old.stream.read(&mut [0]).unwrap(), 0);
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0, "one that has not sent CONNECT");
+    for _ in 0..3 {
+        let line = process.line_with("audit: certificate revoked");
+        assert!(
+            line.contains("subject=\"CN=node\"") && line.contains("address=127.0.0.1"),
+            "{line}"
+        );
+    }
+    assert!(connect(&process, &site.authority, Some(&node)).is_err());
+    staying.ping().unwrap();
+}
+
+#[test]
+fn a_refused_certificate_stands_in_the_audit_log_and_a_scanner_cannot_fill_it() {
+    let site = Site::new();
+    site.folder.write("clients.crl", site.authority.revoke(&[7]));
+    let process = start(&site, &format!("{CLIENTS}crlfile = \"clients.crl\"\n"));
+    let listener = format!("listener=\"{}\"", process.address);
+    let refused = |identity: Option<&Identity>, reason: &str| {
+        assert!(connect(&process, &site.authority, identity).is_err());
+        let line = process.line_with("audit: handshake refused");
+        assert!(line.contains("address=127.0.0.1") && line.contains(&listener), "{line}");
+        assert!(line.contains(reason), "{line}");
+    };
+    refused(None, "peer sent no certificates");
+    refused(Some(&site.authority.client("node", 7)), "invalid peer certificate: Revoked");
+    refused(
+        Some(&Authority::new("x").client("node", 1)),
+        "invalid peer certificate: UnknownIssuer",
+    );
+    for _ in 0..50 {
+        let mut scanner = process.tcp();
+        scanner.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        let _ = scanner.read_to_end(&mut Vec::new());
+    }
+    site.folder.write("broker.key", "none");
+    process.hang_up();
+    let lines = process.lines_until("the old ones stay");
+    let told = lines.iter().filter(|line| line.contains("audit: handshake refused")).count();
+    assert_eq!(told, 17, "20 in a minute");
 }
 
 #[test]

@@ -54,6 +54,13 @@ impl Template {
             pieces.push(Piece::Name(name.to_owned(), span));
             at += close + 1;
         }
+        let of_broker = OF_BROKER.len();
+        if text.starts_with(OF_BROKER)
+            && matches!(text.as_bytes().get(of_broker), None | Some(b'/'))
+        {
+            let message = "only the broker itself writes to `$SYS`";
+            return Err(TopicProblem::new(message, 0..of_broker, "choose another first level"));
+        }
         Ok(Self { pieces })
     }
 
@@ -87,6 +94,8 @@ impl Template {
     }
 }
 
+const OF_BROKER: &str = "$SYS";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +115,9 @@ mod tests {
         assert_eq!(Template::parse("a/{b").unwrap_err().span, 2..3);
         assert_eq!(Template::parse("a/{}").unwrap_err().span, 2..4);
         assert_eq!(Template::parse("a}").unwrap_err().span, 1..2);
+        for of_broker in ["$SYS", "$SYS/x", "$SYS/{site}"] {
+            assert_eq!(Template::parse(of_broker).unwrap_err().span, 0..4);
+        }
+        assert!(Template::parse("$SYSTEM/x").is_ok() && Template::parse("a/$SYS").is_ok());
     }
 }

@@ -358,7 +358,8 @@ impl Process {
             Effect::Authenticate { .. } | Effect::Denied { .. } => {
                 unreachable!("the clients have no credentials, and nothing is forbidden")
             }
-            Effect::Close { connection } => self.close(around, now, connection),
+            Effect::Admitted { .. } => {}
+            Effect::Close { connection, .. } => self.close(around, now, connection),
             Effect::Commit(batch) => self.submit(around, batch),
             Effect::Dropping(notice) => {
                 around.note(About::ALL, format_args!("messages are dropped: {notice:?}"));

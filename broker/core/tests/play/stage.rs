@@ -274,7 +274,7 @@ impl Stage {
         for effect in effects {
             match effect {
                 Effect::Flush { connection } => self.look(*connection),
-                Effect::Close { connection } => {
+                Effect::Close { connection, .. } => {
                     // It may have been closed by its client in the same turn.
                     let peer = self.peers.iter_mut().find(|peer| peer.id == *connection);
                     peer.into_iter().for_each(|peer| peer.closing = true);
@@ -297,7 +297,7 @@ impl Stage {
             Effect::Authenticate { connection, request } => {
                 self.asking.push_back((connection, *request));
             }
-            Effect::Close { connection } => {
+            Effect::Close { connection, .. } => {
                 let reads = self.peers.iter().any(|peer| peer.id == connection && peer.reads);
                 if reads {
                     self.write(connection, usize::MAX);
@@ -330,7 +330,8 @@ impl Stage {
                 assert!(sequences.is_sorted() && !sequences.is_empty());
                 self.to_load = Some(sequences);
             }
-            Effect::Denied { .. }
+            Effect::Admitted { .. }
+            | Effect::Denied { .. }
             | Effect::Dropping(_)
             | Effect::MemoryPressure { .. }
             | Effect::Pause { .. } => {}

@@ -49,6 +49,10 @@ pub(crate) struct Net {
     asking: VecDeque<(ConnectionId, AuthenticationRequest)>,
     denials: Vec<Denial>,
     drop_notices: Vec<DropNotice>,
+    /// Clients that were let in without a name.
+    pub(crate) admitted: Vec<String>,
+    /// Connections that were closed with a last word.
+    pub(crate) farewells: u32,
 }
 
 /// A message that was handed to a reader.
@@ -109,6 +113,8 @@ impl World {
             asking: VecDeque::new(),
             denials: Vec::new(),
             drop_notices: Vec::new(),
+            admitted: Vec::new(),
+            farewells: 0,
         })))
     }
 
@@ -291,6 +297,10 @@ impl World {
         self.net().handle(Input::Revoked { credentials });
     }
 
+    pub(crate) fn revoke_certificate(&self, client: &Client) {
+        self.net().handle(Input::CertificateRevoked { connection: client.connection });
+    }
+
     /// What was denied since the last call.
     pub(crate) fn take_denials(&self) -> Vec<Denial> {
         std::mem::take(&mut self.net().denials)
@@ -415,7 +425,9 @@ impl Net {
             Effect::Authenticate { connection, request } => {
                 self.asking.push_back((connection, *request));
             }
-            Effect::Close { connection } => {
+            Effect::Admitted { client_id, .. } => self.admitted.push(client_id.to_string()),
+            Effect::Close { connection, farewell } => {
+                self.farewells += u32::from(farewell);
                 if !self.link(connection).closed {
                     if !self.link(connection).stalled {
                         self.write(connection, usize::MAX);

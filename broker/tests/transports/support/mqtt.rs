@@ -1,4 +1,5 @@
-//! As much of an MQTT 3.1.1 client as the tests need, on anything that can be read and written.
+//! As much of a client of MQTT 3.1.1, and a little of 5.0, as the tests need, on anything that can
+//! be read and written.
 
 use std::io::{self, Read, Write};
 
@@ -45,6 +46,25 @@ impl<S: Read + Write> Client<S> {
         }
     }
 
+    /// Connects as a client of MQTT 5.
+    pub(crate) fn connect_v5(stream: S, id: &str) -> Self {
+        let mut client = Self { stream };
+        client.stream.write_all(&connect_packet_v5(id)).unwrap();
+        client.stream.flush().unwrap();
+        let (first, body) = client.read_packet().unwrap();
+        assert_eq!((first, &body[..2]), (0x20, &[0, 0][..]), "CONNACK");
+        client
+    }
+
+    pub(crate) fn subscribe_v5(&mut self, filter: &str) {
+        let mut body = vec![0, 1, 0];
+        push_text(&mut body, filter);
+        body.push(0);
+        self.stream.write_all(&packet(0x82, &body)).unwrap();
+        self.stream.flush().unwrap();
+        assert_eq!(self.read_packet().unwrap(), (0x90, vec![0, 1, 0, 0]), "SUBACK");
+    }
+
     pub(crate) fn publish(&mut self, topic: &str, payload: &[u8]) {
         self.stream.write_all(&publish_packet(topic, payload)).unwrap();
         self.stream.flush().unwrap();
@@ -75,7 +95,7 @@ impl<S: Read + Write> Client<S> {
         Ok(())
     }
 
-    fn read_packet(&mut self) -> io::Result<(u8, Vec<u8>)> {
+    pub(crate) fn read_packet(&mut self) -> io::Result<(u8, Vec<u8>)> {
         let mut byte = [0];
         self.stream.read_exact(&mut byte)?;
         let first = byte[0];
@@ -100,6 +120,12 @@ pub(crate) fn connect_packet(id: &str) -> Vec<u8> {
     packet(0x10, &body)
 }
 
+fn connect_packet_v5(id: &str) -> Vec<u8> {
+    let mut body = b"\0\x04MQTT\x05\x02\0\x3c\0".to_vec();
+    push_text(&mut body, id);
+    packet(0x10, &body)
+}
+
 pub(crate) fn connect_packet_as(id: &str, name: &str, password: &str) -> Vec<u8> {
     let mut body = b"\0\x04MQTT\x04\xc2\0\x3c".to_vec();
     for text in [id, name, password] {
@@ -111,6 +137,14 @@ pub(crate) fn connect_packet_as(id: &str, name: &str, password: &str) -> Vec<u8>
 pub(crate) fn publish_packet(topic: &str, payload: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     push_text(&mut body, topic);
+    body.extend_from_slice(payload);
+    packet(0x30, &body)
+}
+
+pub(crate) fn publish_packet_v5(topic: &str, payload: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    push_text(&mut body, topic);
+    body.push(0);
     body.extend_from_slice(payload);
     packet(0x30, &body)
 }

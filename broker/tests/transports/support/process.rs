@@ -50,15 +50,19 @@ impl Process {
 
     /// Waits for a line of its output or its log.
     pub(crate) fn line_with(&self, text: &str) -> String {
+        self.lines_until(text).pop().expect("that line is one")
+    }
+
+    /// All the lines up to and with one that has this text.
+    pub(crate) fn lines_until(&self, text: &str) -> Vec<String> {
         let end = Instant::now() + PATIENCE;
-        loop {
+        let mut lines = Vec::new();
+        while !lines.last().is_some_and(|line: &String| line.contains(text)) {
             let left = end.saturating_duration_since(Instant::now());
             let line = self.lines.recv_timeout(left);
-            let line = line.unwrap_or_else(|_| panic!("`{text}` was not said"));
-            if line.contains(text) {
-                return line;
-            }
+            lines.push(line.unwrap_or_else(|_| panic!("`{text}` was not said: {lines:#?}")));
         }
+        lines
     }
 
     pub(crate) fn hang_up(&self) {
