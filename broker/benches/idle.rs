@@ -32,7 +32,8 @@ fn main() {
     let after = (served.resident_bytes(), served.anonymous_bytes());
     let each = |bytes: u64| bytes / CONNECTIONS as u64;
     println!(
-        "{} bytes of resident memory for each of {CONNECTIONS} connections, {} of it anonymous; {} KB in all",
+        "{} bytes of resident memory for each of {CONNECTIONS} connections, {} of it anonymous; \
+         {} KB in all",
         each(after.0 - before.0),
         each(after.1 - before.1),
         after.0 / 1000,

@@ -248,14 +248,14 @@ impl Peer {
     fn give_back(&mut self, (kind, packet_id, is_error): (PacketKind, PacketId, bool)) {
         let progress = self.inflight.get_mut(&packet_id);
         match (kind, progress) {
-            (PacketKind::Pubrec, Some(progress)) if !is_error => {
-                if *progress == Progress::ExactlyOnce {
-                    *progress = Progress::Released;
-                }
+            (PacketKind::Pubrec, Some(progress @ Progress::ExactlyOnce)) if !is_error => {
+                *progress = Progress::Released;
             }
             // An earlier PUBREC may have come before the message, and have counted for nothing.
+            (PacketKind::Pubrec, Some(Progress::ExactlyOnce | Progress::Released)) if is_error => {
+                self.inflight.remove(&packet_id);
+            }
             (PacketKind::Puback, Some(Progress::AtLeastOnce))
-            | (PacketKind::Pubrec, Some(Progress::ExactlyOnce | Progress::Released))
             | (PacketKind::Pubcomp, Some(Progress::Released)) => {
                 self.inflight.remove(&packet_id);
             }
