@@ -8,6 +8,7 @@ mod foreign {
     //! One file for each family of clients.
 
     mod acl;
+    mod browser;
     mod certificates;
     mod import;
     mod mosquitto;

@@ -41,6 +41,8 @@ const CLIENT_ID_BYTES_MAX: usize = 1024;
 const CONNACK_BYTES_MAX: usize = 52;
 /// The assigned client identifier in it, bytes.
 const ASSIGNED_BYTES: usize = 24;
+/// A CONNACK that refuses, without an explanation, bytes.
+const REFUSAL_BYTES: usize = 5;
 const FOR_EVER: u32 = u32::MAX;
 
 impl Core {
@@ -98,10 +100,11 @@ impl Core {
         self.record_session(key);
         // A session that is not kept has no record, so there is nothing to wait for, unless an
         // older one of the same name had to go.
-        if self.turn.changes.len() > changes_before {
-            self.gate.wait(self.turn.batch, Gated::Connect { connection: id });
-        } else {
-            self.open_session(now, id);
+        let changed = self.turn.changes.len() > changes_before;
+        let waits_for = changed.then_some(self.turn.batch);
+        match waits_for.or_else(|| self.gate.removal_of(&client_id)) {
+            Some(batch) => self.gate.wait(batch, Gated::Connect { connection: id }),
+            None => self.open_session(now, id),
         }
     }
 
@@ -139,7 +142,7 @@ impl Core {
                 // How long an answer it takes was not understood either.
                 if let Some(connection) = self.connections.get_mut(id) {
                     connection.version = Version::V5;
-                    connection.packet_bytes_max = 0;
+                    connection.packet_bytes_max = REFUSAL_BYTES;
                 }
                 self.refuse(id, reason);
             }
@@ -152,7 +155,9 @@ impl Core {
         let Some(connection) = self.connections.get(id) else { return };
         let mut frame = Vec::new();
         let connack = Packet::Connack(Connack::refusal(reason));
-        if explanation::encode(&connack, connection, &mut frame).is_ok() {
+        let is_encoded = explanation::encode(&connack, connection, &mut frame).is_ok();
+        // Nothing fits a client that takes less [MQTT-3.1.2-24].
+        if is_encoded && frame.len() <= connection.packet_bytes_max {
             self.write(id, &frame);
         }
         self.metrics.violations += 1;
@@ -551,6 +556,7 @@ impl Core {
         }
         if session.stored {
             self.record(Change::SessionRemoved { session: session.id });
+            self.gate.session_removed(session.client_id, self.turn.batch);
         }
         self.bequeath(now, legacy);
     }

@@ -4,7 +4,8 @@
 //! its packets [MQTT-4.6.0-2] and one commit releases all of its own at once. Nothing leaves the
 //! gate but through [`Gate::open`], and that is called for committed batches only.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 use weir_mqtt::PacketId;
@@ -31,6 +32,8 @@ pub(crate) enum Gated {
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     waiting: VecDeque<(u64, Gated)>,
+    /// The client identifiers of sessions whose removal is not durable, with its batch.
+    removed: BTreeMap<Arc<str>, u64>,
 }
 
 impl Gate {
@@ -45,8 +48,23 @@ impl Gate {
         self.waiting.back().map(|(batch, _)| *batch)
     }
 
+    /// A session that the store knows ends in `batch`.
+    pub(crate) fn session_removed(&mut self, client_id: Arc<str>, batch: u64) {
+        self.removed.insert(client_id, batch);
+    }
+
+    /// What a client waits for before it may be told that it has no session: until then a crash
+    /// brings back the one that it had.
+    pub(crate) fn removal_of(&self, client_id: &str) -> Option<u64> {
+        let batch = *self.removed.get(client_id)?;
+        Some(self.last_batch().map_or(batch, |last| last.max(batch)))
+    }
+
     /// The next item whose batch is durable now that `committed` is.
     pub(crate) fn open(&mut self, committed: u64) -> Option<Gated> {
+        if !self.removed.is_empty() {
+            self.removed.retain(|_, batch| *batch > committed);
+        }
         let (batch, _) = self.waiting.front()?;
         if *batch > committed { None } else { self.waiting.pop_front().map(|(_, item)| item) }
     }

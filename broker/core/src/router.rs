@@ -51,6 +51,8 @@ pub(crate) struct Routing<'a> {
     message: Option<Message>,
     sequence: Option<Sequence>,
     is_provisional: bool,
+    /// It goes to a member of a share, whose session may be one that is not kept and no target.
+    has_member: bool,
     pub(crate) targets: SmallVec<[Target; 2]>,
 }
 
@@ -92,6 +94,7 @@ impl Core {
     }
 
     fn give(&mut self, now: Now, found: &Match, routing: &mut Routing<'_>) {
+        routing.has_member |= found.share.is_some();
         match found.holder {
             Holder::Reader(index) => self.give_to_reader(index, routing),
             Holder::Session(key)
@@ -195,7 +198,7 @@ impl Core {
         }
         let sequence = routing.sequence(self);
         let message = routing.message(self);
-        if !routing.targets.iter().any(Target::is_shared) {
+        if !routing.has_member {
             self.log.allow_absence(sequence);
         }
         self.record(Change::LogAppended { sequence, message, targets: routing.targets });
@@ -231,7 +234,14 @@ impl Match {
 
 impl<'a> Routing<'a> {
     fn new(parts: &'a MessageParts<'a>, message: Option<Message>, is_provisional: bool) -> Self {
-        Self { parts, message, sequence: None, is_provisional, targets: SmallVec::new() }
+        Self {
+            parts,
+            message,
+            sequence: None,
+            is_provisional,
+            has_member: false,
+            targets: SmallVec::new(),
+        }
     }
 
     /// The message in its shared form.

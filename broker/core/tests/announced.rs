@@ -149,7 +149,7 @@ fn response_information_that_is_too_long_for_the_client_is_left_out() {
     world.connect(v5("b").response_information(true).packet_max(80));
 }
 
-/// No CONNACK that is not refused for its length is longer than its client takes.
+/// No CONNACK is longer than its client takes; a refusal has five bytes.
 #[test]
 fn the_longest_connack_fits_the_smallest_client() {
     let world = World::with_limits(Limits {
@@ -163,13 +163,14 @@ fn the_longest_connack_fits_the_smallest_client() {
         let mut accepted = false;
         for max in 1..60 {
             let client = world.dial(&v5(name).expiry(20).keep_alive(60).packet_max(max));
-            let frame = client.next_frame().expect("an answer");
+            let Some(frame) = client.next_frame() else {
+                assert!(max < 5, "no answer for {max}");
+                continue;
+            };
+            assert!(frame.len() <= max as usize, "{} for {max}", frame.len());
             let packet = Packet::decode(&frame, Version::V5).expect("a valid packet");
             let Packet::Connack(connack) = packet else { panic!("{packet:?}") };
-            if connack.reason == ReasonCode::Success {
-                accepted = true;
-                assert!(frame.len() <= max as usize, "{} for {max}", frame.len());
-            }
+            accepted |= connack.reason == ReasonCode::Success;
         }
         assert!(accepted, "{name:?}");
     }

@@ -67,6 +67,15 @@ fn an_answer_too_long_for_the_client_is_not_sent() {
     world.dial(&v5("b").packet_max(20)).expect_refused(ReasonCode::PacketTooLarge);
 }
 
+/// A client that takes less than the five bytes of a refusal was sent them nevertheless.
+/// [MQTT-3.1.2-24]
+#[test]
+fn a_client_that_takes_no_connack_gets_none() {
+    let world = World::new();
+    world.dial(&v5("a").packet_max(5)).expect_refused(ReasonCode::PacketTooLarge);
+    world.dial(&v5("a").packet_max(4)).expect_closed();
+}
+
 /// The refusal is the one that the documentation names.
 #[test]
 fn past_the_limit_of_connections_a_client_is_refused() {

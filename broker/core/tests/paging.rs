@@ -123,6 +123,22 @@ fn what_waits_for_a_shared_subscription_stays_in_memory() {
     assert_eq!(other.payloads(), sent[..kept]);
 }
 
+/// A message that waited for a kept session too left memory although a member of a share had it
+/// whose session was not kept; when that member went away, the broker panicked.
+#[test]
+fn what_a_member_without_a_kept_session_has_stays_in_memory_too() {
+    let world = World::with_limits(limits());
+    subscribed(&world, v5("away").kept()).hang_up();
+    let members = [world.connect(v5("one")), world.connect(v5("two"))];
+    members.iter().for_each(|member| member.subscribe("$share/g/t/#", QOS1));
+    let sent = publish(&world, QOS1, 2);
+    let [one, two] = members;
+    assert_eq!(one.receive().payload, sent[0]);
+    one.hang_up();
+    assert_eq!(two.payloads(), [&*sent[1], &*sent[0]]);
+    assert_eq!(world.connect(v5("away").kept()).payloads(), sent);
+}
+
 /// Not more is read than the client can be sent, and one client after the other.
 #[test]
 fn clients_that_come_back_together_do_not_fill_the_memory() {

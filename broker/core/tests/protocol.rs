@@ -27,6 +27,8 @@ mod memory;
 mod mount_point;
 mod order;
 mod paging;
+mod play;
+mod plays;
 mod qos0;
 mod qos1;
 mod qos2;

@@ -91,3 +91,25 @@ fn a_late_answer_does_not_reach_the_connection_that_took_the_slot() {
     world.release_commits();
     other.expect_nothing();
 }
+
+/// A client that began anew twice was let in before its kept session was gone from the store: after
+/// a crash it had that again. Only the first of the two CONNECTs waited for the removal.
+#[test]
+fn nobody_is_let_in_before_the_kept_session_of_that_name_is_gone() {
+    let endings: [fn(&World, Client); 2] = [
+        |world, _| drop(world.dial(&v5("a"))),
+        |_, old| old.send_bytes(b"\xe0\x07\x00\x05\x11\0\0\0\0"),
+    ];
+    for end in endings {
+        let world = World::new();
+        let old = world.connect(v5("a").kept());
+        world.hold_commits();
+        end(&world, old);
+        let client = world.dial(&v5("a"));
+        client.expect_nothing();
+        world.release_commits();
+        assert!(!client.expect_connack());
+        world.crash();
+        assert_eq!(world.metrics().sessions, 0);
+    }
+}

@@ -3,7 +3,7 @@
 mod client;
 mod device;
 mod options;
-mod store;
+pub(crate) mod store;
 mod world;
 
 pub(crate) use client::{Client, Received};
