@@ -2,7 +2,7 @@
 //!
 //! Counted are the things that grow with what clients do, by their bytes or by what one of them
 //! takes on a 64-bit machine. As memory fills up, first QoS 0 suffers, then speed, then new
-//! clients; what was acknowledged never does.
+//! clients; what waits on the disk for a kept session never does.
 
 use crate::core::Core;
 use crate::effect::Effect;
