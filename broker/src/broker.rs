@@ -545,6 +545,8 @@ fn limits(config: &Config) -> Limits {
         session_expiry_s_max: from
             .persistent_client_expiration
             .map_or(u32::MAX, |time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX)),
+        sessions_max: from.global_max_clients.map_or(usize::MAX, |max| max as usize),
+        queues_qos0: from.queue_qos0_messages,
         connections_max: from.global_max_connections.map_or(usize::MAX, |max| max as usize),
         topic_levels_max: from.topic_levels.into(),
         topic_bytes_max: from.max_topic_bytes.into(),

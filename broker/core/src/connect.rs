@@ -178,6 +178,8 @@ impl Core {
         }
         if self.connections.count() > self.limits.connections_max
             || self.pressure >= MemoryPressure::RefusesClients
+            || (self.sessions.len() >= self.limits.sessions_max
+                && !self.clients.contains_key(connect.client_id))
         {
             return Err(ReasonCode::QuotaExceeded);
         }

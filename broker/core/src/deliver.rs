@@ -174,7 +174,12 @@ impl Core {
         retain: bool,
         routing: &mut Routing<'_>,
     ) {
-        let Some(connection) = self.sessions[key as usize].connection else { return };
+        let Some(connection) = self.sessions[key as usize].connection else {
+            if self.queues_qos0(key) {
+                self.hold_unqueued(now, key, found, retain, routing);
+            }
+            return;
+        };
         let has_room = self.has_buffer_room(connection, MemoryPressure::ShedsQos0);
         if has_room && self.sessions[key as usize].held_back > 0 {
             self.pump(now, key);
@@ -185,24 +190,35 @@ impl Core {
             return;
         }
         if session.replays > 0 || session.held_back > 0 {
-            let message = routing.message(self);
-            let sequence = routing.sequence(self);
-            let delivery = Delivered {
-                sequence,
-                identifier: self.keep_identifiers(key, sequence, &found.identifiers),
-                qos: QoS::AtMostOnce,
-                retain,
-                logged: false,
-                replay: false,
-            };
-            self.enqueue_held(now, key, delivery, &message);
-            return;
+            return self.hold_unqueued(now, key, found, retain, routing);
         }
         let delivery = self.delivery_of(key, routing.parts, now, QoS::AtMostOnce, retain);
         let delivery = Delivery { subscription_identifiers: &found.identifiers, ..delivery };
         if !self.send_routed(connection, &delivery) {
             self.lose(now, key, DropReason::TooLarge, routing.parts);
         }
+    }
+
+    /// Lets a QoS 0 message wait.
+    fn hold_unqueued(
+        &mut self,
+        now: Now,
+        key: SessionKey,
+        found: &Match,
+        retain: bool,
+        routing: &mut Routing<'_>,
+    ) {
+        let message = routing.message(self);
+        let sequence = routing.sequence(self);
+        let delivery = Delivered {
+            sequence,
+            identifier: self.keep_identifiers(key, sequence, &found.identifiers),
+            qos: QoS::AtMostOnce,
+            retain,
+            logged: false,
+            replay: false,
+        };
+        self.enqueue_held(now, key, delivery, &message);
     }
 
     /// Begins a QoS 1 or 2 delivery; the answer is its identifier.

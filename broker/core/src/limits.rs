@@ -128,6 +128,12 @@ pub struct Limits {
     pub send_buffer_bytes_max: usize,
     /// Longest time that a session outlives its connection, seconds.
     pub session_expiry_s_max: u32,
+    /// Sessions of this core, with those whose client is away; past it CONNECT of a client that has
+    /// none is refused with 0x97 (3.x: 0x03).
+    pub sessions_max: usize,
+    /// Whether QoS 0 messages wait in memory for clients that are away. They do not survive the
+    /// process.
+    pub queues_qos0: bool,
     /// Connections of this core; past it CONNECT is refused with 0x97 (3.x: 0x03).
     pub connections_max: usize,
     /// Levels of a topic name or filter; past it the packet is refused.
@@ -209,6 +215,8 @@ impl Default for Limits {
             memory_max: usize::MAX,
             send_buffer_bytes_max: 256_000,
             session_expiry_s_max: 14 * 24 * 3600,
+            sessions_max: usize::MAX,
+            queues_qos0: false,
             connections_max: usize::MAX,
             topic_levels_max: 128,
             topic_bytes_max: 4096,

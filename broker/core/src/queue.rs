@@ -56,12 +56,21 @@ impl Core {
         }
     }
 
+    /// Whether QoS 0 messages wait for a session without a connection.
+    pub(crate) fn queues_qos0(&self, key: SessionKey) -> bool {
+        self.limits.queues_qos0 && self.sessions[key as usize].is_kept()
+    }
+
     /// Drops what only waited for this connection.
     pub(crate) fn drop_unkept(&mut self, key: SessionKey) {
+        let queues_qos0 = self.queues_qos0(key);
         let session = &mut self.sessions[key as usize];
         let log = &mut self.log;
+        let mut held_back = 0;
         session.queue.retain(|entry| {
-            let kept = entry.qos > QoS::AtMostOnce;
+            let waits_on = queues_qos0 && entry.is_held_back();
+            held_back += u32::from(waits_on);
+            let kept = entry.qos > QoS::AtMostOnce || waits_on;
             if !kept {
                 session.queue_bytes -= log.bytes_of(entry.sequence);
                 session.replays -= u32::from(entry.replay);
@@ -70,7 +79,7 @@ impl Core {
             }
             kept
         });
-        session.held_back = 0;
+        session.held_back = held_back;
     }
 
     /// Lets a message wait in a session's queue; false when it was dropped instead.

@@ -2,6 +2,48 @@
 
 use crate::support::*;
 
+/// In the order in which they came among those of QoS 1, for kept sessions only, and not over a
+/// restart.
+#[test]
+fn qos0_messages_wait_for_clients_that_are_away_if_that_is_wanted() {
+    for wanted in [true, false] {
+        let world = World::with_limits(Limits { queues_qos0: wanted, ..Limits::default() });
+        let publisher = world.connect(v5("publisher"));
+        let away = world.connect(v5("away").kept());
+        away.subscribe("t/#", QOS1);
+        away.hang_up();
+        let send = || {
+            publisher.publish(QOS0, "t/0", "0");
+            publisher.publish_acknowledged("t/1", "1");
+            publisher.publish(QOS0, "t/2", "2");
+        };
+        send();
+        let expected: &[&str] = if wanted { &["0", "1", "2"] } else { &["1"] };
+        let back = world.connect(v5("away").kept());
+        assert_eq!(back.payloads(), expected);
+        back.hang_up();
+        send();
+        world.crash();
+        assert_eq!(world.connect(v5("away").kept()).payloads(), ["1"]);
+    }
+}
+
+/// What waits is bounded like all that waits in memory.
+#[test]
+fn qos0_messages_that_wait_are_bounded() {
+    let limits = Limits { queues_qos0: true, queued_messages_max: 5, ..Limits::default() };
+    let world = World::with_limits(limits);
+    let publisher = world.connect(v5("publisher"));
+    let away = world.connect(v5("away").kept());
+    away.subscribe("t", QOS0);
+    away.hang_up();
+    (0..20).for_each(|n| drop(publisher.publish(QOS0, "t", &n.to_string())));
+    assert_eq!(world.drops_of("away").queue_full, 15);
+    let back = world.connect(v5("away").kept());
+    assert_eq!(back.payloads(), ["0", "1", "2", "3", "4"]);
+    assert_eq!(world.metrics().queued_messages, 0);
+}
+
 /// [MQTT-2.2.1-2] [MQTT-4.3.1-1] [MQTT-3.3.1-2] [MQTT-3.3.4-1]
 #[test]
 fn a_message_goes_to_everybody_who_wants_it_and_is_not_answered() {

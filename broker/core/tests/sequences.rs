@@ -25,6 +25,7 @@ impl Run {
             unacknowledged_inbound_max: [1, 4, 1024][chance.below(3) as usize],
             send_buffer_bytes_max: [40, 400, 256_000][chance.below(3) as usize],
             queued_memory_eased_at: [0, 300, 32_000_000][chance.below(3) as usize],
+            queues_qos0: chance.below(2) == 0,
             dead_letter: [None, Some("$dead".into())][chance.below(2) as usize].clone(),
             ..Limits::default()
         };

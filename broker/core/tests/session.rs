@@ -2,6 +2,19 @@
 
 use crate::support::*;
 
+/// Those who have a session may come back to it.
+#[test]
+fn the_number_of_sessions_is_bounded() {
+    let world = World::with_limits(Limits { sessions_max: 2, ..Limits::default() });
+    world.connect(v5("a").kept()).hang_up();
+    let b = world.connect(v5("b"));
+    world.dial(&v5("c")).expect_refused(ReasonCode::QuotaExceeded);
+    world.dial(&v311("d")).expect_refused(ReasonCode::ServerUnavailable);
+    world.connect(v5("a").kept());
+    b.disconnect();
+    world.connect(v5("c"));
+}
+
 /// [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.2.2-3] [MQTT-4.1.0-1], and of 3.1.1 [MQTT-3.1.2-4]
 /// [MQTT-3.2.2-2] [MQTT-3.2.2-3]
 #[test]

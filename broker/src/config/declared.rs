@@ -357,6 +357,19 @@ pub(crate) static LIMITS: Section = Section {
             initial: Initial::Default("\"14d\""),
         },
         Key {
+            name: "global_max_clients",
+            text: "Sessions of the whole broker, with those whose client is away. -1 = no limit.",
+            kind: Kind::Whole { min: -1, max: 10_000_000, unit: "clients" },
+            initial: Initial::Default("-1"),
+        },
+        Key {
+            name: "queue_qos0_messages",
+            text: "Whether QoS 0 messages wait for clients that are away and have a kept session. \
+                   They wait in memory and do not survive a restart.",
+            kind: Kind::Flag,
+            initial: Initial::Default("false"),
+        },
+        Key {
             name: "global_max_connections",
             text: "Connections of the whole broker. -1 = no limit.",
             kind: Kind::Whole { min: -1, max: 10_000_000, unit: "connections" },

@@ -93,6 +93,10 @@ pub struct LimitsConfig {
     pub max_send_buffer: u32,
     /// Sessions that were not used for so long are removed; `None` = never.
     pub persistent_client_expiration: Option<Duration>,
+    /// Sessions of the whole broker; `None` = no limit.
+    pub global_max_clients: Option<u32>,
+    /// Whether QoS 0 messages wait for clients that are away.
+    pub queue_qos0_messages: bool,
     /// Connections of the whole broker; `None` = no limit.
     pub global_max_connections: Option<u32>,
     /// Until when a connection must have sent CONNECT.
@@ -317,6 +321,8 @@ impl LimitsConfig {
             queue_full: QueueFull::from_name(values.choice("queue_full")),
             max_send_buffer: values.small_size("max_send_buffer"),
             persistent_client_expiration: unless_zero(expiration),
+            global_max_clients: values.whole::<i64>("global_max_clients").try_into().ok(),
+            queue_qos0_messages: values.flag("queue_qos0_messages"),
             global_max_connections: values.whole::<i64>("global_max_connections").try_into().ok(),
             connect_timeout: values.duration("connect_timeout"),
             topic_levels: values.whole("topic_levels"),

@@ -223,7 +223,7 @@ const OPTIONS: [(&str, Way); 46] = [
     ("plugin_load", Way::Lost(PLUGINS)),
     ("plugin_use", Way::Lost(PLUGINS)),
     ("psk_file", Way::Lost("TLS with pre-shared keys is not there; use certificates")),
-    ("queue_qos0_messages", Way::LostIfOn("QoS 0 messages do not wait for clients that are away")),
+    ("queue_qos0_messages", Way::LimitSwitch("queue_qos0_messages")),
     ("retain_available", Way::LimitSwitch("retain_available")),
     ("retain_expiry_interval", Way::Lost("publishers set an expiry")),
     ("set_tcp_nodelay", Way::Needless("it is always so")),
@@ -231,6 +231,6 @@ const OPTIONS: [(&str, Way); 46] = [
     ("sys_interval", Way::Special),
     ("upgrade_outgoing_qos", Way::LimitSwitch("upgrade_outgoing_qos")),
     ("user", Way::Needless("start it as the user it is to run as")),
-    ("global_max_clients", Way::Lost("limit `global_max_connections`, or the listener")),
+    ("global_max_clients", Way::Limit("global_max_clients", -1)),
     ("global_max_connections", Way::Limit("global_max_connections", -1)),
 ];

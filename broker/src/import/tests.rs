@@ -91,6 +91,7 @@ fn options_of_the_broker_hold_wherever_they_stand() {
         retain_available = false
         persistent_client_expiration = "14d"
         max_inflight_bytes = 65536
+        queue_qos0_messages = false
         upgrade_outgoing_qos = true
         [log]
         level = "debug"
