@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use mio::{Poll, Waker};
 use weir_core::{
-    Core, Input, Limits, ListenerLimits, QueueFull, ReaderConfig, ReaderId, ShardId, ShareStrategy,
+    ClientRates, Core, Input, Limits, ListenerLimits, QueueFull, ReaderConfig, ReaderId, ShardId,
+    ShareStrategy,
 };
 use weir_mqtt::QoS;
 use weir_rules::{Diagnostic, Engine, Plan};
@@ -472,15 +473,28 @@ fn seed() -> io::Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-fn listener_limits(listener: &config::ListenerConfig) -> ListenerLimits {
+fn listener_limits(
+    listener: &config::ListenerConfig,
+    all: &config::LimitsConfig,
+) -> ListenerLimits {
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     ListenerLimits {
         allow_anonymous: listener.allow_anonymous,
         allow_empty_client_id: listener.allow_zero_length_clientid,
+        client_rates: ClientRates {
+            bytes: listener.max_byte_rate.unwrap_or(all.max_byte_rate),
+            messages: listener.max_message_rate.unwrap_or(all.max_message_rate),
+            subscriptions: listener.max_subscribe_rate.unwrap_or(all.max_subscribe_rate),
+        },
+        connects_per_second_max: listener.max_connect_rate,
+        inflight_bytes_max: listener.max_inflight_bytes.map(bytes),
+        inflight_messages_max: listener.max_inflight_messages,
+        queued_bytes_max: listener.max_queued_bytes.map(bytes),
+        queued_messages_max: listener.max_queued_messages.map(|max| max as usize),
+        upgrades_qos: listener.upgrade_outgoing_qos,
         knows_clients: listener.knows_clients(),
         mount_point: listener.mount_point.as_deref().map(Into::into),
-        payload_bytes_max: listener
-            .message_size_limit
-            .map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+        payload_bytes_max: listener.message_size_limit.map_or(usize::MAX, bytes),
         qos_max: QoS::try_from(listener.max_qos).unwrap_or(QoS::ExactlyOnce),
         retain_available: listener.retain_available,
         versions: listener.accept_protocol_versions.clone(),
@@ -491,15 +505,21 @@ fn limits(config: &Config) -> Limits {
     let from = &config.limits;
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     Limits {
-        listeners: config.listeners.iter().map(listener_limits).collect(),
+        listeners: config
+            .listeners
+            .iter()
+            .map(|listener| listener_limits(listener, from))
+            .collect(),
         allow_anonymous: config.auth.allow_anonymous,
         authentication: config.auth.checks_credentials(),
         connect_timeout_ms: u64::try_from(from.connect_timeout.as_millis()).unwrap_or(u64::MAX),
         packet_bytes_max: from.max_packet_size as usize,
         inflight_messages_max: from.max_inflight_messages,
+        inflight_bytes_max: bytes(from.max_inflight_bytes.unwrap_or(0)),
         topic_aliases_max: from.max_topic_alias,
         outbound_topic_aliases_max: from.max_topic_alias_broker,
         qos_max: QoS::try_from(from.max_qos).unwrap_or(QoS::ExactlyOnce),
+        upgrades_qos: from.upgrade_outgoing_qos,
         retain_available: from.retain_available,
         share_strategy: match from.shared_subscription_strategy {
             config::ShareStrategy::HashClient => ShareStrategy::HashClient,

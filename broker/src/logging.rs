@@ -7,7 +7,7 @@ use std::env;
 use thiserror::Error;
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt};
 
-use weir_core::{DropNotice, DropReason, MemoryPressure};
+use weir_core::{DropNotice, DropReason, MemoryPressure, ThrottleNotice};
 
 use crate::config::LogLevel;
 
@@ -62,6 +62,18 @@ pub(crate) fn dropping(notice: &DropNotice) {
         tracing::debug!(client_id, reason, dropped, "messages are dropped");
     } else {
         tracing::warn!(client_id, reason, dropped, "messages are dropped");
+    }
+}
+
+/// A client or a listener is too fast: one line for each episode.
+pub(crate) fn throttled(notice: &ThrottleNotice, listener: &str) {
+    let rate = notice.limit.name();
+    match &notice.client_id {
+        Some(client_id) => {
+            let client_id = &**client_id;
+            tracing::warn!(client_id, listener, rate, "a client over its rate is read more slowly");
+        }
+        None => tracing::warn!(listener, rate, "a listener at its rate lets connections wait"),
     }
 }
 

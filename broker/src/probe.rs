@@ -98,6 +98,7 @@ impl Probe {
                 reauthenticated: metrics.reauthenticated,
                 service: self.service.as_deref().map(service),
             },
+            throttled: counts(metrics.throttled.by_limit()),
             sessions: metrics.sessions,
             subscriptions: metrics.subscriptions,
             retained: metrics.retained,
@@ -131,12 +132,12 @@ fn messages(metrics: &Metrics) -> MessageStatus {
     MessageStatus {
         received: metrics.publish_received,
         sent: metrics.publish_sent,
-        dropped: metrics
-            .drops
-            .by_reason()
-            .map(|(reason, count)| (reason.to_owned(), count))
-            .collect::<BTreeMap<_, _>>(),
+        dropped: counts(metrics.drops.by_reason()),
     }
+}
+
+fn counts(counts: impl Iterator<Item = (&'static str, u64)>) -> BTreeMap<String, u64> {
+    counts.map(|(name, count)| (name.to_owned(), count)).collect()
 }
 
 fn service(figures: &ServiceFigures) -> ServiceStatus {

@@ -5,14 +5,18 @@
 //! store or a reader inside the broker has too much to do, sockets are not read: the clients
 //! wait, and nothing is dropped for it.
 
+mod accept;
+mod certificates;
+mod ending;
+
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 use weir_core::{
-    AuthenticationRequest, Batch, ConnectionId, Core, Effect, Input, ListenerId, Now, Outcome,
-    ReaderId, Records,
+    AuthenticationRequest, Batch, ConnectionId, Core, Effect, Input, Now, Outcome, ReaderId,
+    Records,
 };
 use weir_mqtt::ReasonCode;
 
@@ -25,7 +29,6 @@ use crate::logging;
 use crate::mailbox::{Mail, MailReceiver};
 use crate::sockets::Sockets;
 use crate::store::{BatchSender, Loader, Refused};
-use crate::stream::{Layer, Stream};
 
 /// One buffer for all sockets of the shard.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -34,16 +37,12 @@ const READ_BUFFER_BYTES: usize = 64 * 1024;
 const TURN_BYTES: usize = 2 * READ_BUFFER_BYTES;
 /// Reads of one socket in a row; the rest waits, so that others get theirs.
 const READS_IN_A_ROW: usize = 4;
-/// Connections accepted from one listener in a turn.
-const ACCEPTS_PER_TURN: usize = 128;
 /// Handshakes that are carried on in a turn, and certificates that are looked at again: one step
 /// can take milliseconds, and whoever is connected does not wait for hundreds of them when all come
 /// back at once.
 const HANDSHAKES_PER_TURN: usize = 8;
 /// Rounds of effects in a turn; a write can make room for more deliveries.
 const ROUNDS_PER_TURN: usize = 4;
-/// Between attempts to accept while there are no free descriptors.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How long a shutdown waits for commits that acknowledgements wait for.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -137,9 +136,7 @@ impl Shard {
             self.accept(now);
             self.read(now);
             self.verify_certificates(now);
-            if self.parts.core.poll_timeout().is_some_and(|at| at <= now.monotonic) {
-                self.parts.core.handle(now, Input::Timeout);
-            }
+            self.handle_timers(now);
             self.settle(now);
             self.lingering.expire(Instant::now());
             if self.has_stopped(now) {
@@ -149,11 +146,14 @@ impl Shard {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        let reads_on = !self.readable.is_empty() && self.may_read();
-        if !self.effects.is_empty() || !self.to_verify.is_empty() || reads_on {
+        let may_read = self.may_read();
+        let reads_on = !self.readable.is_empty() && may_read;
+        let is_busy = !self.effects.is_empty() || !self.acceptable.is_empty();
+        if is_busy || !self.to_verify.is_empty() || reads_on {
             return Some(Duration::ZERO);
         }
-        let timer = self.parts.core.poll_timeout().map(|at| self.parts.clock.until(at));
+        let timer = self.parts.core.poll_timeout().filter(|_| may_read);
+        let timer = timer.map(|at| self.parts.clock.until(at));
         let deadlines = [self.accept_again_at, self.stop_by, self.lingering.next()];
         let deadlines = deadlines.into_iter().flatten();
         deadlines.map(|at| at.saturating_duration_since(Instant::now())).chain(timer).min()
@@ -164,6 +164,15 @@ impl Shard {
         self.stop_by.is_none()
             && self.refused.is_empty()
             && self.parts.readers.iter().all(|(_, sink)| sink.has_room())
+    }
+
+    /// While sockets are not read nobody can show that it is alive, and what is due would only
+    /// give the store more to do.
+    fn handle_timers(&mut self, now: Now) {
+        let is_due = self.parts.core.poll_timeout().is_some_and(|at| at <= now.monotonic);
+        if is_due && self.may_read() {
+            self.parts.core.handle(now, Input::Timeout);
+        }
     }
 
     fn note_events(&mut self, events: &Events) {
@@ -259,51 +268,6 @@ impl Shard {
         }
     }
 
-    fn accept(&mut self, now: Now) {
-        if self.accept_again_at.is_some_and(|at| at <= Instant::now()) {
-            self.accept_again_at = None;
-            self.acceptable.extend(0..self.parts.listeners.len());
-        }
-        for index in std::mem::take(&mut self.acceptable) {
-            for count in 0..=ACCEPTS_PER_TURN {
-                if count == ACCEPTS_PER_TURN {
-                    self.acceptable.push(index);
-                    self.accept_again_at = Some(Instant::now());
-                    break;
-                }
-                match self.parts.listeners[index].accept() {
-                    Ok(Some(stream)) => self.open(now, stream, index),
-                    Ok(None) => {}
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) if is_about_one_connection(&error) => {}
-                    Err(error) => {
-                        tracing::warn!(%error, "no more connections can be accepted for now");
-                        self.accept_again_at = Some(Instant::now() + ACCEPT_RETRY);
-                        break;
-                    }
-                }
-            }
-        }
-    }
-
-    fn open(&mut self, now: Now, stream: Stream, listener: usize) {
-        let first_socket = FIRST_LISTENER + self.parts.listeners.len();
-        let number = u16::try_from(listener).expect("a file has fewer listeners");
-        let connection = self.sockets.insert(stream, number);
-        let Some(socket) = self.sockets.get_mut(connection) else { return };
-        let token = Token(first_socket + connection.slot as usize);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registry = self.parts.poll.registry();
-        if let Err(error) = registry.register(&mut socket.stream, token, interest) {
-            tracing::warn!(%error, "a connection cannot be watched and is closed");
-            self.sockets.remove(connection);
-            self.parts.listeners[listener].note_closed(None);
-            return;
-        }
-        let listener = ListenerId(number);
-        self.parts.core.handle(now, Input::Opened { connection, listener });
-    }
-
     fn read(&mut self, now: Now) {
         if !self.may_read() {
             return;
@@ -347,7 +311,7 @@ impl Shard {
                         self.turn_bytes = 0;
                         self.settle(now);
                     }
-                    if drained {
+                    if drained || !self.parts.core.takes_bytes(id) {
                         return;
                     }
                 }
@@ -395,6 +359,7 @@ impl Shard {
 
     fn carry_out(&mut self, now: Now, effect: Effect) {
         match effect {
+            Effect::Accept { listener } => self.acceptable.push(listener.0.into()),
             Effect::Authenticate { connection, request } => {
                 self.authenticate(now, connection, request);
             }
@@ -427,6 +392,10 @@ impl Shard {
                     socket.paused = false;
                 }
                 self.read_again(connection);
+            }
+            Effect::Throttled(notice) => {
+                let listener = &self.parts.listeners[usize::from(notice.listener.0)];
+                logging::throttled(&notice, listener.name());
             }
             Effect::ToReader { reader, records } => {
                 let sink = self.parts.readers.iter().find(|(known, _)| *known == reader);
@@ -487,78 +456,6 @@ impl Shard {
         }
     }
 
-    fn close(&mut self, now: Now, id: ConnectionId) {
-        // Dropped, and so closed.
-        let _ = self.end(now, id);
-    }
-
-    /// Ends a connection whose client shall read what it was told last.
-    fn part(&mut self, now: Now, id: ConnectionId) {
-        if let Some(stream) = self.end(now, id) {
-            self.lingering.take(self.parts.poll.registry(), stream, Instant::now());
-        }
-    }
-
-    /// Ends a connection whose client is not understood, below MQTT, and was told so.
-    fn refuse(&mut self, now: Now, id: ConnectionId, error: &io::Error) {
-        if let Some(socket) = self.sockets.get_mut(id)
-            && socket.stream.unfinished() == Some(Layer::Tls)
-            && let Some(not_told) = self.refusals.admit(Instant::now())
-        {
-            let address = socket.stream.peer().map(|peer| peer.ip());
-            let listener = self.parts.listeners[usize::from(socket.listener)].name();
-            auth::handshake_refused(address, listener, &error.to_string(), not_told);
-        }
-        self.part(now, id);
-    }
-
-    /// What was believed in a handshake has to be looked at again. A handshake that still goes on
-    /// would end with what was believed before, so it ends here.
-    fn doubt_certificates(&mut self, now: Now) {
-        self.to_verify.clear();
-        for id in self.sockets.ids().collect::<Vec<_>>() {
-            let Some(socket) = self.sockets.get_mut(id) else { continue };
-            if !self.parts.listeners[usize::from(socket.listener)].has_revocations() {
-                continue;
-            }
-            match socket.stream.unfinished() {
-                Some(Layer::Proxy | Layer::Tls) => self.close(now, id),
-                _ => self.to_verify.push(id),
-            }
-        }
-    }
-
-    /// Looks at some of the certificates again.
-    fn verify_certificates(&mut self, now: Now) {
-        let rest = self.to_verify.len().saturating_sub(HANDSHAKES_PER_TURN);
-        for id in self.to_verify.split_off(rest) {
-            let Some(socket) = self.sockets.get_mut(id) else { continue };
-            let listener = &self.parts.listeners[usize::from(socket.listener)];
-            if listener.is_revoked(&socket.stream) {
-                let address = socket.stream.peer().map(|peer| peer.ip());
-                let subject = socket.stream.subject();
-                auth::certificate_revoked(address, listener.name(), subject.as_deref());
-                self.parts.core.handle(now, Input::CertificateRevoked { connection: id });
-            }
-        }
-    }
-
-    /// Ends a connection; its socket is still open, and nothing more can be said on it.
-    fn end(&mut self, now: Now, id: ConnectionId) -> Option<Stream> {
-        let mut socket = self.sockets.remove(id)?;
-        // The peer may be gone already.
-        let _ = self.parts.poll.registry().deregister(&mut socket.stream);
-        let unfinished = socket.stream.unfinished();
-        if let Some(layer) = unfinished {
-            let peer = socket.stream.peer();
-            tracing::debug!(?peer, ?layer, "a connection ends before its handshake");
-        }
-        socket.stream.close();
-        self.parts.listeners[usize::from(socket.listener)].note_closed(unfinished);
-        self.parts.core.handle(now, Input::Closed { connection: id });
-        Some(socket.stream)
-    }
-
     /// Once nothing waits for a commit any more, tells the clients and ends.
     fn has_stopped(&mut self, now: Now) -> bool {
         let Some(stop_by) = self.stop_by else { return false };
@@ -570,12 +467,4 @@ impl Shard {
         self.settle(now);
         true
     }
-}
-
-/// The connection was gone before it was taken, which says nothing about the next one.
-fn is_about_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
-    )
 }

@@ -26,6 +26,10 @@ pub struct Status {
     /// Credentials of clients.
     #[serde(default)]
     pub auth: AuthStatus,
+    /// Clients and listeners that had to wait for having been too fast, by rate, for example
+    /// `messages`.
+    #[serde(default)]
+    pub throttled: BTreeMap<String, u64>,
     /// Sessions, connected or not.
     pub sessions: u64,
     /// Subscriptions of all sessions.

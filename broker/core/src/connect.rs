@@ -23,10 +23,10 @@ use crate::explanation;
 use crate::gate::Gated;
 use crate::identity::{ConnectionId, SessionId};
 use crate::key::SessionKey;
-use crate::memory::MemoryPressure;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
 use crate::mount;
+use crate::pressure::MemoryPressure;
 use crate::router::Origin;
 use crate::schedule::Delay;
 use crate::session::Session;
@@ -89,9 +89,10 @@ impl Core {
         }
         let (key, present) = self.claim_session(now, &client_id, connect);
         let qos_max = self.qos_max(id);
+        let listener = self.connections.get(id).map(|open| open.listener);
         let session = &mut self.sessions[key as usize];
         (session.identity, session.mount_point) = (Some(identity), mount_point);
-        session.qos_max = qos_max;
+        (session.listener, session.qos_max) = (listener, qos_max);
         self.apply_permissions(key, permissions);
         self.apply_connect(now, id, key, connect);
         self.write_connack(id, connect, assigned.as_deref(), last_word.as_deref(), present);
@@ -114,6 +115,7 @@ impl Core {
         connection.state = State::Open(key);
         let silence = Some(connection.silence_ms_max).filter(|silence| *silence > 0);
         self.arm(id, silence.map(|silence| (now.monotonic + silence, Timer::KeepAlive(id))));
+        self.begin_allowance(now, id);
         // CONNACK has waited in the buffer.
         self.buffer(id);
         self.sessions[key as usize].connection = Some(id);
@@ -300,6 +302,7 @@ impl Core {
         connect: &Connect<'_>,
     ) {
         self.disarm_session(key);
+        let window = self.inflight_window(id);
         let limits = &self.limits;
         let properties = &connect.properties;
         let wanted_s = match connect.version {
@@ -316,10 +319,7 @@ impl Core {
         let session = &mut self.sessions[key as usize];
         session.version = connect.version;
         session.expiry_interval_s = wanted_s.min(limits.session_expiry_s_max);
-        session.window = properties
-            .receive_maximum
-            .map_or(u16::MAX, NonZeroU16::get)
-            .min(limits.inflight_window());
+        session.window = properties.receive_maximum.map_or(window, |max| max.get().min(window));
         session.will = will;
         session.disconnected_at_ms = None;
         session.claimed_by = Some(id);
@@ -350,7 +350,7 @@ impl Core {
             && (connect.keep_alive_s == 0 || connect.keep_alive_s > limits.keep_alive_s_max);
         let properties = ConnackProperties {
             session_expiry_interval_s: expiry_s.filter(|wanted| *wanted > capped).map(|_| capped),
-            receive_maximum: NonZeroU16::new(limits.inflight_window())
+            receive_maximum: NonZeroU16::new(self.inflight_window(id))
                 .filter(|max| max.get() < u16::MAX),
             maximum_qos: Some(qos_max).filter(|max| *max < QoS::ExactlyOnce),
             retain_available: (!retain_available).then_some(false),

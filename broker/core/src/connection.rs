@@ -12,6 +12,7 @@ use crate::effect::Exchange;
 use crate::identity::{ConnectionId, ListenerId};
 use crate::key::SessionKey;
 use crate::outbound::Outbound;
+use crate::rates::Allowance;
 use crate::timer::Timer;
 
 /// An open connection.
@@ -38,6 +39,8 @@ pub(crate) struct Connection {
     pub(crate) wants_explanations: bool,
     /// QoS 1 and 2 exchanges that an MQTT 5 client began and that are not over.
     pub(crate) exchanges: u32,
+    /// What is left of the rates of its client; none when those have no limit.
+    pub(crate) allowance: Option<Box<Allowance>>,
     /// Answers to the client that wait at the gate.
     pub(crate) gated: u32,
     /// Topic aliases that the client set, by number.
@@ -111,6 +114,7 @@ impl Connection {
             packet_bytes_max: usize::MAX,
             wants_explanations: true,
             exchanges: 0,
+            allowance: None,
             gated: 0,
             aliases: Vec::new(),
             outbound_aliases: OutboundAliases::default(),

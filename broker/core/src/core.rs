@@ -27,11 +27,12 @@ use crate::input::Input;
 use crate::key::SessionKey;
 use crate::limits::{Limits, ListenerLimits};
 use crate::log::Log;
-use crate::memory::MemoryPressure;
 use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::outbound::{BufferPool, Outbound};
 use crate::paging::Paging;
+use crate::pressure::MemoryPressure;
+use crate::rates::Allowance;
 use crate::recovered::Recovered;
 use crate::retained::Retained;
 use crate::router::Match;
@@ -49,6 +50,8 @@ pub struct Core {
     pub(crate) limits: Limits,
     /// What clients may do; none when nothing is restricted.
     pub(crate) acl: Option<Arc<Acl>>,
+    /// What is left of the rate of each listener; none for one without a limit.
+    pub(crate) listener_allowances: Vec<Option<Box<Allowance>>>,
     pub(crate) connections: Connections,
     pub(crate) sessions: Slab<Session>,
     pub(crate) clients: HashMap<Arc<str>, SessionKey, FixedState>,
@@ -132,10 +135,15 @@ impl Core {
         now: Now,
     ) -> Self {
         let hasher = FixedState::with_seed(seed);
+        let allowance = |listener: &ListenerLimits| {
+            Allowance::of_listener(listener.connects_per_second_max, now.monotonic)
+        };
+        let listener_allowances = limits.listeners.iter().map(allowance).collect();
         let mut core = Self {
             shard,
             limits,
             acl: None,
+            listener_allowances,
             connections: Connections::default(),
             sessions: Slab::new(),
             clients: HashMap::with_hasher(hasher.clone()),
@@ -297,6 +305,7 @@ impl Core {
     fn handle_opened(&mut self, now: Now, connection: ConnectionId, listener: ListenerId) {
         assert!(usize::from(listener.0) < self.limits.listeners.len(), "a listener of the limits");
         self.metrics.connections_opened += 1;
+        self.count_connect(now, listener);
         self.connections.insert(Connection::new(connection, listener, now.monotonic));
         let at = now.monotonic + self.limits.connect_timeout_ms;
         self.arm(connection, Some((at, Timer::Connect(connection))));
@@ -305,6 +314,7 @@ impl Core {
     fn handle_closed(&mut self, now: Now, connection: ConnectionId) {
         self.arm(connection, None);
         self.disarm_credentials(connection);
+        self.disarm_throttle(connection);
         let Some(mut closed) = self.connections.remove(connection) else { return };
         closed.outbound.release(&mut self.pool);
         self.buffer_bytes -= closed.buffer_bytes;
@@ -356,6 +366,7 @@ impl Core {
     fn handle_timeout(&mut self, now: Now) {
         while let Some(timer) = self.timers.take_due(now.monotonic) {
             match timer {
+                Timer::Accept(listener) => self.end_accept_wait(now, listener),
                 Timer::Connect(connection) => {
                     let waiting = self.connections.get(connection);
                     if waiting.is_some_and(Connection::awaits_connect) {
@@ -366,6 +377,7 @@ impl Core {
                 Timer::Delayed(message) => self.publish_delayed(now, message),
                 Timer::KeepAlive(connection) => self.check_keep_alive(now, connection),
                 Timer::SessionExpiry(session) => self.check_expiry(now, session),
+                Timer::Throttle(connection) => self.end_throttle(now, connection),
                 Timer::Will(session) => self.check_will(now, session),
             }
         }

@@ -4,8 +4,6 @@
 //! the session's queue. A QoS 2 message of a kept session goes out when its identifier is
 //! durable, because a client may keep identifiers for longer than a broker lives.
 
-use std::collections::VecDeque;
-
 use weir_mqtt::{Delivery, PacketId, QoS, ReasonCode};
 
 use crate::authorize::Access;
@@ -15,13 +13,12 @@ use crate::core::Core;
 use crate::frames;
 use crate::gate::Gated;
 use crate::handover;
-use crate::identity::{ConnectionId, Sequence, SessionId};
-use crate::inflight::{Delivered, Inflight, Progress, SEVERAL};
+use crate::identity::{ConnectionId, SessionId};
+use crate::inflight::{Delivered, Inflight, Progress};
 use crate::key::SessionKey;
-use crate::limits::QueueFull;
-use crate::memory::MemoryPressure;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
+use crate::pressure::MemoryPressure;
 use crate::publish::Reply;
 use crate::router::{Match, Routing};
 
@@ -34,10 +31,7 @@ impl Core {
         found: &Match,
         routing: &mut Routing<'_>,
     ) {
-        // A kept subscription may have been granted more before the maximum was lowered, or by
-        // another listener.
-        let qos_max = self.limits.qos_max.min(self.sessions[key as usize].qos_max);
-        let qos = found.qos.min(routing.parts.qos).min(qos_max);
+        let qos = self.outgoing_qos(key, found.qos, routing.parts.qos);
         let retain = found.retain_as_published && routing.parts.retain;
         if qos == QoS::AtMostOnce {
             return self.send_unqueued(now, key, found, retain, routing);
@@ -53,18 +47,16 @@ impl Core {
             logged: self.sessions[key as usize].stored,
             replay: false,
         };
-        let packet_id = match self.can_send_at_once(key) {
+        let packet_id = match self.can_send_at_once(key, message.len()) {
             Some(connection)
                 if self.is_too_large_routed(key, connection, &delivered, found, routing) =>
             {
                 // Dropped as if it had been delivered [MQTT-3.1.2-25].
                 self.lose(now, key, DropReason::TooLarge, routing.parts);
-                self.sessions[key as usize].identifiers.remove(&sequence);
+                self.sessions[key as usize].identifiers.remove(sequence);
                 return;
             }
-            Some(connection) => {
-                self.send_at_once(now, key, connection, delivered, found, routing.parts)
-            }
+            Some(connection) => self.send_at_once(now, key, connection, delivered, found, routing),
             None => None,
         };
         if packet_id.is_some() {
@@ -80,44 +72,6 @@ impl Core {
                 packet_id,
                 subscription_identifiers: identifiers,
             });
-        }
-    }
-
-    /// Lets a message wait in a session's queue and holds it in the log for that; false when it
-    /// was dropped instead.
-    pub(crate) fn enqueue_held(
-        &mut self,
-        now: Now,
-        key: SessionKey,
-        delivered: Delivered,
-        message: &Message,
-    ) -> bool {
-        // A retained message on its way shares the bytes of the retained one.
-        let bytes = if delivered.replay { 0 } else { message.len() };
-        let queued = self.enqueue(now, key, delivered, message, bytes);
-        if queued {
-            self.log.hold(delivered.sequence, message, bytes);
-        } else if delivered.identifier == SEVERAL {
-            self.sessions[key as usize].identifiers.remove(&delivered.sequence);
-        }
-        queued
-    }
-
-    /// What a waiting message keeps of its subscription identifiers.
-    pub(crate) fn keep_identifiers(
-        &mut self,
-        key: SessionKey,
-        sequence: Sequence,
-        identifiers: &[u32],
-    ) -> u32 {
-        match identifiers {
-            [] => 0,
-            [one] => *one,
-            several => {
-                let session = &mut self.sessions[key as usize];
-                session.identifiers.insert(sequence, several.into());
-                SEVERAL
-            }
         }
     }
 
@@ -159,6 +113,9 @@ impl Core {
             let Some(message) = self.log.message(next.sequence).cloned() else {
                 return self.await_messages(key);
             };
+            if next.qos > QoS::AtMostOnce && !self.has_window_room(session, message.len()) {
+                return;
+            }
             self.dequeue(key, 0);
             self.send_dequeued(now, key, connection, next, &message);
         }
@@ -191,123 +148,13 @@ impl Core {
         }
     }
 
-    /// Drops what only waited for this connection.
-    pub(crate) fn drop_unkept(&mut self, key: SessionKey) {
-        let session = &mut self.sessions[key as usize];
-        let log = &mut self.log;
-        session.queue.retain(|entry| {
-            let kept = entry.qos > QoS::AtMostOnce;
-            if !kept {
-                session.queue_bytes -= log.bytes_of(entry.sequence);
-                session.replays -= u32::from(entry.replay);
-                log.release(entry.sequence);
-                session.identifiers.remove(&entry.sequence);
-            }
-            kept
-        });
-        session.held_back = 0;
-    }
-
-    /// Lets a message wait in a session's queue; false when it was dropped instead.
-    fn enqueue(
-        &mut self,
-        now: Now,
-        key: SessionKey,
-        delivery: Delivered,
-        message: &Message,
-        bytes: usize,
-    ) -> bool {
-        while self.queue_is_full(key, &delivery, bytes) {
-            let session = &self.sessions[key as usize];
-            let bytes_max = self.limits.queued_bytes_max;
-            let fits = bytes_max == 0 || bytes <= bytes_max;
-            let oldest = session.queue.iter().position(|entry| !entry.replay);
-            match (self.limits.queue_full, oldest) {
-                (QueueFull::DropOld, Some(oldest)) if fits => {
-                    let oldest = self.dequeue(key, oldest);
-                    self.lose_held(now, key, DropReason::QueueFull, oldest);
-                    self.settle(key, oldest);
-                }
-                (queue_full, _) => {
-                    if queue_full == QueueFull::Disconnect {
-                        let connection = session.claimed_by;
-                        self.doomed.extend(connection.map(|id| (id, ReasonCode::QuotaExceeded)));
-                    }
-                    self.lose_waiting(now, key, DropReason::QueueFull, delivery, message);
-                    return false;
-                }
-            }
-        }
-        self.push_waiting(key, delivery, bytes);
-        true
-    }
-
-    /// Appends to a queue whose bounds somebody else looks after.
-    pub(crate) fn push_waiting(&mut self, key: SessionKey, delivery: Delivered, bytes: usize) {
-        let session = &mut self.sessions[key as usize];
-        session.queue.push_back(delivery);
-        session.queue_bytes += bytes;
-        session.replays += u32::from(delivery.replay);
-        session.held_back += u32::from(delivery.is_held_back());
-    }
-
-    /// A session is done with a message.
-    pub(crate) fn settle(&mut self, key: SessionKey, delivery: Delivered) {
-        if delivery.identifier == SEVERAL {
-            self.sessions[key as usize].identifiers.remove(&delivery.sequence);
-        }
-        self.log.release(delivery.sequence);
-        if delivery.logged {
-            self.cursor_moved(key);
-        }
-    }
-
-    /// Retained messages on their way do not count, so that a new subscription gets all of them,
-    /// unless a client lets them be sent again and again without reading.
-    fn queue_is_full(&self, key: SessionKey, delivery: &Delivered, bytes: usize) -> bool {
-        let (limits, session) = (&self.limits, &self.sessions[key as usize]);
-        let replays = session.replays as usize;
-        if delivery.replay {
-            return replays >= REPLAYS_MIN.max(self.retained.count() * REPLAYS_PER_RETAINED_MAX);
-        }
-        let (messages_max, bytes_max) = (limits.queued_messages_max, limits.queued_bytes_max);
-        (messages_max > 0 && session.queue.len() - replays >= messages_max)
-            || (bytes_max > 0 && session.queue_bytes + bytes > bytes_max)
-            || (self.must_stay_in_memory(key, delivery) && self.is_memory_full(bytes))
-    }
-
-    fn is_memory_full(&self, more: usize) -> bool {
-        let queued = self.log.bytes_in_memory() + self.schedule.bytes() + more;
-        self.pressure >= MemoryPressure::RefusesClients || queued > self.limits.queued_memory_max
-    }
-
-    /// Whether a message takes memory for as long as it waits.
-    fn must_stay_in_memory(&self, key: SessionKey, delivery: &Delivered) -> bool {
-        !delivery.logged
-            || self.sessions[key as usize].share_of(delivery).is_some()
-            || self.limits.queued_memory_eased_at >= self.limits.queued_memory_max
-    }
-
-    /// Takes a message out of a queue; it still holds its place in the log.
-    pub(crate) fn dequeue(&mut self, key: SessionKey, index: usize) -> Delivered {
-        let session = &mut self.sessions[key as usize];
-        let delivery = session.queue.remove(index).expect("the queue is not empty");
-        if session.queue.is_empty() && session.queue.capacity() > QUEUE_CAPACITY_KEPT {
-            session.queue = VecDeque::new();
-        }
-        session.queue_bytes -= self.log.bytes_of(delivery.sequence);
-        session.replays -= u32::from(delivery.replay);
-        session.held_back -= u32::from(delivery.is_held_back());
-        delivery
-    }
-
     /// The connection of a session for which nothing has to wait.
-    fn can_send_at_once(&self, key: SessionKey) -> Option<ConnectionId> {
+    fn can_send_at_once(&self, key: SessionKey, bytes: usize) -> Option<ConnectionId> {
         let session = &self.sessions[key as usize];
         let connection = session.connection?;
         let free = session.queue.is_empty()
             && session.inflight.first_waiting().is_none()
-            && session.inflight.len() < session.window
+            && self.has_window_room(session, bytes)
             && self.has_buffer_room(connection, MemoryPressure::LeavesOnDisk);
         free.then_some(connection)
     }
@@ -366,12 +213,13 @@ impl Core {
         connection: ConnectionId,
         delivered: Delivered,
         found: &Match,
-        parts: &MessageParts<'_>,
+        routing: &mut Routing<'_>,
     ) -> Option<PacketId> {
+        let bytes = routing.message(self).len();
         let waits_for = self.waits_for(delivered);
         let session = &mut self.sessions[key as usize];
         let progress = if waits_for.is_some() { Progress::Gated } else { Progress::Sent };
-        let packet_id = session.inflight.push(delivered, progress)?;
+        let packet_id = session.inflight.push(delivered, progress, bytes)?;
         if let Some(batch) = waits_for {
             let session = session.id;
             self.gate.wait(batch, Gated::Deliver { session, packet_id });
@@ -379,7 +227,7 @@ impl Core {
             let delivery = Delivery {
                 packet_id: Some(packet_id),
                 subscription_identifiers: &found.identifiers,
-                ..self.delivery_of(key, parts, now, delivered.qos, delivered.retain)
+                ..self.delivery_of(key, routing.parts, now, delivered.qos, delivered.retain)
             };
             let is_sent = self.send_routed(connection, &delivery);
             debug_assert!(is_sent, "its length was checked");
@@ -463,7 +311,7 @@ impl Core {
         let progress = if waits_for.is_some() { Progress::Gated } else { Progress::Sent };
         let packet_id = session
             .inflight
-            .push(delivered, progress)
+            .push(delivered, progress, message.len())
             .expect("a window with room has an identifier");
         let id = session.id;
         if delivered.logged {
@@ -581,14 +429,6 @@ impl Core {
         }
     }
 }
-
-/// Retained messages that wait for one session at a time, as often as there are any: enough for
-/// a few overlapping subscriptions.
-const REPLAYS_PER_RETAINED_MAX: usize = 4;
-/// So many may always wait, however few retained messages there are.
-const REPLAYS_MIN: usize = 1024;
-/// An empty queue keeps room for this many messages.
-const QUEUE_CAPACITY_KEPT: usize = 64;
 
 /// Stands for an identifier where only its length matters.
 const ANY_PACKET_ID: PacketId = PacketId::new(1).expect("one is not zero");

@@ -7,14 +7,21 @@ use weir_mqtt::Version;
 
 use crate::authorize::Access;
 use crate::change::Batch;
-use crate::identity::{ConnectionId, ReaderId, Sequence};
-use crate::memory::MemoryPressure;
+use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence};
 use crate::message::{self, MessageParts};
 use crate::metrics::{DropReason, Drops};
+use crate::pressure::MemoryPressure;
+use crate::rates::RateLimit;
 
 /// One thing to do, taken with [`Core::drain`](crate::Core::drain) at the end of a turn.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
+    /// Take connections of a listener again; see
+    /// [`Core::takes_connections`](crate::Core::takes_connections).
+    Accept {
+        /// Which.
+        listener: ListenerId,
+    },
     /// A client was let in without a name.
     Admitted {
         /// Which.
@@ -79,6 +86,9 @@ pub enum Effect {
         /// Which.
         connection: ConnectionId,
     },
+    /// A client or a listener has to wait for having been too fast. Reported for each rate when
+    /// that begins, and again only when it was not so for a minute.
+    Throttled(Box<ThrottleNotice>),
     /// Messages for a reader, in the order in which they were published.
     ToReader {
         /// Which reader.
@@ -149,6 +159,18 @@ pub struct DropNotice {
     pub reason: DropReason,
     /// What was dropped for the client so far, this message included.
     pub dropped: Drops,
+}
+
+/// Somebody was too fast.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ThrottleNotice {
+    /// The client that is not read for a while; none when it is the listener that takes no
+    /// connections.
+    pub client_id: Option<Arc<str>>,
+    /// The listener, or the one that the client came in by.
+    pub listener: ListenerId,
+    /// Which rate.
+    pub limit: RateLimit,
 }
 
 /// Messages in one buffer, each with its position in the log if it has one.

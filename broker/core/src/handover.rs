@@ -278,7 +278,7 @@ impl Core {
     /// How a message that was accepted earlier waits for a member.
     fn handed_over(&mut self, member: Member, mark: ShareMark, message: &Message) -> Delivered {
         let parts = message.parts();
-        let qos = member.qos.min(parts.qos);
+        let qos = self.outgoing_qos(member.session, member.qos, parts.qos);
         let identifiers = identifiers_of(Some(mark), &[member.identifier]);
         let sequence = self.log.reserve();
         Delivered {

@@ -17,6 +17,15 @@ pub(crate) struct Inflight {
     pub(crate) delivery: Delivered,
     /// It was on a wire before: the next sending sets DUP [MQTT-3.3.1-1].
     pub(crate) sent_before: bool,
+    /// Length of the message.
+    pub(crate) bytes: u32,
+}
+
+impl Inflight {
+    /// The length of a message as it is kept here.
+    pub(crate) fn bytes(length: usize) -> u32 {
+        u32::try_from(length).expect("a packet is shorter than 256 MiB")
+    }
 }
 
 /// How far a message has come.
@@ -65,15 +74,31 @@ pub(crate) struct InflightWindow {
     on_wire: u16,
     waiting: u16,
     gated: u16,
+    bytes: usize,
+    /// The identifiers stand in the order in which they count up from the first.
+    is_ordered: bool,
 }
 
 impl InflightWindow {
     pub(crate) fn new() -> Self {
-        Self { entries: VecDeque::new(), last_packet_id: 0, on_wire: 0, waiting: 0, gated: 0 }
+        Self {
+            entries: VecDeque::new(),
+            last_packet_id: 0,
+            on_wire: 0,
+            waiting: 0,
+            gated: 0,
+            bytes: 0,
+            is_ordered: true,
+        }
     }
 
     /// Takes the next free identifier, counting up from 1; none when all are in use.
-    pub(crate) fn push(&mut self, delivery: Delivered, progress: Progress) -> Option<PacketId> {
+    pub(crate) fn push(
+        &mut self,
+        delivery: Delivered,
+        progress: Progress,
+        bytes: usize,
+    ) -> Option<PacketId> {
         if self.entries.len() >= usize::from(u16::MAX) {
             return None;
         }
@@ -84,14 +109,19 @@ impl InflightWindow {
                 break candidate;
             }
         };
-        self.restore(Inflight { packet_id, progress, delivery, sent_before: false });
+        let bytes = Inflight::bytes(bytes);
+        self.restore(Inflight { packet_id, progress, delivery, sent_before: false, bytes });
         Some(packet_id)
     }
 
     /// Puts back an entry that the store kept.
     pub(crate) fn restore(&mut self, entry: Inflight) {
         self.count(entry.progress, 1);
+        self.bytes += entry.bytes as usize;
         self.last_packet_id = entry.packet_id.get();
+        let after =
+            |back: &Inflight| self.distance(back.packet_id) < self.distance(entry.packet_id);
+        self.is_ordered = self.entries.back().is_none_or(|back| self.is_ordered && after(back));
         self.entries.push_back(entry);
     }
 
@@ -113,6 +143,7 @@ impl InflightWindow {
         let Some(index) = self.position(packet_id) else { return };
         if let Some(finished) = self.entries.remove(index) {
             self.count(finished.progress, -1);
+            self.bytes -= finished.bytes as usize;
         }
     }
 
@@ -158,6 +189,11 @@ impl InflightWindow {
         self.on_wire
     }
 
+    /// Bytes of the messages of all entries; one counts until its exchange is over.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Number of entries, at most 65,535.
     pub(crate) fn len(&self) -> u16 {
         self.on_wire + self.waiting + self.gated
@@ -172,6 +208,10 @@ impl InflightWindow {
         assert_eq!(usize::from(self.on_wire), on_wire);
         assert_eq!(usize::from(self.waiting), count(&[Progress::Waiting]));
         assert_eq!(usize::from(self.gated), count(&[Progress::Gated]));
+        assert_eq!(
+            self.bytes,
+            self.entries.iter().map(|entry| entry.bytes as usize).sum::<usize>()
+        );
     }
 
     fn count(&mut self, progress: Progress, by: i16) {
@@ -183,12 +223,21 @@ impl InflightWindow {
         *counter = counter.checked_add_signed(by).expect("each entry is counted once");
     }
 
-    /// Identifiers are mostly consecutive, so the distance from the first is the likely place.
+    /// How far an identifier is from the first.
+    fn distance(&self, packet_id: PacketId) -> u16 {
+        let first = self.entries.front().map_or(0, |entry| entry.packet_id.get());
+        packet_id.get().wrapping_sub(first)
+    }
+
+    /// The identifiers are out of order only after they have gone round while the client kept an
+    /// old one: then it is its own window that is looked through.
     fn position(&self, packet_id: PacketId) -> Option<usize> {
-        let first = self.entries.front()?.packet_id.get();
-        let guess = usize::from(packet_id.get().wrapping_sub(first));
-        if self.entries.get(guess).is_some_and(|entry| entry.packet_id == packet_id) {
-            return Some(guess);
+        if self.is_ordered {
+            let distance = self.distance(packet_id);
+            let place = self
+                .entries
+                .binary_search_by_key(&distance, |entry| self.distance(entry.packet_id));
+            return place.ok();
         }
         self.entries.iter().position(|entry| entry.packet_id == packet_id)
     }
@@ -212,8 +261,9 @@ mod tests {
     #[test]
     fn identifiers_start_at_one_and_count_up() {
         let mut window = InflightWindow::new();
-        let ids: Vec<u16> =
-            (0..3).map(|n| window.push(delivery(n), Progress::Sent).expect("room").get()).collect();
+        let ids: Vec<u16> = (0..3)
+            .map(|n| window.push(delivery(n), Progress::Sent, 1).expect("room").get())
+            .collect();
         assert_eq!(ids, [1, 2, 3]);
         assert_eq!(window.on_wire(), 3);
     }
@@ -221,12 +271,12 @@ mod tests {
     #[test]
     fn an_identifier_in_use_is_passed_over_when_they_go_round() {
         let mut window = InflightWindow::new();
-        let first = window.push(delivery(0), Progress::Sent).expect("room");
+        let first = window.push(delivery(0), Progress::Sent, 1).expect("room");
         for n in 1..u64::from(u16::MAX) {
-            let id = window.push(delivery(n), Progress::Sent).expect("room");
+            let id = window.push(delivery(n), Progress::Sent, 1).expect("room");
             window.finish(id);
         }
-        assert_eq!(window.push(delivery(9), Progress::Sent).expect("room").get(), 2);
+        assert_eq!(window.push(delivery(9), Progress::Sent, 1).expect("room").get(), 2);
         assert!(window.find(first).is_some());
     }
 
@@ -234,7 +284,7 @@ mod tests {
     fn an_acknowledgement_out_of_order_frees_its_place_at_once() {
         let mut window = InflightWindow::new();
         let ids: Vec<PacketId> =
-            (0..3).map(|n| window.push(delivery(n), Progress::Sent).expect("room")).collect();
+            (0..3).map(|n| window.push(delivery(n), Progress::Sent, 1).expect("room")).collect();
         window.finish(ids[1]);
         assert_eq!((window.on_wire(), window.len()), (2, 2));
         assert!(window.find(ids[1]).is_none());
@@ -244,7 +294,7 @@ mod tests {
     #[test]
     fn what_was_on_the_wire_is_sent_again_as_a_duplicate() {
         let mut window = InflightWindow::new();
-        let id = window.push(delivery(0), Progress::Waiting).expect("room");
+        let id = window.push(delivery(0), Progress::Waiting, 1).expect("room");
         window.advance(id, Progress::Sent);
         window.disconnected();
         let again = window.first_waiting().expect("it waits again");

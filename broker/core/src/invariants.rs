@@ -8,8 +8,10 @@ use crate::core::Core;
 use crate::identity::Sequence;
 use crate::inflight::SEVERAL;
 use crate::key::SessionKey;
+use crate::rates::Allowance;
 use crate::session::Session;
 use crate::shared::inner_filter;
+use crate::subscriptions::cost;
 
 impl Core {
     /// Walks over everything; for tests, not part of the interface.
@@ -32,8 +34,12 @@ impl Core {
             + checks.filter(|check| check.timer.is_some()).count()
             + self.sessions.iter().filter(|(_, session)| session.expires_at.is_some()).count()
             + self.sessions.iter().filter(|(_, session)| session.will_at.is_some()).count()
+            + self.connections.iter().filter(|open| is_waiting(&open.allowance)).count()
+            + self.listener_allowances.iter().filter(|listener| is_waiting(listener)).count()
             + self.schedule.count();
         assert!(self.timers.len() <= timers, "each timer has an owner");
+        let throttled = self.connections.iter().filter(|open| is_waiting(&open.allowance));
+        throttled.for_each(|open| assert!(open.paused || open.state == State::Closing));
         self.check_shares();
         self.retained.check_counters();
         self.schedule.check_counters();
@@ -68,7 +74,10 @@ impl Core {
     fn check_session(&self, key: SessionKey, session: &Session) {
         assert_eq!(self.clients.get(&session.client_id), Some(&key));
         assert_eq!(self.session_keys.get(&session.id), Some(&key));
+        let costs = session.subscriptions.iter().map(|(filter, _)| cost(filter));
+        assert_eq!(session.subscription_bytes, costs.sum::<usize>());
         session.inflight.check_counters();
+        session.identifiers.check_count();
         let queue = session.queue.iter();
         let bytes: usize = queue.map(|entry| self.log.bytes_of(entry.sequence)).sum();
         assert_eq!(session.queue_bytes, bytes);
@@ -88,4 +97,8 @@ impl Core {
             None => assert!(state.is_none_or(|state| state == State::Connecting(key))),
         }
     }
+}
+
+fn is_waiting(allowance: &Option<Box<Allowance>>) -> bool {
+    allowance.as_ref().is_some_and(|allowance| allowance.waits_until.is_some())
 }

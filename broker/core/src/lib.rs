@@ -30,6 +30,7 @@ mod core;
 
 mod acknowledge;
 mod authenticate;
+mod bounds;
 mod connect;
 mod dead_letter;
 mod delayed;
@@ -40,11 +41,13 @@ mod invariants;
 mod memory;
 mod paging;
 mod publish;
+mod queue;
 mod receive;
 mod recover;
 mod router;
 mod subscribe;
 mod sys;
+mod throttle;
 
 mod explanation;
 
@@ -64,6 +67,7 @@ mod timer;
 
 mod session;
 
+mod identifiers;
 mod inflight;
 mod mount;
 mod shared;
@@ -72,6 +76,11 @@ mod effect;
 mod input;
 mod limits;
 mod metrics;
+
+mod rates;
+
+mod bucket;
+mod episode;
 
 mod recovered;
 
@@ -82,6 +91,7 @@ mod clock;
 mod identity;
 mod key;
 mod message;
+mod pressure;
 mod share_mark;
 mod surroundings;
 
@@ -92,13 +102,16 @@ pub use change::{
 };
 pub use clock::{Instant, Now};
 pub use core::{Core, ReaderConfig};
-pub use effect::{AuthenticationRequest, Denial, DropNotice, Effect, Exchange, Occasion, Records};
+pub use effect::{
+    AuthenticationRequest, Denial, DropNotice, Effect, Exchange, Occasion, Records, ThrottleNotice,
+};
 pub use identity::{ConnectionId, ListenerId, ReaderId, Sequence, SessionId, ShardId};
 pub use input::{Input, Outcome, Publication, Route};
 pub use limits::{Limits, ListenerLimits, QueueFull, ShareStrategy};
-pub use memory::MemoryPressure;
 pub use message::{Message, MessageParts, RecordError, parse as parse_message};
 pub use metrics::{DropReason, Drops, Metrics};
 pub use outbound::Outbound;
+pub use pressure::MemoryPressure;
+pub use rates::{ClientRates, RateLimit, Throttles};
 pub use recovered::{LogRecord, QueuedRecord, Recovered, RecoveredSession};
 pub use surroundings::{Memory, StoreFacts, Surroundings};

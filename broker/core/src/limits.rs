@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use weir_mqtt::{QoS, Version};
 
+use crate::identity::ListenerId;
+use crate::rates::ClientRates;
+
 /// What a full queue does with a message.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum QueueFull {
@@ -42,8 +45,24 @@ pub struct ListenerLimits {
     /// Whether a client without an identifier is given one. Otherwise CONNECT is refused with
     /// 0x85 (3.x: 0x02).
     pub allow_empty_client_id: bool,
+    /// How fast each client may be; one that is faster is read more slowly.
+    pub client_rates: ClientRates,
+    /// Connections that are taken in a second; more wait until the shell may take them. 0 = no
+    /// limit.
+    pub connects_per_second_max: u32,
     /// Whether the shell knows who a client is, whatever CONNECT says, and is always asked.
     pub knows_clients: bool,
+    /// Bytes under way to a client, in the place of what [`Limits`] says, as are the next three
+    /// where they are given.
+    pub inflight_bytes_max: Option<usize>,
+    /// Messages under way to or from a client.
+    pub inflight_messages_max: Option<u16>,
+    /// Bytes that wait for a session.
+    pub queued_bytes_max: Option<usize>,
+    /// Messages that wait for a session.
+    pub queued_messages_max: Option<usize>,
+    /// Whether messages go out at the QoS of the subscription; none = what [`Limits`] says.
+    pub upgrades_qos: Option<bool>,
     /// What every topic of a client begins with although the client does not see it; it ends
     /// with a slash.
     pub mount_point: Option<Arc<str>>,
@@ -76,6 +95,9 @@ pub struct Limits {
     /// QoS 1 and 2 messages under way to a client, and from an MQTT 5 client (its Receive
     /// Maximum, answered with 0x93 when exceeded). 0 = 65,535.
     pub inflight_messages_max: u16,
+    /// Bytes of the QoS 1 and 2 messages under way to a client; a longer message goes by itself.
+    /// 0 = no limit.
+    pub inflight_bytes_max: usize,
     /// Answers to a client that wait for a commit; past it the connection is not read until half
     /// of them are out.
     pub unacknowledged_inbound_max: u32,
@@ -112,13 +134,17 @@ pub struct Limits {
     pub topic_levels_max: usize,
     /// Length of a topic name or filter, bytes.
     pub topic_bytes_max: usize,
-    /// Subscriptions of one session; past it SUBACK says 0x97 (3.x: 0x80).
+    /// Subscriptions of one session; past it SUBACK says 0x97 (3.x: 0x80). So it does once they
+    /// take as much memory as so many of 4 KiB.
     pub subscriptions_max: usize,
     /// How shared subscriptions are shared.
     pub share_strategy: ShareStrategy,
     /// Highest QoS that clients may publish with and are granted. A PUBLISH above it ends the
     /// connection with 0x9B, a will above it refuses CONNECT.
     pub qos_max: QoS,
+    /// Whether a message goes out at the QoS of the subscription also when it was published at a
+    /// lower one, against [MQTT-3.8.4-8].
+    pub upgrades_qos: bool,
     /// Whether clients may retain messages. Otherwise RETAIN ends the connection with 0x9A, a
     /// retained will refuses CONNECT, and nothing is retained or sent as retained.
     pub retain_available: bool,
@@ -144,7 +170,14 @@ impl Default for ListenerLimits {
         Self {
             allow_anonymous: None,
             allow_empty_client_id: true,
+            client_rates: ClientRates::default(),
+            connects_per_second_max: 0,
             knows_clients: false,
+            inflight_bytes_max: None,
+            inflight_messages_max: None,
+            queued_bytes_max: None,
+            queued_messages_max: None,
+            upgrades_qos: None,
             mount_point: None,
             payload_bytes_max: usize::MAX,
             qos_max: QoS::ExactlyOnce,
@@ -163,6 +196,7 @@ impl Default for Limits {
             connect_timeout_ms: 10_000,
             packet_bytes_max: 2_000_000,
             inflight_messages_max: 20,
+            inflight_bytes_max: 0,
             unacknowledged_inbound_max: 1024,
             topic_aliases_max: 10,
             outbound_topic_aliases_max: 10,
@@ -181,6 +215,7 @@ impl Default for Limits {
             subscriptions_max: 10_000,
             share_strategy: ShareStrategy::default(),
             qos_max: QoS::ExactlyOnce,
+            upgrades_qos: false,
             retain_available: true,
             response_information: None,
             delayed_messages_max: 10_000,
@@ -192,10 +227,20 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The window of QoS 1 and 2 messages, never zero.
+    /// The window of QoS 1 and 2 messages of a listener, never zero.
     #[must_use]
-    pub fn inflight_window(&self) -> u16 {
-        if self.inflight_messages_max == 0 { u16::MAX } else { self.inflight_messages_max }
+    pub fn inflight_window(&self, listener: ListenerId) -> u16 {
+        let listener = self.listeners.get(usize::from(listener.0));
+        let own = listener.and_then(|listener| listener.inflight_messages_max);
+        match own.unwrap_or(self.inflight_messages_max) {
+            0 => u16::MAX,
+            max => max,
+        }
+    }
+
+    /// Memory that the subscriptions of one session may take, bytes; each by itself is allowed.
+    pub(crate) fn subscription_bytes_max(&self) -> usize {
+        self.subscriptions_max.saturating_mul(SUBSCRIPTION_BYTES)
     }
 
     /// No outbound buffer grows much further.
@@ -203,3 +248,6 @@ impl Limits {
         self.packet_bytes_max.saturating_add(self.send_buffer_bytes_max.saturating_mul(2))
     }
 }
+
+/// What a subscription may take on average: ten levels with wildcards that no other filter shares.
+const SUBSCRIPTION_BYTES: usize = 4096;

@@ -1,6 +1,8 @@
 //! Counters of a core; they only grow, but for those that say how many there are now.
 
 use crate::clock::Instant;
+use crate::episode::Episode;
+use crate::rates::Throttles;
 
 /// Why a message did not reach somebody it was for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -118,16 +120,15 @@ impl Drops {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientDrops {
     counts: Drops,
-    /// When a message was dropped last, by reason.
-    last: [Option<Instant>; DropReason::ALL.len()],
+    /// By reason.
+    episodes: [Episode; DropReason::ALL.len()],
 }
 
 impl ClientDrops {
     /// Counts a message; true when that begins an episode.
     pub(crate) fn count(&mut self, reason: DropReason, now: Instant) -> bool {
         self.counts.count(reason);
-        let last = self.last[reason as usize].replace(now);
-        last.is_none_or(|last| now.0.saturating_sub(last.0) >= EPISODE_ENDS_MS)
+        self.episodes[reason as usize].begins(now)
     }
 
     pub(crate) fn counts(&self) -> Drops {
@@ -206,9 +207,8 @@ pub struct Metrics {
     pub refused: u64,
     /// Clients that were connected and whose credentials did not hold any more.
     pub revoked: u64,
+    /// Clients and listeners that had to wait for having been too fast, by rate.
+    pub throttled: Throttles,
     /// Connections that ended because of what the client sent.
     pub violations: u64,
 }
-
-/// An episode of drops is over when nothing was dropped for so long.
-const EPISODE_ENDS_MS: u64 = 60_000;

@@ -13,9 +13,9 @@ use crate::effect::Effect;
 use crate::identity::{Sequence, SessionId};
 use crate::inflight::{Delivered, Progress};
 use crate::key::SessionKey;
-use crate::memory::MemoryPressure;
 use crate::message::Message;
 use crate::metrics::DropReason;
+use crate::pressure::MemoryPressure;
 
 /// Messages of one read.
 const READ_MESSAGES_MAX: usize = 256;

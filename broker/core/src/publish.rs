@@ -19,10 +19,10 @@ use crate::gate::Gated;
 use crate::identity::ConnectionId;
 use crate::input::{Publication, Route};
 use crate::key::SessionKey;
-use crate::memory::MemoryPressure;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
 use crate::mount;
+use crate::pressure::MemoryPressure;
 use crate::router::Origin;
 
 /// Which acknowledgement a packet gets.
@@ -164,10 +164,11 @@ impl Core {
     /// Takes a place of the client's quota. An MQTT 5 client that has none left breaks its
     /// contract [MQTT-3.3.4-7]; an older one has no quota.
     pub(crate) fn begin_exchange(&mut self, now: Now, id: ConnectionId) -> bool {
+        let window = self.inflight_window(id);
         let Some(connection) = self.connections.get_mut(id) else { return false };
         if connection.version == Version::V5 {
             connection.exchanges += 1;
-            if connection.exchanges > u32::from(self.limits.inflight_window()) {
+            if connection.exchanges > u32::from(window) {
                 self.violation(now, id, ReasonCode::ReceiveMaximumExceeded);
                 return false;
             }

@@ -12,6 +12,10 @@ use crate::effect::Effect;
 use crate::identity::ConnectionId;
 use crate::timer::Timer;
 
+/// Longest packet of a client that is not known yet, bytes: the five fields of CONNECT that may
+/// be long, and as much again for properties. Otherwise anybody could have the longest packet
+/// that a client may send kept, on each connection.
+const UNKNOWN_BYTES_MAX: usize = 6 * 65_536;
 /// First byte of a CONNECT packet.
 const CONNECT: u8 = 0x10;
 
@@ -65,7 +69,10 @@ impl Core {
     pub(crate) fn reply_left_gate(&mut self, now: Now, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.gated -= 1;
+        let is_throttled =
+            connection.allowance.as_ref().is_some_and(|allowance| allowance.waits_until.is_some());
         if connection.paused
+            && !is_throttled
             && matches!(connection.state, State::Open(_))
             && connection.gated <= self.limits.unacknowledged_inbound_max / 2
         {
@@ -77,6 +84,8 @@ impl Core {
     pub(crate) fn resume(&mut self, now: Now, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         if std::mem::take(&mut connection.paused) {
+            // Before that it could not be heard.
+            connection.last_received = now.monotonic;
             self.turn.effects.push(Effect::Resume { connection: id });
         }
         self.handle_unhandled(now, id);
@@ -114,11 +123,14 @@ impl Core {
             }
             match frame_len(rest) {
                 Ok(None) => return handled,
-                Ok(Some(length)) if length > self.limits.packet_bytes_max => {
+                Ok(Some(length)) if length > self.packet_bytes_max(connection.state) => {
                     self.violation(now, id, ReasonCode::PacketTooLarge);
                 }
                 Ok(Some(length)) => {
                     let Some(frame) = rest.get(..length) else { return handled };
+                    if !self.admit(now, id, frame) {
+                        return handled;
+                    }
                     self.handle_frame(now, id, frame);
                     self.metrics.packets_received += 1;
                     let is_connect = frame.first().is_some_and(|byte| byte & 0xf0 == CONNECT);
@@ -129,6 +141,13 @@ impl Core {
             }
         }
         handled
+    }
+
+    fn packet_bytes_max(&self, state: State) -> usize {
+        match state {
+            State::Open(_) => self.limits.packet_bytes_max,
+            _ => self.limits.packet_bytes_max.min(UNKNOWN_BYTES_MAX),
+        }
     }
 
     pub(crate) fn handle_frame(&mut self, now: Now, id: ConnectionId, frame: &[u8]) {

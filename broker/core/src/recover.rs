@@ -14,6 +14,7 @@ use crate::key::SessionKey;
 use crate::recovered::{QueuedRecord, Recovered, RecoveredSession};
 use crate::schedule::is_delayed;
 use crate::session::Session;
+use crate::subscriptions;
 use crate::timer::Timer;
 use weir_mqtt::QoS;
 
@@ -65,6 +66,8 @@ impl Core {
             .map(|(filter, record)| (Arc::from(&**filter), *record))
             .collect();
         session.subscriptions.sort_by(|(one, _), (other, _)| one.cmp(other));
+        session.subscription_bytes =
+            session.subscriptions.iter().map(|(filter, _)| subscriptions::cost(filter)).sum();
         let subscriptions = session.subscriptions.clone();
         let key = SessionKey::try_from(self.sessions.insert(session))
             .expect("memory ends before the sessions do");
@@ -138,6 +141,7 @@ impl Core {
                 progress: Progress::Waiting,
                 delivery,
                 sent_before: true,
+                bytes: Inflight::bytes(record.bytes),
             }),
             None => {
                 session.queue.push_back(delivery);
@@ -163,6 +167,7 @@ impl Core {
                     progress: Progress::Released,
                     delivery,
                     sent_before: true,
+                    bytes: 0,
                 });
             }
         }

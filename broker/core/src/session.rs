@@ -3,7 +3,7 @@
 //! A session is not a connection: it may have one, and with an expiry interval it outlives it.
 //! Nothing here knows packets or the store; the modules above turn changes into both.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -12,7 +12,8 @@ use weir_mqtt::{PacketId, QoS, Version};
 use crate::authorize::{Access, Identity, Permissions};
 use crate::change::{Cursor, SessionRecord, SubscriptionRecord, WillRecord};
 use crate::clock::Instant;
-use crate::identity::{ConnectionId, Sequence, SessionId};
+use crate::identifiers::IdentifierLists;
+use crate::identity::{ConnectionId, ListenerId, Sequence, SessionId};
 use crate::inflight::{Delivered, InflightWindow, Progress, SEVERAL};
 use crate::metrics::ClientDrops;
 use crate::mount;
@@ -30,6 +31,9 @@ pub(crate) struct Session {
     /// What it may do; none when nothing restricts it, or when it is not known who it is, in
     /// which case messages wait for it unseen.
     pub(crate) permissions: Option<Box<Permissions>>,
+    /// The listener that its client came in by last; none since the start of the process if it
+    /// has not come back yet.
+    pub(crate) listener: Option<ListenerId>,
     /// What its topics begin with unseen, by the listener that its client came in by last.
     pub(crate) mount_point: Option<Arc<str>>,
     /// The highest QoS of deliveries, by the same listener.
@@ -50,6 +54,8 @@ pub(crate) struct Session {
     pub(crate) will_at: Option<Instant>,
     /// Ordered by filter.
     pub(crate) subscriptions: Vec<(Arc<str>, SubscriptionRecord)>,
+    /// About the memory that they take.
+    pub(crate) subscription_bytes: usize,
     /// The groups in which it is a member.
     pub(crate) shares: Vec<ShareKey>,
     pub(crate) queue: VecDeque<Delivered>,
@@ -64,7 +70,7 @@ pub(crate) struct Session {
     /// QoS 2 messages from the client that it has not released yet.
     pub(crate) received: BTreeSet<PacketId>,
     /// Subscription identifiers of waiting messages that have more than one.
-    pub(crate) identifiers: BTreeMap<Sequence, Box<[u32]>>,
+    pub(crate) identifiers: IdentifierLists,
     /// Messages up to here were taken out of the middle of the queue: what waits before it is
     /// named one by one in the cursor.
     pub(crate) passed_over: Sequence,
@@ -86,6 +92,7 @@ impl Session {
             version,
             identity: None,
             permissions: None,
+            listener: None,
             mount_point: None,
             qos_max: QoS::ExactlyOnce,
             expiry_interval_s: 0,
@@ -97,6 +104,7 @@ impl Session {
             will: None,
             will_at: None,
             subscriptions: Vec::new(),
+            subscription_bytes: 0,
             shares: Vec::new(),
             queue: VecDeque::new(),
             queue_bytes: 0,
@@ -105,7 +113,7 @@ impl Session {
             inflight: InflightWindow::new(),
             window: u16::MAX,
             received: BTreeSet::new(),
-            identifiers: BTreeMap::new(),
+            identifiers: IdentifierLists::default(),
             passed_over: Sequence(0),
             drops: None,
             awaits_messages: false,
@@ -154,7 +162,7 @@ impl Session {
             0 => SmallVec::new(),
             SEVERAL => self
                 .identifiers
-                .get(&delivered.sequence)
+                .get(delivered.sequence)
                 .map(|several| several.iter().copied().filter(is_identifier).collect())
                 .unwrap_or_default(),
             one => Some(one).filter(is_identifier).into_iter().collect(),
@@ -164,7 +172,7 @@ impl Session {
     /// The share for which a message waits.
     pub(crate) fn share_of(&self, delivered: &Delivered) -> Option<ShareMark> {
         let first = match delivered.identifier {
-            SEVERAL => *self.identifiers.get(&delivered.sequence)?.first()?,
+            SEVERAL => *self.identifiers.get(delivered.sequence)?.first()?,
             one => one,
         };
         ShareMark::from_identifier(first)

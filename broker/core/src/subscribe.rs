@@ -20,9 +20,11 @@ use crate::explanation;
 use crate::identity::ConnectionId;
 use crate::inflight::Delivered;
 use crate::key::SessionKey;
-use crate::memory::MemoryPressure;
 use crate::message::Message;
+use crate::metrics::DropReason;
 use crate::mount;
+use crate::pressure::MemoryPressure;
+use crate::subscriptions;
 
 impl Core {
     pub(crate) fn handle_subscribe(
@@ -32,6 +34,7 @@ impl Core {
         key: SessionKey,
         subscribe: &Subscribe<'_>,
     ) {
+        self.charge_filters(now, id, subscribe.filters.iter().count());
         let changes_before = self.turn.changes.len();
         let identifier = subscribe.properties.subscription_identifier;
         let whole = self.whole_filters(key, subscribe);
@@ -103,6 +106,7 @@ impl Core {
         key: SessionKey,
         unsubscribe: &Unsubscribe<'_>,
     ) {
+        self.charge_filters(now, id, unsubscribe.filters.iter().count());
         let changes_before = self.turn.changes.len();
         let mut reasons: SmallVec<[ReasonCode; 8]> = SmallVec::new();
         for filter in unsubscribe.filters.iter() {
@@ -149,7 +153,9 @@ impl Core {
         if !permissions.is_none_or(|allowed| allowed.allow_subscription(filter.filter())) {
             return Err(ReasonCode::NotAuthorized);
         }
+        let bytes = session.subscription_bytes + subscriptions::cost(filter.as_str());
         let is_full = session.subscriptions.len() >= self.limits.subscriptions_max
+            || (bytes > self.limits.subscription_bytes_max() && !session.subscriptions.is_empty())
             || self.pressure >= MemoryPressure::LeavesOnDisk;
         if is_full && session.subscription(filter.as_str()).is_err() {
             return Err(ReasonCode::QuotaExceeded);
@@ -174,6 +180,7 @@ impl Core {
             Err(index) => {
                 let filter: Arc<str> = filter.as_str().into();
                 session.subscriptions.insert(index, (filter.clone(), record));
+                session.subscription_bytes += subscriptions::cost(&filter);
                 (filter, true)
             }
         };
@@ -190,6 +197,7 @@ impl Core {
         let session = &mut self.sessions[key as usize];
         let Ok(index) = session.subscription(filter) else { return false };
         session.subscriptions.remove(index);
+        session.subscription_bytes -= subscriptions::cost(filter);
         let (session, stored) = (session.id, session.stored);
         if stored {
             self.record(Change::SubscriptionRemoved { session, filter: filter.into() });
@@ -207,6 +215,11 @@ impl Core {
     ) {
         let mut found: Vec<Message> = Vec::new();
         let session = &self.sessions[key as usize];
+        if !self.has_room_for_replays(session) {
+            // To look for what is to be dropped would cost more than to send it, each time that a
+            // client asks again.
+            return self.count_drop(now, key, DropReason::QueueFull);
+        }
         let checked = session.checks(filter.filter());
         let mut take = |message: &Message| {
             let may_read = !checked || session.may(Access::Read, message.topic());
@@ -224,7 +237,7 @@ impl Core {
 
     /// Lets one retained message wait for a session.
     fn replay(&mut self, now: Now, key: SessionKey, message: &Message, record: SubscriptionRecord) {
-        let qos = record.options.qos.min(message.parts().qos);
+        let qos = self.outgoing_qos(key, record.options.qos, message.parts().qos);
         let identifiers: SmallVec<[u32; 1]> = record.identifier.into_iter().collect();
         let sequence = self.log.reserve();
         if let Some((batch, _)) = self.provisional.back() {

@@ -54,6 +54,15 @@ impl Subscriber {
     }
 }
 
+/// About the memory that a subscription takes when it shares nothing with others, bytes.
+pub(crate) fn cost(filter: &str) -> usize {
+    let nodes = if has_wildcards(filter) { filter.split('/').count() } else { 1 };
+    filter.len() + nodes * NODE_BYTES
+}
+
+/// A node of the tree with its name in the one above, and with the room that tables keep free.
+const NODE_BYTES: usize = 384;
+
 /// The subscriptions of a shard by filter.
 #[derive(Debug)]
 pub(crate) struct Subscriptions {

@@ -134,6 +134,9 @@ fn put_drops(leaves: &mut Leaves<'_>, metrics: &Metrics) {
     for (reason, count) in metrics.drops.by_reason() {
         leaves.put(&format!("publish/dropped/{reason}"), count);
     }
+    for (limit, count) in metrics.throttled.by_limit() {
+        leaves.put(&format!("throttled/{limit}"), count);
+    }
     leaves.put("dead letters/published", metrics.dead_letters);
     leaves.put("dead letters/missed", metrics.dead_letters_missed);
 }

@@ -6,11 +6,13 @@
 use std::collections::BTreeSet;
 
 use crate::clock::Instant;
-use crate::identity::{ConnectionId, SessionId};
+use crate::identity::{ConnectionId, ListenerId, SessionId};
 
 /// Who is to be looked at.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Timer {
+    /// A listener may take connections again.
+    Accept(ListenerId),
     /// CONNECT is overdue.
     Connect(ConnectionId),
     /// The credentials of a client, or its time to show them, may be over.
@@ -21,6 +23,8 @@ pub(crate) enum Timer {
     KeepAlive(ConnectionId),
     /// A session without connection may have expired.
     SessionExpiry(SessionId),
+    /// A client that was too fast may go on.
+    Throttle(ConnectionId),
     /// A will may be due.
     Will(SessionId),
 }

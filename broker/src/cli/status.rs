@@ -98,6 +98,9 @@ fn table(status: &Status) -> String {
     for (reason, number) in messages.dropped.iter().filter(|(_, number)| **number > 0) {
         line("  dropped", format!("{number} {reason}"));
     }
+    for (rate, number) in status.throttled.iter().filter(|(_, number)| **number > 0) {
+        line("throttled", format!("{number} times for {rate}"));
+    }
     let store = &status.store;
     line(
         "store",

@@ -254,6 +254,13 @@ pub(crate) static LIMITS: Section = Section {
             initial: Initial::Default("20"),
         },
         Key {
+            name: "max_inflight_bytes",
+            text: "Bytes of the QoS 1 and 2 messages that are under way to one client at a time; a \
+                   message that is larger goes by itself. 0 = no limit.",
+            kind: Kind::Size { min: 0, max: GB },
+            initial: Initial::Default("0"),
+        },
+        Key {
             name: "max_packet_size",
             text: "Largest packet a client may send. The connection of a larger one is closed \
                    before its payload is stored in memory.",
@@ -278,6 +285,14 @@ pub(crate) static LIMITS: Section = Section {
                    clients are told.",
             kind: Kind::Whole { min: 0, max: 2, unit: "QoS" },
             initial: Initial::Default("2"),
+        },
+        Key {
+            name: "upgrade_outgoing_qos",
+            text: "Send every message at the QoS of the subscription, also if it was published at \
+                   a lower one. MQTT does not provide for that. Until a client has come back after \
+                   a restart of the broker, what [limits] says holds for its session.",
+            kind: Kind::Flag,
+            initial: Initial::Default("false"),
         },
         Key {
             name: "retain_available",
@@ -367,9 +382,30 @@ pub(crate) static LIMITS: Section = Section {
         },
         Key {
             name: "max_subscriptions",
-            text: "Subscriptions of one client.",
+            text: "Subscriptions of one client, and the memory that they may take: as much as that \
+                   many of 4 KiB.",
             kind: Kind::Whole { min: 1, max: 1_000_000, unit: "subscriptions" },
             initial: Initial::Default("10000"),
+        },
+        Key {
+            name: "max_message_rate",
+            text: "Messages that one client may publish in a second. A client over this or one of the \
+                   next two is not disconnected but read more slowly, so that nothing of it is \
+                   lost; after a pause it may send what a second allows at once. 0 = no limit.",
+            kind: Kind::Whole { min: 0, max: 1_000_000_000, unit: "messages a second" },
+            initial: Initial::Default("0"),
+        },
+        Key {
+            name: "max_byte_rate",
+            text: "Bytes that one client may send in a second. 0 = no limit.",
+            kind: Kind::Size { min: 0, max: GB },
+            initial: Initial::Default("0"),
+        },
+        Key {
+            name: "max_subscribe_rate",
+            text: "Topic filters that one client may subscribe to, or unsubscribe from, in a second. 0 = no limit.",
+            kind: Kind::Whole { min: 0, max: 1_000_000_000, unit: "topic filters a second" },
+            initial: Initial::Default("0"),
         },
         Key {
             name: "max_retained_messages",

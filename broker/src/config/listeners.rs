@@ -36,6 +36,8 @@ pub struct ListenerConfig {
     pub protocol: Protocol,
     /// Connections that it may have at a time; `None` = no limit.
     pub max_connections: Option<u32>,
+    /// Connections that are taken in a second; 0 = no limit.
+    pub max_connect_rate: u32,
     /// The header that a load balancer puts in front of everything.
     pub proxy_protocol: Option<ProxyProtocol>,
     /// Clients without a user name are let in; `None` = as `[auth]` says.
@@ -50,6 +52,23 @@ pub struct ListenerConfig {
     pub retain_available: bool,
     /// Largest payload, in bytes; `None` = no limit.
     pub message_size_limit: Option<u64>,
+    /// QoS 1 and 2 messages under way to or from each client; `None` here and below = as
+    /// `[limits]` says.
+    pub max_inflight_messages: Option<u16>,
+    /// Bytes of QoS 1 and 2 messages under way to each client; 0 = no limit.
+    pub max_inflight_bytes: Option<u64>,
+    /// Messages that wait for each client; 0 = no limit.
+    pub max_queued_messages: Option<u32>,
+    /// Bytes that wait for each client; 0 = no limit.
+    pub max_queued_bytes: Option<u64>,
+    /// Messages go out at the QoS of the subscription.
+    pub upgrade_outgoing_qos: Option<bool>,
+    /// Messages that each client may publish in a second; 0 = no limit.
+    pub max_message_rate: Option<u32>,
+    /// Bytes that each client may send in a second; 0 = no limit.
+    pub max_byte_rate: Option<u32>,
+    /// Topic filters that each client may subscribe to in a second; 0 = no limit.
+    pub max_subscribe_rate: Option<u32>,
     /// What all topics of clients begin with, unseen by them; it ends with a slash.
     pub mount_point: Option<String>,
     /// TLS in front of what is spoken.
@@ -89,18 +108,27 @@ impl ListenerConfig {
             mode: values.mode("mode"),
             protocol: Protocol::from_name(values.choice("protocol")),
             max_connections: values.whole::<i64>("max_connections").try_into().ok(),
+            max_connect_rate: values.whole("max_connect_rate"),
             proxy_protocol: match values.choice("proxy_protocol") {
                 "any" => Some(ProxyProtocol::Any),
                 "v1" => Some(ProxyProtocol::V1),
                 "v2" => Some(ProxyProtocol::V2),
                 _ => None,
             },
-            allow_anonymous: values.get("allow_anonymous").map(|_| values.flag("allow_anonymous")),
+            allow_anonymous: values.optional("allow_anonymous", Values::flag),
             allow_zero_length_clientid: values.flag("allow_zero_length_clientid"),
             accept_protocol_versions: versions(&values.choices("accept_protocol_versions")),
             max_qos: values.whole("max_qos"),
             retain_available: values.flag("retain_available"),
             message_size_limit: unless_zero(values.size("message_size_limit")),
+            max_inflight_messages: values.optional("max_inflight_messages", Values::whole),
+            max_inflight_bytes: values.optional("max_inflight_bytes", Values::size),
+            max_queued_messages: values.optional("max_queued_messages", Values::whole),
+            max_queued_bytes: values.optional("max_queued_bytes", Values::size),
+            upgrade_outgoing_qos: values.optional("upgrade_outgoing_qos", Values::flag),
+            max_message_rate: values.optional("max_message_rate", Values::whole),
+            max_byte_rate: values.optional("max_byte_rate", Values::small_size),
+            max_subscribe_rate: values.optional("max_subscribe_rate", Values::whole),
             mount_point: values.text("mount_point"),
             tls: None,
         }

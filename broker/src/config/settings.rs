@@ -63,6 +63,8 @@ pub struct StoreConfig {
 pub struct LimitsConfig {
     /// QoS 1 and 2 messages under way to or from one client.
     pub max_inflight_messages: u16,
+    /// Bytes of QoS 1 and 2 messages under way to one client; `None` = no limit.
+    pub max_inflight_bytes: Option<u64>,
     /// Largest packet of a client, in bytes.
     pub max_packet_size: u32,
     /// Topic aliases that a client may use.
@@ -71,6 +73,8 @@ pub struct LimitsConfig {
     pub max_topic_alias_broker: u16,
     /// Highest QoS of clients.
     pub max_qos: u8,
+    /// Messages go out at the QoS of the subscription.
+    pub upgrade_outgoing_qos: bool,
     /// Clients may retain messages.
     pub retain_available: bool,
     /// Which member of a shared subscription gets a message.
@@ -99,6 +103,12 @@ pub struct LimitsConfig {
     pub max_topic_bytes: u16,
     /// Subscriptions of one client.
     pub max_subscriptions: u32,
+    /// Messages that one client may publish in a second; 0 = no limit.
+    pub max_message_rate: u32,
+    /// Bytes that one client may send in a second; 0 = no limit.
+    pub max_byte_rate: u32,
+    /// Topic filters that one client may subscribe to in a second; 0 = no limit.
+    pub max_subscribe_rate: u32,
     /// Retained messages of the whole broker.
     pub max_retained_messages: u32,
     /// Topic below which lost messages are published; `None` = they are not.
@@ -287,14 +297,15 @@ impl Default for StoreConfig {
 
 impl LimitsConfig {
     pub(crate) fn read(values: &Values) -> Self {
-        let some_bytes = |name| u32::try_from(values.size(name)).expect("declared below 4 GB");
         let expiration = values.duration("persistent_client_expiration");
         Self {
             max_inflight_messages: values.whole("max_inflight_messages"),
-            max_packet_size: some_bytes("max_packet_size"),
+            max_inflight_bytes: unless_zero(values.size("max_inflight_bytes")),
+            max_packet_size: values.small_size("max_packet_size"),
             max_topic_alias: values.whole("max_topic_alias"),
             max_topic_alias_broker: values.whole("max_topic_alias_broker"),
             max_qos: values.whole("max_qos"),
+            upgrade_outgoing_qos: values.flag("upgrade_outgoing_qos"),
             retain_available: values.flag("retain_available"),
             shared_subscription_strategy: ShareStrategy::from_name(
                 values.choice("shared_subscription_strategy"),
@@ -304,13 +315,16 @@ impl LimitsConfig {
             max_queued_messages: unless_zero(values.whole("max_queued_messages")),
             max_queued_bytes: unless_zero(values.size("max_queued_bytes")),
             queue_full: QueueFull::from_name(values.choice("queue_full")),
-            max_send_buffer: some_bytes("max_send_buffer"),
+            max_send_buffer: values.small_size("max_send_buffer"),
             persistent_client_expiration: unless_zero(expiration),
             global_max_connections: values.whole::<i64>("global_max_connections").try_into().ok(),
             connect_timeout: values.duration("connect_timeout"),
             topic_levels: values.whole("topic_levels"),
             max_topic_bytes: values.whole("max_topic_bytes"),
             max_subscriptions: values.whole("max_subscriptions"),
+            max_message_rate: values.whole("max_message_rate"),
+            max_byte_rate: values.small_size("max_byte_rate"),
+            max_subscribe_rate: values.whole("max_subscribe_rate"),
             max_retained_messages: values.whole("max_retained_messages"),
             dead_letter: values.text("dead_letter"),
             max_delayed_messages: values.whole("max_delayed_messages"),

@@ -103,6 +103,24 @@ fn a_full_file_is_read() {
 }
 
 #[test]
+fn what_a_listener_does_not_say_is_left_to_the_limits_for_all() {
+    let folder = Folder::new(
+        "own",
+        "[[listener]]\naddress = \"127.0.0.1:1884\"\nmax_queued_bytes = 0\nmax_byte_rate = \"1KB\"\n\
+         max_inflight_messages = 7\nupgrade_outgoing_qos = false\nmax_connect_rate = 9\n\
+         [limits]\nupgrade_outgoing_qos = true\nmax_inflight_bytes = \"8KB\"\n",
+    );
+    let config = folder.load().unwrap().config;
+    let (own, all) = (&config.listeners[0], &config.limits);
+    assert_eq!((own.max_queued_bytes, own.max_queued_messages), (Some(0), None));
+    assert_eq!((own.max_inflight_messages, own.max_inflight_bytes), (Some(7), None));
+    assert_eq!((own.max_byte_rate, own.max_message_rate), (Some(1024), None));
+    assert_eq!((own.upgrade_outgoing_qos, own.max_connect_rate), (Some(false), 9));
+    assert!(all.upgrade_outgoing_qos && all.max_byte_rate == 0);
+    assert_eq!(all.max_inflight_bytes, Some(8192));
+}
+
+#[test]
 fn all_problems_are_shown_at_once_in_the_order_of_the_file() {
     let folder = Folder::new(
         "all",

@@ -113,6 +113,16 @@ impl Values {
         }
     }
 
+    /// What `read` makes of a key that may be left out; `None` when it is.
+    pub(crate) fn optional<T>(&self, name: &str, read: impl FnOnce(&Self, &str) -> T) -> Option<T> {
+        self.get(name).map(|_| read(self, name))
+    }
+
+    /// A size that is declared below 4 GB.
+    pub(crate) fn small_size(&self, name: &str) -> u32 {
+        u32::try_from(self.size(name)).expect("declared below 4 GB")
+    }
+
     pub(crate) fn duration(&self, name: &str) -> Duration {
         match self.get(name) {
             Some(Value::Duration(duration)) => duration,

@@ -20,6 +20,8 @@ enum Way {
     Auth(&'static str),
     /// A number that means the same there; the second one stands for "no limit".
     Limit(&'static str, i64),
+    /// A switch under a key of `[limits]`.
+    LimitSwitch(&'static str),
     /// Not converted, for this reason.
     Lost(&'static str),
     /// Not converted when it is switched on.
@@ -53,6 +55,13 @@ impl Global {
                 Ok(())
             }
             Way::Limit(key, unlimited) => self.limit(key, *unlimited, statement),
+            Way::LimitSwitch(key) => match statement.switch() {
+                Some(switch) => {
+                    self.limits.set(key, switch);
+                    Ok(())
+                }
+                None => Err(not_understood(statement)),
+            },
             Way::Lost(why) => Err(Note::lost(statement, *why)),
             Way::LostIfOn(why) => match statement.switch() {
                 Some(false) => Ok(()),
@@ -105,10 +114,6 @@ impl Global {
             "persistent_client_expiration" => {
                 let days = days(value).ok_or_else(|| not_understood(statement))?;
                 self.limits.set_text("persistent_client_expiration", &days);
-            }
-            "retain_available" => {
-                let switch = statement.switch().ok_or_else(|| not_understood(statement))?;
-                self.limits.set("retain_available", switch);
             }
             "sys_interval" => {
                 let seconds = statement.number().filter(|seconds| *seconds >= 0);
@@ -166,7 +171,7 @@ const EXPIRATION_DAYS_MAX: u32 = 365;
 const STORED_AT_ONCE: &str = "what is acknowledged is on disk already";
 const LOG: &str = "the log goes to stderr, and systemd keeps it with the time";
 const PLUGINS: &str = "there are no plugins; see docs/security.md for what is built in";
-const OPTIONS: [(&str, Way); 47] = [
+const OPTIONS: [(&str, Way); 46] = [
     ("acl_file", Way::Auth("acl_file")),
     ("allow_anonymous", Way::Special),
     ("allow_duplicate_messages", Way::Needless("overlapping subscriptions get a message once")),
@@ -188,7 +193,7 @@ const OPTIONS: [(&str, Way); 47] = [
     ("log_timestamp", Way::Needless(LOG)),
     ("log_timestamp_format", Way::Needless(LOG)),
     ("log_type", Way::Special),
-    ("max_inflight_bytes", Way::Lost("messages under way are limited by number only")),
+    ("max_inflight_bytes", Way::Size("max_inflight_bytes", "0")),
     ("max_inflight_messages", Way::Limit("max_inflight_messages", 65_535)),
     ("max_keepalive", Way::Limit("max_keepalive", 0)),
     ("max_packet_size", Way::Size("max_packet_size", "\"256MB\"")),
@@ -219,16 +224,12 @@ const OPTIONS: [(&str, Way); 47] = [
     ("plugin_use", Way::Lost(PLUGINS)),
     ("psk_file", Way::Lost("TLS with pre-shared keys is not there; use certificates")),
     ("queue_qos0_messages", Way::LostIfOn("QoS 0 messages do not wait for clients that are away")),
-    ("retain_available", Way::Special),
+    ("retain_available", Way::LimitSwitch("retain_available")),
     ("retain_expiry_interval", Way::Lost("publishers set an expiry")),
     ("set_tcp_nodelay", Way::Needless("it is always so")),
     ("store_clean_interval", Way::Needless("mosquitto has forgotten this option itself")),
     ("sys_interval", Way::Special),
-    ("upgrade_outgoing_qos", Way::LostIfOn("a message keeps its QoS or gets a lower one")),
-    (
-        "upgrade_outgoing_subscriptions_qos",
-        Way::LostIfOn("a message keeps its QoS or gets a lower one"),
-    ),
+    ("upgrade_outgoing_qos", Way::LimitSwitch("upgrade_outgoing_qos")),
     ("user", Way::Needless("start it as the user it is to run as")),
     ("global_max_clients", Way::Lost("limit `global_max_connections`, or the listener")),
     ("global_max_connections", Way::Limit("global_max_connections", -1)),

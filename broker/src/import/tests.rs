@@ -72,7 +72,8 @@ fn options_of_the_broker_hold_wherever_they_stand() {
          acl_file /etc/acl\nmax_inflight_messages 0\nmax_packet_size 0\nmax_queued_messages 0\n\
          max_queued_bytes 4096\nmax_keepalive 600\npersistence false\nretain_available false\n\
          persistent_client_expiration 2w\nlog_type error\nlog_type debug\nlog_type notice\n\
-         queue_qos0_messages false\nsys_interval 30\n",
+         queue_qos0_messages false\nsys_interval 30\n\
+         max_inflight_bytes 65536\nupgrade_outgoing_qos true\n",
     );
     let expected: toml::Table = r#"
         persistence = false
@@ -89,6 +90,8 @@ fn options_of_the_broker_hold_wherever_they_stand() {
         max_keepalive = 600
         retain_available = false
         persistent_client_expiration = "14d"
+        max_inflight_bytes = 65536
+        upgrade_outgoing_qos = true
         [log]
         level = "debug"
         [[listener]]

@@ -9,6 +9,7 @@ mod identity;
 mod limits;
 mod listeners;
 mod proxy;
+mod rates;
 mod reload;
 mod rumqttc;
 mod tls;

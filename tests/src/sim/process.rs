@@ -358,6 +358,9 @@ impl Process {
             Effect::Authenticate { .. } | Effect::Denied { .. } => {
                 unreachable!("the clients have no credentials, and nothing is forbidden")
             }
+            Effect::Accept { .. } | Effect::Throttled(_) => {
+                unreachable!("no rate is limited")
+            }
             Effect::Admitted { .. } => {}
             Effect::Close { connection, .. } => self.close(around, now, connection),
             Effect::Commit(batch) => self.submit(around, batch),

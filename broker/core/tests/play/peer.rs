@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use weir_core::{ConnectionId, Limits};
+use weir_core::{ConnectionId, Limits, ListenerId};
 use weir_mqtt::{
     Acknowledge, Connect, Packet, PacketId, PacketKind, Publish, QoS, Version, frame_len,
 };
@@ -113,7 +113,7 @@ impl Peer {
             client_id: String::new(),
             is_mounted,
             broker_packet_bytes_max: limits.packet_bytes_max,
-            window_max: limits.inflight_window(),
+            window_max: limits.inflight_window(ListenerId(0)),
             packet_bytes_max: usize::MAX,
             window: 0,
             aliases_max: 0,

@@ -330,11 +330,13 @@ impl Stage {
                 assert!(sequences.is_sorted() && !sequences.is_empty());
                 self.to_load = Some(sequences);
             }
-            Effect::Admitted { .. }
+            Effect::Accept { .. }
+            | Effect::Admitted { .. }
             | Effect::Denied { .. }
             | Effect::Dropping(_)
             | Effect::MemoryPressure { .. }
-            | Effect::Pause { .. } => {}
+            | Effect::Pause { .. }
+            | Effect::Throttled(_) => {}
         }
     }
 

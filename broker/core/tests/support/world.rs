@@ -9,6 +9,7 @@ use weir_core::{
     Acl, AuthenticationRequest, Batch, ConnectionId, Core, Credential, Denial, DropNotice,
     DropReason, Drops, Effect, Identity, Input, Instant, Limits, ListenerId, MemoryPressure,
     Metrics, Now, Outcome, Publication, ReaderConfig, ReaderId, Sequence, ShardId, Surroundings,
+    ThrottleNotice,
 };
 use weir_mqtt::frame_len;
 
@@ -49,6 +50,9 @@ pub(crate) struct Net {
     asking: VecDeque<(ConnectionId, AuthenticationRequest)>,
     denials: Vec<Denial>,
     drop_notices: Vec<DropNotice>,
+    throttle_notices: Vec<ThrottleNotice>,
+    /// Listeners that may take connections again.
+    accepting: Vec<ListenerId>,
     /// Clients that were let in without a name.
     pub(crate) admitted: Vec<String>,
     /// Connections that were closed with a last word.
@@ -113,6 +117,8 @@ impl World {
             asking: VecDeque::new(),
             denials: Vec::new(),
             drop_notices: Vec::new(),
+            throttle_notices: Vec::new(),
+            accepting: Vec::new(),
             admitted: Vec::new(),
             farewells: 0,
         })))
@@ -312,6 +318,21 @@ impl World {
         notices.into_iter().map(|notice| (notice.client_id.to_string(), notice.reason)).collect()
     }
 
+    /// The episodes of being too fast that began since the last call.
+    pub(crate) fn take_throttle_notices(&self) -> Vec<ThrottleNotice> {
+        std::mem::take(&mut self.net().throttle_notices)
+    }
+
+    /// Whether a listener may take connections.
+    pub(crate) fn takes_connections(&self, listener: u16) -> bool {
+        self.net().core.takes_connections(ListenerId(listener))
+    }
+
+    /// The listeners that may take connections again since the last call.
+    pub(crate) fn take_accepting(&self) -> Vec<ListenerId> {
+        std::mem::take(&mut self.net().accepting)
+    }
+
     pub(crate) fn drops_of(&self, client_id: &str) -> Drops {
         self.net().core.drops_of(client_id).expect("it has a session")
     }
@@ -422,6 +443,7 @@ impl Net {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
+            Effect::Accept { listener } => self.accepting.push(listener),
             Effect::Authenticate { connection, request } => {
                 self.asking.push_back((connection, *request));
             }
@@ -467,6 +489,7 @@ impl Net {
                     self.core.handle(self.now, Input::Received { connection, bytes: &bytes });
                 }
             }
+            Effect::Throttled(notice) => self.throttle_notices.push(*notice),
             Effect::ToReader { reader, records } => {
                 let messages = records.iter().map(|(sequence, message)| ReaderMessage {
                     reader,

@@ -52,6 +52,13 @@ pub(crate) static LISTENER: Section = Section {
             initial: Initial::Default("-1"),
         },
         Key {
+            name: "max_connect_rate",
+            text: "Connections that are taken in a second; more wait until their turn comes. \
+                   0 = no limit.",
+            kind: Kind::Whole { min: 0, max: 1_000_000, unit: "connections a second" },
+            initial: Initial::Default("0"),
+        },
+        Key {
             name: "allow_anonymous",
             text: "Let clients of this listener in without a user name, or do not.",
             kind: Kind::Flag,
@@ -88,6 +95,57 @@ pub(crate) static LISTENER: Section = Section {
                    told (0x97). 0 = what max_packet_size of [limits] leaves room for.",
             kind: Kind::Size { min: 0, max: 256 << 20 },
             initial: Initial::Default("0"),
+        },
+        Key {
+            name: "max_inflight_messages",
+            text: "QoS 1 and 2 messages under way to or from each client of this listener, in the \
+                   place of what [limits] says; so are the next four.",
+            kind: Kind::Whole { min: 1, max: 65_535, unit: "messages" },
+            initial: Initial::Unset { example: "100", meaning: "what [limits] says" },
+        },
+        Key {
+            name: "max_inflight_bytes",
+            text: "Bytes of the QoS 1 and 2 messages under way to each client. 0 = no limit.",
+            kind: Kind::Size { min: 0, max: 1 << 30 },
+            initial: Initial::Unset { example: "\"64KB\"", meaning: "what [limits] says" },
+        },
+        Key {
+            name: "max_queued_messages",
+            text: "Messages that wait for each client. 0 = no limit.",
+            kind: Kind::Whole { min: 0, max: 100_000_000, unit: "messages" },
+            initial: Initial::Unset { example: "1000", meaning: "what [limits] says" },
+        },
+        Key {
+            name: "max_queued_bytes",
+            text: "Bytes that wait for each client. 0 = no limit.",
+            kind: Kind::Size { min: 0, max: 1 << 40 },
+            initial: Initial::Unset { example: "\"1MB\"", meaning: "what [limits] says" },
+        },
+        Key {
+            name: "upgrade_outgoing_qos",
+            text: "Send every message at the QoS of the subscription.",
+            kind: Kind::Flag,
+            initial: Initial::Unset { example: "true", meaning: "what [limits] says" },
+        },
+        Key {
+            name: "max_message_rate",
+            text: "Messages that each client of this listener may publish in a second, in the \
+                   place of what [limits] says; so are the next two. 0 = no limit.",
+            kind: Kind::Whole { min: 0, max: 1_000_000_000, unit: "messages a second" },
+            initial: Initial::Unset { example: "100", meaning: "what [limits] says" },
+        },
+        Key {
+            name: "max_byte_rate",
+            text: "Bytes that each may send in a second. 0 = no limit.",
+            kind: Kind::Size { min: 0, max: 1 << 30 },
+            initial: Initial::Unset { example: "\"64KB\"", meaning: "what [limits] says" },
+        },
+        Key {
+            name: "max_subscribe_rate",
+            text: "Topic filters that each may subscribe to, or unsubscribe from, in a second. \
+                   0 = no limit.",
+            kind: Kind::Whole { min: 0, max: 1_000_000_000, unit: "topic filters a second" },
+            initial: Initial::Unset { example: "20", meaning: "what [limits] says" },
         },
         Key {
             name: "mount_point",

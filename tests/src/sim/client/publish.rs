@@ -1,5 +1,6 @@
 //! What a client publishes, until it is acknowledged.
 
+use weir_core::ListenerId;
 use weir_mqtt::{Acknowledge, Packet, PacketId, Publish, QoS, Version};
 
 use super::{Client, Outgoing, Stage};
@@ -121,7 +122,7 @@ impl Client {
 
     pub(super) fn quota(&self, around: &Surroundings) -> usize {
         match self.profile.version {
-            Version::V5 => usize::from(around.conduct.limits.inflight_window()),
+            Version::V5 => usize::from(around.conduct.limits.inflight_window(ListenerId(0))),
             _ => 20,
         }
     }

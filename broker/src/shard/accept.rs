@@ -1,0 +1,74 @@
+//! New connections, as far as their listener lets them in.
+
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
+
+use mio::{Interest, Token};
+use weir_core::{Input, ListenerId, Now};
+
+use super::{FIRST_LISTENER, Shard};
+use crate::stream::Stream;
+
+/// Connections accepted from one listener in a turn.
+const ACCEPTS_PER_TURN: usize = 128;
+/// Between attempts to accept while there are no free descriptors.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+impl Shard {
+    pub(super) fn accept(&mut self, now: Now) {
+        if self.accept_again_at.is_some_and(|at| at <= Instant::now()) {
+            self.accept_again_at = None;
+            self.acceptable.extend(0..self.parts.listeners.len());
+        }
+        for index in std::mem::take(&mut self.acceptable) {
+            for count in 0..=ACCEPTS_PER_TURN {
+                if count == ACCEPTS_PER_TURN {
+                    self.acceptable.push(index);
+                    break;
+                }
+                let number = u16::try_from(index).expect("a file has fewer listeners");
+                if !self.parts.core.takes_connections(ListenerId(number)) {
+                    // An effect will say when it does again.
+                    break;
+                }
+                match self.parts.listeners[index].accept() {
+                    Ok(Some(stream)) => self.open(now, stream, index),
+                    Ok(None) => {}
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) if is_about_one_connection(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "no more connections can be accepted for now");
+                        self.accept_again_at = Some(Instant::now() + ACCEPT_RETRY);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn open(&mut self, now: Now, stream: Stream, listener: usize) {
+        let first_socket = FIRST_LISTENER + self.parts.listeners.len();
+        let number = u16::try_from(listener).expect("a file has fewer listeners");
+        let connection = self.sockets.insert(stream, number);
+        let Some(socket) = self.sockets.get_mut(connection) else { return };
+        let token = Token(first_socket + connection.slot as usize);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.parts.poll.registry();
+        if let Err(error) = registry.register(&mut socket.stream, token, interest) {
+            tracing::warn!(%error, "a connection cannot be watched and is closed");
+            self.sockets.remove(connection);
+            self.parts.listeners[listener].note_closed(None);
+            return;
+        }
+        let listener = ListenerId(number);
+        self.parts.core.handle(now, Input::Opened { connection, listener });
+    }
+}
+
+/// The connection was gone before it was taken, which says nothing about the next one.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+    )
+}
