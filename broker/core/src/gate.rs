@@ -69,6 +69,17 @@ impl Gate {
         if *batch > committed { None } else { self.waiting.pop_front().map(|(_, item)| item) }
     }
 
+    /// How many answers wait for each connection; for checks.
+    pub(crate) fn replies(&self) -> BTreeMap<ConnectionId, u32> {
+        let mut counts = BTreeMap::new();
+        for (_, item) in &self.waiting {
+            if let Gated::Reply { connection, .. } = item {
+                *counts.entry(*connection).or_default() += 1;
+            }
+        }
+        counts
+    }
+
     /// Number of items that wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()

@@ -41,6 +41,16 @@ impl Core {
         let throttled = self.connections.iter().filter(|open| is_waiting(&open.allowance));
         throttled.for_each(|open| assert!(open.paused || open.state == State::Closing));
         self.check_shares();
+        self.retained.check_counters();
+        self.schedule.check_counters();
+        let replies = self.gate.replies();
+        for open in self.connections.iter() {
+            assert_eq!(open.gated, replies.get(&open.id).copied().unwrap_or_default());
+        }
+        let of_sessions = self.sessions.iter().map(|(_, session)| session.subscriptions.len());
+        let of_readers = self.readers.iter().map(|reader| reader.config.filters.len());
+        let subscriptions = of_sessions.chain(of_readers).sum::<usize>();
+        assert_eq!(self.metrics().subscriptions, subscriptions as u64);
         let connected = self.sessions.iter().filter(|(_, s)| s.connection.is_some()).count();
         assert_eq!(self.metrics.clients_connected, connected as u64);
         assert_eq!(self.clients.len(), self.sessions.len());

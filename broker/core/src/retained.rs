@@ -55,6 +55,11 @@ impl Retained {
         self.bytes
     }
 
+    /// Counts again what the counter counts; for checks.
+    pub(crate) fn check_counters(&self) {
+        assert_eq!(self.bytes, self.messages.iter().map(|message| message.0.len()).sum());
+    }
+
     /// Calls `found` for each message that `filter` matches, in the order of their topics.
     pub(crate) fn matching(&self, filter: TopicFilter<'_>, mut found: impl FnMut(&Message)) {
         let text = filter.filter();

@@ -76,6 +76,11 @@ impl Schedule {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
+
+    /// Counts again what the counter counts; for checks.
+    pub(crate) fn check_counters(&self) {
+        assert_eq!(self.bytes, self.waiting.values().map(|record| record.message.len()).sum());
+    }
 }
 
 /// What the store keeps of a message that is to be published `seconds` from now.
