@@ -90,8 +90,10 @@ pub(crate) fn memory(pressure: MemoryPressure, bytes: usize) {
 
 fn directives(level: LogLevel) -> String {
     let ours = OURS.map(|name| format!("{name}={}", level.name()));
-    // Who was let in or refused is told whatever the level of the rest.
-    format!("warn,audit=info,{}", ours.join(","))
+    // Who was refused is told whatever the level of the rest, and who was let in unless only
+    // errors are wanted.
+    let audit = if level == LogLevel::Error { "warn" } else { "info" };
+    format!("warn,audit={audit},{}", ours.join(","))
 }
 
 #[cfg(test)]
@@ -107,5 +109,6 @@ mod tests {
             directives(LogLevel::Debug),
             "warn,audit=info,weir=debug,weir_broker=debug,weir_core=debug,weir_rules=debug"
         );
+        assert!(directives(LogLevel::Error).starts_with("warn,audit=warn,"));
     }
 }
