@@ -8,6 +8,8 @@ mod corruption;
 mod determinism;
 #[path = "store/format.rs"]
 mod format;
+#[path = "store/journal.rs"]
+mod journal;
 #[path = "store/kill.rs"]
 mod kill;
 #[path = "store/power_cut.rs"]
