@@ -22,7 +22,7 @@ use crate::store::quiet::catch_quietly;
 use crate::store::{Store, Totals, schema};
 
 /// The name of the file in the data directory.
-const FILE_NAME: &str = "weir.redb";
+pub(crate) const FILE_NAME: &str = "weir.redb";
 /// Its name until it is complete.
 const NEW_FILE_NAME: &str = "weir.redb.new";
 /// How each file of the database engine begins.
