@@ -19,7 +19,8 @@ use crate::{
     after_help = "While the broker runs, the copy comes from its admin server: [admin] of its \
                   configuration needs an address, and this user must be able to read the data \
                   directory. The copy is of one moment, and is checked before it gets its name. \
-                  To go back to it, stop the broker and put it in the place of weir.redb."
+                  To go back to it, stop the broker and put it in the place of weir.redb
+                  (docs/store.md)."
 )]
 pub(crate) struct Arguments {
     /// File for the copy; it must not be there

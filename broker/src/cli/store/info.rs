@@ -56,6 +56,10 @@ fn text(info: &Info<'_>, now_ms: u64) -> String {
     if let (Some(oldest), Some(newest)) = (age(found.oldest_at_ms), age(found.newest_at_ms)) {
         line("queued messages", format!("received {oldest} to {newest} ago"));
     }
+    if found.journal.records > 0 {
+        let (records, bytes) = (found.journal.records, size(found.journal.bytes));
+        line("journal", format!("{bytes}; {records} groups are not in the tables below yet"));
+    }
     for problem in &found.problems {
         line("problem", problem.clone());
     }

@@ -17,6 +17,7 @@ use twox_hash::XxHash3_128;
 
 use super::examine::{Source, open_alone, open_shared};
 use super::fill::{Filler, rows};
+use super::rebuild::rebuild;
 use super::row::Table;
 use crate::store::error::{StoreError, io_error};
 use crate::store::open::FILE_NAME;
@@ -61,35 +62,35 @@ pub fn copy(path: &Path, target: &Path) -> Result<(), BackupError> {
         let (path, problem) = (path.to_path_buf(), problem.clone());
         return Err(BackupError::Damaged { path, problem });
     }
-    Copy::begin(target)?.with(|store| {
-        let mut filler = Filler::new(store);
-        for table in Table::ALL {
-            source.rows(table, |key, value, _| filler.put(table, key, value));
-        }
-        Ok(filler.finish()?)
-    })
+    let copy = Copy::begin(target)?;
+    let made = rebuild(&source, &copy.place)?;
+    copy.finish(made)
 }
 
 /// Makes a copy of what a running broker hands out.
 pub(crate) fn receive(stream: &mut dyn Read, target: &Path) -> Result<(), BackupError> {
-    Copy::begin(target)?.with(|store| {
-        let mut filler = Filler::new(store);
-        let mut incoming = Incoming { stream, hash: XxHash3_128::with_seed(0), rows: 0 };
-        incoming.begin()?;
-        while let Some((table, key, value)) = incoming.row()? {
-            table.decode(&key, &value).map_err(|error| error.at(table.name(), &key))?;
-            filler.put(table, &key, &value);
-        }
-        Ok(filler.finish()?)
-    })
+    let copy = Copy::begin(target)?;
+    let store =
+        Store::open(&copy.place, StoreOptions { verify: false, ..StoreOptions::default() })?;
+    let mut filler = Filler::new(&store);
+    let mut incoming = Incoming { stream, hash: XxHash3_128::with_seed(0), rows: 0 };
+    incoming.begin()?;
+    while let Some((table, key, value)) = incoming.row()? {
+        table.decode(&key, &value).map_err(|error| error.at(table.name(), &key))?;
+        filler.put(table, &key, &value);
+    }
+    filler.finish()?;
+    copy.finish(store)
 }
 
 impl Store {
-    /// Hands out all rows of this moment, in pieces. It ends early when nobody wants more.
+    /// Hands out all rows of this moment, in pieces, with all that was committed before. It ends
+    /// early when nobody wants more.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub(crate) fn hand_out(&self, mut send: impl FnMut(Vec<u8>) -> bool) -> Result<(), StoreError> {
+        self.checkpoint()?;
         self.guarded(|| {
             let transaction = self.read()?;
             let mut hash = XxHash3_128::with_seed(0);
@@ -147,11 +148,8 @@ impl Copy {
         Ok(Self { target, place })
     }
 
-    /// Fills the copy and gives it its name.
-    fn with(self, fill: impl FnOnce(&Store) -> Result<(), BackupError>) -> Result<(), BackupError> {
-        let options = StoreOptions { verify: false, ..StoreOptions::default() };
-        let store = Store::open(&self.place, options)?;
-        fill(&store)?;
+    /// Checks the copy and gives it its name.
+    fn finish(self, store: Store) -> Result<(), BackupError> {
         drop(store);
         let path = self.place.join(FILE_NAME);
         let made = Source::read(open_alone(&path)?, &path)?.examination;

@@ -14,9 +14,11 @@ use std::path::Path;
 use serde::Serialize;
 use weir_core::{Cursor, Destination, InflightState, Message, Sequence, ShardId, Target};
 
+use super::beside::{self, JournalFindings, Named};
 use super::pages::{self, ENGINE_FORMAT, Head, Pages, Root, Walk};
 use super::row::{Row, Table, session_of};
 use crate::store::error::{MalformedRecord, StoreError, io_error};
+use crate::store::journal::JournalRecord;
 use crate::store::schema::{self, SessionKey};
 
 /// What was found in a store file.
@@ -31,8 +33,11 @@ pub struct Examination {
     pub format_version: Option<u64>,
     /// How often the store was opened.
     pub starts: Option<u64>,
-    /// The tables, in the order in which they are handled.
+    /// The tables, in the order in which they are handled. What is in the journal only is not
+    /// counted.
     pub tables: Vec<TableFindings>,
+    /// The journal.
+    pub journal: JournalFindings,
     /// What is wrong, one sentence each; empty when nothing is.
     pub problems: Vec<String>,
     /// Rows that speak of a session, a reader or a message that is not there. The broker passes
@@ -47,6 +52,8 @@ pub struct Examination {
     /// The positions after the last ones that were seen, of all shards together.
     #[serde(skip)]
     furthest: u64,
+    #[serde(skip)]
+    named: Named,
 }
 
 /// What was found in one table.
@@ -107,6 +114,8 @@ impl Examination {
 pub(crate) struct Source {
     pub(crate) pages: Pages,
     pub(crate) examination: Examination,
+    /// What is in the journal and not in the tables, in the order in which it was committed.
+    pub(crate) journal: Vec<JournalRecord>,
     tables: BTreeMap<Table, pages::Table>,
 }
 
@@ -143,7 +152,7 @@ impl Source {
         if best.as_ref().is_some_and(|best| best.is_another) {
             return Err(not_ours());
         }
-        let is_last = best.as_ref().is_some_and(|best| best.is_newest);
+        let is_older = best.as_ref().is_some_and(|best| best.is_ours && !best.is_newest);
         if best.as_ref().is_none_or(|best| !best.is_ours) {
             let lists = pages.lists_of_tables(&LANDMARKS);
             let looks = lists.iter().map(|root| Look::at(&pages, Some(root), path));
@@ -159,7 +168,7 @@ impl Source {
             None if pages.bytes() == 0 || head.is_zero || head.has_magic => Look::default(),
             None => return Err(not_ours()),
         };
-        if !is_last && !head.is_interrupted && look.examination.is_whole() {
+        if is_older && !head.is_interrupted && look.examination.is_whole() {
             look.problem(
                 "the last commit is damaged; the one before it is whole, but older".to_owned(),
             );
@@ -167,7 +176,16 @@ impl Source {
         look.examination.file_bytes = pages.bytes();
         look.examination.spare_bytes = pages.bytes().saturating_sub(look.used_bytes);
         look.examination.problems.splice(0..0, head_problems(&head, pages.bytes()));
-        Ok(Self { pages, examination: look.examination, tables: look.tables })
+        let mut examination = look.examination;
+        let (found, journal) = beside::read(path, examination.named)?;
+        examination.journal = found;
+        if found.is_damaged {
+            let whole = found.records;
+            examination.problems.push(format!(
+                "the journal: groups are missing; {whole} can be read that are not in the tables"
+            ));
+        }
+        Ok(Self { pages, examination, journal, tables: look.tables })
     }
 
     /// Hands out the rows of a table that are as they were written and can be decoded.
@@ -365,6 +383,8 @@ impl References {
         match row {
             Row::Meta(schema::META_FORMAT_VERSION, version) => found.format_version = Some(version),
             Row::Meta(schema::META_BOOT_EPOCH, epoch) => found.starts = Some(epoch),
+            Row::Meta(schema::META_JOURNAL_EPOCH, epoch) => found.named.epoch = Some(epoch),
+            Row::Meta(schema::META_STORE_ID, id) => found.named.store_id = Some(id),
             Row::Session(key, session) => {
                 self.sessions.insert(key, found.sessions.len());
                 found.sessions.push(SessionFindings {

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::{env, fs, process};
 
 use base64ct::{Base64, Encoding as _};
 use serde::Serialize;
@@ -13,8 +14,10 @@ use weir_core::{Destination, Message, SessionRecord, ShardId, Target};
 use weir_mqtt::{QoS, RetainHandling, Version};
 
 use super::examine::{Examination, Source, open_shared};
+use super::rebuild::rebuild;
 use super::row::{Row, Table, owner_of};
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, io_error};
+use crate::store::open::FILE_NAME;
 use crate::store::schema::{self, ReaderKey, SessionKey};
 
 /// A table that can be exported.
@@ -74,6 +77,41 @@ pub fn export(
     output: &mut dyn Write,
 ) -> Result<Examination, ExportError> {
     let source = Source::read(open_shared(path)?, path)?;
+    if source.journal.is_empty() || !source.examination.is_whole() {
+        return lines(source, tables, output);
+    }
+    // Groups of a broker that was killed: a copy has them in its tables.
+    let place = Temporary::new(path)?;
+    let copied = place.0.join(FILE_NAME);
+    drop(rebuild(&source, &place.0)?);
+    let copied = Source::read(open_shared(&copied)?, &copied)?;
+    lines(copied, tables, output)?;
+    Ok(source.examination)
+}
+
+/// A directory that is gone with this.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(path: &Path) -> Result<Self, StoreError> {
+        let place = env::temp_dir().join(format!("weir-export-{}", process::id()));
+        fs::create_dir(&place).map_err(|error| io_error(path.to_path_buf(), error))?;
+        Ok(Self(place))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Nobody needs it; at worst it is removed with the other temporary files.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn lines(
+    source: Source,
+    tables: &[ExportTable],
+    output: &mut dyn Write,
+) -> Result<Examination, ExportError> {
     let mut names = Names::default();
     source.rows(Table::Session, |_, _, row| names.take(row));
     source.rows(Table::Cursor, |_, _, row| names.take(row));

@@ -192,12 +192,12 @@ impl<'s> Mending<'s> {
             Ok(())
         })?;
         let rules = self.readers.iter().find(|(_, name)| *name == RULES_READER);
-        let Some(reader) = rules.map(|(reader, _)| *reader).filter(|_| gaps.reader_cursors) else {
-            return Ok(());
-        };
-        // Their state says what they have counted, but not how far they were: as far as anybody.
+        let Some(reader) = rules.map(|(reader, _)| *reader) else { return Ok(()) };
+        // Where their state says what they have counted, but not how far they were, and where
+        // they begin anew: they go on behind everything.
         for (shard, next) in self.next.clone() {
-            if !known.contains(&(shard, reader)) {
+            let is_lost = gaps.reader_cursors && !known.contains(&(shard, reader));
+            if is_lost || gaps.rules {
                 let key = schema::reader_key(shard, ReaderId(reader));
                 let done = next.0.saturating_sub(1).to_le_bytes().to_vec();
                 self.put(Table::ReaderCursor, &key, done)?;

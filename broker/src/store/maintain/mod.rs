@@ -11,6 +11,7 @@ mod export;
 mod salvage;
 
 mod quarantine;
+mod rebuild;
 
 mod examine;
 mod mend;
@@ -18,10 +19,12 @@ mod mend;
 mod fill;
 mod row;
 
+mod beside;
 mod pages;
 
 pub(crate) use self::backup::receive;
 pub use self::backup::{BackupError, copy};
+pub use self::beside::JournalFindings;
 pub use self::compact::{Compacted, compact};
 pub use self::examine::{Examination, SessionFindings, TableFindings, examine};
 pub use self::export::{ExportError, ExportTable, export};

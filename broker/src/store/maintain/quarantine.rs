@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::store::error::{StoreError, io_error};
 
 /// The files of a store.
-const FILES: [&str; 1] = ["weir.redb"];
+const FILES: [&str; 2] = [DATABASE, "weir.journal"];
 /// The one without which there is no store: it leaves first and comes last.
 const DATABASE: &str = "weir.redb";
 /// A new store that is not complete; it is thrown away.
@@ -96,7 +96,7 @@ pub(crate) fn finish(data_dir: &Path) -> Result<(), StoreError> {
     let finished = data_dir.join(FINISHED);
     let entries = match fs::read_dir(&finished) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if is_absent(&error) => return Ok(()),
         Err(error) => return Err(io_error(finished, error)),
     };
     let names: Result<Vec<String>, io::Error> = entries
@@ -152,6 +152,11 @@ fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
         return Err(io_error(to.to_path_buf(), taken));
     }
     fs::rename(from, to).map_err(|error| io_error(from.to_path_buf(), error))
+}
+
+/// Whether there is nothing, be it because the directory is none.
+pub(crate) fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::NotFound)
 }
 
 fn exists(path: &Path) -> bool {

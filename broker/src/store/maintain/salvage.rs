@@ -7,13 +7,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::examine::{Source, open_alone};
-use super::fill::Filler;
 use super::mend::{Gaps, Mended, mend};
 use super::quarantine::{self, Quarantine};
+use super::rebuild::rebuild;
 use super::row::Table;
 use crate::config::OnDamage;
 use crate::store::error::{StoreError, io_error};
@@ -70,7 +69,7 @@ impl Salvage {
             writeln!(text, "{words}").expect("a String takes everything");
         };
         line(format!("time, seconds since 1970   {unix_s}"));
-        line(format!("damaged file               {}", self.quarantined.display()));
+        line(format!("damaged store              {}", self.quarantined.display()));
         line("\nWhat was wrong:".to_owned());
         self.problems.iter().for_each(|problem| line(format!("- {problem}")));
         line(format!("\n{:<14} {:>10} {:>10} {:>10}", "table", "kept", "lost", "removed"));
@@ -117,7 +116,7 @@ impl Store {
         quarantine::finish(data_dir)?;
         let path = data_dir.join(FILE_NAME);
         let damaged = match fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) if quarantine::is_absent(&error) => None,
             Err(error) => return Err(io_error(path, error)),
             Ok(_) if options.verify => damaged(&path)?,
             Ok(_) => None,
@@ -174,15 +173,12 @@ fn make(
     place: &Path,
     unix_s: u64,
 ) -> Result<(Mended, Vec<(Table, u64)>), StoreError> {
-    let store = Store::open(place, StoreOptions { verify: false, ..StoreOptions::default() })?;
-    let mut filler = Filler::new(&store);
-    for table in Table::ALL {
-        source.rows(table, |key, value, _| filler.put(table, key, value));
-    }
-    filler.finish()?;
+    let store = rebuild(source, place)?;
     let lost = |table: Table| source.examination.lost_in(table.name()) != Some(0);
     let gaps = Gaps {
-        rules: lost(Table::RuleSnapshot) || lost(Table::RuleDelta),
+        rules: lost(Table::RuleSnapshot)
+            || lost(Table::RuleDelta)
+            || source.examination.journal.is_damaged,
         reader_cursors: lost(Table::ReaderCursor),
         positions: source.examination.lost_in(Table::Log.name()).is_none(),
     };
@@ -218,13 +214,13 @@ fn account(
         quarantined: quarantine.database(),
         report: quarantine.report(),
         problems: source.examination.problems.clone(),
-        consequences: consequences(&tables, mended),
+        consequences: consequences(&tables, source.examination.journal.is_damaged, mended),
         tables,
     }
 }
 
 /// What whoever runs the broker has to know.
-fn consequences(tables: &[SalvagedTable], mended: &Mended) -> Vec<String> {
+fn consequences(tables: &[SalvagedTable], lacks_groups: bool, mended: &Mended) -> Vec<String> {
     let mut told = Vec::new();
     for (table, words) in CONSEQUENCES {
         let found = tables.iter().find(|found| found.table == table.name());
@@ -233,6 +229,9 @@ fn consequences(tables: &[SalvagedTable], mended: &Mended) -> Vec<String> {
             Some(Some(lost)) => told.push(format!("{lost} {words}")),
             _ => told.push(format!("all {words}")),
         }
+    }
+    if lacks_groups {
+        told.push("part of what was acknowledged last is gone, or comes again".to_owned());
     }
     if mended.released > 0 {
         told.push(format!("{} deliveries under way end without their message", mended.released));
