@@ -16,6 +16,8 @@ mod kill;
 mod power_cut;
 #[path = "store/recovery.rs"]
 mod recovery;
+#[path = "store/salvage.rs"]
+mod salvage;
 #[path = "store/start.rs"]
 mod start;
 #[path = "store/trimming.rs"]

@@ -85,6 +85,11 @@ impl JournalRecord {
         payload::decode(&self.payload)
     }
 
+    /// Whether it begins where another record ends, or the file begins.
+    pub(crate) fn follows(&self, before: Option<&Self>) -> bool {
+        self.offset == before.map_or(0, Self::end)
+    }
+
     fn end(&self) -> u64 {
         self.offset + padded(HEADER_BYTES + self.payload.len()) as u64
     }

@@ -26,9 +26,9 @@ use crate::store::quiet::catch_quietly;
 use crate::store::{Store, Totals, schema};
 
 /// The name of the file in the data directory.
-const FILE_NAME: &str = "weir.redb";
+pub(crate) const FILE_NAME: &str = "weir.redb";
 /// The name of the journal beside it.
-const JOURNAL_NAME: &str = "weir.journal";
+pub(crate) const JOURNAL_NAME: &str = "weir.journal";
 /// Where chance comes from.
 const RANDOM: &str = "/dev/urandom";
 /// Its name until it is complete.
