@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use weir_mqtt::{QoS, Version};
-use weir_tests::harness::publisher::{Ended, Message, Publisher};
-use weir_tests::sim::disk::Random;
+
+use crate::harness::publisher::{Ended, Message, Publisher};
+use crate::sim::disk::Random;
 
 /// Retained topics of each publisher.
 const RETAINED_TOPICS: usize = 4;
@@ -14,7 +15,8 @@ const RETAINED_TOPICS: usize = 4;
 const WINDOW: usize = 20;
 
 /// A publisher with a session.
-pub(crate) struct Load {
+#[derive(Debug)]
+pub struct Load {
     publisher: Publisher,
     ledger: Arc<Ledger>,
     random: Random,
@@ -23,36 +25,39 @@ pub(crate) struct Load {
 
 /// What a publisher has sent and what of it was acknowledged.
 #[derive(Debug)]
-pub(crate) struct Ledger {
-    /// The last level of its topics.
-    pub(crate) name: String,
-    pub(crate) qos: QoS,
-    /// Messages to `load/<name>`, numbered from 1.
-    pub(crate) loads: Count,
+pub struct Ledger {
+    name: String,
+    qos: QoS,
+    /// Messages to `load/<QoS>/<name>`, numbered from 1.
+    loads: Count,
     /// Messages to `sensor/<name>`, numbered from 1; only QoS 2, so that none counts twice.
-    pub(crate) samples: Count,
+    samples: Count,
     /// What was published to each of the retained topics.
-    pub(crate) retained: Mutex<[History; RETAINED_TOPICS]>,
+    retained: Mutex<[History; RETAINED_TOPICS]>,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Count {
+struct Count {
     sent: AtomicU64,
     acknowledged: AtomicU64,
 }
 
 /// The values of a retained topic, numbered from 1 without gaps; 0 is the time before the first.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct History {
-    pub(crate) sent: u64,
-    pub(crate) acknowledged: u64,
+pub struct History {
+    /// The last value that was sent.
+    pub sent: u64,
+    /// The last value that was acknowledged.
+    pub acknowledged: u64,
 }
 
 impl Load {
-    pub(crate) fn new(number: u64, version: Version, qos: u8, seed: u64) -> Self {
+    /// One that no broker knows yet. `number` makes its name.
+    #[must_use]
+    pub fn new(number: u64, version: Version, qos: QoS, seed: u64) -> Self {
         let name = format!("p{number}");
         let ledger = Ledger {
-            qos: QoS::try_from(qos).unwrap(),
+            qos,
             loads: Count::default(),
             samples: Count::default(),
             retained: Mutex::default(),
@@ -66,12 +71,17 @@ impl Load {
         }
     }
 
-    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+    /// What it has sent. It may be read while it works.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
     }
 
     /// Brings what is under way to its end.
-    pub(crate) fn settle(&mut self, address: SocketAddr) {
+    ///
+    /// # Panics
+    /// The broker does not take it.
+    pub fn settle(&mut self, address: SocketAddr) {
         self.publisher.connect(address).expect("the broker runs");
         let ledger = self.ledger.clone();
         let ended = self.publisher.run(|| None, |message| ledger.acknowledge(message));
@@ -79,7 +89,7 @@ impl Load {
     }
 
     /// Publishes as fast as it can until the broker is gone.
-    pub(crate) fn run_until_closed(&mut self, address: SocketAddr) {
+    pub fn run_until_closed(&mut self, address: SocketAddr) {
         // The broker may be gone already.
         let Ok(()) = self.publisher.connect(address) else { return };
         let Self { publisher, ledger, random, turn } = self;
@@ -90,46 +100,85 @@ impl Load {
         publisher.run(next, |message| ledger.acknowledge(message));
     }
 
-    pub(crate) fn disconnect(&mut self) {
+    /// Breaks the connection.
+    pub fn disconnect(&mut self) {
         self.publisher.disconnect();
     }
 }
 
 impl Ledger {
     /// How many messages were acknowledged.
-    pub(crate) fn acknowledged(&self) -> u64 {
-        let retained: u64 =
-            self.retained.lock().unwrap().iter().map(|history| history.acknowledged).sum();
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        let retained = self.retained();
+        let retained: u64 = retained.iter().map(|(_, history)| history.acknowledged).sum();
         self.loads.acknowledged() + self.samples.acknowledged() + retained
+    }
+
+    /// The topic of its numbered messages, and how many of them were acknowledged.
+    #[must_use]
+    pub fn loads(&self) -> (String, u64) {
+        (self.load_topic(), self.loads.acknowledged())
+    }
+
+    /// The topic of the windows of its samples, and how many of them must be there.
+    #[must_use]
+    pub fn windows(&self) -> (String, u64) {
+        // The sample after a window closes it.
+        let closed = self.samples.acknowledged().saturating_sub(1) / SAMPLES_PER_WINDOW;
+        (format!("window/{}", self.name), closed)
+    }
+
+    /// The retained topics.
+    #[must_use]
+    pub fn retained(&self) -> Vec<(String, History)> {
+        let histories = self.histories().to_vec();
+        histories
+            .into_iter()
+            .enumerate()
+            .map(|(n, history)| (self.state_topic(n), history))
+            .collect()
     }
 
     fn next_message(&self, turn: u64, random: &mut Random) -> Message {
         let name = &self.name;
         let (topic, payload, retain) = match turn % 8 {
-            3 if self.qos == QoS::ExactlyOnce => {
+            1 | 3 | 5 if self.qos == QoS::ExactlyOnce => {
                 let number = self.samples.send();
                 (format!("sensor/{name}"), sample(number), false)
             }
             7 => {
                 let place = random.below(RETAINED_TOPICS as u64) as usize;
                 let number = self.send_retained(place);
-                (format!("state/{name}/{place}"), retained_payload(number), true)
+                (self.state_topic(place), retained_payload(number), true)
             }
             _ => {
                 let mut payload = format!("{} ", self.loads.send()).into_bytes();
                 // Some are longer than what is copied into a queue.
                 let length = if random.chance(2) { 5000 } else { random.below(200) };
                 payload.resize(payload.len() + length as usize, b'x');
-                (format!("load/{name}"), payload, false)
+                (self.load_topic(), payload, false)
             }
         };
         Message { topic, payload, qos: self.qos, retain, ..Message::default() }
     }
 
     fn send_retained(&self, place: usize) -> u64 {
-        let history = &mut self.retained.lock().unwrap()[place];
+        let history = &mut self.histories()[place];
         history.sent += 1;
         history.sent
+    }
+
+    fn load_topic(&self) -> String {
+        format!("load/{}/{}", u8::from(self.qos), self.name)
+    }
+
+    fn state_topic(&self, place: usize) -> String {
+        format!("state/{}/{place}", self.name)
+    }
+
+    fn histories(&self) -> MutexGuard<'_, [History; RETAINED_TOPICS]> {
+        self.retained.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn acknowledge(&self, message: &Message) {
@@ -139,7 +188,8 @@ impl Ledger {
             Some("sensor") => self.samples.acknowledge(),
             _ => {
                 let place = levels.next_back().and_then(|place| place.parse::<usize>().ok());
-                let history = &mut self.retained.lock().unwrap()[place.unwrap()];
+                let place = place.expect("the last level is a number");
+                let history = &mut self.histories()[place];
                 history.acknowledged += 1;
                 assert!(history.acknowledged <= history.sent);
             }
@@ -148,11 +198,11 @@ impl Ledger {
 }
 
 impl Count {
-    pub(crate) fn sent(&self) -> u64 {
+    fn sent(&self) -> u64 {
         self.sent.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn acknowledged(&self) -> u64 {
+    fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::SeqCst)
     }
 
@@ -167,7 +217,7 @@ impl Count {
 }
 
 /// Ten samples a second, in the time of the sensor.
-pub(crate) const SAMPLES_PER_WINDOW: u64 = 10;
+const SAMPLES_PER_WINDOW: u64 = 10;
 
 fn sample(number: u64) -> Vec<u8> {
     let ts = 1_700_000_000_000 + (number - 1) * 1000 / SAMPLES_PER_WINDOW;
@@ -175,11 +225,35 @@ fn sample(number: u64) -> Vec<u8> {
 }
 
 /// Whole numbers, so that every order of adding gives the same sum.
-pub(crate) fn sample_value(number: u64) -> u64 {
+fn sample_value(number: u64) -> u64 {
     number * 7919 % 1000
 }
 
-/// Every seventh value takes the retained message away.
-pub(crate) fn retained_payload(number: u64) -> Vec<u8> {
+/// The payload of a value of a retained topic. Every seventh value takes the message away.
+#[must_use]
+pub fn retained_payload(number: u64) -> Vec<u8> {
     if number.is_multiple_of(7) { Vec::new() } else { number.to_string().into_bytes() }
 }
+
+/// A window of the rule computed plainly, as it stands in the body.
+#[must_use]
+pub fn window(number: u64) -> String {
+    let first = (number - 1) * SAMPLES_PER_WINDOW + 1;
+    let values: Vec<u64> = (first..first + SAMPLES_PER_WINDOW).map(sample_value).collect();
+    let sum: u64 = values.iter().sum();
+    let (min, max) = (values.iter().min(), values.iter().max());
+    let (min, max) = (min.expect("it is not empty"), max.expect("it is not empty"));
+    format!("\"n\":{SAMPLES_PER_WINDOW},\"sum\":{sum},\"min\":{min},\"max\":{max}")
+}
+
+/// The rule whose windows those are.
+pub const RULES: &str = r#"
+[rule.second]
+from = "sensor/{publisher}"
+time = { field = "ts", unit = "ms" }
+by = ["publisher"]
+window = "tumbling 1s"
+select = { n = "count()", sum = "sum(value)", min = "min(value)", max = "max(value)" }
+to = { topic = "window/{publisher}", qos = 2 }
+limits = { expire = "1d" }
+"#;
