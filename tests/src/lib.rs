@@ -1,6 +1,5 @@
 //! Simulator, conformance, durability and load tests of Weir.
 
-#[allow(clippy::print_stdout, reason = "a campaign tells how far it is")]
 pub mod campaign {
     //! Clients that keep account while a broker is killed or its power is cut, again and again.
 

@@ -10,6 +10,7 @@
 //! in it count.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "a campaign says how far it is")]
 
 use std::any::Any;
 use std::path::PathBuf;

@@ -11,6 +11,7 @@
 //! a file that each run appends its report to; the cuts of earlier runs in it count.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "a campaign says how far it is")]
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -194,8 +195,9 @@ impl Run {
             ("ready_ms", spread(&mut self.boots.clone())),
         ];
         lines.extend(self.clients.account().lines());
-        lines.push(("repeated_at_upstream", self.far_reader.repeated().to_string()));
-        lines.push(("messages_at_upstream", self.far_reader.messages().to_string()));
+        lines.push(("upstream_repeated_at_qos_1", self.far_reader.repeated().to_string()));
+        lines.push(("upstream_repeated_at_qos_2", self.far_reader.repeated_at_qos_2().to_string()));
+        lines.push(("upstream_messages", self.far_reader.messages().to_string()));
         lines.extend(outcome(&[]));
         lines
     }
