@@ -6,6 +6,8 @@
 mod corruption;
 #[path = "store/determinism.rs"]
 mod determinism;
+#[path = "store/format.rs"]
+mod format;
 #[path = "store/kill.rs"]
 mod kill;
 #[path = "store/power_cut.rs"]

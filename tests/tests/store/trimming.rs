@@ -6,7 +6,7 @@ use weir_core::{
     Batch, Change, Cursor, Destination, Message, MessageParts, Sequence, SessionId, ShardId, Target,
 };
 use weir_mqtt::QoS;
-use weir_tests::sim::disk::SimulatedDisk;
+use weir_tests::sim::disk::SimulatedDisks;
 
 use crate::workload::open;
 
@@ -15,15 +15,15 @@ const SESSION: SessionId = SessionId(1);
 
 struct Load {
     store: Store,
-    disk: SimulatedDisk,
+    disks: SimulatedDisks,
     next: u64,
     number: u64,
 }
 
 impl Load {
     fn new() -> Self {
-        let disk = SimulatedDisk::new();
-        Self { store: open(disk.clone()).expect("an empty disk"), disk, next: 1, number: 0 }
+        let disks = SimulatedDisks::new();
+        Self { store: open(disks.clone()).expect("an empty disk"), disks, next: 1, number: 0 }
     }
 
     /// Publishes `count` messages and acknowledges all but the last `waiting`.
@@ -60,6 +60,11 @@ impl Load {
         changes.push(Change::CursorMoved { session: SESSION, cursor });
         let batch = Batch { shard: SHARD, number: self.number, changes, log_start: start };
         self.store.commit(&[batch]).expect("a working disk");
+    }
+
+    /// The log is trimmed when the journal goes to the database.
+    fn checkpoint(&self) {
+        self.store.checkpoint().expect("a working disk");
     }
 
     fn file_bytes(&self) -> u64 {
@@ -108,9 +113,11 @@ fn a_long_backlog_is_trimmed_in_steps() {
     for _ in 0..3 {
         let before = load.logged();
         load.turn(1, 0, 10);
+        load.checkpoint();
         assert!(before - load.logged() <= 32 * 1024);
     }
     load.turn(1, 0, 10);
+    load.checkpoint();
     assert!(load.logged() < 4, "{}", load.logged());
 }
 
@@ -121,10 +128,11 @@ fn positions_go_on_after_an_empty_log_was_closed() {
     assert_eq!(load.logged(), 0, "what is trimmed already is not written");
     load.turn(500, 500, 10);
     load.turn(1, 0, 10);
+    load.checkpoint();
     assert_eq!(load.logged(), 0);
-    let Load { store, disk, next, .. } = load;
+    let Load { store, disks, next, .. } = load;
     drop(store);
-    let store = open(disk).expect("a working disk");
+    let store = open(disks).expect("a working disk");
     let recovered = store.recover(SHARD, usize::MAX).expect("a working disk");
     // The very last message needed no write; its position is in no row and may be used again.
     assert_eq!(recovered.next_sequence, Sequence(next));
