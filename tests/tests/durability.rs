@@ -33,7 +33,7 @@ const LANES: u64 = 2;
 const OFFLINE_ROUNDS: u64 = 5;
 /// The longest time from the begin of the load to the kill.
 const LOAD_MAX: Duration = Duration::from_millis(150);
-/// In some rounds, so that a store grows into its checkpoints between two kills.
+/// In some rounds, so that the store comes to its checkpoints between two kills.
 const LONG_LOAD_MAX: Duration = Duration::from_millis(1500);
 /// How long a start may take before one was seen.
 const FIRST_START: Duration = Duration::from_millis(10);
@@ -215,6 +215,7 @@ impl Run {
         let wait = self.up_to(longest);
         let stop = self.random.chance(10).then(|| self.up_to(STOP_MAX));
         let with_offline = self.random.chance(20);
+        self.clients.set_long(self.random.chance(20));
         self.clients.work_until(weir.address(), with_offline, wait, || {
             if let Some(wait) = stop {
                 weir.process().signal("TERM");

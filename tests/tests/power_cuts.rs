@@ -127,6 +127,7 @@ impl Run {
         }
         let wait = self.up_to(LOAD_MAX);
         let with_offline = self.random.chance(20);
+        self.clients.set_long(self.random.chance(20));
         let address = running.address();
         self.clients.work_until(address, with_offline, wait, || running.cut());
         self.cuts += 1;

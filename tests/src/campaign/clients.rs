@@ -139,6 +139,11 @@ impl Clients {
         });
     }
 
+    /// Lets many messages be long from now on, or few: see [`Load::set_long`].
+    pub fn set_long(&mut self, many: bool) {
+        self.loads.iter_mut().for_each(|load| load.set_long(many));
+    }
+
     /// Breaks all connections.
     pub fn disconnect(&mut self) {
         self.loads.iter_mut().for_each(Load::disconnect);

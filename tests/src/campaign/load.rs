@@ -11,6 +11,9 @@ use crate::sim::disk::Random;
 
 /// Retained topics of each publisher.
 const RETAINED_TOPICS: usize = 4;
+/// How many of its messages are longer than what is copied into a queue.
+const LONG_PER_CENT: u64 = 2;
+const MANY_LONG_PER_CENT: u64 = 40;
 /// As many as the broker takes at a time.
 const WINDOW: usize = 20;
 
@@ -21,6 +24,7 @@ pub struct Load {
     ledger: Arc<Ledger>,
     random: Random,
     turn: u64,
+    long_per_cent: u64,
 }
 
 /// What a publisher has sent and what of it was acknowledged.
@@ -68,7 +72,14 @@ impl Load {
             ledger: Arc::new(ledger),
             random: Random::new(seed ^ number),
             turn: 0,
+            long_per_cent: LONG_PER_CENT,
         }
+    }
+
+    /// Lets many of its messages be long from now on, or few. With many of them what is written
+    /// grows quickly, and the store comes to its checkpoints.
+    pub fn set_long(&mut self, many: bool) {
+        self.long_per_cent = if many { MANY_LONG_PER_CENT } else { LONG_PER_CENT };
     }
 
     /// What it has sent. It may be read while it works.
@@ -92,10 +103,10 @@ impl Load {
     pub fn run_until_closed(&mut self, address: SocketAddr) {
         // The broker may be gone already.
         let Ok(()) = self.publisher.connect(address) else { return };
-        let Self { publisher, ledger, random, turn } = self;
+        let Self { publisher, ledger, random, turn, long_per_cent } = self;
         let next = || {
             *turn += 1;
-            Some(ledger.next_message(*turn, random))
+            Some(ledger.next_message(*turn, *long_per_cent, random))
         };
         publisher.run(next, |message| ledger.acknowledge(message));
     }
@@ -140,7 +151,7 @@ impl Ledger {
             .collect()
     }
 
-    fn next_message(&self, turn: u64, random: &mut Random) -> Message {
+    fn next_message(&self, turn: u64, long_per_cent: u64, random: &mut Random) -> Message {
         let name = &self.name;
         let (topic, payload, retain) = match turn % 8 {
             1 | 3 | 5 if self.qos == QoS::ExactlyOnce => {
@@ -154,8 +165,7 @@ impl Ledger {
             }
             _ => {
                 let mut payload = format!("{} ", self.loads.send()).into_bytes();
-                // Some are longer than what is copied into a queue.
-                let length = if random.chance(2) { 5000 } else { random.below(200) };
+                let length = if random.chance(long_per_cent) { 5000 } else { random.below(200) };
                 payload.resize(payload.len() + length as usize, b'x');
                 (self.load_topic(), payload, false)
             }
