@@ -60,6 +60,7 @@ mod log;
 mod outbound;
 mod sys_tree;
 
+mod durability;
 mod retained;
 mod schedule;
 mod subscriptions;
@@ -102,6 +103,7 @@ pub use change::{
 };
 pub use clock::{Instant, Now};
 pub use core::{Core, ReaderConfig};
+pub use durability::{Durability, DurabilityLevels};
 pub use effect::{
     AuthenticationRequest, Denial, DropNotice, Effect, Exchange, Occasion, Records, ThrottleNotice,
 };
