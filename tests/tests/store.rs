@@ -6,6 +6,8 @@
 mod corruption;
 #[path = "store/determinism.rs"]
 mod determinism;
+#[path = "store/elision.rs"]
+mod elision;
 #[path = "store/kill.rs"]
 mod kill;
 #[path = "store/power_cut.rs"]
@@ -18,6 +20,9 @@ mod start;
 mod trimming;
 #[path = "store/writer.rs"]
 mod writer;
+
+#[path = "store/broker.rs"]
+mod broker;
 
 #[path = "store/workload.rs"]
 mod workload;

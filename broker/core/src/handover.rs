@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use weir_mqtt::QoS;
 
 use crate::authorize::Access;
-use crate::change::{Change, Destination, SubscriptionRecord, Target};
+use crate::change::{Destination, SubscriptionRecord, Target};
 use crate::clock::Now;
 use crate::core::Core;
 use crate::inflight::{Delivered, Inflight, Progress};
@@ -307,9 +307,8 @@ impl Core {
                 packet_id: None,
                 subscription_identifiers: identifiers_of(Some(mark), &[member.identifier]),
             };
-            let (sequence, message) = (delivered.sequence, message.clone());
             let targets = SmallVec::from_iter([target]);
-            self.record(Change::LogAppended { sequence, message, targets });
+            self.record_logged(delivered.sequence, message.clone(), targets);
         }
     }
 

@@ -125,7 +125,7 @@ impl Core {
         match &record.message {
             Some(message) => self.log.hold(sequence, message, record.bytes),
             None => {
-                self.log.hold_absent(sequence, record.bytes);
+                self.log.hold_absent(sequence, record.bytes, record.expires_at_ms);
             }
         }
         if !record.targets.iter().any(Target::is_shared) {

@@ -263,8 +263,7 @@ impl Core {
                 packet_id: None,
                 subscription_identifiers: identifiers,
             };
-            let targets = SmallVec::from_iter([target]);
-            self.record(Change::LogAppended { sequence, message: message.clone(), targets });
+            self.record_logged(sequence, message.clone(), SmallVec::from_iter([target]));
         }
     }
 

@@ -7,6 +7,8 @@ const MESSAGES: usize = 12;
 const PUBLISHERS: usize = 3;
 /// The publisher whose messages are all delayed, each by the same time.
 const DELAYED: usize = 2;
+/// It reads everything from the store, and is behind.
+const READER: ReaderId = ReaderId(3);
 
 /// Devices by the book, a client that sends anything at all, and a world that fails.
 struct Run {
@@ -15,6 +17,8 @@ struct Run {
     publishers: Vec<Device>,
     subscribers: Vec<(QoS, Device)>,
     chaos: Vec<Client>,
+    /// What the reader has read.
+    read: Vec<String>,
 }
 
 impl Run {
@@ -24,6 +28,7 @@ impl Run {
             inflight_messages_max: [0, 1, 3, 20][chance.below(4) as usize],
             unacknowledged_inbound_max: [1, 4, 1024][chance.below(3) as usize],
             send_buffer_bytes_max: [40, 400, 256_000][chance.below(3) as usize],
+            pinned_positions: [0, 5, 1024][chance.below(3) as usize],
             queued_memory_eased_at: [0, 300, 32_000_000][chance.below(3) as usize],
             queues_qos0: chance.below(2) == 0,
             dead_letter: [None, Some("$dead".into())][chance.below(2) as usize].clone(),
@@ -31,7 +36,9 @@ impl Run {
         };
         // The window of a device is five, so one below that needs devices without a quota.
         let narrow = (1..5).contains(&limits.inflight_messages_max);
-        let world = World::with_limits(limits);
+        let filters = vec!["t/#".to_owned()];
+        let reader = ReaderConfig { reader: READER, filters, takes_logged: false };
+        let world = World::with_readers(limits, vec![reader]);
         let mut device = |name: String, wanted: &[(&str, QoS)]| {
             let options = if narrow || chance.below(2) == 0 {
                 v311(&name).kept()
@@ -54,8 +61,14 @@ impl Run {
                 ),
             ),
         ];
-        let mut run =
-            Self { world, chance, publishers, subscribers: subscribers.into(), chaos: Vec::new() };
+        let mut run = Self {
+            world,
+            chance,
+            publishers,
+            subscribers: subscribers.into(),
+            chaos: Vec::new(),
+            read: Vec::new(),
+        };
         for (_, subscriber) in &mut run.subscribers {
             while !subscriber.is_subscribed() {
                 subscriber.step();
@@ -79,7 +92,8 @@ impl Run {
             4..=9 => self.misbehave(),
             10 => self.world.advance_ms(self.chance.below(5000)),
             11 => self.world.commit(),
-            12..=17 => {
+            12 => self.read(),
+            13..=17 => {
                 self.world.load();
             }
             18..=35 => {
@@ -88,6 +102,16 @@ impl Run {
             _ => {
                 self.some_device().step();
             }
+        }
+    }
+
+    /// The reader takes what it finds behind its cursor, and is done with some of it.
+    fn read(&mut self) {
+        let found = self.world.net().store.unread(READER);
+        let count = self.chance.below(found.len() as u64 + 1) as usize;
+        self.read.extend(found.iter().map(|(_, payload)| payload.clone()));
+        if let Some((done, _)) = found[..count].last() {
+            self.world.reader_done(READER, *done);
         }
     }
 
@@ -158,6 +182,9 @@ impl Run {
                 self.world.advance_s(1);
             }
         }
+        while !self.world.net().store.unread(READER).is_empty() {
+            self.read();
+        }
     }
 
     fn check(&self, seed: u64) {
@@ -165,15 +192,13 @@ impl Run {
         for publisher in &self.publishers {
             assert_eq!(publisher.acknowledged.len(), MESSAGES, "seed {seed}");
         }
+        for index in 0..self.publishers.len() {
+            let payloads = self.read.iter().map(String::as_str).collect();
+            check_arrival(&numbers(payloads, index), QOS1, seed);
+        }
         for (granted, subscriber) in &self.subscribers {
             for index in 0..self.publishers.len() {
-                let from = format!("{index}/");
-                let payloads = subscriber.payloads();
-                let payloads = payloads.into_iter().filter(|payload| payload.starts_with(&from));
-                let payloads: Vec<usize> = payloads
-                    .map(|payload| payload[from.len()..].parse().expect("a number"))
-                    .collect();
-                check_arrival(&payloads, *granted, seed);
+                check_arrival(&numbers(subscriber.payloads(), index), *granted, seed);
             }
         }
     }
@@ -188,14 +213,24 @@ impl Run {
             self.world.connect(v311(&name)).disconnect();
         }
         let metrics = self.world.metrics();
-        assert_eq!((metrics.sessions, metrics.subscriptions, metrics.connections), (0, 0, 0));
+        let of_reader = 1;
+        let left = (metrics.sessions, metrics.subscriptions, metrics.connections);
+        assert_eq!(left, (0, of_reader, 0));
         assert_eq!((metrics.queued_messages, metrics.queued_bytes), (0, 0));
         assert_eq!((metrics.delayed, metrics.delayed_bytes), (0, 0));
         assert_eq!((self.world.gated(), self.world.poll_timeout()), (0, None));
         assert!(self.world.net().store.sessions.is_empty());
+        assert!(self.world.net().store.log.is_empty());
         self.world.crash();
         assert_eq!(self.world.metrics().sessions, 0);
     }
+}
+
+/// The numbers of what came from one publisher.
+fn numbers(payloads: Vec<&str>, publisher: usize) -> Vec<usize> {
+    let from = format!("{publisher}/");
+    let payloads = payloads.into_iter().filter_map(|payload| payload.strip_prefix(&from));
+    payloads.map(|number| number.parse().expect("a number")).collect()
 }
 
 /// Even numbers were published with QoS 1, odd ones with QoS 2.

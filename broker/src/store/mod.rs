@@ -35,6 +35,8 @@ mod read_log;
 mod readers;
 mod recover;
 
+mod release;
+
 mod group;
 mod position;
 

@@ -83,6 +83,17 @@ impl Model {
                 shard.next = shard.next.max(sequence.next());
                 shard.log.insert(sequence, (message, targets.to_vec()));
             }
+            Change::LogReleased { ranges } => {
+                let readers = &shard.readers;
+                shard.log.retain(|sequence, (_, targets)| {
+                    let is_awaited = |target: &Target| match target.destination {
+                        Destination::Reader(reader) => readers.get(&reader) < Some(sequence),
+                        Destination::Session(_) => false,
+                    };
+                    !ranges.iter().any(|range| range.contains(sequence))
+                        || targets.iter().any(is_awaited)
+                });
+            }
             Change::CursorMoved { session, cursor } => shard.session(session).cursor = cursor,
             Change::InflightPut { session, packet_id, state } => {
                 shard.session(session).inflight.insert(packet_id, state);
@@ -133,6 +144,27 @@ impl Model {
 }
 
 impl ShardModel {
+    /// Whether a session waits for the message at a position.
+    pub(crate) fn is_held(&self, sequence: Sequence) -> bool {
+        let Some((_, targets)) = self.log.get(&sequence) else { return false };
+        targets.iter().any(|target| match target.destination {
+            Destination::Reader(_) => false,
+            Destination::Session(session) => self.sessions.get(&session).is_some_and(|session| {
+                sequence >= session.cursor.start || session.cursor.inflight.contains(&sequence)
+            }),
+        })
+    }
+
+    /// Whether a session or a reader waits for it.
+    fn is_awaited(&self, sequence: Sequence) -> bool {
+        let Some((_, targets)) = self.log.get(&sequence) else { return false };
+        let is_read = |target: &Target| match target.destination {
+            Destination::Reader(reader) => self.readers.get(&reader) >= Some(&sequence),
+            Destination::Session(_) => true,
+        };
+        self.is_held(sequence) || !targets.iter().all(is_read)
+    }
+
     pub(crate) fn session(&mut self, session: SessionId) -> &mut SessionModel {
         self.sessions.get_mut(&session).expect("the workload changes sessions that exist")
     }
@@ -144,7 +176,12 @@ impl ShardModel {
             return Some(format!("{untrimmed} messages below the start of the log"));
         }
         recovered.log.retain(|record| record.sequence >= self.log_start);
-        let log = self.expected_log();
+        // What a reader has got to within the group may be gone already.
+        let mut log = self.expected_log();
+        log.retain(|record| {
+            self.is_awaited(record.sequence)
+                || recovered.log.binary_search_by_key(&record.sequence, |r| r.sequence).is_ok()
+        });
         if recovered.log != log {
             return Some(format!("log {:?} instead of {log:?}", recovered.log));
         }
@@ -183,6 +220,7 @@ impl ShardModel {
             QueuedRecord {
                 sequence: *sequence,
                 bytes: message.len(),
+                expires_at_ms: message.parts().expires_at_ms,
                 message: is_queued.then(|| message.clone()),
                 targets,
             }
