@@ -8,6 +8,10 @@ mod corruption;
 mod determinism;
 #[path = "store/elision.rs"]
 mod elision;
+#[path = "store/first_client.rs"]
+mod first_client;
+#[path = "store/format.rs"]
+mod format;
 #[path = "store/kill.rs"]
 mod kill;
 #[path = "store/power_cut.rs"]

@@ -95,18 +95,26 @@ impl Log {
 
     /// Lets one more session wait for the message at `sequence`, which takes `bytes` of memory.
     pub(crate) fn hold(&mut self, sequence: Sequence, message: &Message, bytes: usize) {
-        if self.hold_absent(sequence, bytes, message.parts().expires_at_ms) {
+        if self.hold_place(sequence, bytes) {
+            self.watch(sequence, message.expires_at_ms());
             self.put_back(sequence, message.clone());
         }
     }
 
-    /// The same for a message that is on the disk only; true when nobody has held it so far.
+    /// The same for a message that is on the disk only.
     pub(crate) fn hold_absent(
         &mut self,
         sequence: Sequence,
         bytes: usize,
         expires_at_ms: Option<u64>,
-    ) -> bool {
+    ) {
+        if self.hold_place(sequence, bytes) {
+            self.watch(sequence, expires_at_ms);
+        }
+    }
+
+    /// True when nobody has held it so far.
+    fn hold_place(&mut self, sequence: Sequence, bytes: usize) -> bool {
         assert!(sequence.0 < self.next, "a held position was reserved");
         let chunk = self.chunk_for(sequence);
         let place = &mut chunk.places[index_of(sequence)];
@@ -117,9 +125,6 @@ impl Log {
             chunk.waiting += 1;
             self.bytes += bytes;
             self.count += 1;
-            if let Some(expires_at_ms) = expires_at_ms {
-                self.watch(sequence, step_after(expires_at_ms));
-            }
         }
         is_first
     }
@@ -345,7 +350,8 @@ impl Log {
     }
 
     /// Remembers when a message expires.
-    fn watch(&mut self, sequence: Sequence, step: u32) {
+    fn watch(&mut self, sequence: Sequence, expires_at_ms: Option<u64>) {
+        let Some(step) = expires_at_ms.map(step_after) else { return };
         let number = chunk_number(sequence);
         let chunk = self.chunk_mut(sequence);
         let expiries = chunk.expiries.get_or_insert_with(|| Box::new([0; CHUNK]));

@@ -1,4 +1,8 @@
-//! One group of batches, one transaction.
+//! One group of batches: one record of the journal, or one transaction of the database.
+//!
+//! A small group goes to the journal. A checkpoint writes what gathered there into the database
+//! in one transaction, and what all receivers acknowledged meanwhile is not written at all. A
+//! large group is a checkpoint itself: the journal would only double what is written.
 //!
 //! The log is trimmed in steps, because each trimming touches pages at the front of the log that
 //! an append does not: a step waits until it frees enough to be worth them. Messages below the
@@ -10,14 +14,14 @@
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use redb::{Durability, ReadableTable as _, Table, WriteTransaction};
-use weir_core::{Batch, ReaderId, Sequence, ShardId};
+use weir_core::{Batch, Change, ReaderId, Sequence, ShardId};
 
 use crate::store::error::StoreError;
 use crate::store::group::{Group, Logged};
+use crate::store::journal::Journal;
 use crate::store::position::{LogPosition, Positions};
 use crate::store::{Store, record, release, schema};
 
@@ -28,49 +32,145 @@ const TRIM_BYTES_MIN: u64 = 256 * 1024;
 /// A trimming frees no more than this many messages, so that no commit becomes long by it.
 const TRIM_RECORDS_MAX: u64 = 32 * 1024;
 
+/// A group of this many changes goes past the journal.
+const RECORD_CHANGES_MAX: usize = 256;
+/// A group with this much content goes past the journal.
+const RECORD_BYTES_MAX: usize = 64 * 1024;
+
 /// What a group came to.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Committed {
-    /// Rows that were written or removed; zero when the group changed nothing and was not
-    /// written.
+    /// Changes that were written, those of a checkpoint included; zero when the group changed
+    /// nothing and was not written.
     pub records: u64,
-    /// Keys and values of the rows that were written, bytes.
+    /// What they hold, bytes.
     pub record_bytes: u64,
 }
 
 pub(crate) fn commit(store: &Store, batches: &[Batch]) -> Result<Committed, StoreError> {
-    if store.has_failed() {
-        return Err(StoreError::Failed { path: store.path.clone() });
-    }
-    let _alone = store.committing.lock().unwrap_or_else(PoisonError::into_inner);
-    let group = Group::of(batches);
-    let mut after = store.positions().clone();
-    let result =
-        store.guarded(|| write(store, &group, &mut after).map_err(|error| store.engine(error)));
+    let mut journal = store.journal();
+    store.check_alive()?;
+    let result = match journal.as_mut() {
+        Some(journal) => to_journal(store, journal, batches),
+        None => to_database(store, None, batches, Group::of(batches)),
+    };
     match &result {
-        Ok(committed) => {
-            *store.positions() = after;
-            if committed.records > 0 {
-                store.totals.commits.fetch_add(1, Ordering::Relaxed);
-                store.totals.records.fetch_add(committed.records, Ordering::Relaxed);
-                store.totals.record_bytes.fetch_add(committed.record_bytes, Ordering::Relaxed);
-            }
+        Ok(committed) if committed.records > 0 => {
+            store.totals.commits.fetch_add(1, Ordering::Relaxed);
         }
+        Ok(_) => {}
         Err(_) => store.failed.store(true, Ordering::Release),
     }
     result
 }
 
+/// Writes what is pending into the database.
+pub(crate) fn checkpoint(store: &Store) -> Result<(), StoreError> {
+    let mut journal = store.journal();
+    store.check_alive()?;
+    if store.overlay().batches().is_empty() {
+        return Ok(());
+    }
+    let result = to_database(store, journal.as_mut(), &[], Group::default());
+    if result.is_err() {
+        store.failed.store(true, Ordering::Release);
+    }
+    result.map(|_| ())
+}
+
+/// Appends a record, or makes a checkpoint with the group in it when that is better or due.
+fn to_journal(
+    store: &Store,
+    journal: &mut Journal,
+    batches: &[Batch],
+) -> Result<Committed, StoreError> {
+    let group = Group::of(batches);
+    let records = group.records();
+    if records == 0 {
+        return Ok(Committed::default());
+    }
+    if !store.overlay().goes_before(&group) {
+        return Err(StoreError::PositionTaken { path: store.path.clone() });
+    }
+    if records >= RECORD_CHANGES_MAX {
+        return to_database(store, Some(journal), batches, group);
+    }
+    let left = group.to_batches();
+    let record_bytes = journal.prepare(&left);
+    let memory_bytes = record_bytes + records * size_of::<Change>();
+    let is_large = record_bytes >= RECORD_BYTES_MAX;
+    let memory_after = store.overlay().bytes() + memory_bytes;
+    let is_due = !journal.has_room() || memory_after as u64 > 2 * journal.bytes_max();
+    if is_large || is_due {
+        return to_database(store, Some(journal), batches, group);
+    }
+    journal.append()?;
+    store.overlay_mut().add(left, memory_bytes, &group.log_starts);
+    let committed = Committed { records: records as u64, record_bytes: record_bytes as u64 };
+    store.totals.add(committed);
+    Ok(committed)
+}
+
+/// Writes what is pending and the batches, which come to `group`, in one transaction. Readers see
+/// one or the other meanwhile, never neither.
+fn to_database<'b>(
+    store: &Store,
+    journal: Option<&mut Journal>,
+    batches: &'b [Batch],
+    group: Group<'b>,
+) -> Result<Committed, StoreError> {
+    let overlay = store.overlay();
+    let is_checkpoint = !overlay.batches().is_empty();
+    // Also when nothing is pending: the records of an epoch follow the transaction that names it
+    // and no other, so that they are not taken for those of a database that lost one.
+    let epoch = journal.as_ref().map(|journal| journal.epoch() + 1);
+    let group =
+        if is_checkpoint { Group::of(overlay.batches().iter().chain(batches)) } else { group };
+    let mut after = overlay.positions_after();
+    let result = store
+        .guarded(|| write(store, &group, &mut after, epoch).map_err(|error| store.engine(error)));
+    drop(group);
+    drop(overlay);
+    let committed = result?;
+    store.overlay_mut().checkpointed(after);
+    store.totals.add(committed);
+    if let (Some(journal), Some(epoch)) = (journal, epoch) {
+        journal.begin(epoch);
+    }
+    if is_checkpoint {
+        store.totals.checkpoints.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(committed)
+}
+
+/// One transaction. With an epoch it stores as well that the journal is done with the one before.
 fn write(
     store: &Store,
     group: &Group<'_>,
     positions: &mut Positions,
+    epoch: Option<u64>,
 ) -> Result<Committed, redb::Error> {
     let mut transaction = store.database.begin_write()?;
     transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
     let readers = store.readers().clone();
-    let mut writing =
-        Writing { transaction: &transaction, readers: &readers, committed: Committed::default() };
+    let committed = write_group(&transaction, group, &readers, positions, epoch)?;
+    if committed.records == 0 && epoch.is_none() {
+        transaction.abort()?;
+    } else {
+        transaction.commit()?;
+    }
+    Ok(committed)
+}
+
+/// Writes a group, and the epoch that follows if it comes from the journal.
+pub(crate) fn write_group(
+    transaction: &WriteTransaction,
+    group: &Group<'_>,
+    readers: &BTreeSet<ReaderId>,
+    positions: &mut Positions,
+    epoch: Option<u64>,
+) -> Result<Committed, redb::Error> {
+    let mut writing = Writing { transaction, readers, committed: Committed::default() };
     writing.removed_sessions(group)?;
     writing.sessions(group)?;
     writing.cursors(group)?;
@@ -81,13 +181,12 @@ fn write(
     writing.reader_cursors(group)?;
     writing.rules(group, positions)?;
     writing.log(group, positions)?;
-    let committed = writing.committed;
-    if committed.records == 0 {
-        transaction.abort()?;
-    } else {
-        transaction.commit()?;
+    if let Some(epoch) = epoch {
+        writing.taken_positions(group, positions)?;
+        let mut meta = transaction.open_table(schema::META)?;
+        meta.insert(schema::META_JOURNAL_EPOCH, epoch)?;
     }
-    Ok(committed)
+    Ok(writing.committed)
 }
 
 /// A transaction that counts.
@@ -378,6 +477,26 @@ impl Writing<'_> {
         position.untrimmed_bytes = 0;
         if removed > 0 {
             self.remember_next(shard, position.next)?;
+        }
+        Ok(())
+    }
+
+    /// A message that was committed in the journal and is not waited for any more has no row; its
+    /// position is taken all the same.
+    fn taken_positions(
+        &mut self,
+        group: &Group<'_>,
+        positions: &Positions,
+    ) -> Result<(), redb::Error> {
+        let mut table = self.transaction.open_table(schema::POSITION)?;
+        for (shard, ends) in &group.log_starts {
+            let Some(position) = positions.shards.get(shard) else { continue };
+            let last = group.logged.iter().rfind(|logged| logged.shard == *shard);
+            let has_row = last.is_some_and(|last| last.sequence.next() == position.next);
+            if ends.next > Sequence(0) && !has_row {
+                table.insert(shard.0, position.next.0)?;
+                self.wrote(size_of::<u8>() + size_of::<u64>());
+            }
         }
         Ok(())
     }

@@ -67,6 +67,15 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The journal beside the file belongs to another store.
+    #[error(
+        "the journal {} belongs to another store; put the store file beside which it was written \
+         back, or move the journal away to go on without it", path.display()
+    )]
+    ForeignJournal {
+        /// The journal.
+        path: PathBuf,
+    },
     /// The system refuses to read or write the file.
     #[error(
         "the store {} cannot be read or written: {source}; check the disk and its mount, and \
@@ -106,6 +115,15 @@ pub enum StoreError {
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// A message was given a position that another one has. It is a fault of the program.
+    #[error(
+        "the store {} was given a message at a position that is taken; report this, and restart",
+        path.display()
+    )]
+    PositionTaken {
+        /// The file.
+        path: PathBuf,
     },
     /// Every number for a reader is taken.
     #[error(

@@ -11,8 +11,12 @@ use weir_core::{
     Batch, Change, Cursor, Destination, InflightState, Message, Sequence, SessionId, SessionRecord,
     ShardId, SubscriptionRecord, Target,
 };
+use weir_mqtt::PacketId;
 
-use crate::store::schema::{PacketKey, ReaderKey, SessionKey, packet_key, reader_key, session_key};
+use crate::store::schema::{
+    PacketKey, ReaderKey, SessionKey, packet_key, packet_key_parts, reader_key, reader_key_parts,
+    session_key, session_key_parts,
+};
 
 /// The changes of a group, one per key and in the order of the keys. `None` removes a row.
 #[derive(Debug, Default)]
@@ -57,7 +61,7 @@ pub(crate) struct LogStart {
 
 impl<'a> Group<'a> {
     /// Coalesces `batches`, the oldest first.
-    pub(crate) fn of(batches: &'a [Batch]) -> Self {
+    pub(crate) fn of(batches: impl IntoIterator<Item = &'a Batch>) -> Self {
         let mut gathered = Gathered::default();
         for batch in batches {
             let shard = gathered.group.log_starts.entry(batch.shard).or_default();
@@ -67,6 +71,114 @@ impl<'a> Group<'a> {
             }
         }
         gathered.finish()
+    }
+
+    /// How many rows it writes or removes, as far as it knows.
+    pub(crate) fn records(&self) -> usize {
+        self.logged.len()
+            + self.removed_sessions.len()
+            + self.sessions.len()
+            + self.cursors.len()
+            + self.subscriptions.len()
+            + self.inflight.len()
+            + self.received.len()
+            + self.retained.len()
+            + self.reader_cursors.len()
+            + usize::from(self.rule_snapshot.is_some())
+            + self.rule_deltas.len()
+    }
+
+    /// The same changes as one batch for each shard; what belongs to no shard is in the first.
+    pub(crate) fn to_batches(&self) -> Vec<Batch> {
+        let mut batches: BTreeMap<ShardId, Batch> = BTreeMap::new();
+        for (shard, ends) in &self.log_starts {
+            let batch =
+                Batch { shard: *shard, number: 0, changes: Vec::new(), log_start: ends.start };
+            batches.insert(*shard, batch);
+        }
+        let mut add = |shard: ShardId, change: Change| {
+            let batch = batches.get_mut(&shard).expect("each shard of a group has its ends in it");
+            batch.changes.push(change);
+        };
+        for key in &self.removed_sessions {
+            let (shard, session) = session_key_parts(key);
+            add(shard, Change::SessionRemoved { session });
+        }
+        for (key, record) in &self.sessions {
+            let (shard, session) = session_key_parts(key);
+            add(shard, Change::SessionPut { session, record: (*record).clone() });
+        }
+        for (key, cursor) in &self.cursors {
+            let (shard, session) = session_key_parts(key);
+            add(shard, Change::CursorMoved { session, cursor: (*cursor).clone() });
+        }
+        for ((key, filter), subscription) in &self.subscriptions {
+            let (shard, session) = session_key_parts(key);
+            let filter = (*filter).into();
+            add(
+                shard,
+                match subscription {
+                    Some(options) => {
+                        Change::SubscriptionPut { session, filter, options: **options }
+                    }
+                    None => Change::SubscriptionRemoved { session, filter },
+                },
+            );
+        }
+        for (key, state) in &self.inflight {
+            let (shard, session, packet_id) = packet_parts(key);
+            add(
+                shard,
+                match *state {
+                    Some(state) => Change::InflightPut { session, packet_id, state },
+                    None => Change::InflightRemoved { session, packet_id },
+                },
+            );
+        }
+        for (key, state) in &self.received {
+            let (shard, session, packet_id) = packet_parts(key);
+            add(
+                shard,
+                match state {
+                    Some(()) => Change::ReceivedPut { session, packet_id },
+                    None => Change::ReceivedRemoved { session, packet_id },
+                },
+            );
+        }
+        for (shard, ranges) in &self.released {
+            add(*shard, Change::LogReleased { ranges: ranges.clone() });
+        }
+        for (key, done) in &self.reader_cursors {
+            let (shard, reader) = reader_key_parts(key);
+            add(shard, Change::ReaderMoved { reader, done: *done });
+        }
+        for logged in &self.logged {
+            add(
+                logged.shard,
+                Change::LogAppended {
+                    sequence: logged.sequence,
+                    message: logged.message.clone(),
+                    targets: logged.targets.into(),
+                },
+            );
+        }
+        let mut batches: Vec<Batch> = batches.into_values().collect();
+        if let Some(first) = batches.first_mut() {
+            first.changes.extend(self.changes_of_no_shard());
+        }
+        batches
+    }
+
+    fn changes_of_no_shard(&self) -> impl Iterator<Item = Change> {
+        let retained = self.retained.iter().map(|(topic, message)| match message {
+            Some(message) => Change::RetainedPut { message: (*message).clone() },
+            None => Change::RetainedRemoved { topic: (*topic).into() },
+        });
+        let snapshot =
+            self.rule_snapshot.map(|shards| Change::RuleSnapshot { shards: shards.to_vec() });
+        let deltas =
+            self.rule_deltas.iter().map(|delta| Change::RuleDelta { delta: delta.to_vec() });
+        retained.chain(snapshot).chain(deltas)
     }
 }
 
@@ -224,6 +336,12 @@ fn is_read(logged: &Logged<'_>, readers: &[(ReaderKey, Sequence)]) -> bool {
         }
         Destination::Session(_) => true,
     })
+}
+
+fn packet_parts(key: &PacketKey) -> (ShardId, SessionId, PacketId) {
+    let (shard, _) = session_key_parts(&session_of(key));
+    let (session, packet_id) = packet_key_parts(key).expect("it was made of an identifier");
+    (shard, session, packet_id)
 }
 
 fn session_of(key: &PacketKey) -> SessionKey {

@@ -1,4 +1,5 @@
-//! The durable state of the broker: one file, one writer, groups of batches.
+//! The durable state of the broker: a database, a journal before it, one writer, groups of
+//! batches.
 //!
 //! Responsible for keeping what shards and rules hand over as [`Batch`]es and for giving it back
 //! after a restart. It decides nothing about the protocol. What [`Store::commit`] has answered
@@ -35,9 +36,11 @@ mod read_log;
 mod readers;
 mod recover;
 
+mod overlay;
 mod release;
 
 mod group;
+mod journal;
 mod position;
 
 mod backend;
@@ -55,13 +58,14 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTableMetadata};
 use weir_core::{Batch, ReaderId};
 
 pub use self::commit::Committed;
 pub use self::error::{MalformedRecord, StoreError};
+pub use self::journal::{JournalRecord, records as journal_records};
 pub(crate) use self::loader::Loader;
 pub use self::options::{Condition, StoreOptions};
 pub use self::position::LogStats;
@@ -70,7 +74,8 @@ pub use self::recover::RuleState;
 pub use self::writer::{BatchSender, Writer, WriterOptions, WriterState, WriterStatus};
 
 use self::backend::DiskCounters;
-use self::position::Positions;
+use self::journal::Journal;
+use self::overlay::Overlay;
 
 /// The open store. Everything takes `&self`; share it in an `Arc`.
 pub struct Store {
@@ -80,14 +85,15 @@ pub struct Store {
     boot_epoch: u64,
     condition: Condition,
     disk: Arc<DiskCounters>,
+    journal_disk: Arc<DiskCounters>,
     totals: Totals,
     /// Set by the first commit that fails; nothing is written afterwards.
     failed: AtomicBool,
-    /// Held for the whole of a commit.
-    committing: Mutex<()>,
-    /// What the writer knows about the file without reading it. Held for a moment only, so that
-    /// nobody waits for the disk who wants to know.
-    positions: Mutex<Positions>,
+    /// Held for the whole of a commit. A store in memory has no journal.
+    journal: Mutex<Option<Journal>>,
+    /// What the database does not hold yet. Only who holds the journal changes it, and for a
+    /// moment only, so that nobody waits for the disk who wants to read.
+    overlay: RwLock<Overlay>,
     /// The readers that this process has named.
     readers: Mutex<BTreeSet<ReaderId>>,
 }
@@ -95,39 +101,60 @@ pub struct Store {
 /// What was committed since the store was opened.
 #[derive(Debug, Default)]
 struct Totals {
+    checkpoints: AtomicU64,
     commits: AtomicU64,
     records: AtomicU64,
     record_bytes: AtomicU64,
 }
 
+impl Totals {
+    fn add(&self, committed: Committed) {
+        self.records.fetch_add(committed.records, Ordering::Relaxed);
+        self.record_bytes.fetch_add(committed.record_bytes, Ordering::Relaxed);
+    }
+}
+
 /// Figures about the store, counted since it was opened where nothing else is said.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct StoreStats {
+    /// How often what was in the journal went to the database.
+    pub checkpoints: u64,
     /// Groups that were written.
     pub commits: u64,
-    /// Rows that were written or removed.
+    /// Changes that were written; one that goes through the journal to the database counts twice.
     pub records: u64,
-    /// Keys and values of the rows that were written, bytes.
+    /// What they hold, bytes.
     pub record_bytes: u64,
-    /// Bytes that went to the disk.
+    /// Bytes that went to the disk, in both files.
     pub bytes_written: u64,
-    /// Flushes of the disk.
+    /// Flushes of the disk, of both files.
     pub syncs: u64,
-    /// Length of the file now, bytes.
+    /// Length of the database now, bytes.
     pub file_bytes: u64,
+    /// Length of the journal now, bytes.
+    pub journal_bytes: u64,
     /// Messages in the log of all shards now.
     pub log_records: u64,
 }
 
 impl Store {
-    /// Commits all batches in one transaction and returns when they are on the disk. A group
-    /// that changes nothing is not written.
+    /// Commits all batches as one group and returns when they are on the disk. A group that
+    /// changes nothing is not written.
     ///
     /// # Errors
     /// When the group could not be written. It is then unknown whether it is on the disk, and
     /// every later commit fails too: only a restart finds out.
     pub fn commit(&self, batches: &[Batch]) -> Result<Committed, StoreError> {
         commit::commit(self, batches)
+    }
+
+    /// Writes what is in the journal only into the database. Commits do so by themselves when it
+    /// is time; whoever wants all in the database at once asks for it.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        commit::checkpoint(self)
     }
 
     /// Counts up by one at each start, from one.
@@ -150,15 +177,25 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn stats(&self) -> Result<StoreStats, StoreError> {
-        let log = self.read()?.open_table(schema::LOG).map_err(|error| self.engine(error))?;
+        let (transaction, pending) = {
+            let overlay = self.overlay();
+            (self.read()?, overlay.log_records())
+        };
+        let log = transaction.open_table(schema::LOG).map_err(|error| self.engine(error))?;
+        let of_both = |counter: fn(&DiskCounters) -> &AtomicU64| {
+            counter(&self.disk).load(Ordering::Relaxed)
+                + counter(&self.journal_disk).load(Ordering::Relaxed)
+        };
         Ok(StoreStats {
+            checkpoints: self.totals.checkpoints.load(Ordering::Relaxed),
             commits: self.totals.commits.load(Ordering::Relaxed),
             records: self.totals.records.load(Ordering::Relaxed),
             record_bytes: self.totals.record_bytes.load(Ordering::Relaxed),
-            bytes_written: self.disk.bytes_written.load(Ordering::Relaxed),
-            syncs: self.disk.syncs.load(Ordering::Relaxed),
+            bytes_written: of_both(|disk| &disk.bytes_written),
+            syncs: of_both(|disk| &disk.syncs),
             file_bytes: self.disk.file_bytes.load(Ordering::Relaxed),
-            log_records: log.len().map_err(|error| self.engine(error))?,
+            journal_bytes: self.journal_disk.file_bytes.load(Ordering::Relaxed),
+            log_records: log.len().map_err(|error| self.engine(error))? + pending,
         })
     }
 
@@ -177,9 +214,37 @@ impl Store {
             .unwrap_or_else(|payload| Err(error::engine_panic(&self.path, payload.as_ref())))
     }
 
-    /// A panic under the lock leaves positions as they were: they change after the commit only.
-    fn positions(&self) -> MutexGuard<'_, Positions> {
-        self.positions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn check_alive(&self) -> Result<(), StoreError> {
+        if self.has_failed() {
+            return Err(StoreError::Failed { path: self.path.clone() });
+        }
+        Ok(())
+    }
+
+    /// A panic during a commit leaves the store failed or the journal as it was.
+    fn journal(&self) -> MutexGuard<'_, Option<Journal>> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Taken together with a transaction that reads, it shows all that is committed.
+    fn overlay(&self) -> RwLockReadGuard<'_, Overlay> {
+        self.overlay.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn overlay_mut(&self) -> RwLockWriteGuard<'_, Overlay> {
+        self.overlay.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was committed is safe in the journal; a stopped store is one plain file all the same.
+impl Drop for Store {
+    fn drop(&mut self) {
+        if self.has_failed() || std::thread::panicking() {
+            return;
+        }
+        if let Err(error) = self.checkpoint() {
+            tracing::warn!(%error, "the journal stays as it is until the next start");
+        }
     }
 }
 

@@ -6,23 +6,31 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, StorageBackend};
+use redb::{Builder, Database, ReadableTable as _, StorageBackend, WriteTransaction};
 
 use crate::store::backend::{CountingBackend, DiskCounters};
+use crate::store::commit::write_group;
 use crate::store::error::{StoreError, engine, engine_panic, io_error};
+use crate::store::group::Group;
+use crate::store::journal::{Found, Journal};
 use crate::store::options::{Condition, StoreOptions};
+use crate::store::overlay::Overlay;
 use crate::store::position::Positions;
 use crate::store::quiet::catch_quietly;
 use crate::store::{Store, Totals, schema};
 
 /// The name of the file in the data directory.
 const FILE_NAME: &str = "weir.redb";
+/// The name of the journal beside it.
+const JOURNAL_NAME: &str = "weir.journal";
+/// Where chance comes from.
+const RANDOM: &str = "/dev/urandom";
 /// Its name until it is complete.
 const NEW_FILE_NAME: &str = "weir.redb.new";
 /// How each file of the database engine begins.
@@ -44,12 +52,12 @@ impl Store {
         if !is_new {
             let file = open_file(&path, false)?;
             check_magic(&file, &path)?;
-            return Self::open_file(file, path, &options);
+            return Self::open_files(file, path, data_dir, &options);
         }
         let new_path = data_dir.join(NEW_FILE_NAME);
         let file = open_file(&new_path, true)?;
         claim_new(&file, &new_path)?;
-        let store = Self::open_file(file, path.clone(), &options)?;
+        let store = Self::open_files(file, path.clone(), data_dir, &options)?;
         fs::rename(&new_path, &path).map_err(|error| io_error(path, error))?;
         sync_directory(data_dir)?;
         Ok(store)
@@ -63,38 +71,73 @@ impl Store {
         Self::with_backend(redb::backends::InMemoryBackend::new(), options)
     }
 
-    /// Opens the store on any backend of the database engine: memory, or a simulated disk.
+    /// Opens a store without a journal on any backend of the database engine. It is for backends
+    /// that end with the process: what is in the journal of a store is passed over.
     ///
     /// # Errors
     /// As [`Store::open`], without those about directories.
     pub fn with_backend(
-        backend: impl StorageBackend,
+        database: impl StorageBackend,
         options: StoreOptions,
     ) -> Result<Self, StoreError> {
-        Self::open_backend(backend, PathBuf::from(FILE_NAME), &options)
+        Self::open_backends(database, None, Disks::default(), PathBuf::from(FILE_NAME), &options)
     }
 
-    fn open_file(file: File, path: PathBuf, options: &StoreOptions) -> Result<Self, StoreError> {
-        let backend = FileBackend::new(file).map_err(|error| engine(&path, error))?;
-        Self::open_backend(backend, path, options)
+    /// Opens a store on any two backends of the database engine, one for the database and one
+    /// for the journal: simulated disks, or files.
+    ///
+    /// # Errors
+    /// As [`Store::open`], without those about directories.
+    pub fn with_backends(
+        database: impl StorageBackend,
+        journal: impl StorageBackend,
+        options: StoreOptions,
+    ) -> Result<Self, StoreError> {
+        let disks = Disks::default();
+        let journal = CountingBackend::new(journal, Arc::clone(&disks.journal));
+        let path = PathBuf::from(FILE_NAME);
+        let journal: Box<dyn StorageBackend> = Box::new(journal);
+        Self::open_backends(database, Some((journal, 1)), disks, path, &options)
     }
 
-    fn open_backend(
-        backend: impl StorageBackend,
+    fn open_files(
+        file: File,
+        path: PathBuf,
+        data_dir: &Path,
+        options: &StoreOptions,
+    ) -> Result<Self, StoreError> {
+        let journal_path = data_dir.join(JOURNAL_NAME);
+        let is_new = !journal_path.exists();
+        let journal = open_file(&journal_path, true)?;
+        if is_new {
+            sync_directory(data_dir)?;
+        }
+        let disks = Disks::default();
+        let database = FileBackend::new(file).map_err(|error| engine(&path, error))?;
+        let journal = FileBackend::new(journal).map_err(|error| engine(&journal_path, error))?;
+        let journal = CountingBackend::new(journal, Arc::clone(&disks.journal));
+        let new_id = new_store_id().map_err(|error| io_error(RANDOM.into(), error))?;
+        Self::open_backends(database, Some((Box::new(journal), new_id)), disks, path, options)
+    }
+
+    fn open_backends(
+        database: impl StorageBackend,
+        journal: Option<(Box<dyn StorageBackend>, u64)>,
+        disks: Disks,
         path: PathBuf,
         options: &StoreOptions,
     ) -> Result<Self, StoreError> {
-        let disk = Arc::new(DiskCounters::default());
-        let backend = CountingBackend::new(backend, Arc::clone(&disk));
+        let database = CountingBackend::new(database, Arc::clone(&disks.database));
         // The engine asserts some of what a corrupt file can break; that is an error like others.
-        catch_quietly(|| Self::open_engine(backend, &path, disk, options))
+        catch_quietly(|| Self::open_engine(database, journal, disks, &path, options))
             .unwrap_or_else(|payload| Err(engine_panic(&path, payload.as_ref())))
     }
 
     fn open_engine(
         backend: impl StorageBackend,
+        journal: Option<(Box<dyn StorageBackend>, u64)>,
+        disks: Disks,
         path: &Path,
-        disk: Arc<DiskCounters>,
         options: &StoreOptions,
     ) -> Result<Self, StoreError> {
         let is_interrupted = Arc::new(AtomicBool::new(false));
@@ -106,73 +149,125 @@ impl Store {
             })
             .create_with_backend(backend)
             .map_err(|error| engine(path, error))?;
-        let condition = if is_interrupted.load(Ordering::Relaxed) {
-            Condition::Interrupted
-        } else if !options.verify
-            || database.check_integrity().map_err(|error| engine(path, error))?
-        {
-            Condition::Clean
-        } else {
+        let is_damaged = !is_interrupted.load(Ordering::Relaxed)
+            && options.verify
+            && !database.check_integrity().map_err(|error| engine(path, error))?;
+        // The database is locked by now, and with it the journal.
+        let journal_path = path.with_file_name(JOURNAL_NAME);
+        let mut journal = journal
+            .map(|(backend, new_store_id)| {
+                Journal::new(backend, journal_path, new_store_id, options.journal_bytes_max)
+            })
+            .transpose()?;
+        let prepared = prepare(&database, journal.as_mut(), path)?;
+        let condition = if is_damaged || prepared.is_damaged {
             Condition::Damaged
+        } else if is_interrupted.load(Ordering::Relaxed) || prepared.replayed > 0 {
+            Condition::Interrupted
+        } else {
+            Condition::Clean
         };
-        let boot_epoch = prepare(&database, path)?;
-        let transaction = database.begin_read().map_err(|error| engine(path, error))?;
-        let positions = Positions::load(&transaction).map_err(|error| engine(path, error))?;
-        drop(transaction);
         Ok(Self {
             database,
             path: path.to_path_buf(),
-            boot_epoch,
+            boot_epoch: prepared.boot_epoch,
             condition,
-            disk,
+            disk: disks.database,
+            journal_disk: disks.journal,
             totals: Totals::default(),
             failed: AtomicBool::new(false),
-            committing: Mutex::new(()),
-            positions: Mutex::new(positions),
+            journal: Mutex::new(journal),
+            overlay: RwLock::new(Overlay::new(prepared.positions)),
             readers: Mutex::new(BTreeSet::new()),
         })
     }
 }
 
-/// Checks the format, counts the start, and makes the tables, so that reading finds them.
-fn prepare(database: &Database, path: &Path) -> Result<u64, StoreError> {
-    let transaction = database.begin_write().map_err(|error| engine(path, error))?;
-    let is_empty = transaction.list_tables().map_err(|error| engine(path, error))?.next().is_none();
-    let boot_epoch = {
-        let mut meta =
-            transaction.open_table(schema::META).map_err(|error| wrong_table(path, error))?;
-        let version = meta
-            .get(schema::META_FORMAT_VERSION)
-            .map_err(|error| engine(path, error))?
-            .map(|version| version.value());
-        match version {
-            Some(schema::FORMAT_VERSION) => {}
-            Some(found) => {
-                return Err(StoreError::UnknownFormat {
-                    path: path.to_path_buf(),
-                    found,
-                    known: schema::FORMAT_VERSION,
-                });
-            }
-            None if is_empty => {}
-            None => return Err(StoreError::NotAStore { path: path.to_path_buf() }),
-        }
-        let epoch = meta
-            .get(schema::META_BOOT_EPOCH)
-            .map_err(|error| engine(path, error))?
-            .map_or(0, |epoch| epoch.value())
-            .saturating_add(1);
-        meta.insert(schema::META_FORMAT_VERSION, schema::FORMAT_VERSION)
-            .map_err(|error| engine(path, error))?;
-        meta.insert(schema::META_BOOT_EPOCH, epoch).map_err(|error| engine(path, error))?;
-        epoch
-    };
-    create_tables(&transaction).map_err(|error| wrong_table(path, error))?;
-    transaction.commit().map_err(|error| engine(path, error))?;
-    Ok(boot_epoch)
+/// What goes to the two files is counted apart.
+#[derive(Default)]
+struct Disks {
+    database: Arc<DiskCounters>,
+    journal: Arc<DiskCounters>,
 }
 
-fn create_tables(transaction: &redb::WriteTransaction) -> Result<(), redb::TableError> {
+/// What the start has found and done.
+struct Prepared {
+    boot_epoch: u64,
+    positions: Positions,
+    /// Records of the journal that are in the database now.
+    replayed: u64,
+    /// The journal cannot be read as a whole.
+    is_damaged: bool,
+}
+
+/// Checks the format, counts the start, makes the tables, so that reading finds them, and takes
+/// over what the journal holds: all in one transaction, so that a crash in between changes
+/// nothing.
+fn prepare(
+    database: &Database,
+    journal: Option<&mut Journal>,
+    path: &Path,
+) -> Result<Prepared, StoreError> {
+    let transaction = database.begin_write().map_err(|error| engine(path, error))?;
+    check_format(&transaction, path)?;
+    create_tables(&transaction).map_err(|error| wrong_table(path, error))?;
+    let (boot_epoch, epoch) = count_start(&transaction).map_err(|error| engine(path, error))?;
+    let mut found = Found::default();
+    if let Some(journal) = journal {
+        let named = store_id(&transaction, journal.store_id());
+        journal.belong_to(named.map_err(|error| engine(path, error))?);
+        found = journal.read(epoch)?;
+        journal.begin(epoch + 1);
+    }
+    let mut positions = Positions::load(&transaction).map_err(|error| engine(path, error))?;
+    let group = Group::of(&found.batches);
+    // A journal lets go of nothing, so no reader has to be known.
+    write_group(&transaction, &group, &BTreeSet::new(), &mut positions, Some(epoch + 1))
+        .map_err(|error| engine(path, error))?;
+    transaction.commit().map_err(|error| engine(path, error))?;
+    let Found { records, is_damaged, .. } = found;
+    Ok(Prepared { boot_epoch, positions, replayed: records, is_damaged })
+}
+
+/// Refuses what is not a store of this version or of one that can be made to it.
+fn check_format(transaction: &WriteTransaction, path: &Path) -> Result<(), StoreError> {
+    let is_empty = transaction.list_tables().map_err(|error| engine(path, error))?.next().is_none();
+    let meta = transaction.open_table(schema::META).map_err(|error| wrong_table(path, error))?;
+    let version = meta.get(schema::META_FORMAT_VERSION).map_err(|error| engine(path, error))?;
+    match version.map(|version| version.value()) {
+        Some(schema::FORMAT_VERSION | schema::FORMAT_VERSION_1) => Ok(()),
+        Some(found) => {
+            let known = schema::FORMAT_VERSION;
+            Err(StoreError::UnknownFormat { path: path.to_path_buf(), found, known })
+        }
+        None if is_empty => Ok(()),
+        None => Err(StoreError::NotAStore { path: path.to_path_buf() }),
+    }
+}
+
+/// Counts the start, and answers the number of it and the epoch of the journal whose records the
+/// database does not hold.
+fn count_start(transaction: &WriteTransaction) -> Result<(u64, u64), redb::Error> {
+    let mut meta = transaction.open_table(schema::META)?;
+    let number = |name: &str| Ok::<_, redb::Error>(meta.get(name)?.map(|row| row.value()));
+    let boot_epoch = number(schema::META_BOOT_EPOCH)?.unwrap_or(0).saturating_add(1);
+    let epoch = number(schema::META_JOURNAL_EPOCH)?.unwrap_or(0);
+    meta.insert(schema::META_FORMAT_VERSION, schema::FORMAT_VERSION)?;
+    meta.insert(schema::META_BOOT_EPOCH, boot_epoch)?;
+    Ok((boot_epoch, epoch))
+}
+
+/// What the journal calls the store; a store that has no name gets the new one.
+fn store_id(transaction: &WriteTransaction, new_id: u64) -> Result<u64, redb::Error> {
+    let mut meta = transaction.open_table(schema::META)?;
+    let known = meta.get(schema::META_STORE_ID)?.map(|id| id.value());
+    if known.is_none() {
+        meta.insert(schema::META_STORE_ID, new_id)?;
+    }
+    Ok(known.unwrap_or(new_id))
+}
+
+fn create_tables(transaction: &WriteTransaction) -> Result<(), redb::TableError> {
     transaction.open_table(schema::CURSOR)?;
     transaction.open_table(schema::INFLIGHT_OUT)?;
     transaction.open_table(schema::LOG)?;
@@ -221,6 +316,14 @@ fn open_file(path: &Path, create: bool) -> Result<File, StoreError> {
         .truncate(false)
         .open(path)
         .map_err(|error| io_error(path.to_path_buf(), error))
+}
+
+/// A number that no other store has and that nobody outside knows, so that no payload passes for
+/// a record of the journal.
+fn new_store_id() -> io::Result<u64> {
+    let mut bytes = [0; size_of::<u64>()];
+    File::open(RANDOM)?.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 /// Throws away what an interrupted first start left behind, but not what another process is

@@ -23,10 +23,13 @@ pub struct StoreOptions {
     /// crash it always is. Without the check a bit that flipped on the disk is noticed late or
     /// never; with it opening takes about a millisecond more per megabyte on a PC.
     pub verify: bool,
+    /// How long the journal may become before it goes to the database, bytes. What is in it is in
+    /// memory as well, and takes at most twice as much there.
+    pub journal_bytes_max: u64,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { cache_bytes: 8 * 1024 * 1024, verify: true }
+        Self { cache_bytes: 8 * 1024 * 1024, verify: true, journal_bytes_max: 4 * 1024 * 1024 }
     }
 }

@@ -44,7 +44,7 @@ pub struct LogStats {
 
 impl Positions {
     /// Reads them from the file: two look-ups for each shard.
-    pub(crate) fn load(transaction: &redb::ReadTransaction) -> Result<Self, redb::Error> {
+    pub(crate) fn load(transaction: &redb::WriteTransaction) -> Result<Self, redb::Error> {
         use redb::ReadableTable as _;
         let mut shards = BTreeMap::new();
         for row in transaction.open_table(POSITION)?.iter()? {

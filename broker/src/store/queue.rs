@@ -142,6 +142,7 @@ impl Queue {
 fn batch_bytes(batch: &Batch) -> usize {
     let changes = batch.changes.iter().map(|change| match change {
         Change::LogAppended { message, .. } | Change::RetainedPut { message } => message.len(),
+        Change::LogReleased { ranges } => size_of_val(&ranges[..]),
         Change::RuleDelta { delta } => delta.len(),
         Change::RuleSnapshot { shards } => shards.iter().map(Vec::len).sum(),
         Change::SessionPut { record, .. } => {

@@ -4,9 +4,10 @@
 //! gives and in what it looks at, so that a reader for whom little is meant does not hold the
 //! file for long.
 
-use weir_core::{LogRecord, Message, ReaderId, Sequence, ShardId};
+use weir_core::{Destination, LogRecord, Message, ReaderId, Sequence, ShardId};
 
 use crate::store::error::{MalformedRecord, StoreError};
+use crate::store::overlay::PendingMessage;
 use crate::store::position::LogStats;
 use crate::store::{Store, record, schema};
 
@@ -30,30 +31,40 @@ impl Store {
         out: &mut Vec<LogRecord>,
     ) -> Result<Sequence, StoreError> {
         self.guarded(|| {
-            let table = self.read()?.open_table(schema::LOG).map_err(|error| self.engine(error))?;
-            let first = schema::log_key(shard, after.next());
-            let last = schema::log_key(shard, Sequence(u64::MAX));
-            let mut scanned = after;
-            let mut bytes = 0;
-            let rows = table
-                .range::<&schema::LogKey>(&first..=&last)
-                .map_err(|error| self.engine(error))?;
-            for row in rows.take(SCAN_RECORDS_MAX) {
-                let (key, value) = row.map_err(|error| self.engine(error))?;
-                let malformed = |error: MalformedRecord| error.at("log", key.value());
-                let (_, sequence) = schema::log_key_parts(key.value());
-                let value = value.value();
-                if record::logged_for_reader(value, reader).map_err(malformed)? {
-                    if bytes > 0 && bytes + value.len() > bytes_max {
-                        break;
+            let mut scan = Scan { reader, bytes_max, bytes: 0, looked_at: 0, scanned: after, out };
+            loop {
+                let (checkpoints, transaction) = {
+                    let overlay = self.overlay();
+                    (overlay.checkpoints(), self.read()?)
+                };
+                let table =
+                    transaction.open_table(schema::LOG).map_err(|error| self.engine(error))?;
+                let first = schema::log_key(shard, scan.scanned.next());
+                let last = schema::log_key(shard, Sequence(u64::MAX));
+                let rows = table
+                    .range::<&schema::LogKey>(&first..=&last)
+                    .map_err(|error| self.engine(error))?;
+                for row in rows {
+                    let (key, value) = row.map_err(|error| self.engine(error))?;
+                    let (_, sequence) = schema::log_key_parts(key.value());
+                    let goes_on = scan
+                        .stored(sequence, value.value())
+                        .map_err(|error| error.at("log", key.value()))?;
+                    if !goes_on {
+                        return Ok(scan.scanned);
                     }
-                    let (targets, message) = record::decode_logged(value).map_err(malformed)?;
-                    out.push(LogRecord { sequence, message, targets });
-                    bytes += value.len();
                 }
-                scanned = sequence;
+                let overlay = self.overlay();
+                // After a checkpoint since then, what comes next is in the database.
+                if overlay.checkpoints() == checkpoints {
+                    for pending in overlay.messages_after(shard, scan.scanned) {
+                        if !scan.pending(&pending) {
+                            break;
+                        }
+                    }
+                    return Ok(scan.scanned);
+                }
             }
-            Ok(scanned)
         })
     }
 
@@ -67,9 +78,18 @@ impl Store {
         sequences: &[Sequence],
     ) -> Result<Vec<(Sequence, Message)>, StoreError> {
         self.guarded(|| {
-            let table = self.read()?.open_table(schema::LOG).map_err(|error| self.engine(error))?;
+            let (transaction, pending) = {
+                let overlay = self.overlay();
+                let message = |sequence: &Sequence| overlay.message(shard, *sequence).cloned();
+                (self.read()?, sequences.iter().map(message).collect::<Vec<_>>())
+            };
+            let table = transaction.open_table(schema::LOG).map_err(|error| self.engine(error))?;
             let mut messages = Vec::with_capacity(sequences.len());
-            for sequence in sequences {
+            for (sequence, pending) in sequences.iter().zip(pending) {
+                if let Some(message) = pending {
+                    messages.push((*sequence, message));
+                    continue;
+                }
                 let key = schema::log_key(shard, *sequence);
                 let Some(value) = table.get(&key).map_err(|error| self.engine(error))? else {
                     continue;
@@ -88,10 +108,62 @@ impl Store {
 
     /// The ends of the log of a shard.
     pub fn log_stats(&self, shard: ShardId) -> LogStats {
-        self.positions()
-            .shards
-            .get(&shard)
-            .map(|position| LogStats { first: position.first, next: position.next })
-            .unwrap_or_default()
+        self.overlay().log_stats(shard)
+    }
+}
+
+/// A look through the log for the messages of a reader.
+struct Scan<'a> {
+    reader: ReaderId,
+    bytes_max: usize,
+    bytes: usize,
+    looked_at: usize,
+    scanned: Sequence,
+    out: &'a mut Vec<LogRecord>,
+}
+
+impl Scan<'_> {
+    /// Looks at a row of the database; false when the scan ends before it.
+    fn stored(&mut self, sequence: Sequence, value: &[u8]) -> Result<bool, MalformedRecord> {
+        let is_wanted = record::logged_for_reader(value, self.reader)?;
+        if !self.takes(is_wanted, value.len()) {
+            return Ok(false);
+        }
+        if is_wanted {
+            let (targets, message) = record::decode_logged(value)?;
+            self.out.push(LogRecord { sequence, message, targets });
+        }
+        self.scanned = sequence;
+        Ok(true)
+    }
+
+    /// Looks at a message that is in the journal only; false when the scan ends before it.
+    fn pending(&mut self, pending: &PendingMessage<'_>) -> bool {
+        let reader = Destination::Reader(self.reader);
+        let is_wanted = pending.targets.iter().any(|target| target.destination == reader);
+        if !self.takes(is_wanted, pending.message.len()) {
+            return false;
+        }
+        if is_wanted {
+            self.out.push(LogRecord {
+                sequence: pending.sequence,
+                message: pending.message.clone(),
+                targets: pending.targets.to_vec(),
+            });
+        }
+        self.scanned = pending.sequence;
+        true
+    }
+
+    fn takes(&mut self, is_wanted: bool, bytes: usize) -> bool {
+        let is_full = is_wanted && self.bytes > 0 && self.bytes + bytes > self.bytes_max;
+        if is_full || self.looked_at == SCAN_RECORDS_MAX {
+            return false;
+        }
+        self.looked_at += 1;
+        if is_wanted {
+            self.bytes += bytes;
+        }
+        true
     }
 }

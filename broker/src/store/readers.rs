@@ -22,9 +22,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be written, or holds as many names as it can.
     pub fn register_readers(&self, names: &[&str]) -> Result<Vec<ReaderId>, StoreError> {
-        if self.has_failed() {
-            return Err(StoreError::Failed { path: self.path.clone() });
-        }
+        self.check_alive()?;
         let ids = self.guarded(|| {
             self.number_readers(names).map_err(|error| self.engine(error))?.ok_or_else(|| {
                 StoreError::TooManyReaders { path: self.path.clone(), limit: READERS_MAX }
@@ -41,13 +39,18 @@ impl Store {
     /// When the file cannot be read.
     pub fn reader_cursor(&self, shard: ShardId, reader: ReaderId) -> Result<Sequence, StoreError> {
         self.guarded(|| {
-            let transaction = self.read()?;
+            let key = schema::reader_key(shard, reader);
+            let (transaction, pending) = {
+                let overlay = self.overlay();
+                (self.read()?, overlay.reader_cursor(&key))
+            };
+            if let Some(done) = pending {
+                return Ok(done);
+            }
             let table = transaction
                 .open_table(schema::READER_CURSOR)
                 .map_err(|error| self.engine(error))?;
-            let done = table
-                .get(&schema::reader_key(shard, reader))
-                .map_err(|error| self.engine(error))?;
+            let done = table.get(&key).map_err(|error| self.engine(error))?;
             Ok(Sequence(done.map_or(0, |done| done.value())))
         })
     }

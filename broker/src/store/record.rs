@@ -259,7 +259,7 @@ fn flag(set: bool, bit: u8) -> u8 {
     if set { bit } else { 0 }
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -273,31 +273,50 @@ fn bounded(count: u64, possible: usize) -> Result<usize, MalformedRecord> {
 }
 
 /// What is left of a record.
-struct Bytes<'a>(&'a [u8]);
+pub(crate) struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
+    pub(crate) fn new(record: &'a [u8]) -> Self {
+        Self(record)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A part whose length comes first, as a varint.
+    pub(crate) fn sized(&mut self) -> Result<&'a [u8], MalformedRecord> {
+        let count = self.varint()?;
+        self.take(bounded(count, self.0.len())?)
+    }
+
+    /// A text whose length comes first, as a varint.
+    pub(crate) fn text(&mut self) -> Result<&'a str, MalformedRecord> {
+        std::str::from_utf8(self.sized()?).map_err(|_| MalformedRecord::NotUtf8)
+    }
+
     fn take(&mut self, count: usize) -> Result<&'a [u8], MalformedRecord> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or(MalformedRecord::CutShort)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], MalformedRecord> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], MalformedRecord> {
         let (taken, rest) = self.0.split_first_chunk().ok_or(MalformedRecord::CutShort)?;
         self.0 = rest;
         Ok(*taken)
     }
 
-    fn byte(&mut self) -> Result<u8, MalformedRecord> {
+    pub(crate) fn byte(&mut self) -> Result<u8, MalformedRecord> {
         let [byte] = self.array()?;
         Ok(byte)
     }
 
-    fn u16(&mut self) -> Result<u16, MalformedRecord> {
+    pub(crate) fn u16(&mut self) -> Result<u16, MalformedRecord> {
         self.array().map(u16::from_le_bytes)
     }
 
-    fn u32(&mut self) -> Result<u32, MalformedRecord> {
+    pub(crate) fn u32(&mut self) -> Result<u32, MalformedRecord> {
         self.array().map(u32::from_le_bytes)
     }
 
@@ -305,7 +324,7 @@ impl<'a> Bytes<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    fn varint(&mut self) -> Result<u64, MalformedRecord> {
+    pub(crate) fn varint(&mut self) -> Result<u64, MalformedRecord> {
         let mut value = 0_u64;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte()?;

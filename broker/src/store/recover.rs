@@ -29,11 +29,13 @@ impl Store {
     /// The state of a shard after the last committed group. Readers count as present once
     /// [`Store::register_readers`] has named them, so call that first. The retained messages
     /// are those of the whole broker. Queued messages come with it up to `queued_memory` bytes;
-    /// the others are read when their turn comes ([`Store::read_messages`]).
+    /// the others are read when their turn comes ([`Store::read_messages`]). What is in the
+    /// journal only goes to the database first.
     ///
     /// # Errors
     /// When the file cannot be read or holds a bad record.
     pub fn recover(&self, shard: ShardId, queued_memory: usize) -> Result<Recovered, StoreError> {
+        self.settle()?;
         self.guarded(|| {
             let transaction = self.read()?;
             let readers = self.readers();
@@ -59,11 +61,13 @@ impl Store {
         })
     }
 
-    /// The state of the rules after the last committed group.
+    /// The state of the rules after the last committed group. What is in the journal only goes
+    /// to the database first.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn rules(&self) -> Result<RuleState, StoreError> {
+        self.settle()?;
         self.guarded(|| {
             let transaction = self.read()?;
             let read = || -> Result<RuleState, redb::Error> {
@@ -78,6 +82,11 @@ impl Store {
             };
             read().map_err(|error| self.engine(error))
         })
+    }
+
+    /// A store that has failed can still be read when nothing is in the journal only.
+    fn settle(&self) -> Result<(), StoreError> {
+        if self.overlay().batches().is_empty() { Ok(()) } else { self.checkpoint() }
     }
 
     /// Messages that needed no write have positions too: a cursor can be ahead of the log.

@@ -11,9 +11,15 @@ use weir_mqtt::PacketId;
 use crate::store::error::MalformedRecord;
 
 /// The version of the format that this program reads and writes.
-pub(crate) const FORMAT_VERSION: u64 = 1;
+pub(crate) const FORMAT_VERSION: u64 = 2;
 pub(crate) const META_FORMAT_VERSION: &str = "format_version";
+/// The version without a journal; opened and made to the present one.
+pub(crate) const FORMAT_VERSION_1: u64 = 1;
 pub(crate) const META_BOOT_EPOCH: &str = "boot_epoch";
+/// The epoch of the journal whose records the database does not hold.
+pub(crate) const META_JOURNAL_EPOCH: &str = "journal_epoch";
+/// What the journal names the store by.
+pub(crate) const META_STORE_ID: &str = "store_id";
 
 /// Name -> number.
 pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");

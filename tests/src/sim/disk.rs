@@ -1,13 +1,16 @@
-//! A disk in memory that can lose its write cache.
+//! Disks in memory that can lose their write cache.
 //!
-//! It takes the place of the file under the real store. What was written since the last sync may
-//! at a power cut be kept, lost or torn at the boundaries of sectors, and one write may survive
-//! another that came before it. Writes and syncs can be made to fail. All chance comes from one
-//! seeded generator, so a run is repeated by its seed.
+//! They take the place of the files under the real store. What was written since the last sync
+//! may at a power cut be kept, lost or torn at the boundaries of sectors, and one write may
+//! survive another that came before it. Writes and syncs can be made to fail. The two disks of a
+//! store lose power at the same moment and keep what they keep independently. All chance comes
+//! from one seeded generator, so a run is repeated by its seed.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use weir_broker::store::{Store, StoreError, StoreOptions};
 
 /// A small seeded generator (SplitMix64); good enough for choosing faults.
 #[derive(Clone, Debug)]
@@ -40,10 +43,107 @@ impl Random {
     }
 }
 
+/// What the two files of a store hold.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Image {
+    /// The database.
+    pub database: Vec<u8>,
+    /// The journal.
+    pub journal: Vec<u8>,
+}
+
+/// The two files of a store, each on a disk of its own; clones are the same disks.
+#[derive(Clone, Debug)]
+pub struct SimulatedDisks {
+    /// Under the database.
+    pub database: SimulatedDisk,
+    /// Under the journal.
+    pub journal: SimulatedDisk,
+}
+
+impl SimulatedDisks {
+    /// Two empty disks.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::from_image(Image::default())
+    }
+
+    /// Disks that hold `image`, as after a reboot.
+    #[must_use]
+    pub fn from_image(image: Image) -> Self {
+        let database = SimulatedDisk::from_image(image.database);
+        let journal = SimulatedDisk::beside(&database, image.journal);
+        Self { database, journal }
+    }
+
+    /// Opens the store on them.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn open(&self, options: StoreOptions) -> Result<Store, StoreError> {
+        Store::with_backends(self.database.clone(), self.journal.clone(), options)
+    }
+
+    /// The operation after `operations` more, on whichever disk, and everything after it, fails.
+    pub fn crash_after(&self, operations: u64) {
+        self.database.crash_after(operations);
+    }
+
+    /// The first sync of either disk after `operations` more operations fails; later ones work
+    /// again.
+    pub fn fail_sync_after(&self, operations: u64) {
+        self.database.fail_sync_after(operations);
+    }
+
+    /// How many operations there were on both.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.database.operations()
+    }
+
+    /// A number made of every operation of both in their order, and of its bytes.
+    #[must_use]
+    pub fn trace(&self) -> u64 {
+        self.database.power().trace
+    }
+
+    /// What the files hold when nothing goes wrong.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        Image { database: self.database.image(), journal: self.journal.image() }
+    }
+
+    /// What a reboot would find if the power failed now. The disks themselves are not changed.
+    #[must_use]
+    pub fn power_cut(&self, random: &mut Random) -> Image {
+        let database = self.database.power_cut(random);
+        Image { database, journal: self.journal.power_cut(random) }
+    }
+}
+
+impl Default for SimulatedDisks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The disk; clones are the same disk, so a test keeps one while the store owns the other.
 #[derive(Clone, Debug)]
 pub struct SimulatedDisk {
     state: Arc<Mutex<State>>,
+    power: Arc<Mutex<Power>>,
+}
+
+/// What disks on one supply share.
+#[derive(Debug, Default)]
+struct Power {
+    /// Writes, syncs and changes of the length, counted.
+    operations: u64,
+    /// From this operation on everything fails.
+    crash_at: Option<u64>,
+    /// This operation fails if it is a sync; what it should have made durable stays in the cache.
+    failing_sync_at: Option<u64>,
+    trace: u64,
 }
 
 #[derive(Debug, Default)]
@@ -54,16 +154,9 @@ struct State {
     durable: Vec<u8>,
     /// What was done since the last sync, in order.
     cached: Vec<Operation>,
-    /// Writes, syncs and changes of the length, counted.
-    operations: u64,
-    /// From this operation on everything fails.
-    crash_at: Option<u64>,
-    /// This operation fails if it is a sync; what it should have made durable stays in the cache.
-    failing_sync_at: Option<u64>,
     /// How many bytes, in whole blocks, can ever be written.
     capacity: Option<u64>,
     blocks: BTreeSet<u64>,
-    trace: u64,
 }
 
 #[derive(Debug)]
@@ -97,19 +190,25 @@ impl SimulatedDisk {
     pub fn from_image(image: Vec<u8>) -> Self {
         let blocks = (0..image.len().div_ceil(BLOCK) as u64).collect();
         let state = State { durable: image.clone(), current: image, blocks, ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)), power: Arc::default() }
+    }
+
+    /// A disk that holds `image` and loses power together with another.
+    #[must_use]
+    pub fn beside(other: &Self, image: Vec<u8>) -> Self {
+        Self { power: Arc::clone(&other.power), ..Self::from_image(image) }
     }
 
     /// The operation after `operations` more, and everything after it, fails.
     pub fn crash_after(&self, operations: u64) {
-        let mut state = self.state();
-        state.crash_at = Some(state.operations + operations);
+        let mut power = self.power();
+        power.crash_at = Some(power.operations + operations);
     }
 
     /// The first sync after `operations` more operations fails; later ones work again.
     pub fn fail_sync_after(&self, operations: u64) {
-        let mut state = self.state();
-        state.failing_sync_at = Some(state.operations + operations);
+        let mut power = self.power();
+        power.failing_sync_at = Some(power.operations + operations);
     }
 
     /// Writes fail with "no space" when they would make the written blocks come to more than
@@ -121,13 +220,7 @@ impl SimulatedDisk {
     /// How many operations there were.
     #[must_use]
     pub fn operations(&self) -> u64 {
-        self.state().operations
-    }
-
-    /// A number made of every operation and its bytes: equal when the operations were.
-    #[must_use]
-    pub fn trace(&self) -> u64 {
-        self.state().trace
+        self.power().operations
     }
 
     /// What the file holds when nothing goes wrong.
@@ -178,6 +271,10 @@ impl SimulatedDisk {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn power(&self) -> MutexGuard<'_, Power> {
+        self.power.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Default for SimulatedDisk {
@@ -189,13 +286,13 @@ impl Default for SimulatedDisk {
 impl redb::StorageBackend for SimulatedDisk {
     fn len(&self) -> Result<u64, io::Error> {
         let state = self.state();
-        state.check_alive()?;
+        self.power().check_alive()?;
         Ok(state.current.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
         let state = self.state();
-        state.check_alive()?;
+        self.power().check_alive()?;
         let start = offset as usize;
         let bytes = start.checked_add(out.len()).and_then(|end| state.current.get(start..end));
         out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
@@ -204,7 +301,7 @@ impl redb::StorageBackend for SimulatedDisk {
 
     fn set_len(&self, len: u64) -> Result<(), io::Error> {
         let mut state = self.state();
-        state.begin(&[&len.to_le_bytes()])?;
+        self.power().begin(&[&len.to_le_bytes()])?;
         state.current.resize(len as usize, 0);
         state.cached.push(Operation::Length(len as usize));
         Ok(())
@@ -212,11 +309,7 @@ impl redb::StorageBackend for SimulatedDisk {
 
     fn sync_data(&self) -> Result<(), io::Error> {
         let mut state = self.state();
-        state.begin(&[b"sync"])?;
-        if state.failing_sync_at.is_some_and(|at| state.operations > at) {
-            state.failing_sync_at = None;
-            return Err(io::Error::other("the disk did not take a flush"));
-        }
+        self.power().begin_sync()?;
         for operation in std::mem::take(&mut state.cached) {
             match operation {
                 Operation::Length(length) => state.durable.resize(length, 0),
@@ -231,7 +324,7 @@ impl redb::StorageBackend for SimulatedDisk {
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
         let mut state = self.state();
-        let result = state.begin(&[&offset.to_le_bytes(), data]);
+        let result = self.power().begin(&[&offset.to_le_bytes(), data]);
         let start = offset as usize;
         let end = start + data.len();
         if end > state.current.len() {
@@ -247,7 +340,7 @@ impl redb::StorageBackend for SimulatedDisk {
     }
 }
 
-impl State {
+impl Power {
     fn check_alive(&self) -> Result<(), io::Error> {
         match self.crash_at {
             Some(at) if self.operations > at => Err(io::Error::other("the power is gone")),
@@ -264,6 +357,17 @@ impl State {
         self.check_alive()
     }
 
+    fn begin_sync(&mut self) -> Result<(), io::Error> {
+        self.begin(&[b"sync"])?;
+        if self.failing_sync_at.is_some_and(|at| self.operations > at) {
+            self.failing_sync_at = None;
+            return Err(io::Error::other("the disk did not take a flush"));
+        }
+        Ok(())
+    }
+}
+
+impl State {
     fn allocate(&mut self, start: usize, end: usize) -> Result<(), io::Error> {
         let Some(capacity) = self.capacity else { return Ok(()) };
         for block in (start / BLOCK..end.div_ceil(BLOCK)).map(|block| block as u64) {

@@ -16,7 +16,7 @@ use weir_mqtt::{Packet, frame_len};
 use weir_rules::Plan;
 
 use super::client::Client;
-use super::disk::{Random, SimulatedDisk};
+use super::disk::{Image, Random, SimulatedDisks};
 use super::network::LinkId;
 use super::rules::Rules;
 use super::setup::Misbehaviour;
@@ -30,7 +30,7 @@ pub(crate) struct Process {
     /// Which process this is; events of an earlier one mean nothing.
     pub(crate) number: u32,
     started: u64,
-    disk: SimulatedDisk,
+    disks: SimulatedDisks,
     store: Store,
     core: Core,
     rules: Rules,
@@ -74,12 +74,12 @@ impl Process {
     pub(crate) fn start(
         around: &mut Surroundings,
         number: u32,
-        image: Vec<u8>,
+        image: Image,
         plan: Plan,
         misbehaviour: Option<Misbehaviour>,
     ) -> Result<(Self, Recovered), StoreError> {
-        let disk = SimulatedDisk::from_image(image);
-        let store = Store::with_backend(disk.clone(), store_options())?;
+        let disks = SimulatedDisks::from_image(image);
+        let store = disks.open(store_options())?;
         if store.condition() == Condition::Damaged {
             around.model.blame(About::ALL, "the store was found damaged".to_owned());
         }
@@ -109,7 +109,7 @@ impl Process {
         let mut process = Self {
             number,
             started: around.now,
-            disk,
+            disks,
             store,
             core,
             rules,
@@ -133,13 +133,13 @@ impl Process {
     }
 
     /// A start that does not come to its end; what the disk holds then.
-    pub(crate) fn interrupted_start(around: &mut Surroundings, image: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn interrupted_start(around: &mut Surroundings, image: Image) -> Image {
         let mut random = Random::new(around.random.number());
-        let disk = SimulatedDisk::from_image(image);
-        disk.crash_after(random.below(60));
-        let store = Store::with_backend(disk.clone(), store_options());
-        let image = disk.power_cut(&mut random);
-        disk.crash_after(0);
+        let disks = SimulatedDisks::from_image(image);
+        disks.crash_after(random.below(60));
+        let store = disks.open(store_options());
+        let image = disks.power_cut(&mut random);
+        disks.crash_after(0);
         drop(store);
         image
     }
@@ -214,7 +214,7 @@ impl Process {
     }
 
     /// The process dies; what the disk holds then.
-    pub(crate) fn crash(mut self, around: &mut Surroundings, is_power_cut: bool) -> Vec<u8> {
+    pub(crate) fn crash(mut self, around: &mut Surroundings, is_power_cut: bool) -> Image {
         let mut random = Random::new(around.random.number());
         self.upstream.crash(around);
         if let Some(group) = self.group.take()
@@ -223,12 +223,13 @@ impl Process {
             && random.chance(60)
         {
             // In the middle of the commit; whether it came through is not known.
-            self.disk.crash_after(random.below(40));
+            self.disks.crash_after(random.below(40));
             let _ = self.store.commit(&group.batches);
         }
-        let image = if is_power_cut { self.disk.power_cut(&mut random) } else { self.disk.image() };
+        let image =
+            if is_power_cut { self.disks.power_cut(&mut random) } else { self.disks.image() };
         // Nothing is written any more while the rest of the process goes.
-        self.disk.crash_after(0);
+        self.disks.crash_after(0);
         image
     }
 
@@ -509,7 +510,7 @@ impl Process {
     fn write(&mut self, around: &mut Surroundings, group: &mut Group) -> bool {
         let permille = around.conduct.failing_sync_permille;
         if around.happens(permille) {
-            self.disk.fail_sync_after(0);
+            self.disks.fail_sync_after(0);
         }
         if let Err(error) = self.store.commit(&group.batches) {
             around.note(About::ALL, format_args!("the store fails: {error}"));
@@ -571,7 +572,12 @@ impl Misbehaviour {
 }
 
 fn store_options() -> StoreOptions {
-    StoreOptions { cache_bytes: 256 * 1024, ..StoreOptions::default() }
+    // Small, so that runs of a few seconds come to checkpoints.
+    StoreOptions {
+        cache_bytes: 256 * 1024,
+        journal_bytes_max: 128 * 1024,
+        ..StoreOptions::default()
+    }
 }
 
 /// The one shard.

@@ -9,7 +9,7 @@ use weir_rules::{Plan, Source};
 
 use super::checker;
 use super::client::Client;
-use super::disk::Random;
+use super::disk::{Image, Random};
 use super::model::Problem;
 use super::outputs::{CLOSED_AFTER_MS, RULES};
 use super::process::Process;
@@ -118,7 +118,7 @@ struct World {
     process: Option<Process>,
     processes: u32,
     /// The disk while no process runs.
-    image: Vec<u8>,
+    image: Image,
     plan: Plan,
     setup: Setup,
 }
@@ -143,7 +143,7 @@ impl World {
             clients,
             process: None,
             processes: 0,
-            image: Vec::new(),
+            image: Image::default(),
             plan,
             setup: setup.clone(),
         }

@@ -13,7 +13,7 @@ use weir_mqtt::{
     PublishProperties, QoS, Subscribe, SubscribeFilter, SubscribeProperties, SubscriptionOptions,
     TopicFilter, Version, frame_len,
 };
-use weir_tests::sim::disk::SimulatedDisk;
+use weir_tests::sim::disk::SimulatedDisks;
 
 use crate::workload::{READERS, open};
 
@@ -24,7 +24,7 @@ pub(crate) const UPSTREAM: ReaderId = ReaderId(1);
 pub(crate) struct Broker {
     pub(crate) core: Core,
     pub(crate) store: Store,
-    pub(crate) disk: SimulatedDisk,
+    pub(crate) disks: SimulatedDisks,
     limits: Limits,
     pub(crate) now: Now,
     /// The batches of the next group.
@@ -40,13 +40,13 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) fn new(limits: Limits) -> Self {
-        let disk = SimulatedDisk::new();
+        let disks = SimulatedDisks::new();
         let now = Now { monotonic: Instant(1), unix_ms: 1_700_000_000_000 };
-        Self::start(disk, limits, now)
+        Self::start(disks, limits, now)
     }
 
-    fn start(disk: SimulatedDisk, limits: Limits, now: Now) -> Self {
-        let store = open(disk.clone()).expect("a working disk");
+    fn start(disks: SimulatedDisks, limits: Limits, now: Now) -> Self {
+        let store = open(disks.clone()).expect("a working disk");
         assert_eq!(store.register_readers(&READERS).expect("a working disk")[1], UPSTREAM);
         let recovered = store.recover(SHARD, limits.queued_memory_eased_at);
         let reader = ReaderConfig {
@@ -60,7 +60,7 @@ impl Broker {
         let mut broker = Self {
             core,
             store,
-            disk,
+            disks,
             limits,
             now,
             waiting: Vec::new(),
@@ -75,11 +75,11 @@ impl Broker {
 
     /// The process dies, what was not committed is lost, and another one starts.
     pub(crate) fn restart(self, seconds: u64) -> Self {
-        let Self { store, disk, limits, now, .. } = self;
-        let image = disk.image();
+        let Self { store, disks, limits, now, .. } = self;
+        let image = disks.image();
         drop(store);
         let now = Now { unix_ms: now.unix_ms + seconds * 1000, ..now };
-        Self::start(SimulatedDisk::from_image(image), limits, now)
+        Self::start(SimulatedDisks::from_image(image), limits, now)
     }
 
     /// A client of MQTT 5 whose session outlives its connection by so much.
@@ -263,7 +263,9 @@ impl Broker {
         self.set_clock(end);
     }
 
+    /// Messages in the database once it has all that is committed.
     pub(crate) fn log_records(&self) -> u64 {
+        self.store.checkpoint().expect("a working disk");
         self.store.stats().expect("a working disk").log_records
     }
 

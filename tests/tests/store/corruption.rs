@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::panic;
 
 use weir_broker::store::{Condition, Store, StoreError};
-use weir_tests::sim::disk::{Random, SimulatedDisk};
+use weir_tests::sim::disk::{Image, Random, SimulatedDisks};
 
 use crate::model::Model;
 use crate::workload::{Workload, options, seeds};
@@ -40,8 +40,10 @@ fn a_flipped_bit_gives_an_error_or_the_right_data() {
             let mut random = Random::new(seed);
             let mut image = image.clone();
             for _ in 0..=random.below(4) {
-                let at = byte_in_use(&image, &mut random);
-                image[at] ^= 1 << random.below(8);
+                let is_in_journal = !image.journal.is_empty() && random.chance(40);
+                let file = if is_in_journal { &mut image.journal } else { &mut image.database };
+                let at = byte_in_use(file, &mut random);
+                file[at] ^= 1 << random.below(8);
             }
             look(seed, image, &states, &mut outcomes);
         }
@@ -52,22 +54,22 @@ fn a_flipped_bit_gives_an_error_or_the_right_data() {
 }
 
 /// A file after many groups, and what it held after each.
-fn written(seed: u64, is_killed: bool) -> (Vec<u8>, Vec<Model>) {
-    let disk = SimulatedDisk::new();
-    let store = open(disk.clone()).expect("an empty disk");
+fn written(seed: u64, is_killed: bool) -> (Image, Vec<Model>) {
+    let disks = SimulatedDisks::new();
+    let store = open(disks.clone()).expect("an empty disk");
     let mut workload = Workload::new(seed, 1);
     let mut states = vec![workload.model.clone()];
     for _ in 0..GROUPS {
         store.commit(&workload.group(6)).expect("a working disk");
         states.push(workload.model.clone());
     }
-    let killed = disk.image();
+    let killed = disks.image();
     drop(store);
-    (if is_killed { killed } else { disk.image() }, states)
+    (if is_killed { killed } else { disks.image() }, states)
 }
 
-fn open(disk: SimulatedDisk) -> Result<Store, StoreError> {
-    let store = Store::with_backend(disk, options())?;
+fn open(disks: SimulatedDisks) -> Result<Store, StoreError> {
+    let store = disks.open(options())?;
     store.register_readers(&crate::workload::READERS)?;
     Ok(store)
 }
@@ -82,8 +84,8 @@ fn byte_in_use(image: &[u8], random: &mut Random) -> usize {
     }
 }
 
-fn look(seed: u64, image: Vec<u8>, states: &[Model], outcomes: &mut Outcomes) {
-    let store = match open(SimulatedDisk::from_image(image)) {
+fn look(seed: u64, image: Image, states: &[Model], outcomes: &mut Outcomes) {
+    let store = match open(SimulatedDisks::from_image(image)) {
         Ok(store) => store,
         Err(error) => {
             let is_told = matches!(

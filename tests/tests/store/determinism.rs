@@ -1,19 +1,19 @@
 //! The same groups give the same bytes in the same order, so a run can be repeated.
 
-use weir_tests::sim::disk::SimulatedDisk;
+use weir_tests::sim::disk::{Image, SimulatedDisks};
 
 use crate::workload::{Workload, open};
 
-fn trace(seed: u64) -> (u64, u64, Vec<u8>) {
-    let disk = SimulatedDisk::new();
+fn trace(seed: u64) -> (u64, u64, Image) {
+    let disks = SimulatedDisks::new();
     let mut workload = Workload::new(seed, 3);
     for _ in 0..3 {
-        let store = open(disk.clone()).expect("a working disk");
+        let store = open(disks.clone()).expect("a working disk");
         for _ in 0..15 {
             store.commit(&workload.group(5)).expect("a working disk");
         }
     }
-    (disk.operations(), disk.trace(), disk.image())
+    (disks.operations(), disks.trace(), disks.image())
 }
 
 #[test]

@@ -83,16 +83,11 @@ impl Model {
                 shard.next = shard.next.max(sequence.next());
                 shard.log.insert(sequence, (message, targets.to_vec()));
             }
+            // The store may remove them, and may forget to: see `ShardModel::difference`.
             Change::LogReleased { ranges } => {
-                let readers = &shard.readers;
-                shard.log.retain(|sequence, (_, targets)| {
-                    let is_awaited = |target: &Target| match target.destination {
-                        Destination::Reader(reader) => readers.get(&reader) < Some(sequence),
-                        Destination::Session(_) => false,
-                    };
-                    !ranges.iter().any(|range| range.contains(sequence))
-                        || targets.iter().any(is_awaited)
-                });
+                let positions = ranges.iter().flat_map(|range| range.start.0..range.end.0);
+                let is_held = positions.map(Sequence).any(|at| shard.is_held(at));
+                assert!(!is_held, "the workload lets go of what nobody waits for");
             }
             Change::CursorMoved { session, cursor } => shard.session(session).cursor = cursor,
             Change::InflightPut { session, packet_id, state } => {
@@ -176,7 +171,7 @@ impl ShardModel {
             return Some(format!("{untrimmed} messages below the start of the log"));
         }
         recovered.log.retain(|record| record.sequence >= self.log_start);
-        // What a reader has got to within the group may be gone already.
+        // What nobody waits for may be gone; after a crash it may be back.
         let mut log = self.expected_log();
         log.retain(|record| {
             self.is_awaited(record.sequence)

@@ -1,23 +1,30 @@
 //! After each group the store gives back what the model holds, also after it was opened anew.
 
-use weir_core::{Batch, Change, Destination, ReaderId, Sequence, ShardId};
-use weir_tests::sim::disk::SimulatedDisk;
+use std::time::{Duration, Instant};
 
-use crate::workload::{READERS, Workload, open, seeds};
+use weir_core::{Batch, Change, Destination, ReaderId, Sequence, ShardId};
+use weir_tests::sim::disk::SimulatedDisks;
+
+use crate::workload::{READERS, Workload, open, options, seeds};
+
+const DEADLINE: Duration = Duration::from_secs(60);
 
 #[test]
 fn the_recovered_state_is_the_model_after_each_group() {
     for seed in seeds(40) {
         let mut workload = Workload::new(seed, 1 + (seed % 3) as u8);
-        let disk = SimulatedDisk::new();
-        let mut store = open(disk.clone()).expect("an empty disk");
+        let disks = SimulatedDisks::new();
+        let mut store = open(disks.clone()).expect("an empty disk");
         for _ in 0..25 {
             let group = workload.group(6);
             store.commit(&group).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-            workload.model.check(&store, seed);
+            // A look at the whole state brings it into the database.
+            if workload.random.chance(30) {
+                workload.model.check(&store, seed);
+            }
             if workload.random.chance(15) {
                 drop(store);
-                store = open(disk.clone()).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+                store = open(disks.clone()).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
                 workload.model.check(&store, seed);
             }
         }
@@ -27,6 +34,11 @@ fn the_recovered_state_is_the_model_after_each_group() {
 /// Makes a batch one that lets go of nothing.
 fn keep_the_log(batch: &mut Batch) {
     batch.log_start = Sequence(0);
+    forget_released(batch);
+}
+
+/// Makes it one that trims from the front alone.
+fn forget_released(batch: &mut Batch) {
     batch.changes.retain(|change| !matches!(change, Change::LogReleased { .. }));
 }
 
@@ -34,7 +46,7 @@ fn keep_the_log(batch: &mut Batch) {
 fn a_reader_gets_each_of_its_messages_once_and_in_order() {
     for seed in seeds(20) {
         let mut workload = Workload::new(seed, 1);
-        let store = open(SimulatedDisk::new()).expect("an empty disk");
+        let store = open(SimulatedDisks::new()).expect("an empty disk");
         let reader = ReaderId(0);
         let (mut after, mut read) = (Sequence(0), Vec::new());
         let mut expected = Vec::new();
@@ -68,8 +80,93 @@ fn a_reader_gets_each_of_its_messages_once_and_in_order() {
 }
 
 #[test]
+fn readers_see_what_is_in_the_journal_only_and_what_is_in_the_database() {
+    let (mut pending, mut stored) = (0, 0);
+    for seed in seeds(20) {
+        let mut workload = Workload::new(seed, 2);
+        let store = open(SimulatedDisks::new()).expect("an empty disk");
+        for _ in 0..25 {
+            let before = store.stats().expect("a working disk");
+            let mut group = workload.group(4);
+            group.iter_mut().for_each(forget_released);
+            store.commit(&group).expect("a working disk");
+            let after = store.stats().expect("a working disk");
+            *(if after.checkpoints == before.checkpoints { &mut pending } else { &mut stored }) +=
+                1;
+            let mut rows = 0;
+            for (id, shard) in &workload.model.shards {
+                let sequences: Vec<_> = shard.log.keys().copied().collect();
+                let read = store.read_messages(*id, &sequences).expect("a working disk");
+                let expected: Vec<_> =
+                    shard.log.iter().map(|(at, (message, _))| (*at, message.clone())).collect();
+                assert_eq!(read, expected, "seed {seed}");
+                if let Some(last) = sequences.last() {
+                    assert!(store.log_stats(*id).next > *last, "seed {seed}");
+                }
+                for (reader, done) in &shard.readers {
+                    let found = store.reader_cursor(*id, *reader).expect("a working disk");
+                    assert_eq!(found, *done, "seed {seed}");
+                }
+                rows += shard.log.len() as u64;
+            }
+            assert!(after.log_records >= rows, "seed {seed}: {} for {rows}", after.log_records);
+        }
+    }
+    assert!(pending > 100 && stored > 20 || seeds(20).end < 20, "{pending} and {stored}");
+}
+
+/// A reader that looks while commits and checkpoints go on: a message that moves from the journal
+/// to the database between two looks is not passed over.
+#[test]
+fn a_reader_misses_nothing_while_checkpoints_go_on() {
+    let store = open(SimulatedDisks::new()).expect("an empty disk");
+    let mut workload = Workload::new(3, 1);
+    let groups: Vec<_> = (0..600)
+        .map(|_| {
+            let mut group = workload.group(3);
+            group.iter_mut().for_each(keep_the_log);
+            group
+        })
+        .collect();
+    let reader = ReaderId(0);
+    let expected: Vec<_> = groups
+        .iter()
+        .flatten()
+        .flat_map(|batch| &batch.changes)
+        .filter_map(|change| match change {
+            Change::LogAppended { sequence, targets, .. } => targets
+                .iter()
+                .any(|target| target.destination == Destination::Reader(reader))
+                .then_some(*sequence),
+            _ => None,
+        })
+        .collect();
+    let last = *expected.last().expect("the reader is a target of some");
+    let read = std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let (mut after, mut read) = (Sequence(0), Vec::new());
+            let started = Instant::now();
+            while read.last().is_none_or(|record: &weir_core::LogRecord| record.sequence < last) {
+                assert!(started.elapsed() < DEADLINE, "the last message does not come");
+                after = store
+                    .read_log(ShardId(0), after, reader, 2_000, &mut read)
+                    .expect("a working disk");
+            }
+            read
+        });
+        for group in &groups {
+            store.commit(group).expect("a working disk");
+        }
+        reading.join().expect("it reads to the end")
+    });
+    let read: Vec<_> = read.iter().map(|record| record.sequence).collect();
+    assert_eq!(read, expected);
+    assert!(store.stats().expect("a working disk").checkpoints > 5);
+}
+
+#[test]
 fn one_look_into_the_log_is_bounded_also_for_a_reader_without_messages() {
-    let store = open(SimulatedDisk::new()).expect("an empty disk");
+    let store = open(SimulatedDisks::new()).expect("an empty disk");
     let mut workload = Workload::new(1, 1);
     let mut logged = 0;
     while logged < 6000 {
@@ -92,15 +189,14 @@ fn one_look_into_the_log_is_bounded_also_for_a_reader_without_messages() {
 
 #[test]
 fn readers_keep_their_numbers_and_those_not_named_are_passed_over() {
-    let disk = SimulatedDisk::new();
+    let disks = SimulatedDisks::new();
     let mut workload = Workload::new(1, 1);
-    let store = open(disk.clone()).expect("an empty disk");
+    let store = open(disks.clone()).expect("an empty disk");
     for _ in 0..20 {
         store.commit(&workload.group(4)).expect("a working disk");
     }
     drop(store);
-    let store = weir_broker::store::Store::with_backend(disk, crate::workload::options())
-        .expect("a working disk");
+    let store = disks.open(options()).expect("a working disk");
     let ids = store.register_readers(&[READERS[1]]).expect("a working disk");
     assert_eq!(ids, [ReaderId(1)]);
     let recovered = store.recover(ShardId(0), usize::MAX).expect("a working disk");
@@ -116,16 +212,16 @@ fn readers_keep_their_numbers_and_those_not_named_are_passed_over() {
 
 #[test]
 fn the_boot_epoch_counts_the_starts_and_a_group_without_changes_writes_nothing() {
-    let disk = SimulatedDisk::new();
-    let store = open(disk.clone()).expect("an empty disk");
+    let disks = SimulatedDisks::new();
+    let store = open(disks.clone()).expect("an empty disk");
     assert_eq!(store.boot_epoch(), 1);
     drop(store);
-    let store = open(disk.clone()).expect("a working disk");
+    let store = open(disks.clone()).expect("a working disk");
     assert_eq!(store.boot_epoch(), 2);
-    let before = disk.operations();
+    let before = disks.operations();
     let mut workload = Workload::new(1, 1);
     let mut batch = workload.batch();
     batch.changes.clear();
     let committed = store.commit(&[batch]).expect("a working disk");
-    assert_eq!((committed.records, disk.operations()), (0, before));
+    assert_eq!((committed.records, disks.operations()), (0, before));
 }

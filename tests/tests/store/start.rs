@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use redb::TableDefinition;
 use weir_broker::store::{Condition, Store, StoreError, StoreOptions};
-use weir_tests::sim::disk::SimulatedDisk;
+use weir_tests::sim::disk::SimulatedDisks;
 
 /// An empty directory of this test.
 pub(crate) fn directory(name: &str) -> PathBuf {
@@ -133,7 +133,7 @@ fn a_newer_format_is_an_error_that_names_both_versions() {
     transaction.commit().expect("a working disk");
     drop(database);
     let error = refusal(&path);
-    assert!(matches!(error, StoreError::UnknownFormat { found: 7, known: 1, .. }), "{error:?}");
+    assert!(matches!(error, StoreError::UnknownFormat { found: 7, known: 2, .. }), "{error:?}");
 }
 
 #[test]
@@ -167,10 +167,9 @@ fn a_file_that_was_cut_or_overwritten_is_corrupt() {
 
 #[test]
 fn a_full_disk_is_an_error_at_the_start_too() {
-    let disk = SimulatedDisk::new();
-    disk.set_capacity(Some(8 * 1024));
-    let error = Store::with_backend(disk, StoreOptions::default())
-        .expect_err("there is no room for the tables");
+    let disks = SimulatedDisks::new();
+    disks.database.set_capacity(Some(8 * 1024));
+    let error = disks.open(StoreOptions::default()).expect_err("there is no room for the tables");
     assert!(matches!(error, StoreError::DiskFull { .. }), "{error:?}");
 }
 

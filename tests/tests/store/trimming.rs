@@ -9,7 +9,7 @@ use weir_core::{
     ShardId, Target,
 };
 use weir_mqtt::QoS;
-use weir_tests::sim::disk::SimulatedDisk;
+use weir_tests::sim::disk::SimulatedDisks;
 
 use crate::broker::Broker;
 use crate::workload::open;
@@ -19,15 +19,15 @@ const SESSION: SessionId = SessionId(1);
 
 struct Load {
     store: Store,
-    disk: SimulatedDisk,
+    disks: SimulatedDisks,
     next: u64,
     number: u64,
 }
 
 impl Load {
     fn new() -> Self {
-        let disk = SimulatedDisk::new();
-        Self { store: open(disk.clone()).expect("an empty disk"), disk, next: 1, number: 0 }
+        let disks = SimulatedDisks::new();
+        Self { store: open(disks.clone()).expect("an empty disk"), disks, next: 1, number: 0 }
     }
 
     /// Publishes `count` messages and acknowledges all but the last `waiting`.
@@ -64,6 +64,11 @@ impl Load {
         changes.push(Change::CursorMoved { session: SESSION, cursor });
         let batch = Batch { shard: SHARD, number: self.number, changes, log_start: start };
         self.store.commit(&[batch]).expect("a working disk");
+    }
+
+    /// The log is trimmed when the journal goes to the database.
+    fn checkpoint(&self) {
+        self.store.checkpoint().expect("a working disk");
     }
 
     fn file_bytes(&self) -> u64 {
@@ -112,9 +117,11 @@ fn a_long_backlog_is_trimmed_in_steps() {
     for _ in 0..3 {
         let before = load.logged();
         load.turn(1, 0, 10);
+        load.checkpoint();
         assert!(before - load.logged() <= 32 * 1024);
     }
     load.turn(1, 0, 10);
+    load.checkpoint();
     assert!(load.logged() < 4, "{}", load.logged());
 }
 
@@ -125,10 +132,11 @@ fn positions_go_on_after_an_empty_log_was_closed() {
     assert_eq!(load.logged(), 0, "what is trimmed already is not written");
     load.turn(500, 500, 10);
     load.turn(1, 0, 10);
+    load.checkpoint();
     assert_eq!(load.logged(), 0);
-    let Load { store, disk, next, .. } = load;
+    let Load { store, disks, next, .. } = load;
     drop(store);
-    let store = open(disk).expect("a working disk");
+    let store = open(disks).expect("a working disk");
     let recovered = store.recover(SHARD, usize::MAX).expect("a working disk");
     // The very last message needed no write; its position is in no row and may be used again.
     assert_eq!(recovered.next_sequence, Sequence(next));
@@ -139,6 +147,8 @@ fn positions_go_on_after_an_empty_log_was_closed() {
 const PINNED: u64 = 1024;
 /// How far the upstream and the client that is there may be behind.
 const LAG: u64 = 700;
+/// What may be in the journal only.
+const PENDING: u64 = 1000;
 
 /// Ten messages wait for a session that stays away; all that comes after them goes through: to a
 /// session whose client is there, to an upstream, or to both. `WEIR_PINNED_MESSAGES` sets how many.
@@ -187,7 +197,8 @@ fn a_session_that_stays_away_keeps_its_own_messages_and_no_others() {
             early = stats.file_bytes;
             most_memory = 0;
         }
-        assert!(stats.log_records <= 10 + PINNED + LAG, "{} of {sent}", stats.log_records);
+        let most = 10 + PINNED + LAG + PENDING;
+        assert!(stats.log_records <= most, "{} of {sent}", stats.log_records);
     }
     to_client += broker.acknowledge(there).len() as u64;
     to_upstream += broker.forward(usize::MAX).len() as u64;
@@ -325,7 +336,8 @@ fn a_session_that_expires_frees_what_waited_for_it_alone() {
             broker.advance_s(100);
         }
         broker.settle();
-        assert_eq!(broker.core.metrics().sessions, 2);
+        let publishers = u64::from(!restarts);
+        assert_eq!(broker.core.metrics().sessions, 2 + publishers);
         assert_eq!(broker.log_records(), 1 + 20);
         let mut broker = broker.restart(1);
         let slow = broker.connect("slow", u32::MAX);

@@ -10,20 +10,24 @@ use weir_core::{
     SessionId, SessionRecord, ShardId, SubscriptionRecord, Target, WillRecord,
 };
 use weir_mqtt::{PacketId, QoS, RetainHandling, SubscriptionOptions, Version};
-use weir_tests::sim::disk::{Random, SimulatedDisk};
+use weir_tests::sim::disk::{Random, SimulatedDisks};
 
 use crate::model::Model;
 
 pub(crate) const READERS: [&str; 2] = ["rules", "upstream/cloud"];
 
-/// Small, so that the engine also writes pages before the commit.
+/// Small, so that the engine also writes pages before the commit, and checkpoints are frequent.
 pub(crate) fn options() -> StoreOptions {
-    StoreOptions { cache_bytes: 256 * 1024, ..StoreOptions::default() }
+    StoreOptions {
+        cache_bytes: 256 * 1024,
+        journal_bytes_max: 48 * 1024,
+        ..StoreOptions::default()
+    }
 }
 
 /// Opens the store with the readers of the workload.
-pub(crate) fn open(disk: SimulatedDisk) -> Result<Store, weir_broker::store::StoreError> {
-    let store = Store::with_backend(disk, options())?;
+pub(crate) fn open(disks: SimulatedDisks) -> Result<Store, weir_broker::store::StoreError> {
+    let store = disks.open(options())?;
     store.register_readers(&READERS)?;
     Ok(store)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use weir_broker::store::{Refused, Store, Writer, WriterOptions, WriterState};
 use weir_core::{Batch, Change, Sequence, ShardId};
-use weir_tests::sim::disk::SimulatedDisk;
+use weir_tests::sim::disk::SimulatedDisks;
 
 use crate::workload::{Workload, open};
 
@@ -33,7 +33,7 @@ fn delta(shard: u8, number: u64) -> Batch {
 
 #[test]
 fn each_batch_is_reported_once_and_in_the_order_of_its_shard() {
-    let store = Arc::new(open(SimulatedDisk::new()).expect("an empty disk"));
+    let store = Arc::new(open(SimulatedDisks::new()).expect("an empty disk"));
     let (writer, reports) = start(&store, WriterOptions::default());
     let together = Arc::new(Barrier::new(4));
     let shards: Vec<_> = (0..4)
@@ -72,8 +72,8 @@ fn each_batch_is_reported_once_and_in_the_order_of_its_shard() {
 
 #[test]
 fn what_the_writer_reported_is_what_the_model_holds() {
-    let disk = SimulatedDisk::new();
-    let store = Arc::new(open(disk.clone()).expect("an empty disk"));
+    let disks = SimulatedDisks::new();
+    let store = Arc::new(open(disks.clone()).expect("an empty disk"));
     let (writer, reports) = start(&store, WriterOptions::default());
     let mut workload = Workload::new(5, 2);
     let sender = writer.sender();
@@ -89,15 +89,15 @@ fn what_the_writer_reported_is_what_the_model_holds() {
 
 #[test]
 fn after_a_failed_commit_nothing_is_acknowledged_and_the_queue_stays_bounded() {
-    let disk = SimulatedDisk::new();
-    let store = Arc::new(open(disk.clone()).expect("an empty disk"));
+    let disks = SimulatedDisks::new();
+    let store = Arc::new(open(disks.clone()).expect("an empty disk"));
     let options = WriterOptions { queue_batches_max: 8, ..WriterOptions::default() };
     let (writer, reports) = start(&store, options);
     let sender = writer.sender();
     sender.submit(delta(0, 1)).expect("there is room");
     let report = reports.recv_timeout(DEADLINE).expect("it is committed");
     assert_eq!(report, Ok(vec![(ShardId(0), 1)]));
-    disk.crash_after(0);
+    disks.crash_after(0);
     sender.submit(delta(0, 2)).expect("there is room");
     let report = reports.recv_timeout(DEADLINE).expect("it is reported");
     assert!(report.as_ref().is_err_and(|error| error.contains("the power is gone")), "{report:?}");
@@ -114,7 +114,7 @@ fn after_a_failed_commit_nothing_is_acknowledged_and_the_queue_stays_bounded() {
 
 #[test]
 fn a_delay_gathers_a_group_and_a_stop_ends_it() {
-    let store = Arc::new(open(SimulatedDisk::new()).expect("an empty disk"));
+    let store = Arc::new(open(SimulatedDisks::new()).expect("an empty disk"));
     let options =
         WriterOptions { group_commit_max_delay: DEADLINE * 100, ..WriterOptions::default() };
     let (writer, reports) = start(&store, options);
@@ -129,7 +129,7 @@ fn a_delay_gathers_a_group_and_a_stop_ends_it() {
 
 #[test]
 fn a_group_ends_at_its_limit_of_bytes() {
-    let store = Arc::new(open(SimulatedDisk::new()).expect("an empty disk"));
+    let store = Arc::new(open(SimulatedDisks::new()).expect("an empty disk"));
     let options = WriterOptions {
         group_bytes_max: 1,
         group_commit_max_delay: Duration::from_millis(1),
