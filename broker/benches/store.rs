@@ -215,7 +215,7 @@ impl Load {
         if first == 1 {
             changes.push(session());
         }
-        Batch { shard: ShardId(0), number: first, changes, log_start: start }
+        Batch { shard: ShardId(0), number: first, changes, log_start: start, is_awaited: true }
     }
 }
 

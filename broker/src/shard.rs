@@ -261,7 +261,7 @@ impl Shard {
             core.handle(now, Input::Publish(publication.borrow()));
         }
         if let Some(tell) = turn.committed {
-            match core.pending_batch() {
+            match core.await_pending_batch() {
                 Some(batch) => self.watchers.push_back((batch, tell)),
                 None => tell(),
             }

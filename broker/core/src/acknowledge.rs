@@ -9,7 +9,7 @@ use crate::change::{Change, InflightState};
 use crate::clock::Now;
 use crate::core::Core;
 use crate::identity::ConnectionId;
-use crate::inflight::Progress;
+use crate::inflight::{Delivered, Progress};
 use crate::key::SessionKey;
 use crate::metrics::DropReason;
 use crate::publish::Reply;
@@ -25,7 +25,7 @@ impl Core {
         let Some(entry) = session.inflight.find(acknowledge.packet_id).copied() else { return };
         if entry.delivery.qos == QoS::AtLeastOnce && entry.progress == Progress::Sent {
             session.inflight.finish(entry.packet_id);
-            self.forget_identifier(key, acknowledge.packet_id);
+            self.forget_identifier(key, entry.packet_id, entry.delivery);
             if acknowledge.reason.is_error() {
                 self.lose_held(now, key, DropReason::Refused, entry.delivery);
             }
@@ -57,7 +57,7 @@ impl Core {
         if acknowledge.reason.is_error() {
             // Refused: the exchange ends here [MQTT-4.3.3-4].
             session.inflight.finish(packet_id);
-            self.forget_identifier(key, acknowledge.packet_id);
+            self.forget_identifier(key, entry.packet_id, entry.delivery);
             self.lose_held(now, key, DropReason::Refused, entry.delivery);
             self.settle(key, entry.delivery);
             return self.pump(now, key);
@@ -83,16 +83,21 @@ impl Core {
         let Some(entry) = session.inflight.find(acknowledge.packet_id).copied() else { return };
         if entry.progress == Progress::Released {
             session.inflight.finish(entry.packet_id);
-            self.forget_identifier(key, acknowledge.packet_id);
+            self.forget_identifier(key, entry.packet_id, entry.delivery);
             self.pump(now, key);
         }
     }
 
-    /// The store may use a packet identifier for something else.
-    pub(crate) fn forget_identifier(&mut self, key: SessionKey, packet_id: PacketId) {
-        let session = &self.sessions[key as usize];
-        if session.stored {
-            self.record(Change::InflightRemoved { session: session.id, packet_id });
+    /// The store may use a packet identifier for something else, if it knows of its use.
+    pub(crate) fn forget_identifier(
+        &mut self,
+        key: SessionKey,
+        packet_id: PacketId,
+        delivered: Delivered,
+    ) {
+        if delivered.logged {
+            let session = self.sessions[key as usize].id;
+            self.record_unawaited(Change::InflightRemoved { session, packet_id });
         }
     }
 }

@@ -24,6 +24,9 @@ pub struct Batch {
     pub changes: Vec<Change>,
     /// No session and no reader needs the shard's log below this position any more.
     pub log_start: Sequence,
+    /// Something must not be said before it is durable, or must not be put off: it is to be
+    /// committed at once. Any other may wait for one that is awaited, for some time.
+    pub is_awaited: bool,
 }
 
 /// One durable change.

@@ -103,7 +103,7 @@ impl Core {
         let changed = self.turn.changes.len() > changes_before;
         let waits_for = changed.then_some(self.turn.batch);
         match waits_for.or_else(|| self.gate.removal_of(&client_id)) {
-            Some(batch) => self.gate.wait(batch, Gated::Connect { connection: id }),
+            Some(batch) => self.wait_for(batch, Gated::Connect { connection: id }),
             None => self.open_session(now, id),
         }
     }

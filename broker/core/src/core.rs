@@ -20,6 +20,7 @@ use crate::authorize::Acl;
 use crate::change::{Batch, Change, Target};
 use crate::clock::{Instant, Now};
 use crate::connection::{Connection, Connections, State};
+use crate::durability::{Durability, LevelTable};
 use crate::effect::{Effect, Records};
 use crate::frames::Frames;
 use crate::gate::{Gate, Gated};
@@ -49,6 +50,7 @@ use crate::timer::{Timer, Timers};
 pub struct Core {
     pub(crate) shard: ShardId,
     pub(crate) limits: Limits,
+    pub(crate) levels: LevelTable,
     /// What clients may do; none when nothing is restricted.
     pub(crate) acl: Option<Arc<Acl>>,
     /// What is left of the rate of each listener; none for one without a limit.
@@ -119,6 +121,10 @@ pub(crate) struct Turn {
     /// Number of the batch that its changes will form.
     pub(crate) batch: u64,
     pub(crate) changes: Vec<Change>,
+    /// Somebody waits for the batch.
+    pub(crate) is_awaited: bool,
+    /// The last batch before it that somebody waits for, or has waited for.
+    pub(crate) last_awaited: u64,
     pub(crate) cursors: Vec<SessionKey>,
     pub(crate) flush: Vec<ConnectionId>,
     pub(crate) effects: Vec<Effect>,
@@ -144,9 +150,11 @@ impl Core {
         };
         let listener_allowances = limits.listeners.iter().map(allowance).collect();
         let log = Log::new(recovered.first_unused(), limits.pinned_positions);
+        let levels = LevelTable::new(&limits.durability, seed);
         let mut core = Self {
             shard,
             limits,
+            levels,
             acl: None,
             listener_allowances,
             connections: Connections::default(),
@@ -238,14 +246,18 @@ impl Core {
             let log_start = self.log_start();
             let ranges = self.log.take_released(log_start);
             if !ranges.is_empty() {
-                self.record(Change::LogReleased { ranges });
+                self.record_unawaited(Change::LogReleased { ranges });
             }
             let batch = Batch {
                 shard: self.shard,
                 number: self.turn.batch,
                 changes: std::mem::take(&mut self.turn.changes),
                 log_start,
+                is_awaited: std::mem::take(&mut self.turn.is_awaited),
             };
+            if batch.is_awaited {
+                self.turn.last_awaited = batch.number;
+            }
             self.paging.batch_ended(batch.number, self.log.next());
             self.turn.batch += 1;
             effect(Effect::Commit(batch));
@@ -273,6 +285,13 @@ impl Core {
     #[must_use]
     pub fn pending_batch(&self) -> Option<u64> {
         (!self.turn.changes.is_empty()).then_some(self.turn.batch)
+    }
+
+    /// The same for somebody who waits until that batch is durable.
+    #[must_use]
+    pub fn await_pending_batch(&mut self) -> Option<u64> {
+        self.turn.is_awaited |= !self.turn.changes.is_empty();
+        self.pending_batch()
     }
 
     /// What waits to be written to a connection.
@@ -469,20 +488,44 @@ impl Core {
         self.limits.retain_available && self.listener_of(connection).retain_available
     }
 
-    /// Remembers a durable change for the batch of this turn.
+    /// Remembers a durable change for the batch of this turn, which is to be committed at once.
     pub(crate) fn record(&mut self, change: Change) {
+        self.turn.is_awaited = true;
         self.turn.changes.push(change);
     }
 
-    /// The same for a message that waits for somebody.
+    /// Remembers a message that waits for somebody, if its level says that it is written.
     pub(crate) fn record_logged(
         &mut self,
+        level: Durability,
         sequence: Sequence,
         message: Message,
         targets: SmallVec<[Target; 2]>,
     ) {
         self.log.logged(message.len());
-        self.record(Change::LogAppended { sequence, message, targets });
+        self.record_at(level, Change::LogAppended { sequence, message, targets });
+    }
+
+    /// Remembers a change that can be put off: what a client has acknowledged, for instance. When
+    /// it is lost a message comes twice that may come twice.
+    pub(crate) fn record_unawaited(&mut self, change: Change) {
+        self.turn.changes.push(change);
+    }
+
+    /// Remembers a change that a message of a topic with this level has made.
+    pub(crate) fn record_at(&mut self, level: Durability, change: Change) {
+        match level {
+            Durability::Commit => self.record(change),
+            Durability::None => {}
+            Durability::Relaxed => self.record_unawaited(change),
+        }
+    }
+
+    /// Lets something wait for a batch: the one of this turn, or an earlier one that is awaited.
+    pub(crate) fn wait_for(&mut self, batch: u64, item: Gated) {
+        self.turn.is_awaited |= batch == self.turn.batch;
+        debug_assert!(batch <= self.turn.last_awaited.max(self.turn.batch), "a batch to come");
+        self.gate.wait(batch, item);
     }
 
     /// The buffer of an open connection, which will be flushed at the end of the turn.
@@ -556,7 +599,7 @@ impl Core {
         if sequence > known.done {
             self.log.read(known.done, sequence);
             known.done = sequence;
-            self.record(Change::ReaderMoved { reader, done: sequence });
+            self.record_unawaited(Change::ReaderMoved { reader, done: sequence });
         }
     }
 

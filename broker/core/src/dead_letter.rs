@@ -96,7 +96,8 @@ impl Core {
     pub(crate) fn publish_dead_letters(&mut self, now: Now) {
         while let Some(letter) = self.turn.dead_letters.pop_front() {
             self.metrics.dead_letters += 1;
-            self.route(now, &letter.parts(), Origin::default(), Some(letter.clone()));
+            let level = self.levels.of(letter.topic());
+            self.route(now, level, &letter.parts(), Origin::default(), Some(letter.clone()));
         }
     }
 

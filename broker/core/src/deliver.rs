@@ -10,6 +10,7 @@ use crate::authorize::Access;
 use crate::change::{Change, Destination, InflightState, Target};
 use crate::clock::Now;
 use crate::core::Core;
+use crate::durability::Durability;
 use crate::frames;
 use crate::gate::Gated;
 use crate::handover;
@@ -31,7 +32,8 @@ impl Core {
         found: &Match,
         routing: &mut Routing<'_>,
     ) {
-        let qos = self.outgoing_qos(key, found.qos, routing.parts.qos);
+        let level = routing.level;
+        let qos = self.qos_at(level, key, self.outgoing_qos(key, found.qos, routing.parts.qos));
         let retain = found.retain_as_published && routing.parts.retain;
         if qos == QoS::AtMostOnce {
             return self.send_unqueued(now, key, found, retain, routing);
@@ -44,7 +46,7 @@ impl Core {
             identifier: self.keep_identifiers(key, sequence, &identifiers),
             qos,
             retain,
-            logged: self.sessions[key as usize].stored,
+            logged: self.is_logged(level, key, qos),
             replay: false,
         };
         let packet_id = match self.can_send_at_once(key, message.len()) {
@@ -148,6 +150,19 @@ impl Core {
         }
     }
 
+    /// The QoS at which a session gets a message of this level. QoS 2 to a kept session needs an
+    /// identifier that is written: its client may remember one for longer than a broker lives, and
+    /// would take another message with it for the same.
+    pub(crate) fn qos_at(&self, level: Durability, key: SessionKey, qos: QoS) -> QoS {
+        let is_kept = self.sessions[key as usize].stored;
+        if is_kept && !level.is_written() { qos.min(QoS::AtLeastOnce) } else { qos }
+    }
+
+    /// Whether the store is to have a message for a session.
+    pub(crate) fn is_logged(&self, level: Durability, key: SessionKey, qos: QoS) -> bool {
+        self.sessions[key as usize].stored && qos > QoS::AtMostOnce && level.is_written()
+    }
+
     /// The connection of a session for which nothing has to wait.
     fn can_send_at_once(&self, key: SessionKey, bytes: usize) -> Option<ConnectionId> {
         let session = &self.sessions[key as usize];
@@ -238,7 +253,7 @@ impl Core {
         let packet_id = session.inflight.push(delivered, progress, bytes)?;
         if let Some(batch) = waits_for {
             let session = session.id;
-            self.gate.wait(batch, Gated::Deliver { session, packet_id });
+            self.wait_for(batch, Gated::Deliver { session, packet_id });
         } else {
             let delivery = Delivery {
                 packet_id: Some(packet_id),
@@ -280,7 +295,7 @@ impl Core {
             };
             self.lose_waiting(now, key, reason, entry.delivery, message);
             self.sessions[key as usize].inflight.finish(entry.packet_id);
-            self.forget_identifier(key, entry.packet_id);
+            self.forget_identifier(key, entry.packet_id, entry.delivery);
             return self.settle(key, entry.delivery);
         }
         self.sessions[key as usize].inflight.advance(entry.packet_id, Progress::Sent);
@@ -332,11 +347,11 @@ impl Core {
         let id = session.id;
         if delivered.logged {
             let state = InflightState::Sent { sequence: delivered.sequence };
-            self.record(Change::InflightPut { session: id, packet_id, state });
+            self.record_unawaited(Change::InflightPut { session: id, packet_id, state });
             self.cursor_moved(key);
         }
         if let Some(batch) = waits_for {
-            self.gate.wait(batch, Gated::Deliver { session: id, packet_id });
+            self.wait_for(batch, Gated::Deliver { session: id, packet_id });
         } else {
             let delivery = Delivery { packet_id: Some(packet_id), ..delivery };
             let is_sent = self.send(connection, &delivery);

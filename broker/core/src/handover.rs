@@ -278,7 +278,9 @@ impl Core {
     /// How a message that was accepted earlier waits for a member.
     fn handed_over(&mut self, member: Member, mark: ShareMark, message: &Message) -> Delivered {
         let parts = message.parts();
+        let level = self.levels.of(parts.topic);
         let qos = self.outgoing_qos(member.session, member.qos, parts.qos);
+        let qos = self.qos_at(level, member.session, qos);
         let identifiers = identifiers_of(Some(mark), &[member.identifier]);
         let sequence = self.log.reserve();
         Delivered {
@@ -286,7 +288,7 @@ impl Core {
             identifier: self.keep_identifiers(member.session, sequence, &identifiers),
             qos,
             retain: member.retain_as_published && parts.retain,
-            logged: self.sessions[member.session as usize].stored && qos > QoS::AtMostOnce,
+            logged: self.is_logged(level, member.session, qos),
             replay: false,
         }
     }
@@ -308,7 +310,8 @@ impl Core {
                 subscription_identifiers: identifiers_of(Some(mark), &[member.identifier]),
             };
             let targets = SmallVec::from_iter([target]);
-            self.record_logged(delivered.sequence, message.clone(), targets);
+            let level = self.levels.of(message.topic());
+            self.record_logged(level, delivered.sequence, message.clone(), targets);
         }
     }
 

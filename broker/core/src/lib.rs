@@ -63,6 +63,7 @@ mod sys_tree;
 
 mod released;
 
+mod durability;
 mod retained;
 mod schedule;
 mod subscriptions;
@@ -105,6 +106,7 @@ pub use change::{
 };
 pub use clock::{Instant, Now};
 pub use core::{Core, ReaderConfig};
+pub use durability::{Durability, DurabilityLevels};
 pub use effect::{
     AuthenticationRequest, Denial, DropNotice, Effect, Exchange, Occasion, Records, ThrottleNotice,
 };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use weir_mqtt::{QoS, Version};
 
+use crate::durability::DurabilityLevels;
 use crate::identity::ListenerId;
 use crate::rates::ClientRates;
 
@@ -83,6 +84,8 @@ pub struct ListenerLimits {
 pub struct Limits {
     /// What differs between listeners, by number.
     pub listeners: Vec<ListenerLimits>,
+    /// How durable messages are before they are acknowledged, by topic.
+    pub durability: DurabilityLevels,
     /// Whether a client without credentials may connect.
     pub allow_anonymous: bool,
     /// Whether credentials are checked, by the shell. Otherwise nobody has any: a name that a
@@ -201,6 +204,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             listeners: vec![ListenerLimits::default()],
+            durability: DurabilityLevels::default(),
             allow_anonymous: true,
             authentication: false,
             connect_timeout_ms: 10_000,

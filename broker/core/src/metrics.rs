@@ -177,6 +177,9 @@ pub struct Metrics {
     pub packets_received: u64,
     /// Packets sent, of every kind.
     pub packets_sent: u64,
+    /// QoS 1 and 2 messages that were acknowledged before they were durable, because their topics
+    /// have such a level.
+    pub publish_acknowledged_early: u64,
     /// Payload of the PUBLISH packets received, bytes.
     pub publish_bytes_received: u64,
     /// Payload of the PUBLISH packets sent, bytes.

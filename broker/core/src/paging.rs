@@ -154,7 +154,7 @@ impl Core {
         for entry in under_way {
             self.count_drop(now, key, DropReason::Unreadable);
             self.sessions[key as usize].inflight.finish(entry.packet_id);
-            self.forget_identifier(key, entry.packet_id);
+            self.forget_identifier(key, entry.packet_id, entry.delivery);
             self.settle(key, entry.delivery);
         }
         let mut index = 0;

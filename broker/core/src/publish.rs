@@ -14,6 +14,7 @@ use crate::change::Change;
 use crate::clock::Now;
 use crate::connection::Connection;
 use crate::core::Core;
+use crate::durability::Durability;
 use crate::explanation;
 use crate::gate::Gated;
 use crate::identity::ConnectionId;
@@ -94,6 +95,8 @@ impl Core {
         if let Err(reason) = self.check_publish(id, publish) {
             return self.violation(now, id, reason);
         }
+        // While it waits for its time it is kept whatever the topic says.
+        let level = if delay_s > 0 { Durability::Commit } else { self.levels.of(&whole) };
         let is_too_large = publish.payload.len() > self.listener_of(id).payload_bytes_max;
         let has_room = delay_s == 0 || self.has_room_for_delayed(publish);
         let Some(packet_id) = publish.packet_id else {
@@ -101,7 +104,7 @@ impl Core {
                 self.count_drop(now, key, DropReason::TooLarge);
             } else if self.may_publish(now, id, key, publish.topic) {
                 if has_room {
-                    self.publish_packet(now, key, publish, delay_s);
+                    self.publish_packet(now, key, level, publish, delay_s);
                 } else {
                     self.count_drop(now, key, DropReason::QueueFull);
                 }
@@ -110,7 +113,7 @@ impl Core {
         };
         let reply = Reply::to(publish.qos);
         let again =
-            reply == Reply::Pubrec && self.sessions[key as usize].received.contains(&packet_id);
+            reply == Reply::Pubrec && self.sessions[key as usize].received.contains_key(&packet_id);
         if again {
             // Delivered before; only the answer was lost [MQTT-4.3.3-10].
             return self.reply(id, reply, packet_id, ReasonCode::Success, false);
@@ -131,16 +134,23 @@ impl Core {
         let changes_before = self.turn.changes.len();
         if reply == Reply::Pubrec {
             let session = &mut self.sessions[key as usize];
-            session.received.insert(packet_id);
-            if session.stored {
+            let is_recorded = session.stored && level.is_written();
+            session.received.insert(packet_id, is_recorded);
+            if is_recorded {
                 let change = Change::ReceivedPut { session: session.id, packet_id };
-                self.record(change);
+                self.record_at(level, change);
             }
         }
-        let matched = self.publish_packet(now, key, publish, delay_s);
+        let matched = self.publish_packet(now, key, level, publish, delay_s);
         let durable = self.turn.changes.len() > changes_before;
         let reason = if matched { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
-        self.reply(id, reply, packet_id, reason, durable);
+        match level {
+            Durability::Commit => self.reply(id, reply, packet_id, reason, durable),
+            Durability::None | Durability::Relaxed => {
+                self.metrics.publish_acknowledged_early += 1;
+                self.reply_at_once(id, reply, packet_id, reason);
+            }
+        }
     }
 
     pub(crate) fn handle_pubrel(
@@ -152,13 +162,20 @@ impl Core {
         let packet_id = acknowledge.packet_id;
         let session = &mut self.sessions[key as usize];
         let known = session.received.remove(&packet_id);
-        let (stored, session) = (session.stored, session.id);
-        if known && stored {
-            self.record(Change::ReceivedRemoved { session, packet_id });
+        let session = session.id;
+        match known {
+            // Whatever the level was: once PUBCOMP is out the client may use the identifier for
+            // another message, and the store must not take that for this one.
+            Some(true) => {
+                self.record(Change::ReceivedRemoved { session, packet_id });
+                self.reply(id, Reply::Pubcomp, packet_id, ReasonCode::Success, true);
+            }
+            Some(false) => self.reply_at_once(id, Reply::Pubcomp, packet_id, ReasonCode::Success),
+            None => {
+                let reason = ReasonCode::PacketIdentifierNotFound;
+                self.reply(id, Reply::Pubcomp, packet_id, reason, false);
+            }
         }
-        let reason = if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
-        let durable = known && stored;
-        self.reply(id, Reply::Pubcomp, packet_id, reason, durable);
     }
 
     /// Takes a place of the client's quota. An MQTT 5 client that has none left breaks its
@@ -234,6 +251,7 @@ impl Core {
         &mut self,
         now: Now,
         key: SessionKey,
+        level: Durability,
         publish: &Publish<'_>,
         delay_s: u32,
     ) -> bool {
@@ -259,7 +277,7 @@ impl Core {
             self.delay(now, &parts, delay_s, expiry_s);
             true
         } else {
-            self.publish(now, &parts, Origin { session: Some(key), ..Origin::default() })
+            self.publish_at(now, level, &parts, Origin { session: Some(key), ..Origin::default() })
         };
         self.properties = properties;
         // Before it is acknowledged: what became of it is durable with the rest.
@@ -283,18 +301,35 @@ impl Core {
 
     /// Retains a message if it is flagged, and routes it; true when anybody wanted it.
     pub(crate) fn publish(&mut self, now: Now, parts: &MessageParts<'_>, origin: Origin) -> bool {
-        let is_retained = parts.retain && self.limits.retain_available;
-        let retained = if is_retained { self.retain(now, parts, origin) } else { None };
-        self.route(now, parts, origin, retained)
+        let level = self.levels.of(parts.topic);
+        self.publish_at(now, level, parts, origin)
     }
 
-    fn retain(&mut self, now: Now, parts: &MessageParts<'_>, origin: Origin) -> Option<Message> {
+    fn publish_at(
+        &mut self,
+        now: Now,
+        level: Durability,
+        parts: &MessageParts<'_>,
+        origin: Origin,
+    ) -> bool {
+        let is_retained = parts.retain && self.limits.retain_available;
+        let retained = if is_retained { self.retain(now, level, parts, origin) } else { None };
+        self.route(now, level, parts, origin, retained)
+    }
+
+    fn retain(
+        &mut self,
+        now: Now,
+        level: Durability,
+        parts: &MessageParts<'_>,
+        origin: Origin,
+    ) -> Option<Message> {
         if parts.payload.is_empty() {
             // An empty message removes the one before and is not kept itself
             // [MQTT-3.3.1-6].
             // Also when there is none: whatever removed it may not be durable yet.
             if self.retained.remove(parts.topic) || parts.qos > QoS::AtMostOnce {
-                self.record(Change::RetainedRemoved { topic: parts.topic.into() });
+                self.record_at(level, Change::RetainedRemoved { topic: parts.topic.into() });
             }
             return None;
         }
@@ -309,7 +344,7 @@ impl Core {
         }
         let message = Message::new(parts, &mut self.scratch);
         self.retained.put(message.clone());
-        self.record(Change::RetainedPut { message: message.clone() });
+        self.record_at(level, Change::RetainedPut { message: message.clone() });
         Some(message)
     }
 
@@ -323,14 +358,39 @@ impl Core {
         reason: ReasonCode,
         durable: bool,
     ) {
+        let behind = if durable { Some(self.turn.batch) } else { self.gate.last_batch() };
+        self.reply_behind(behind, id, reply, packet_id, reason);
+    }
+
+    /// Answers a packet for which nothing has to be durable: only behind the earlier packets of
+    /// the same client.
+    fn reply_at_once(
+        &mut self,
+        id: ConnectionId,
+        reply: Reply,
+        packet_id: PacketId,
+        reason: ReasonCode,
+    ) {
+        let waits = self.connections.get(id).is_some_and(|connection| connection.gated > 0);
+        let behind = if waits { self.gate.last_batch() } else { None };
+        self.reply_behind(behind, id, reply, packet_id, reason);
+    }
+
+    fn reply_behind(
+        &mut self,
+        batch: Option<u64>,
+        id: ConnectionId,
+        reply: Reply,
+        packet_id: PacketId,
+        reason: ReasonCode,
+    ) {
         let Some(connection) = self.connections.get(id) else { return };
         let ends_exchange = match reply {
             Reply::Puback | Reply::Pubcomp => true,
             Reply::Pubrec | Reply::Pubrel => false,
         };
         let frame = reply_frame(reply, packet_id, reason, connection);
-        let behind = if durable { Some(self.turn.batch) } else { self.gate.last_batch() };
-        if let Some(batch) = behind {
+        if let Some(batch) = batch {
             return self.gate_reply(batch, id, frame, ends_exchange);
         }
         if ends_exchange {
@@ -347,7 +407,7 @@ impl Core {
         frame: SmallVec<[u8; 8]>,
         ends_exchange: bool,
     ) {
-        self.gate.wait(batch, Gated::Reply { connection, frame, ends_exchange });
+        self.wait_for(batch, Gated::Reply { connection, frame, ends_exchange });
         if let Some(open) = self.connections.get_mut(connection) {
             open.gated += 1;
             if open.gated >= self.limits.unacknowledged_inbound_max {

@@ -21,9 +21,12 @@ use weir_mqtt::QoS;
 impl Core {
     pub(crate) fn recover(&mut self, recovered: Recovered, now: Now) {
         for message in recovered.retained {
-            if message.is_expired(now.unix_ms) {
+            let is_expired = message.is_expired(now.unix_ms);
+            // What comes after it will not be written, and it would come back instead of that.
+            if is_expired || !self.levels.of(message.topic()).is_written() {
                 self.record(Change::RetainedRemoved { topic: message.topic().into() });
-            } else {
+            }
+            if !is_expired {
                 self.retained.put(message);
             }
         }
@@ -59,7 +62,7 @@ impl Core {
         session.disconnected_at_ms = record.disconnected_at_ms;
         session.will = record.will.clone().map(Box::new);
         session.passed_over = Sequence(recovered.cursor.start.0.saturating_sub(1));
-        session.received = recovered.received.iter().copied().collect();
+        session.received = recovered.received.iter().map(|id| (*id, true)).collect();
         session.subscriptions = recovered
             .subscriptions
             .iter()

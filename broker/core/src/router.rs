@@ -11,6 +11,7 @@ use crate::authorize::Access;
 use crate::change::{Destination, Target};
 use crate::clock::Now;
 use crate::core::{Core, Reader, ReaderConfig};
+use crate::durability::Durability;
 use crate::identity::{ReaderId, Sequence};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
@@ -48,6 +49,7 @@ pub(crate) struct Match {
 /// A message on its way to its receivers.
 pub(crate) struct Routing<'a> {
     pub(crate) parts: &'a MessageParts<'a>,
+    pub(crate) level: Durability,
     message: Option<Message>,
     sequence: Option<Sequence>,
     is_provisional: bool,
@@ -62,6 +64,7 @@ impl Core {
     pub(crate) fn route(
         &mut self,
         now: Now,
+        level: Durability,
         parts: &MessageParts<'_>,
         origin: Origin,
         message: Option<Message>,
@@ -72,7 +75,7 @@ impl Core {
         self.choose_members(parts, origin, &mut matches);
         self.frames.clear();
         let is_retained = message.is_some();
-        let mut routing = Routing::new(parts, message, origin.is_provisional);
+        let mut routing = Routing::new(level, parts, message, origin.is_provisional);
         if origin.is_provisional && is_retained {
             // Who subscribes now gets it too, and has to wait like the others.
             routing.sequence(self);
@@ -84,7 +87,7 @@ impl Core {
         self.record_routing(routing);
         for found in matches.iter().filter(|found| found.is_further) {
             let message = message.clone();
-            let mut routing = Routing::new(parts, message, origin.is_provisional);
+            let mut routing = Routing::new(level, parts, message, origin.is_provisional);
             self.give(now, found, &mut routing);
             self.record_routing(routing);
         }
@@ -113,7 +116,7 @@ impl Core {
         let Some(index) = self.readers.iter().position(|reader| reader.config.reader == id) else {
             return;
         };
-        let mut routing = Routing::new(parts, None, false);
+        let mut routing = Routing::new(Durability::Commit, parts, None, false);
         let sequence = routing.sequence(self);
         self.readers[index].last = sequence;
         routing.targets.push(reader_target(id, parts.qos, false));
@@ -179,7 +182,7 @@ impl Core {
     }
 
     fn give_to_reader(&mut self, index: u16, routing: &mut Routing<'_>) {
-        let logged = routing.parts.qos > QoS::AtMostOnce;
+        let logged = routing.parts.qos > QoS::AtMostOnce && routing.level.is_written();
         let sequence = logged.then(|| routing.sequence(self));
         let reader = &mut self.readers[usize::from(index)];
         if let Some(sequence) = sequence {
@@ -187,7 +190,10 @@ impl Core {
             let target = reader_target(reader.config.reader, routing.parts.qos, true);
             routing.targets.push(target);
         }
-        if !logged || reader.config.takes_logged {
+        if !logged {
+            let parts = MessageParts { qos: QoS::AtMostOnce, ..*routing.parts };
+            reader.records.push(None, &parts);
+        } else if reader.config.takes_logged {
             reader.records.push(sequence, routing.parts);
         }
     }
@@ -201,7 +207,7 @@ impl Core {
         if !routing.has_member {
             self.log.allow_absence(sequence);
         }
-        self.record_logged(sequence, message, routing.targets);
+        self.record_logged(routing.level, sequence, message, routing.targets);
     }
 }
 
@@ -233,9 +239,15 @@ impl Match {
 }
 
 impl<'a> Routing<'a> {
-    fn new(parts: &'a MessageParts<'a>, message: Option<Message>, is_provisional: bool) -> Self {
+    fn new(
+        level: Durability,
+        parts: &'a MessageParts<'a>,
+        message: Option<Message>,
+        is_provisional: bool,
+    ) -> Self {
         Self {
             parts,
+            level,
             message,
             sequence: None,
             is_provisional,
@@ -255,6 +267,7 @@ impl<'a> Routing<'a> {
             let sequence = core.log.reserve();
             if self.is_provisional {
                 core.provisional.push_back((core.turn.batch, sequence));
+                core.turn.is_awaited = true;
             }
             sequence
         })

@@ -3,7 +3,7 @@
 //! A session is not a connection: it may have one, and with an expiry interval it outlives it.
 //! Nothing here knows packets or the store; the modules above turn changes into both.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -67,8 +67,8 @@ pub(crate) struct Session {
     pub(crate) inflight: InflightWindow,
     /// QoS 1 and 2 messages that the client takes at a time.
     pub(crate) window: u16,
-    /// QoS 2 messages from the client that it has not released yet.
-    pub(crate) received: BTreeSet<PacketId>,
+    /// QoS 2 messages from the client that it has not released yet, and whether the store knows.
+    pub(crate) received: BTreeMap<PacketId, bool>,
     /// Subscription identifiers of waiting messages that have more than one.
     pub(crate) identifiers: IdentifierLists,
     /// Messages up to here were taken out of the middle of the queue: what waits before it is
@@ -112,7 +112,7 @@ impl Session {
             held_back: 0,
             inflight: InflightWindow::new(),
             window: u16::MAX,
-            received: BTreeSet::new(),
+            received: BTreeMap::new(),
             identifiers: IdentifierLists::default(),
             passed_over: Sequence(0),
             drops: None,

@@ -237,16 +237,17 @@ impl Core {
 
     /// Lets one retained message wait for a session.
     fn replay(&mut self, now: Now, key: SessionKey, message: &Message, record: SubscriptionRecord) {
+        let level = self.levels.of(message.topic());
         let qos = self.outgoing_qos(key, record.options.qos, message.parts().qos);
+        let qos = self.qos_at(level, key, qos);
         let identifiers: SmallVec<[u32; 1]> = record.identifier.into_iter().collect();
         let sequence = self.log.reserve();
         if let Some((batch, _)) = self.provisional.back() {
             // It may be one of those that rest on that batch.
             self.provisional.push_back((*batch, sequence));
         }
-        let session = &self.sessions[key as usize];
-        let session_id = session.id;
-        let logged = session.stored && qos > QoS::AtMostOnce;
+        let session_id = self.sessions[key as usize].id;
+        let logged = self.is_logged(level, key, qos);
         let delivered = Delivered {
             sequence,
             identifier: self.keep_identifiers(key, sequence, &identifiers),
@@ -263,7 +264,8 @@ impl Core {
                 packet_id: None,
                 subscription_identifiers: identifiers,
             };
-            self.record_logged(sequence, message.clone(), SmallVec::from_iter([target]));
+            let targets = SmallVec::from_iter([target]);
+            self.record_logged(level, sequence, message.clone(), targets);
         }
     }
 

@@ -11,7 +11,8 @@ impl Core {
         let metrics = self.metrics();
         for message in self.sys.update(now, &metrics, surroundings) {
             let origin = Origin::default();
-            self.route(now, &message.parts(), origin, Some(message.clone()));
+            let level = self.levels.of(message.topic());
+            self.route(now, level, &message.parts(), origin, Some(message.clone()));
         }
     }
 }

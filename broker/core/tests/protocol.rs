@@ -15,6 +15,7 @@ mod connect;
 mod dead_letters;
 mod delayed;
 mod drops;
+mod durability;
 mod expiry;
 mod explanations;
 mod gate;

@@ -141,6 +141,67 @@ impl<'a> TopicFilter<'a> {
         }
         names.next().is_none()
     }
+
+    /// Whether every topic name that `other` matches is matched too; share names do not count.
+    ///
+    /// ```
+    /// use weir_mqtt::TopicFilter;
+    ///
+    /// let all = TopicFilter::parse("plant/#")?;
+    /// assert!(all.covers(TopicFilter::parse("plant/+/temperature")?));
+    /// assert!(!TopicFilter::parse("plant/+")?.covers(all));
+    /// # Ok::<(), weir_mqtt::TopicError>(())
+    /// ```
+    pub fn covers(self, other: TopicFilter<'_>) -> bool {
+        if self.hides_broker_topics() && other.filter.starts_with('$') {
+            return false;
+        }
+        // Every topic has a first level.
+        let others = if other.filter == "#" { "+/#" } else { other.filter };
+        let mut others = others.split('/');
+        for level in self.levels() {
+            match (level, others.next()) {
+                ("#", _) => return true,
+                (_, None | Some("#")) => return false,
+                ("+", Some(_)) => {}
+                (level, Some(name)) if level == name => {}
+                _ => return false,
+            }
+        }
+        others.next().is_none()
+    }
+
+    /// Whether there is a topic name that both filters match; share names do not count.
+    ///
+    /// ```
+    /// use weir_mqtt::TopicFilter;
+    ///
+    /// let one = TopicFilter::parse("plant/+/temperature")?;
+    /// assert!(one.overlaps(TopicFilter::parse("+/boiler/#")?));
+    /// assert!(!one.overlaps(TopicFilter::parse("plant/boiler/pressure")?));
+    /// # Ok::<(), weir_mqtt::TopicError>(())
+    /// ```
+    pub fn overlaps(self, other: TopicFilter<'_>) -> bool {
+        if (self.hides_broker_topics() && other.filter.starts_with('$'))
+            || (other.hides_broker_topics() && self.filter.starts_with('$'))
+        {
+            return false;
+        }
+        let (mut levels, mut others) = (self.levels(), other.levels());
+        loop {
+            match (levels.next(), others.next()) {
+                (None, None) | (Some("#"), _) | (_, Some("#")) => return true,
+                (Some("+"), Some(_)) | (Some(_), Some("+")) => {}
+                (Some(level), Some(name)) if level == name => {}
+                _ => return false,
+            }
+        }
+    }
+
+    /// Topics that begin with `$` are not for filters that begin with a wildcard.
+    fn hides_broker_topics(self) -> bool {
+        self.filter.starts_with(['+', '#'])
+    }
 }
 
 #[inline]
@@ -198,3 +259,48 @@ fn check_wildcards(filter: &str) -> Result<(), TopicError> {
 const LEN_MAX: usize = u16::MAX as usize;
 const WILDCARDS: [u8; 2] = [b'+', b'#'];
 const FORBIDDEN_IN_NAMES: [u8; 3] = [0, b'+', b'#'];
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    /// Everything of one to three levels that can be made of `levels`.
+    fn made_of(levels: &[&str]) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        let mut last: Vec<String> = levels.iter().map(|level| String::from(*level)).collect();
+        for _ in 0..3 {
+            let longer =
+                last.iter().flat_map(|text| levels.iter().map(move |l| [text, "/", l].concat()));
+            let longer = longer.collect();
+            all.extend(core::mem::replace(&mut last, longer));
+        }
+        all
+    }
+
+    /// Against the definition: every filter with every other one over every topic.
+    #[test]
+    fn a_filter_covers_and_overlaps_what_its_topics_say() {
+        let mut topics = made_of(&["a", "b", "$s", "other"]);
+        topics.extend(["a/b/a/b", "$s/a/b/a"].map(String::from));
+        let texts = made_of(&["a", "$s", "+", "#"]);
+        let filters: Vec<(TopicFilter<'_>, Vec<bool>)> = texts
+            .iter()
+            .filter_map(|text| TopicFilter::parse(text).ok())
+            .map(|filter| (filter, topics.iter().map(|topic| filter.matches(topic)).collect()))
+            .collect();
+        assert!(filters.len() > 40);
+        for (one, of_one) in &filters {
+            for (other, of_other) in &filters {
+                let pairs = || of_one.iter().zip(of_other);
+                let (one_text, other_text) = (one.as_str(), other.as_str());
+                let covers = pairs().all(|(one, other)| *one || !*other);
+                assert_eq!(one.covers(*other), covers, "{one_text} covers {other_text}");
+                let overlaps = pairs().any(|(one, other)| *one && *other);
+                assert_eq!(one.overlaps(*other), overlaps, "{one_text} overlaps {other_text}");
+            }
+        }
+    }
+}

@@ -92,8 +92,13 @@ impl<'a> Group<'a> {
     pub(crate) fn to_batches(&self) -> Vec<Batch> {
         let mut batches: BTreeMap<ShardId, Batch> = BTreeMap::new();
         for (shard, ends) in &self.log_starts {
-            let batch =
-                Batch { shard: *shard, number: 0, changes: Vec::new(), log_start: ends.start };
+            let batch = Batch {
+                shard: *shard,
+                number: 0,
+                changes: Vec::new(),
+                log_start: ends.start,
+                is_awaited: false,
+            };
             batches.insert(*shard, batch);
         }
         let mut add = |shard: ShardId, change: Change| {

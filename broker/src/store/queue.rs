@@ -1,7 +1,8 @@
 //! The batches that wait for the writer, bounded in number and in bytes.
 //!
-//! The writer takes all that has gathered in one go, which is what makes a group. Nobody waits
-//! to hand a batch in: a full queue gives it back.
+//! The writer takes all that has gathered in one go, which is what makes a group. When it does is
+//! decided here, by the pace that was set and by whether somebody waits for a batch. Nobody waits
+//! to hand one in: a full queue gives it back.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,10 +27,22 @@ pub(crate) struct QueueLimits {
     pub(crate) bytes: usize,
 }
 
+/// When what waits becomes a group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// One group begins no sooner than so long after the one before.
+    pub(crate) spacing: Duration,
+    /// How long batches that nobody waits for may be put off.
+    pub(crate) flush_interval: Duration,
+    /// A group of so many bytes waits for nothing, and none takes more.
+    pub(crate) group_bytes_max: usize,
+}
+
 /// The queue between shards and writer.
 #[derive(Debug)]
 pub(crate) struct Queue {
     limits: QueueLimits,
+    pace: Pace,
     waiting: Mutex<Waiting>,
     /// Signalled when something was put, or the queue was closed.
     changed: Condvar,
@@ -37,14 +50,33 @@ pub(crate) struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    batches: VecDeque<(Batch, usize)>,
+    batches: VecDeque<Entry>,
     bytes: usize,
+    /// Batches that somebody waits for.
+    awaited: usize,
+    /// When the last group was taken.
+    last_taken: Option<Instant>,
     is_closed: bool,
 }
 
+#[derive(Debug)]
+struct Entry {
+    batch: Batch,
+    bytes: usize,
+    since: Instant,
+}
+
+/// When the next group is to be taken.
+#[derive(Debug, Eq, PartialEq)]
+enum Due {
+    At(Instant),
+    Never,
+    Now,
+}
+
 impl Queue {
-    pub(crate) fn new(limits: QueueLimits) -> Self {
-        Self { limits, waiting: Mutex::default(), changed: Condvar::new() }
+    pub(crate) fn new(limits: QueueLimits, pace: Pace) -> Self {
+        Self { limits, pace, waiting: Mutex::default(), changed: Condvar::new() }
     }
 
     /// An empty queue takes a batch of any size.
@@ -59,38 +91,35 @@ impl Queue {
         if is_full && !waiting.batches.is_empty() {
             return Err(Refused::Full(batch));
         }
-        waiting.batches.push_back((batch, bytes));
-        waiting.bytes += bytes;
+        waiting.push(batch, bytes, Instant::now());
         drop(waiting);
         self.changed.notify_one();
         Ok(())
     }
 
-    /// Waits for a first batch, then up to `gather_for` for more, and moves what is there into
-    /// `group` up to `bytes_max` bytes, but one batch at least. Answers false when the queue is
+    /// Waits until a group is due and moves it into `group`. Answers false when the queue is
     /// closed and empty.
-    pub(crate) fn take(
-        &self,
-        bytes_max: usize,
-        gather_for: Duration,
-        group: &mut Vec<Batch>,
-    ) -> bool {
-        let waiting = self.lock();
-        let waiting = self
-            .changed
-            .wait_while(waiting, |waiting| waiting.batches.is_empty() && !waiting.is_closed)
-            .unwrap_or_else(PoisonError::into_inner);
-        let mut waiting = self.gather(waiting, bytes_max, gather_for);
-        let mut taken = 0;
-        while let Some((batch, bytes)) = waiting.batches.pop_front() {
-            if !group.is_empty() && taken + bytes > bytes_max {
-                waiting.batches.push_front((batch, bytes));
+    pub(crate) fn take(&self, group: &mut Vec<Batch>) -> bool {
+        let mut waiting = self.lock();
+        loop {
+            let now = Instant::now();
+            let due = waiting.due(&self.pace, &self.limits);
+            let left = match due {
+                Due::Now => break,
+                Due::At(at) => at.saturating_duration_since(now),
+                Due::Never => {
+                    let woken = self.changed.wait(waiting);
+                    waiting = woken.unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                }
+            };
+            if left.is_zero() {
                 break;
             }
-            taken += bytes;
-            group.push(batch);
+            let woken = self.changed.wait_timeout(waiting, left);
+            (waiting, _) = woken.unwrap_or_else(PoisonError::into_inner);
         }
-        waiting.bytes -= taken;
+        waiting.take(self.pace.group_bytes_max, Instant::now(), group);
         !group.is_empty()
     }
 
@@ -112,29 +141,46 @@ impl Queue {
         (waiting.batches.len(), waiting.bytes)
     }
 
-    fn gather<'q>(
-        &self,
-        mut waiting: MutexGuard<'q, Waiting>,
-        bytes_max: usize,
-        gather_for: Duration,
-    ) -> MutexGuard<'q, Waiting> {
-        if gather_for.is_zero() {
-            return waiting;
-        }
-        let deadline = Instant::now() + gather_for;
-        while waiting.bytes < bytes_max && !waiting.is_closed {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            (waiting, _) =
-                self.changed.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner);
-        }
-        waiting
-    }
-
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, batch: Batch, bytes: usize, now: Instant) {
+        self.awaited += usize::from(batch.is_awaited);
+        self.bytes += bytes;
+        self.batches.push_back(Entry { batch, bytes, since: now });
+    }
+
+    /// Moves the oldest batches into `group`, up to `bytes_max` bytes, but one at least.
+    fn take(&mut self, bytes_max: usize, now: Instant, group: &mut Vec<Batch>) {
+        let mut taken = 0;
+        while let Some(entry) =
+            self.batches.pop_front_if(|next| taken == 0 || taken + next.bytes <= bytes_max)
+        {
+            taken += entry.bytes;
+            self.awaited -= usize::from(entry.batch.is_awaited);
+            group.push(entry.batch);
+        }
+        self.bytes -= taken;
+        self.last_taken = Some(now);
+    }
+
+    fn due(&self, pace: &Pace, limits: &QueueLimits) -> Due {
+        let Some(oldest) = self.batches.front() else {
+            return if self.is_closed { Due::Now } else { Due::Never };
+        };
+        // A queue that is nearly full would stop the shards, which may have nobody that waits.
+        let is_crowded = self.bytes >= pace.group_bytes_max
+            || self.bytes >= limits.bytes / 2
+            || self.batches.len() >= limits.batches.div_ceil(2);
+        if self.is_closed || is_crowded {
+            return Due::Now;
+        }
+        let not_before = self.last_taken.map(|last| last + pace.spacing);
+        let wanted = (self.awaited == 0).then(|| oldest.since + pace.flush_interval);
+        not_before.into_iter().chain(wanted).max().map_or(Due::Now, Due::At)
     }
 }
 
@@ -153,3 +199,6 @@ fn batch_bytes(batch: &Batch) -> usize {
     });
     size_of::<Batch>() + size_of::<Change>() * batch.changes.len() + changes.sum::<usize>()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! The thread that commits.
 //!
 //! While one group is on its way to the disk the next one gathers by itself, so a lone batch
-//! waits for one flush and a storm of them shares each. After a commit has failed nothing is
+//! waits for one flush and a storm of them shares each. A batch that nobody waits for goes with the
+//! next group, or after some time. After a commit has failed nothing is
 //! reported as committed any more: what was not acknowledged then is sent again by its sender,
 //! and what was acknowledged before is on the disk.
 
@@ -16,7 +17,7 @@ use weir_core::{Batch, ShardId};
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::latency::Latency;
-use crate::store::queue::{Queue, QueueLimits, Refused};
+use crate::store::queue::{Pace, Queue, QueueLimits, Refused};
 
 /// How the writer groups, and how much may wait for it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,9 +28,12 @@ pub struct WriterOptions {
     pub queue_bytes_max: usize,
     /// How many bytes one group takes.
     pub group_bytes_max: usize,
-    /// How long a group waits for more after its first batch. Zero commits at once, which is
-    /// right nearly always; a delay trades the latency of lone messages for fewer writes.
+    /// A group begins no sooner than so long after the one before has begun, unless it has
+    /// `group_bytes_max`: what comes alone waits for nothing, and a stream is written in fewer
+    /// and larger groups.
     pub group_commit_max_delay: Duration,
+    /// Batches that nobody waits for are put off for so long, unless others go anyway.
+    pub flush_interval: Duration,
 }
 
 impl Default for WriterOptions {
@@ -39,6 +43,7 @@ impl Default for WriterOptions {
             queue_bytes_max: 16 * 1024 * 1024,
             group_bytes_max: 4 * 1024 * 1024,
             group_commit_max_delay: Duration::ZERO,
+            flush_interval: Duration::from_secs(1),
         }
     }
 }
@@ -112,8 +117,13 @@ impl Writer {
     ) -> io::Result<Self> {
         let limits =
             QueueLimits { batches: options.queue_batches_max, bytes: options.queue_bytes_max };
+        let pace = Pace {
+            spacing: options.group_commit_max_delay,
+            flush_interval: options.flush_interval,
+            group_bytes_max: options.group_bytes_max,
+        };
         let shared = Arc::new(Shared {
-            queue: Queue::new(limits),
+            queue: Queue::new(limits, pace),
             state: Mutex::new(WriterState::Running),
             groups: AtomicU64::new(0),
             batches: AtomicU64::new(0),
@@ -121,7 +131,7 @@ impl Writer {
         });
         let thread = thread::Builder::new().name("weir-store".to_owned()).spawn({
             let shared = Arc::clone(&shared);
-            move || run(&shared, &store, &options, notify)
+            move || run(&shared, &store, notify)
         })?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -201,16 +211,11 @@ impl Drop for Watch<'_> {
     }
 }
 
-fn run(
-    shared: &Shared,
-    store: &Store,
-    options: &WriterOptions,
-    notify: impl Fn(Result<&[(ShardId, u64)], &StoreError>),
-) {
+fn run(shared: &Shared, store: &Store, notify: impl Fn(Result<&[(ShardId, u64)], &StoreError>)) {
     let _watch = Watch(shared);
     let mut group = Vec::new();
     let mut committed = Vec::new();
-    while shared.queue.take(options.group_bytes_max, options.group_commit_max_delay, &mut group) {
+    while shared.queue.take(&mut group) {
         let started = Instant::now();
         if let Err(error) = store.commit(&group) {
             shared.set_state(WriterState::Failed { error: error.to_string() });

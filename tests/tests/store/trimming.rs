@@ -62,7 +62,13 @@ impl Load {
         let start = Sequence(self.next.saturating_sub(waiting).max(1));
         let cursor = Cursor { start, inflight: Vec::new() };
         changes.push(Change::CursorMoved { session: SESSION, cursor });
-        let batch = Batch { shard: SHARD, number: self.number, changes, log_start: start };
+        let batch = Batch {
+            shard: SHARD,
+            number: self.number,
+            changes,
+            log_start: start,
+            is_awaited: true,
+        };
         self.store.commit(&[batch]).expect("a working disk");
     }
 

@@ -66,8 +66,13 @@ impl Workload {
         let shard = ShardId(self.random.below(u64::from(self.shards)) as u8);
         let number = &mut self.numbers[usize::from(shard.0)];
         *number += 1;
-        let mut batch =
-            Batch { shard, number: *number, changes: Vec::new(), log_start: Sequence(0) };
+        let mut batch = Batch {
+            shard,
+            number: *number,
+            changes: Vec::new(),
+            log_start: Sequence(0),
+            is_awaited: true,
+        };
         for _ in 0..self.random.below(12) {
             let Some(change) = self.change(shard) else { continue };
             let one = Batch {
@@ -75,6 +80,7 @@ impl Workload {
                 number: batch.number,
                 changes: vec![change],
                 log_start: Sequence(0),
+                is_awaited: true,
             };
             self.model.apply(&one);
             batch.changes.extend(one.changes);
@@ -88,6 +94,7 @@ impl Workload {
                 number: batch.number,
                 changes: changes.clone(),
                 log_start: Sequence(0),
+                is_awaited: true,
             });
             batch.changes.extend(changes);
         }

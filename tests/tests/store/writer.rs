@@ -28,7 +28,7 @@ fn start(store: &Arc<Store>, options: WriterOptions) -> (Writer, Receiver<Report
 fn delta(shard: u8, number: u64) -> Batch {
     let delta = [&[shard][..], &number.to_le_bytes()].concat();
     let changes = vec![Change::RuleDelta { delta }];
-    Batch { shard: ShardId(shard), number, changes, log_start: Sequence(0) }
+    Batch { shard: ShardId(shard), number, changes, log_start: Sequence(0), is_awaited: true }
 }
 
 #[test]
@@ -113,18 +113,44 @@ fn after_a_failed_commit_nothing_is_acknowledged_and_the_queue_stays_bounded() {
 }
 
 #[test]
-fn a_delay_gathers_a_group_and_a_stop_ends_it() {
+fn a_delay_after_the_first_group_gathers_the_next_and_a_stop_ends_it() {
     let store = Arc::new(open(SimulatedDisks::new()).expect("an empty disk"));
     let options =
         WriterOptions { group_commit_max_delay: DEADLINE * 100, ..WriterOptions::default() };
     let (writer, reports) = start(&store, options);
-    for number in 1..=50 {
+    writer.sender().submit(delta(0, 1)).expect("there is room");
+    let first = reports.recv_timeout(DEADLINE).expect("what comes alone waits for nothing");
+    assert_eq!(first, Ok(vec![(ShardId(0), 1)]));
+    for number in 2..=51 {
         writer.sender().submit(delta(0, number)).expect("there is room");
     }
-    assert_eq!(writer.sender().status().groups, 0);
+    assert_eq!(writer.sender().status().groups, 1);
     assert_eq!(writer.stop(), WriterState::Stopped);
     let groups: Vec<_> = reports.iter().map(|report| report.expect("it works").len()).collect();
     assert_eq!(groups, [50]);
+}
+
+#[test]
+fn what_nobody_waits_for_is_committed_after_the_interval_or_with_the_next_that_is_awaited() {
+    let store = Arc::new(open(SimulatedDisks::new()).expect("an empty disk"));
+    let patient = |number| Batch { is_awaited: false, ..delta(0, number) };
+    let options =
+        WriterOptions { flush_interval: Duration::from_millis(1), ..WriterOptions::default() };
+    let (writer, reports) = start(&store, options);
+    writer.sender().submit(patient(1)).expect("there is room");
+    let report = reports.recv_timeout(DEADLINE).expect("the interval ends");
+    assert_eq!(report, Ok(vec![(ShardId(0), 1)]));
+    drop(writer);
+    let options = WriterOptions { flush_interval: DEADLINE * 100, ..WriterOptions::default() };
+    let (writer, reports) = start(&store, options);
+    for number in 2..=9 {
+        writer.sender().submit(patient(number)).expect("there is room");
+    }
+    assert_eq!(writer.sender().status().groups, 0);
+    writer.sender().submit(delta(0, 10)).expect("there is room");
+    let report = reports.recv_timeout(DEADLINE).expect("somebody waits");
+    let in_order: Vec<(ShardId, u64)> = (2..=10).map(|number| (ShardId(0), number)).collect();
+    assert_eq!(report, Ok(in_order));
 }
 
 #[test]

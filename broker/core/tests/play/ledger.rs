@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_core::{Batch, Change, InflightState, SessionId, Target};
+use weir_core::{Batch, Change, Destination, InflightState, Limits, Message, SessionId, Target};
 use weir_mqtt::PacketId;
+
+use super::settings::is_early;
 
 /// Something that a client is told only after its commit.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -34,11 +36,16 @@ impl Ledger {
         Self { sessions: sessions.collect(), ..Self::default() }
     }
 
-    pub(super) fn note(&mut self, batch: &Batch) {
+    pub(super) fn note(&mut self, batch: &Batch, limits: &Limits) {
         assert_eq!(batch.number, self.made + 1, "batches are numbered one by one");
         self.made = batch.number;
         for change in &batch.changes {
-            if let Some(durable) = self.content(change) {
+            check_written(change, limits);
+            let is_told_early = |message: &Message| is_early(limits, message.topic()).0;
+            let content = self.content(change);
+            if let Some(durable) =
+                content.filter(|_| !message_of(change).is_some_and(is_told_early))
+            {
                 self.contents.insert((durable, batch.number));
             }
         }
@@ -102,4 +109,23 @@ impl Ledger {
             _ => return None,
         })
     }
+}
+
+fn message_of(change: &Change) -> Option<&Message> {
+    match change {
+        Change::LogAppended { message, .. } | Change::RetainedPut { message } => Some(message),
+        _ => None,
+    }
+}
+
+/// What is never to be written is not, unless a rule has named the reader that gets it.
+fn check_written(change: &Change, limits: &Limits) {
+    let Some(message) = message_of(change) else { return };
+    let is_of_reader = |target: &Target| matches!(target.destination, Destination::Reader(_));
+    let is_named = match change {
+        Change::LogAppended { targets, .. } => targets.iter().all(is_of_reader),
+        _ => false,
+    };
+    let is_unwritten = is_early(limits, message.topic()).1;
+    assert!(is_named || !is_unwritten, "{} is not to be written", message.topic());
 }

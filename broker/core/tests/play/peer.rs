@@ -40,6 +40,8 @@ pub(super) struct Peer {
     client_id: String,
     is_mounted: bool,
     broker_packet_bytes_max: usize,
+    /// Some topics have their messages acknowledged before they are durable.
+    some_are_early: bool,
     window_max: u16,
     packet_bytes_max: usize,
     window: u16,
@@ -113,6 +115,7 @@ impl Peer {
             client_id: String::new(),
             is_mounted,
             broker_packet_bytes_max: limits.packet_bytes_max,
+            some_are_early: !limits.durability.filters.is_empty(),
             window_max: limits.inflight_window(ListenerId(0)),
             packet_bytes_max: usize::MAX,
             window: 0,
@@ -221,7 +224,9 @@ impl Peer {
             payload.map(|payload| Promise::Message(payload.to_vec())).into_iter().collect();
         let answer = match publish.qos {
             QoS::ExactlyOnce => {
-                promises.push(Promise::Received(packet_id));
+                if !self.some_are_early {
+                    promises.push(Promise::Received(packet_id));
+                }
                 PacketKind::Pubrec
             }
             _ => PacketKind::Puback,

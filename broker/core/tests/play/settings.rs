@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use weir_core::{
-    Access, Acl, Limits, ListenerLimits, QueueFull, ReaderConfig, ReaderId, Rule, ShareStrategy,
+    Access, Acl, Durability, DurabilityLevels, Limits, ListenerLimits, QueueFull, ReaderConfig,
+    ReaderId, Rule, ShareStrategy,
 };
 use weir_mqtt::{QoS, TopicFilter};
 
@@ -53,8 +54,25 @@ pub(super) fn limits(script: &mut Script<'_>, is_rough: bool) -> Limits {
         delay_s_max: DELAY_S_MAX,
         dead_letter: script.one_of(&[None, Some("$dead".into())]),
         retained_messages_max: script.one_of(&[100, 1, 2]),
+        durability: script.one_of(&[DurabilityLevels::default(), levels()]),
         ..Limits::default()
     }
+}
+
+/// Each level for some topics that are published to.
+fn levels() -> DurabilityLevels {
+    let filters = [("t/1", Durability::Relaxed), ("t/0/#", Durability::None)];
+    let filters = filters.map(|(filter, level)| (filter.to_owned(), level)).to_vec();
+    DurabilityLevels { default: Durability::Commit, filters }
+}
+
+/// Whether a message of this topic may be acknowledged before it is durable, and whether it is
+/// never to become so.
+pub(super) fn is_early(limits: &Limits, topic: &str) -> (bool, bool) {
+    let matches = |filter: &str| TopicFilter::parse(filter).is_ok_and(|f| f.matches(topic));
+    let level = limits.durability.filters.iter().find(|(filter, _)| matches(filter));
+    let level = level.map_or(limits.durability.default, |(_, level)| *level);
+    (level != Durability::Commit, level == Durability::None)
 }
 
 pub(super) fn readers(script: &mut Script<'_>) -> Vec<ReaderConfig> {

@@ -263,7 +263,7 @@ impl Stage {
         for effect in effects {
             match effect {
                 Effect::Commit(batch) => {
-                    self.ledger.note(batch);
+                    self.ledger.note(batch, &self.limits);
                     number = batch.number;
                 }
                 Effect::Pause { connection } => self.mark_paused(*connection, true),

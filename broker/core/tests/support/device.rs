@@ -103,6 +103,25 @@ impl Device {
         self.delivered.iter().map(|received| received.payload.as_str()).collect()
     }
 
+    /// The payloads that the broker has taken (QoS 1: PUBACK, QoS 2: PUBREC), also if it has not
+    /// looked at the answer yet.
+    pub(crate) fn taken(&self) -> Vec<String> {
+        let mut answered = BTreeSet::new();
+        if let Some(link) = &self.link {
+            for frame in &self.world.net().link(link.connection).frames {
+                match Packet::decode(frame, self.options.version) {
+                    Ok(Packet::Puback(answer) | Packet::Pubrec(answer)) => {
+                        answered.insert(answer.packet_id.get());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let is_taken = |own: &&UnderWay| own.is_released || answered.contains(&own.id);
+        let taken = self.under_way.iter().filter(is_taken).map(|own| own.payload.clone());
+        self.acknowledged.iter().cloned().chain(taken).collect()
+    }
+
     fn handle(&mut self, link: &Client, packet: &Packet<'_>) {
         match packet {
             Packet::Connack(connack) => {

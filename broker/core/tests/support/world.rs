@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use weir_core::{
-    Acl, AuthenticationRequest, Batch, ConnectionId, Core, Credential, Denial, DropNotice,
+    Acl, AuthenticationRequest, Batch, Change, ConnectionId, Core, Credential, Denial, DropNotice,
     DropReason, Drops, Effect, Identity, Input, Instant, Limits, ListenerId, MemoryPressure,
     Metrics, Now, Outcome, Publication, ReaderConfig, ReaderId, Sequence, ShardId, Surroundings,
     ThrottleNotice,
@@ -30,6 +30,10 @@ pub(crate) struct Net {
     pub(crate) store: Store,
     /// Batches that the store has not made durable yet.
     pub(crate) pending: VecDeque<Batch>,
+    /// Batches that are durable.
+    pub(crate) commits: usize,
+    /// Payloads of the log that a crash has taken before they were durable.
+    pub(crate) lost: BTreeSet<String>,
     /// Whether batches wait until the test commits them.
     held: bool,
     /// What the core wants to read from the store, if the test answers that itself.
@@ -102,6 +106,8 @@ impl World {
             readers,
             store,
             pending: VecDeque::new(),
+            commits: 0,
+            lost: BTreeSet::new(),
             held: false,
             to_load: None,
             holds_loads: false,
@@ -172,6 +178,21 @@ impl World {
         for _ in 0..waiting {
             self.commit_one();
         }
+    }
+
+    /// Commits what somebody waits for, and what was before it; false when nobody waits.
+    pub(crate) fn commit_awaited(&self) -> bool {
+        let count = self.net().pending.iter().rposition(|batch| batch.is_awaited);
+        let count = count.map_or(0, |last| last + 1);
+        for _ in 0..count {
+            self.commit_one();
+        }
+        count > 0
+    }
+
+    /// Number of batches that are durable.
+    pub(crate) fn commits(&self) -> usize {
+        self.net().commits
     }
 
     /// Commits the oldest batch that waits; false when there is none.
@@ -247,6 +268,12 @@ impl World {
     /// The process dies and starts again after some time.
     pub(crate) fn crash_for_s(&self, seconds: u64) {
         self.net().crash(seconds);
+    }
+
+    /// The process ends and starts again with other limits.
+    pub(crate) fn restart_with(&self, limits: Limits) {
+        self.net().limits = limits;
+        self.crash();
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
@@ -506,6 +533,7 @@ impl Net {
         let Some(batch) = self.pending.pop_front() else { return false };
         let number = batch.number;
         self.store.apply(batch);
+        self.commits += 1;
         self.core.handle(self.now, Input::Committed { batch: number });
         true
     }
@@ -543,7 +571,11 @@ impl Net {
     }
 
     fn crash(&mut self, seconds: u64) {
-        self.pending.clear();
+        for change in self.pending.drain(..).flat_map(|batch| batch.changes) {
+            if let Change::LogAppended { message, .. } = change {
+                self.lost.insert(String::from_utf8_lossy(message.payload()).into_owned());
+            }
+        }
         self.asking.clear();
         self.now.unix_ms += seconds * 1000;
         // The monotonic clock of the new process has another beginning.

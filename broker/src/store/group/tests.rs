@@ -20,7 +20,7 @@ fn message(topic: &str) -> Message {
 }
 
 fn batch(log_start: u64, changes: Vec<Change>) -> Batch {
-    Batch { shard: SHARD, number: 1, changes, log_start: Sequence(log_start) }
+    Batch { shard: SHARD, number: 1, changes, log_start: Sequence(log_start), is_awaited: true }
 }
 
 fn appended(sequence: u64) -> Change {

@@ -100,7 +100,13 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Vec<Batch>, MalformedRecord> {
         if kind == BATCH {
             let shard = ShardId(bytes.byte()?);
             let log_start = Sequence(bytes.varint()?);
-            batches.push(Batch { shard, number: 0, changes: Vec::new(), log_start });
+            batches.push(Batch {
+                shard,
+                number: 0,
+                changes: Vec::new(),
+                log_start,
+                is_awaited: false,
+            });
             continue;
         }
         let change = decode_change(kind, &mut bytes)?;

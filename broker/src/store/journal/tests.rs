@@ -72,7 +72,7 @@ fn message(payload: &[u8]) -> Message {
 }
 
 fn batch(changes: Vec<Change>) -> Batch {
-    Batch { shard: ShardId(2), number: 0, changes, log_start: Sequence(300) }
+    Batch { shard: ShardId(2), number: 0, changes, log_start: Sequence(300), is_awaited: false }
 }
 
 fn delta(byte: u8, bytes: usize) -> Vec<Batch> {
