@@ -6,6 +6,10 @@
 mod corruption;
 #[path = "store/determinism.rs"]
 mod determinism;
+#[path = "store/elision.rs"]
+mod elision;
+#[path = "store/first_client.rs"]
+mod first_client;
 #[path = "store/format.rs"]
 mod format;
 #[path = "store/journal.rs"]
@@ -24,6 +28,9 @@ mod start;
 mod trimming;
 #[path = "store/writer.rs"]
 mod writer;
+
+#[path = "store/broker.rs"]
+mod broker;
 
 #[path = "store/workload.rs"]
 mod workload;

@@ -39,6 +39,7 @@ mod readers;
 mod recover;
 
 mod overlay;
+mod release;
 
 mod group;
 mod journal;

@@ -223,7 +223,8 @@ fn prepare(
     }
     let mut positions = Positions::load(&transaction).map_err(|error| engine(path, error))?;
     let group = Group::of(&found.batches);
-    write_group(&transaction, &group, &mut positions, Some(found.last_epoch + 1))
+    // A journal lets go of nothing, so no reader has to be known.
+    write_group(&transaction, &group, &BTreeSet::new(), &mut positions, Some(found.last_epoch + 1))
         .map_err(|error| engine(path, error))?;
     transaction.commit().map_err(|error| engine(path, error))?;
     let Found { records, is_damaged, .. } = found;

@@ -42,7 +42,7 @@ fn logged(sequence: u64, payload_bytes: usize) -> Batch {
         targets: smallvec![target],
     };
     let changes = vec![change];
-    Batch { shard: SHARD, number: sequence, changes, log_start: Sequence(0) }
+    Batch { shard: SHARD, number: sequence, changes, log_start: Sequence(0), is_awaited: true }
 }
 
 /// The session takes what is below `start`.
@@ -50,7 +50,7 @@ fn acknowledged(number: u64, start: u64) -> Batch {
     let start = Sequence(start);
     let cursor = Cursor { start, inflight: Vec::new() };
     let changes = vec![Change::CursorMoved { session: SESSION, cursor }];
-    Batch { shard: SHARD, number, changes, log_start: start }
+    Batch { shard: SHARD, number, changes, log_start: start, is_awaited: true }
 }
 
 #[test]
@@ -116,6 +116,7 @@ fn a_position_that_was_committed_is_never_given_again() {
         number: 2,
         changes: vec![Change::SessionRemoved { session: SESSION }],
         log_start: Sequence(2),
+        is_awaited: true,
     };
     store.commit(&[forgotten]).expect("a working disk");
     drop(store);

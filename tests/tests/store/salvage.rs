@@ -214,7 +214,13 @@ fn what_is_behind_a_gap_in_the_journal_is_kept() {
     for number in 0..10_u64 {
         let message = message(&format!("late/{number}"), "x");
         let changes = vec![Change::RetainedPut { message }];
-        let batch = Batch { shard: SHARD, number: number + 2, changes, log_start: Sequence(1) };
+        let batch = Batch {
+            shard: SHARD,
+            number: number + 2,
+            changes,
+            log_start: Sequence(1),
+            is_awaited: true,
+        };
         store.commit(&[batch]).expect("a working disk");
     }
     let (image, mut journal) = (file(&path, "weir.redb"), file(&path, "weir.journal"));
@@ -406,7 +412,8 @@ fn small(name: &str) -> PathBuf {
     }
     changes.push(Change::RetainedPut { message: message("kept", "x") });
     changes.push(Change::RuleSnapshot { shards: vec![b"state".to_vec()] });
-    let batch = Batch { shard: SHARD, number: 1, changes, log_start: Sequence(1) };
+    let batch =
+        Batch { shard: SHARD, number: 1, changes, log_start: Sequence(1), is_awaited: true };
     store.commit(&[batch]).expect("a working disk");
     path
 }
@@ -487,7 +494,13 @@ fn high_trees_and_long_values_are_read_too() {
     });
     let changes = retained.collect();
     store
-        .commit(&[Batch { shard: SHARD, number: 2, changes, log_start: Sequence(1) }])
+        .commit(&[Batch {
+            shard: SHARD,
+            number: 2,
+            changes,
+            log_start: Sequence(1),
+            is_awaited: true,
+        }])
         .expect("a disk");
     let before = store.recover(SHARD, usize::MAX).expect("it can be read");
     drop(store);
@@ -520,7 +533,8 @@ fn what_a_lost_session_leaves_behind_goes_with_it() {
     let record =
         SessionRecord { client_id: "stranger".into(), ..recovered.sessions[0].record.clone() };
     let changes = vec![Change::SessionPut { session: SessionId(2), record }];
-    let batch = Batch { shard: SHARD, number: 1, changes, log_start: Sequence(1) };
+    let batch =
+        Batch { shard: SHARD, number: 1, changes, log_start: Sequence(1), is_awaited: true };
     store.commit(&[batch]).expect("a working disk");
     let recovered = store.recover(SHARD, usize::MAX).expect("it can be read");
     let stranger = &recovered.sessions[1];
