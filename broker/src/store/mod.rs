@@ -27,6 +27,8 @@
 //! ```
 
 // A module uses modules listed below it, never above.
+mod maintain;
+
 mod loader;
 mod writer;
 
@@ -37,6 +39,7 @@ mod readers;
 mod recover;
 
 mod overlay;
+mod release;
 
 mod group;
 mod journal;
@@ -66,6 +69,12 @@ pub use self::commit::Committed;
 pub use self::error::{MalformedRecord, StoreError};
 pub use self::journal::{JournalRecord, records as journal_records};
 pub(crate) use self::loader::Loader;
+pub use self::maintain::{
+    BackupError, Compacted, Examination, ExportError, ExportTable, JournalFindings, Salvage,
+    SalvagedTable, SessionFindings, TableFindings, compact, copy, examine, export,
+};
+pub(crate) use self::maintain::{kept, receive};
+pub(crate) use self::open::FILE_NAME;
 pub use self::options::{Condition, StoreOptions};
 pub use self::position::LogStats;
 pub use self::queue::Refused;
