@@ -13,7 +13,7 @@
 //! says which readers it is for.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::sync::atomic::Ordering;
 
 use redb::{Durability, ReadableTable as _, Table, WriteTransaction};
@@ -86,7 +86,7 @@ fn to_journal(
 ) -> Result<Committed, StoreError> {
     let group = Group::of(batches);
     let records = group.records();
-    if records == 0 {
+    if records == 0 && group.released.is_empty() {
         return Ok(Committed::default());
     }
     if !store.overlay().goes_before(&group) {
@@ -97,16 +97,24 @@ fn to_journal(
     }
     let left = group.to_batches();
     let record_bytes = journal.prepare(&left);
-    let memory_bytes = record_bytes + records * size_of::<Change>();
+    let ranges: usize = group.released.values().map(Vec::len).sum();
+    let memory_bytes = record_bytes
+        + (records + group.released.len()) * size_of::<Change>()
+        + ranges * size_of::<Range<Sequence>>();
     let is_large = record_bytes >= RECORD_BYTES_MAX;
     let memory_after = store.overlay().bytes() + memory_bytes;
     let is_due = !journal.has_room() || memory_after as u64 > 2 * journal.bytes_max();
     if is_large || is_due {
         return to_database(store, Some(journal), batches, group);
     }
-    journal.append()?;
+    let committed = if records == 0 {
+        // What nobody waits for is named again after a crash; it needs no record.
+        Committed::default()
+    } else {
+        journal.append()?;
+        Committed { records: records as u64, record_bytes: record_bytes as u64 }
+    };
     store.overlay_mut().add(left, memory_bytes, &group.log_starts);
-    let committed = Committed { records: records as u64, record_bytes: record_bytes as u64 };
     store.totals.add(committed);
     Ok(committed)
 }
