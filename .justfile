@@ -52,3 +52,11 @@ fuzz target="decode" seconds="60":
 # What is shipped
 dist:
     cargo build --profile dist
+
+# Thousands of seeds of the simulator
+simulate seeds="5000":
+    WEIR_SIM_SEEDS={{seeds}} cargo test --release --package weir-tests --test simulation -- --nocapture
+
+# Faults in a copy of the source, each of which the simulator must find
+mutations fault="":
+    WEIR_FAULT={{fault}} cargo test --package weir-tests --test mutations -- --ignored --nocapture

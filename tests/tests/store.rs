@@ -6,20 +6,31 @@
 mod corruption;
 #[path = "store/determinism.rs"]
 mod determinism;
+#[path = "store/elision.rs"]
+mod elision;
+#[path = "store/first_client.rs"]
+mod first_client;
 #[path = "store/format.rs"]
 mod format;
+#[path = "store/journal.rs"]
+mod journal;
 #[path = "store/kill.rs"]
 mod kill;
 #[path = "store/power_cut.rs"]
 mod power_cut;
 #[path = "store/recovery.rs"]
 mod recovery;
+#[path = "store/salvage.rs"]
+mod salvage;
 #[path = "store/start.rs"]
 mod start;
 #[path = "store/trimming.rs"]
 mod trimming;
 #[path = "store/writer.rs"]
 mod writer;
+
+#[path = "store/broker.rs"]
+mod broker;
 
 #[path = "store/workload.rs"]
 mod workload;
