@@ -16,7 +16,6 @@ use std::any::Any;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
 use std::time::Duration;
 use std::{env, process, thread};
 
@@ -24,6 +23,7 @@ use weir_tests::campaign::clients::{Account, Clients};
 use weir_tests::campaign::load::RULES;
 use weir_tests::campaign::report::{Report, outcome, spread};
 use weir_tests::harness::folder::Folder;
+use weir_tests::harness::wait::pass;
 use weir_tests::harness::weir::Weir;
 use weir_tests::sim::disk::Random;
 
@@ -266,12 +266,6 @@ impl Run {
     fn figures(&self) -> Figures {
         self.figures.clone()
     }
-}
-
-/// Lets time pass. Nothing is waited for: the moment is what is random.
-fn pass(wait: Duration) {
-    let (_held, never) = mpsc::channel::<()>();
-    assert!(never.recv_timeout(wait).is_err());
 }
 
 /// What a thread said when it panicked.

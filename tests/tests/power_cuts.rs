@@ -13,7 +13,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::print_stdout, reason = "a campaign says how far it is")]
 
-use std::sync::mpsc;
 use std::time::Duration;
 use std::{env, process};
 
@@ -26,6 +25,7 @@ use weir_tests::harness::folder::Folder;
 use weir_tests::harness::foreign::{not_run, program};
 use weir_tests::harness::gateway::{Gateway, LISTENER, Running, UPSTREAM};
 use weir_tests::harness::mosquitto::Mosquitto;
+use weir_tests::harness::wait::pass;
 use weir_tests::sim::disk::Random;
 
 /// The offline subscriber comes for its messages every so many rounds.
@@ -249,12 +249,6 @@ forward = [
 
 /// How long a boot may take before one was seen.
 const FIRST_BOOT: Duration = Duration::from_secs(8);
-
-/// Lets time pass. Nothing is waited for: the moment is what is random.
-fn pass(wait: Duration) {
-    let (_held, never) = mpsc::channel::<()>();
-    assert!(never.recv_timeout(wait).is_err());
-}
 
 fn number(name: &str, text: &str) -> u64 {
     text.parse().unwrap_or_else(|_| panic!("{name} has to be a number, not {text}"))
