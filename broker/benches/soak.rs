@@ -4,10 +4,12 @@
 //! number for 60. Five hundred messages a second of every QoS, one in ten of them retained, go to
 //! three subscribers (plain, WebSocket, TLS); twenty sessions that are kept come for their queues
 //! and leave again; others connect in each of the four ways, subscribe, publish, and leave with a
-//! DISCONNECT or without. Resident memory is printed every ten seconds; the run fails when the
-//! second half needs more than [`GROWTH_MAX`] beyond the first. Linux only.
+//! DISCONNECT or without. Resident memory is printed every ten seconds, and what went to the disk
+//! at the end; the run fails when the second half needs more than [`GROWTH_MAX`] of memory beyond
+//! the first. Linux only.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark speaks, or stops")]
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -75,6 +77,7 @@ fn main() {
         scope.spawn(|| load.visit());
         scope.spawn(|| load.come_and_go());
         let seen = load.watch(Duration::from_secs(seconds));
+        load.tell_flash();
         load.is_over.store(true, Ordering::Relaxed);
         seen
     });
@@ -112,6 +115,30 @@ impl Load<'_> {
             );
         }
         seen
+    }
+
+    /// What was written for all that was published so far, as the broker says itself.
+    fn tell_flash(&self) {
+        let mut client = self.dial(Way::PLAIN, "flash", true);
+        client.subscribe("$SYS/broker/store/flash/+", QoS::AtMostOnce);
+        let published = self.published.load(Ordering::Relaxed);
+        let figures = [Cell::new(0_u64), Cell::new(0)];
+        while figures.iter().any(|figure| figure.get() == 0) {
+            client.receive_until(|packet| {
+                let Packet::Publish(publish) = packet else { return false };
+                let figure = std::str::from_utf8(publish.payload).unwrap().parse().unwrap();
+                figures[usize::from(publish.topic.ends_with("flushes"))].set(figure);
+                true
+            });
+        }
+        let [bytes, flushes] = figures.map(Cell::into_inner);
+        println!(
+            "{:.1} MB written to the disk in {flushes} flushes: {} bytes and {:.2} flushes for each \
+             message published",
+            bytes as f64 / 1e6,
+            bytes / published.max(1),
+            flushes as f64 / published.max(1) as f64,
+        );
     }
 
     fn publish(&self) {

@@ -182,11 +182,12 @@ impl Broker {
         let recovered = store.recover(SHARD, limits.queued_memory_eased_at)?;
         let refused = Arc::new(Refused::default());
         let tls = read_certificates(&config)?;
-        let listeners = bind(&config, &tls, &refused)?;
-        let addresses = listeners.iter().filter_map(Listener::address).collect();
         let now = clock.now();
         let mut core = Core::new(SHARD, limits, reader_configs, recovered, seed()?, now);
         core.handle(now, Input::Permissions(rights.acl.clone()));
+        // Not before every session that was kept can be given messages.
+        let listeners = bind(&config, &tls, &refused)?;
+        let addresses = listeners.iter().filter_map(Listener::address).collect();
 
         let poll = Poll::new()?;
         let (mailbox, mail) = mailbox(Waker::new(poll.registry(), shard::WAKER)?);

@@ -123,6 +123,7 @@ impl Probe {
         let stats = self.store.stats().ok();
         StoreStatus {
             bytes_written: stats.as_ref().map_or(0, |stats| stats.bytes_written),
+            flushes: stats.as_ref().map_or(0, |stats| stats.syncs),
             commits: writer.groups,
             log_records: stats.as_ref().map_or(0, |stats| stats.log_records),
         }

@@ -86,6 +86,9 @@ pub struct MessageStatus {
 pub struct StoreStatus {
     /// Bytes written to the disk.
     pub bytes_written: u64,
+    /// Flushes of the disk.
+    #[serde(default)]
+    pub flushes: u64,
     /// Transactions.
     pub commits: u64,
     /// Messages in the log: queued for sessions and upstreams.

@@ -8,8 +8,14 @@ mod corruption;
 mod damage;
 #[path = "store/determinism.rs"]
 mod determinism;
+#[path = "store/elision.rs"]
+mod elision;
+#[path = "store/first_client.rs"]
+mod first_client;
 #[path = "store/format.rs"]
 mod format;
+#[path = "store/journal.rs"]
+mod journal;
 #[path = "store/kill.rs"]
 mod kill;
 #[path = "store/power_cut.rs"]
@@ -24,6 +30,9 @@ mod start;
 mod trimming;
 #[path = "store/writer.rs"]
 mod writer;
+
+#[path = "store/broker.rs"]
+mod broker;
 
 #[path = "store/workload.rs"]
 mod workload;

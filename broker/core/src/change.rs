@@ -4,6 +4,8 @@
 //! Later changes of a batch overwrite earlier ones of the same key. The core never waits for a
 //! batch; what must not be said before the commit waits behind its gate.
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 use weir_mqtt::{PacketId, QoS, SubscriptionOptions, Version};
 
@@ -38,6 +40,13 @@ pub enum Change {
         message: Message,
         /// Who it waits for; never empty.
         targets: SmallVec<[Target; 2]>,
+    },
+    /// No session waits for anything at these positions any more, although one still waits for
+    /// an older message. What a reader that is known waits for stays until it is done with it.
+    /// It may be forgotten: what is left over is named again after a restart.
+    LogReleased {
+        /// The positions, in no order; most of them were never written or are gone already.
+        ranges: Vec<Range<Sequence>>,
     },
     /// A session is done with part of the log.
     CursorMoved {

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use slab::Slab;
+use smallvec::SmallVec;
 use weir_mqtt::{QoS, ReasonCode};
 
 use crate::authorize::Acl;
-use crate::change::{Batch, Change};
+use crate::change::{Batch, Change, Target};
 use crate::clock::{Instant, Now};
 use crate::connection::{Connection, Connections, State};
 use crate::durability::{Durability, LevelTable};
@@ -73,6 +74,9 @@ pub struct Core {
     pub(crate) buffer_bytes: usize,
     pub(crate) pressure: MemoryPressure,
     pub(crate) timers: Timers,
+    /// The timer for messages that expire while they wait, and the time by the calendar that it is
+    /// for.
+    pub(crate) expiry_watched: Option<(Instant, u64)>,
     pub(crate) turn: Turn,
     pub(crate) metrics: Metrics,
     pub(crate) sys: SysTree,
@@ -145,6 +149,7 @@ impl Core {
             Allowance::of_listener(listener.connects_per_second_max, now.monotonic)
         };
         let listener_allowances = limits.listeners.iter().map(allowance).collect();
+        let log = Log::new(recovered.first_unused(), limits.pinned_positions);
         let levels = LevelTable::new(&limits.durability, seed);
         let mut core = Self {
             shard,
@@ -161,7 +166,7 @@ impl Core {
             shares: Shares::new(seed),
             retained: Retained::default(),
             schedule: Schedule::default(),
-            log: Log::new(recovered.first_unused()),
+            log,
             readers: Vec::new(),
             gate: Gate::default(),
             provisional: VecDeque::new(),
@@ -169,6 +174,7 @@ impl Core {
             buffer_bytes: 0,
             pressure: MemoryPressure::default(),
             timers: Timers::default(),
+            expiry_watched: None,
             turn: Turn { batch: 1, ..Turn::default() },
             metrics: Metrics::default(),
             sys: SysTree::default(),
@@ -183,6 +189,7 @@ impl Core {
         };
         core.add_readers(readers);
         core.recover(recovered, now);
+        core.watch_expiry(now);
         core
     }
 
@@ -216,7 +223,7 @@ impl Core {
         loop {
             self.read_next(now);
             if self.doomed.is_empty() && self.turn.dead_letters.is_empty() {
-                return;
+                return self.watch_expiry(now);
             }
             self.publish_dead_letters(now);
             while let Some((connection, reason)) = self.doomed.pop() {
@@ -236,11 +243,16 @@ impl Core {
     pub fn drain(&mut self, mut effect: impl FnMut(Effect)) {
         self.record_cursors();
         if !self.turn.changes.is_empty() {
+            let log_start = self.log_start();
+            let ranges = self.log.take_released(log_start);
+            if !ranges.is_empty() {
+                self.record_unawaited(Change::LogReleased { ranges });
+            }
             let batch = Batch {
                 shard: self.shard,
                 number: self.turn.batch,
                 changes: std::mem::take(&mut self.turn.changes),
-                log_start: self.log_start(),
+                log_start,
                 is_awaited: std::mem::take(&mut self.turn.is_awaited),
             };
             if batch.is_awaited {
@@ -395,6 +407,7 @@ impl Core {
                 Timer::Credentials(connection) => self.check_credentials(now, connection),
                 Timer::Delayed(message) => self.publish_delayed(now, message),
                 Timer::KeepAlive(connection) => self.check_keep_alive(now, connection),
+                Timer::QueueExpiry => self.expire_queued(now),
                 Timer::SessionExpiry(session) => self.check_expiry(now, session),
                 Timer::Throttle(connection) => self.end_throttle(now, connection),
                 Timer::Will(session) => self.check_will(now, session),
@@ -479,6 +492,18 @@ impl Core {
     pub(crate) fn record(&mut self, change: Change) {
         self.turn.is_awaited = true;
         self.turn.changes.push(change);
+    }
+
+    /// Remembers a message that waits for somebody, if its level says that it is written.
+    pub(crate) fn record_logged(
+        &mut self,
+        level: Durability,
+        sequence: Sequence,
+        message: Message,
+        targets: SmallVec<[Target; 2]>,
+    ) {
+        self.log.logged(message.len());
+        self.record_at(level, Change::LogAppended { sequence, message, targets });
     }
 
     /// Remembers a change that can be put off: what a client has acknowledged, for instance. When
@@ -572,6 +597,7 @@ impl Core {
             return;
         };
         if sequence > known.done {
+            self.log.read(known.done, sequence);
             known.done = sequence;
             self.record_unawaited(Change::ReaderMoved { reader, done: sequence });
         }

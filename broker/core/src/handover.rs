@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use weir_mqtt::QoS;
 
 use crate::authorize::Access;
-use crate::change::{Change, Destination, SubscriptionRecord, Target};
+use crate::change::{Destination, SubscriptionRecord, Target};
 use crate::clock::Now;
 use crate::core::Core;
 use crate::inflight::{Delivered, Inflight, Progress};
@@ -309,10 +309,9 @@ impl Core {
                 packet_id: None,
                 subscription_identifiers: identifiers_of(Some(mark), &[member.identifier]),
             };
-            let (sequence, message) = (delivered.sequence, message.clone());
             let targets = SmallVec::from_iter([target]);
             let level = self.levels.of(message.topic());
-            self.record_at(level, Change::LogAppended { sequence, message, targets });
+            self.record_logged(level, delivered.sequence, message.clone(), targets);
         }
     }
 

@@ -39,7 +39,8 @@ impl Core {
             + self.sessions.iter().filter(|(_, session)| session.will_at.is_some()).count()
             + self.connections.iter().filter(|open| is_waiting(&open.allowance)).count()
             + self.listener_allowances.iter().filter(|listener| is_waiting(listener)).count()
-            + self.schedule.count();
+            + self.schedule.count()
+            + usize::from(self.expiry_watched.is_some());
         assert!(self.timers.len() <= timers, "each timer has an owner");
         let throttled = self.connections.iter().filter(|open| is_waiting(&open.allowance));
         throttled.for_each(|open| assert!(open.paused || open.state == State::Closing));

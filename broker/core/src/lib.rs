@@ -36,6 +36,7 @@ mod dead_letter;
 mod delayed;
 mod deliver;
 mod drops;
+mod expiry;
 mod handover;
 mod invariants;
 mod memory;
@@ -59,6 +60,8 @@ mod gate;
 mod log;
 mod outbound;
 mod sys_tree;
+
+mod released;
 
 mod durability;
 mod retained;

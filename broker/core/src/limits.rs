@@ -120,6 +120,10 @@ pub struct Limits {
     /// Bytes of all queued messages in memory; past it queues count as full for what has to stay
     /// there: messages of sessions that are not kept, and of shared subscriptions.
     pub queued_memory_max: usize,
+    /// Positions by which the oldest message that somebody waits for may be behind the newest one
+    /// before what nobody waits for between them is named to the store
+    /// ([`Change::LogReleased`](crate::Change::LogReleased)).
+    pub pinned_positions: u64,
     /// Bytes of all queued messages in memory past which those that are on the disk leave it, until
     /// their turn comes; not below `queued_memory_max` = never.
     pub queued_memory_eased_at: usize,
@@ -215,6 +219,7 @@ impl Default for Limits {
             queued_bytes_max: 16_000_000,
             queue_full: QueueFull::DropNew,
             queued_memory_max: 64_000_000,
+            pinned_positions: 1024,
             queued_memory_eased_at: 32_000_000,
             memory_max: usize::MAX,
             send_buffer_bytes_max: 256_000,

@@ -133,10 +133,18 @@ impl Message {
         self.0.is_empty()
     }
 
+    /// When it expires, milliseconds since the Unix epoch; none = never.
+    #[must_use]
+    pub fn expires_at_ms(&self) -> Option<u64> {
+        let expiry = self.0.get(1..).and_then(|rest| rest.first_chunk());
+        let expiry = u64::from_le_bytes(*expiry.expect("a message is checked when it is made"));
+        (expiry != 0).then_some(expiry)
+    }
+
     /// True when its time is over at `unix_ms`.
     #[must_use]
     pub fn is_expired(&self, unix_ms: u64) -> bool {
-        self.parts().expires_at_ms.is_some_and(|at| at <= unix_ms)
+        self.expires_at_ms().is_some_and(|at| at <= unix_ms)
     }
 }
 

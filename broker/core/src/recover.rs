@@ -127,9 +127,7 @@ impl Core {
         };
         match &record.message {
             Some(message) => self.log.hold(sequence, message, record.bytes),
-            None => {
-                self.log.hold_absent(sequence, record.bytes);
-            }
+            None => self.log.hold_absent(sequence, record.bytes, record.expires_at_ms),
         }
         if !record.targets.iter().any(Target::is_shared) {
             self.log.allow_absence(sequence);

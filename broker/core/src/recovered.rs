@@ -43,6 +43,8 @@ pub struct QueuedRecord {
     pub sequence: Sequence,
     /// Length of the message, bytes.
     pub bytes: usize,
+    /// When it expires, milliseconds since the Unix epoch.
+    pub expires_at_ms: Option<u64>,
     /// The message; none when it is to stay on the disk until its turn comes. One that waits for a
     /// shared subscription is always there.
     pub message: Option<Message>,

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use weir_mqtt::QoS;
 
 use crate::authorize::Access;
-use crate::change::{Change, Destination, Target};
+use crate::change::{Destination, Target};
 use crate::clock::Now;
 use crate::core::{Core, Reader, ReaderConfig};
 use crate::durability::Durability;
@@ -207,8 +207,7 @@ impl Core {
         if !routing.has_member {
             self.log.allow_absence(sequence);
         }
-        let change = Change::LogAppended { sequence, message, targets: routing.targets };
-        self.record_at(routing.level, change);
+        self.record_logged(routing.level, sequence, message, routing.targets);
     }
 }
 

@@ -265,8 +265,7 @@ impl Core {
                 subscription_identifiers: identifiers,
             };
             let targets = SmallVec::from_iter([target]);
-            let message = message.clone();
-            self.record_at(level, Change::LogAppended { sequence, message, targets });
+            self.record_logged(level, sequence, message.clone(), targets);
         }
     }
 

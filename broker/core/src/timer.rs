@@ -21,6 +21,8 @@ pub(crate) enum Timer {
     Delayed(SessionId),
     /// A connection may have been silent for too long.
     KeepAlive(ConnectionId),
+    /// Messages that wait may have expired.
+    QueueExpiry,
     /// A session without connection may have expired.
     SessionExpiry(SessionId),
     /// A client that was too fast may go on.

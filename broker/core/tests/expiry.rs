@@ -127,3 +127,73 @@ fn a_session_expires_over_a_restart() {
     assert_eq!(world.poll_timeout(), None);
     assert!(world.net().store.sessions.is_empty());
 }
+
+/// Nobody has to come for that: the room is free again when the time is over.
+#[test]
+fn messages_that_expire_while_their_session_is_away_free_their_room() {
+    for is_on_disk in [false, true] {
+        let eased_at = if is_on_disk { 0 } else { 32_000_000 };
+        let limits = Limits { queued_memory_eased_at: eased_at, ..Limits::default() };
+        let world = World::with_limits(limits);
+        let publisher = world.connect(v5("publisher"));
+        let options = || v5("a").expiry(u32::MAX);
+        world.connect(options()).subscribe("t/#", QOS1);
+        world.connect(options()).hang_up();
+        for (topic, seconds) in [("t/1", 10), ("t/2", 3600), ("t/3", 10), ("t/4", 200)] {
+            publish_expiring(&publisher, topic, seconds);
+        }
+        publisher.publish_acknowledged("t/5", "x");
+        let left = || (world.metrics().queued_messages, world.metrics().drops.expired);
+        world.advance_s(9);
+        assert_eq!(left(), (5, 0));
+        world.advance_s(31);
+        assert_eq!(left(), (3, 2));
+        assert_eq!(world.net().store.log.len(), 3, "those that wait");
+        world.crash_for_s(300);
+        world.advance_s(0);
+        assert_eq!(left(), (2, 1), "what expired while the process was not there");
+        let client = world.connect(options());
+        let topics: Vec<String> = client.receive_all().into_iter().map(|m| m.topic).collect();
+        assert_eq!(topics, ["t/2", "t/5"]);
+        assert_eq!((world.metrics().queued_messages, world.poll_timeout()), (0, None));
+    }
+}
+
+/// Once it was sent it does not expire any more. [MQTT-4.3.3-7]
+#[test]
+fn a_message_under_way_does_not_expire_while_its_client_is_away() {
+    let world = World::new();
+    let publisher = world.connect(v5("publisher"));
+    let options = || v5("a").expiry(u32::MAX).receive_max(1);
+    let client = world.connect(options());
+    client.subscribe("t", QOS1);
+    publish_expiring(&publisher, "t", 10);
+    publish_expiring(&publisher, "t", 10);
+    client.receive();
+    client.hang_up();
+    world.advance_s(60);
+    assert_eq!(world.metrics().queued_messages, 1);
+    let client = world.connect(options());
+    assert!(client.receive_and_acknowledge().dup);
+    client.expect_nothing();
+}
+
+/// Each gets a letter of its own, also when nobody comes.
+#[test]
+fn a_message_that_expires_while_it_waits_becomes_a_dead_letter() {
+    let world =
+        World::with_limits(Limits { dead_letter: Some("$dead".into()), ..Limits::default() });
+    let publisher = world.connect(v5("publisher"));
+    let watcher = world.connect(v5("watcher"));
+    watcher.subscribe("$dead/#", QOS0);
+    for name in ["a", "b"] {
+        let client = world.connect(v5(name).expiry(u32::MAX));
+        client.subscribe("t", QOS1);
+        client.hang_up();
+    }
+    publish_expiring(&publisher, "t", 10);
+    world.advance_s(60);
+    let topics: Vec<String> = watcher.receive_all().into_iter().map(|m| m.topic).collect();
+    assert_eq!(topics, ["$dead/a/t", "$dead/b/t"]);
+    assert!(world.net().store.log.is_empty());
+}

@@ -7,6 +7,10 @@ const MESSAGES: usize = 12;
 const PUBLISHERS: usize = 5;
 /// The publisher whose messages are all delayed, each by the same time.
 const DELAYED: usize = 2;
+/// It reads from the store, and is behind.
+const READER: ReaderId = ReaderId(3);
+/// The publishers whose messages it reads.
+const READ: [usize; 3] = [0, 1, DELAYED];
 /// The publishers to topics with a level of their own.
 const RELAXED: usize = 3;
 const UNWRITTEN: usize = 4;
@@ -18,6 +22,8 @@ struct Run {
     publishers: Vec<Device>,
     subscribers: Vec<(QoS, Device)>,
     chaos: Vec<Client>,
+    /// What the reader has read.
+    read: Vec<String>,
     /// What was taken from the publisher of what is never written, at the last crash.
     forgotten: Vec<String>,
     has_crashed: bool,
@@ -30,6 +36,7 @@ impl Run {
             inflight_messages_max: [0, 1, 3, 20][chance.below(4) as usize],
             unacknowledged_inbound_max: [1, 4, 1024][chance.below(3) as usize],
             send_buffer_bytes_max: [40, 400, 256_000][chance.below(3) as usize],
+            pinned_positions: [0, 5, 1024][chance.below(3) as usize],
             queued_memory_eased_at: [0, 300, 32_000_000][chance.below(3) as usize],
             queues_qos0: chance.below(2) == 0,
             dead_letter: [None, Some("$dead".into())][chance.below(2) as usize].clone(),
@@ -38,7 +45,9 @@ impl Run {
         };
         // The window of a device is five, so one below that needs devices without a quota.
         let narrow = (1..5).contains(&limits.inflight_messages_max);
-        let world = World::with_limits(limits);
+        let filters = READ.map(|index| format!("t/{index}")).to_vec();
+        let reader = ReaderConfig { reader: READER, filters, takes_logged: false };
+        let world = World::with_readers(limits, vec![reader]);
         let mut device = |name: String, wanted: &[(&str, QoS)]| {
             let options = if narrow || chance.below(2) == 0 {
                 v311(&name).kept()
@@ -74,6 +83,7 @@ impl Run {
             publishers,
             subscribers: subscribers.into(),
             chaos: Vec::new(),
+            read: Vec::new(),
             forgotten: Vec::new(),
             has_crashed: false,
         };
@@ -103,7 +113,8 @@ impl Run {
             12 | 13 => {
                 self.world.commit_awaited();
             }
-            14..=17 => {
+            14 => self.read(),
+            15..=17 => {
                 self.world.load();
             }
             18..=35 => {
@@ -112,6 +123,16 @@ impl Run {
             _ => {
                 self.some_device().step();
             }
+        }
+    }
+
+    /// The reader takes what it finds behind its cursor, and is done with some of it.
+    fn read(&mut self) {
+        let found = self.world.net().store.unread(READER);
+        let count = self.chance.below(found.len() as u64 + 1) as usize;
+        self.read.extend(found.iter().map(|(_, payload)| payload.clone()));
+        if let Some((done, _)) = found[..count].last() {
+            self.world.reader_done(READER, *done);
         }
     }
 
@@ -188,12 +209,19 @@ impl Run {
                 self.world.advance_s(1);
             }
         }
+        while !self.world.net().store.unread(READER).is_empty() {
+            self.read();
+        }
     }
 
     fn check(&self, seed: u64) {
         assert_eq!(self.world.metrics().drops.unreadable, 0, "seed {seed}");
         for publisher in &self.publishers {
             assert_eq!(publisher.acknowledged.len(), MESSAGES, "seed {seed}");
+        }
+        for index in READ {
+            let read = numbers(&format!("{index}/"), self.read.iter());
+            check_arrival(&read, &[], false, seed);
         }
         for (granted, subscriber) in &self.subscribers {
             for index in 0..self.publishers.len() {
@@ -226,11 +254,14 @@ impl Run {
             self.world.connect(v311(&name)).disconnect();
         }
         let metrics = self.world.metrics();
-        assert_eq!((metrics.sessions, metrics.subscriptions, metrics.connections), (0, 0, 0));
+        let of_reader = READ.len() as u64;
+        let left = (metrics.sessions, metrics.subscriptions, metrics.connections);
+        assert_eq!(left, (0, of_reader, 0));
         assert_eq!((metrics.queued_messages, metrics.queued_bytes), (0, 0));
         assert_eq!((metrics.delayed, metrics.delayed_bytes), (0, 0));
         assert_eq!((self.world.gated(), self.world.poll_timeout()), (0, None));
         assert!(self.world.net().store.sessions.is_empty());
+        assert!(self.world.net().store.log.is_empty());
         self.world.crash();
         assert_eq!(self.world.metrics().sessions, 0);
     }

@@ -13,6 +13,9 @@ use crate::{admin::STATUS_PATH, config::HostPort, status::Status};
 /// The longest wait for the network, each time.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// From when on a pace is told.
+const PACE_SECONDS_MIN: u64 = 60;
+
 /// More than any status has.
 const ANSWER_MAX_BYTES: u64 = 16 << 20;
 
@@ -109,6 +112,10 @@ fn table(status: &Status) -> String {
             store.bytes_written, store.commits, store.log_records
         ),
     );
+    if let Some(bytes) = bytes_per_day(status) {
+        let flushes = store.flushes;
+        line("  flash", format!("{} a day at this pace, {flushes} flushes", size(bytes)));
+    }
     if !status.rules.is_empty() {
         push_grid(&mut text, &rule_rows(status));
     }
@@ -163,6 +170,26 @@ fn push_grid(text: &mut String, rows: &[Vec<String>]) {
     }
 }
 
+/// What the store writes to the disk in a day, if it goes on as it has since the start; none while
+/// the start itself counts for most of it.
+fn bytes_per_day(status: &Status) -> Option<u64> {
+    let written = u128::from(status.store.bytes_written) * 86_400;
+    let is_long_enough = status.uptime_s >= PACE_SECONDS_MIN && written > 0;
+    let per_day = is_long_enough.then(|| written / u128::from(status.uptime_s))?;
+    Some(u64::try_from(per_day).unwrap_or(u64::MAX))
+}
+
+/// Two or three digits and a unit.
+fn size(bytes: u64) -> String {
+    let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "KB")];
+    let bytes = bytes as f64;
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) if bytes < 10.0 * unit => format!("{:.1} {name}", bytes / unit),
+        Some((unit, name)) => format!("{:.0} {name}", bytes / unit),
+        None => format!("{bytes} bytes"),
+    }
+}
+
 fn uptime(seconds: u64) -> String {
     let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
     let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
@@ -177,7 +204,9 @@ fn uptime(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{AuthStatus, RuleStatus, ServiceStatus, UpstreamState, UpstreamStatus};
+    use crate::status::{
+        AuthStatus, RuleStatus, ServiceStatus, StoreStatus, UpstreamState, UpstreamStatus,
+    };
 
     #[test]
     fn the_table_is_aligned() {
@@ -227,6 +256,22 @@ cloud           3    10             7  waiting (last error: connection refused)
 ";
         let table = table(&status);
         assert_eq!(table, expected, "{table}");
+    }
+
+    #[test]
+    fn the_pace_of_writing_is_told_after_a_minute() {
+        let store = StoreStatus { bytes_written: 41_700_000, flushes: 90, ..Default::default() };
+        let mut status = Status { uptime_s: 3_000, store, ..Status::default() };
+        let line = "\n  flash        1.2 GB a day at this pace, 90 flushes\n";
+        assert!(table(&status).contains(line), "{}", table(&status));
+        status.uptime_s = 59;
+        assert!(!table(&status).contains("flash"));
+    }
+
+    #[test]
+    fn sizes_have_two_or_three_digits() {
+        let sizes = [999, 1_000, 15_400, 999_000, 1_240_000_000, u64::MAX].map(size);
+        assert_eq!(sizes, ["999 bytes", "1.0 KB", "15 KB", "999 KB", "1.2 GB", "18446744 TB"]);
     }
 
     #[test]

@@ -7,18 +7,23 @@
 //! The log is trimmed in steps, because each trimming touches pages at the front of the log that
 //! an append does not: a step waits until it frees enough to be worth them. Messages below the
 //! start of the log may therefore come back after a restart; nobody waits for them.
+//!
+//! Behind a start that stays, because a session is away for long, the core names what no session
+//! waits for. It is removed in the same way, but for what a reader is not done with: a record
+//! says which readers it is for.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
 
-use redb::{Durability, Table, WriteTransaction};
-use weir_core::{Batch, Change, Sequence, ShardId};
+use redb::{Durability, ReadableTable as _, Table, WriteTransaction};
+use weir_core::{Batch, Change, ReaderId, Sequence, ShardId};
 
 use crate::store::error::StoreError;
 use crate::store::group::{Group, Logged};
 use crate::store::journal::Journal;
 use crate::store::position::{LogPosition, Positions};
-use crate::store::{Store, record, schema};
+use crate::store::{Store, record, release, schema};
 
 /// A trimming frees this many messages at least, unless they are large.
 const TRIM_RECORDS_MIN: u64 = 256;
@@ -147,7 +152,8 @@ fn write(
 ) -> Result<Committed, redb::Error> {
     let mut transaction = store.database.begin_write()?;
     transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
-    let committed = write_group(&transaction, group, positions, epoch)?;
+    let readers = store.readers().clone();
+    let committed = write_group(&transaction, group, &readers, positions, epoch)?;
     if committed.records == 0 && epoch.is_none() {
         transaction.abort()?;
     } else {
@@ -160,10 +166,11 @@ fn write(
 pub(crate) fn write_group(
     transaction: &WriteTransaction,
     group: &Group<'_>,
+    readers: &BTreeSet<ReaderId>,
     positions: &mut Positions,
     epoch: Option<u64>,
 ) -> Result<Committed, redb::Error> {
-    let mut writing = Writing { transaction, committed: Committed::default() };
+    let mut writing = Writing { transaction, readers, committed: Committed::default() };
     writing.removed_sessions(group)?;
     writing.sessions(group)?;
     writing.cursors(group)?;
@@ -185,6 +192,7 @@ pub(crate) fn write_group(
 /// A transaction that counts.
 struct Writing<'t> {
     transaction: &'t WriteTransaction,
+    readers: &'t BTreeSet<ReaderId>,
     committed: Committed,
 }
 
@@ -370,6 +378,9 @@ impl Writing<'_> {
 
     /// Appends before it trims, so that the end of the log is known when it is trimmed.
     fn log(&mut self, group: &Group<'_>, positions: &mut Positions) -> Result<(), redb::Error> {
+        for (shard, ranges) in &group.released {
+            release::note(positions.shards.entry(*shard).or_default(), ranges);
+        }
         if !group.logged.is_empty() {
             let mut table = self.transaction.open_table(schema::LOG)?;
             for of_shard in group.logged.chunk_by(|one, next| one.shard == next.shard) {
@@ -385,6 +396,37 @@ impl Writing<'_> {
             position.next = position.next.max(ends.next);
             self.trim(*shard, ends.start, position)?;
         }
+        for (shard, position) in &mut positions.shards {
+            self.release(*shard, position)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what nobody waits for behind the start of a log.
+    fn release(&mut self, shard: ShardId, position: &mut LogPosition) -> Result<(), redb::Error> {
+        if position.released.is_empty() {
+            return Ok(());
+        }
+        let removed = release::remove(self.transaction, shard, position, self.readers)?;
+        self.committed.records += removed;
+        if removed == 0 {
+            return Ok(());
+        }
+        let log = self.transaction.open_table(schema::LOG)?;
+        let end = schema::log_key(shard, Sequence(u64::MAX));
+        let last = log.range::<&schema::LogKey>(..=&end)?.next_back().transpose()?;
+        let last = last.map(|(key, _)| schema::log_key_parts(key.value()));
+        if last != Some((shard, Sequence(position.next.0 - 1))) {
+            self.remember_next(shard, position.next)?;
+        }
+        Ok(())
+    }
+
+    /// What was removed may have been the last that told how far the shard had come.
+    fn remember_next(&mut self, shard: ShardId, next: Sequence) -> Result<(), redb::Error> {
+        let mut table = self.transaction.open_table(schema::POSITION)?;
+        table.insert(shard.0, next.0)?;
+        self.wrote(size_of::<u8>() + size_of::<u64>());
         Ok(())
     }
 
@@ -434,10 +476,7 @@ impl Writing<'_> {
         position.first = end;
         position.untrimmed_bytes = 0;
         if removed > 0 {
-            // What was removed may have been the last that told how far the shard had come.
-            let mut table = self.transaction.open_table(schema::POSITION)?;
-            table.insert(shard.0, position.next.0)?;
-            self.wrote(size_of::<u8>() + size_of::<u64>());
+            self.remember_next(shard, position.next)?;
         }
         Ok(())
     }

@@ -69,8 +69,8 @@ pub enum StoreError {
     },
     /// The journal beside the file belongs to another store.
     #[error(
-        "the journal {} belongs to another store; put the store file beside which it was written \
-         back, or move the journal away to go on without it", path.display()
+        "the journal {} belongs to another store; put back the store file that it was written \
+         beside, or move it away to go on without what it holds", path.display()
     )]
     ForeignJournal {
         /// The journal.

@@ -5,10 +5,11 @@
 //! removal of a key: the row may be older than the group.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use weir_core::{
-    Batch, Change, Cursor, InflightState, Message, Sequence, SessionId, SessionRecord, ShardId,
-    SubscriptionRecord, Target,
+    Batch, Change, Cursor, Destination, InflightState, Message, Sequence, SessionId, SessionRecord,
+    ShardId, SubscriptionRecord, Target,
 };
 use weir_mqtt::PacketId;
 
@@ -23,6 +24,9 @@ pub(crate) struct Group<'a> {
     pub(crate) logged: Vec<Logged<'a>>,
     /// Per shard that is in the group: how far its log can be trimmed.
     pub(crate) log_starts: BTreeMap<ShardId, LogStart>,
+    /// Per shard: positions behind the start of its log for which no session waits, in order and
+    /// apart from each other.
+    pub(crate) released: BTreeMap<ShardId, Vec<Range<Sequence>>>,
     /// Sessions whose rows go before anything else of the group is written.
     pub(crate) removed_sessions: Vec<SessionKey>,
     pub(crate) sessions: Vec<(SessionKey, &'a SessionRecord)>,
@@ -146,6 +150,9 @@ impl<'a> Group<'a> {
                 },
             );
         }
+        for (shard, ranges) in &self.released {
+            add(*shard, Change::LogReleased { ranges: ranges.clone() });
+        }
         for (key, done) in &self.reader_cursors {
             let (shard, reader) = reader_key_parts(key);
             add(shard, Change::ReaderMoved { reader, done: *done });
@@ -209,6 +216,9 @@ impl<'a> Gathered<'a> {
                 ends.next = ends.next.max(sequence.next());
                 self.group.logged.push(logged);
             }
+            Change::LogReleased { ranges } => {
+                self.group.released.entry(shard).or_default().extend_from_slice(ranges);
+            }
             Change::CursorMoved { session, cursor } => {
                 self.cursors.put(key(*session), at, cursor);
             }
@@ -257,9 +267,15 @@ impl<'a> Gathered<'a> {
         let lives = |session: &SessionKey, at: usize| {
             removed_at.get(session).is_none_or(|removed_at| *removed_at < at)
         };
-        let starts = &group.log_starts;
+        group.reader_cursors = self.reader_cursors.finish(|_, _| true);
+        group.released.values_mut().for_each(merge);
+        let (starts, released) = (&group.log_starts, &group.released);
+        let readers = &group.reader_cursors;
         group.logged.retain(|logged| {
             starts.get(&logged.shard).is_none_or(|ends| ends.start <= logged.sequence)
+                && !released.get(&logged.shard).is_some_and(|ranges| {
+                    contains(ranges, logged.sequence) && is_read(logged, readers)
+                })
         });
         group.logged.sort_by_key(|logged| (logged.shard, logged.sequence));
         group.sessions = self.sessions.finish(lives);
@@ -268,7 +284,6 @@ impl<'a> Gathered<'a> {
         group.inflight = self.inflight.finish(|key, at| lives(&session_of(key), at));
         group.received = self.received.finish(|key, at| lives(&session_of(key), at));
         group.retained = self.retained.finish(|_, _| true);
-        group.reader_cursors = self.reader_cursors.finish(|_, _| true);
         group.removed_sessions = self.removed_at.into_keys().collect();
         group
     }
@@ -295,6 +310,37 @@ impl<K: Ord, V> Latest<K, V> {
         self.0.dedup_by(|(later, ..), (first, ..)| later == first);
         self.0.into_iter().map(|(key, _, value)| (key, value)).collect()
     }
+}
+
+/// Puts ranges in order and joins those that touch.
+pub(crate) fn merge(ranges: &mut Vec<Range<Sequence>>) {
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges.dedup_by(|later, first| {
+        let touches = later.start <= first.end;
+        if touches {
+            first.end = first.end.max(later.end);
+        }
+        touches
+    });
+}
+
+/// Whether a position is in one of some merged ranges.
+fn contains(ranges: &[Range<Sequence>], sequence: Sequence) -> bool {
+    let after = ranges.partition_point(|range| range.start <= sequence);
+    after.checked_sub(1).is_some_and(|at| sequence < ranges[at].end)
+}
+
+/// Whether each reader that a message of the group is for is done with it by the end of the
+/// group. Before the message was appended none was, so nothing outside of the group counts.
+fn is_read(logged: &Logged<'_>, readers: &[(ReaderKey, Sequence)]) -> bool {
+    logged.targets.iter().all(|target| match target.destination {
+        Destination::Reader(reader) => {
+            let key = reader_key(logged.shard, reader);
+            let place = readers.binary_search_by_key(&key, |(key, _)| *key);
+            place.is_ok_and(|place| logged.sequence <= readers[place].1)
+        }
+        Destination::Session(_) => true,
+    })
 }
 
 fn packet_parts(key: &PacketKey) -> (ShardId, SessionId, PacketId) {

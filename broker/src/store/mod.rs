@@ -39,6 +39,7 @@ mod readers;
 mod recover;
 
 mod overlay;
+mod release;
 
 mod group;
 mod journal;
@@ -134,6 +135,8 @@ pub struct StoreStats {
     pub record_bytes: u64,
     /// Bytes that went to the disk, in both files.
     pub bytes_written: u64,
+    /// Those of them that went to the journal.
+    pub journal_bytes_written: u64,
     /// Flushes of the disk, of both files.
     pub syncs: u64,
     /// Length of the database now, bytes.
@@ -199,6 +202,7 @@ impl Store {
             records: self.totals.records.load(Ordering::Relaxed),
             record_bytes: self.totals.record_bytes.load(Ordering::Relaxed),
             bytes_written: of_both(|disk| &disk.bytes_written),
+            journal_bytes_written: self.journal_disk.bytes_written.load(Ordering::Relaxed),
             syncs: of_both(|disk| &disk.syncs),
             file_bytes: self.disk.file_bytes.load(Ordering::Relaxed),
             journal_bytes: self.journal_disk.file_bytes.load(Ordering::Relaxed),

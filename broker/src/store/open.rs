@@ -212,16 +212,19 @@ fn prepare(
     check_format(&transaction, path)?;
     create_tables(&transaction).map_err(|error| wrong_table(path, error))?;
     let (boot_epoch, epoch) = count_start(&transaction).map_err(|error| engine(path, error))?;
-    let mut found = Found::default();
+    let mut found = Found { last_epoch: epoch, ..Found::default() };
     if let Some(journal) = journal {
         let named = store_id(&transaction, journal.store_id());
         journal.belong_to(named.map_err(|error| engine(path, error))?);
         found = journal.read(epoch)?;
-        journal.begin(epoch + 1);
+        // An epoch that the journal has seen, because the database is older than it was, must not
+        // begin once more: what is left of the first one would count as its continuation.
+        journal.begin(found.last_epoch + 1);
     }
     let mut positions = Positions::load(&transaction).map_err(|error| engine(path, error))?;
     let group = Group::of(&found.batches);
-    write_group(&transaction, &group, &mut positions, Some(epoch + 1))
+    // A journal lets go of nothing, so no reader has to be known.
+    write_group(&transaction, &group, &BTreeSet::new(), &mut positions, Some(found.last_epoch + 1))
         .map_err(|error| engine(path, error))?;
     transaction.commit().map_err(|error| engine(path, error))?;
     let Found { records, is_damaged, .. } = found;

@@ -4,6 +4,7 @@
 //! figures need no look into the file.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use weir_core::{Sequence, ShardId};
 
@@ -19,7 +20,7 @@ pub(crate) struct Positions {
 }
 
 /// Where the log of one shard begins and ends.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct LogPosition {
     /// No message below this position is in the file.
     pub(crate) first: Sequence,
@@ -27,6 +28,9 @@ pub(crate) struct LogPosition {
     pub(crate) next: Sequence,
     /// What was appended since the log was last trimmed, bytes.
     pub(crate) untrimmed_bytes: u64,
+    /// Positions behind `first` that no session waits for and that were not looked at yet, in
+    /// order and apart from each other. Not kept over a restart, after which they are named again.
+    pub(crate) released: Vec<Range<Sequence>>,
 }
 
 /// The ends of the log of one shard, as far as it was written.
@@ -46,7 +50,7 @@ impl Positions {
         for row in transaction.open_table(POSITION)?.iter()? {
             let (shard, next) = row?;
             let next = Sequence(next.value());
-            let position = LogPosition { first: next, next, untrimmed_bytes: 0 };
+            let position = LogPosition { first: next, next, ..LogPosition::default() };
             shards.insert(ShardId(shard.value()), position);
         }
         let log = transaction.open_table(LOG)?;

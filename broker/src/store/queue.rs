@@ -188,6 +188,7 @@ impl Waiting {
 fn batch_bytes(batch: &Batch) -> usize {
     let changes = batch.changes.iter().map(|change| match change {
         Change::LogAppended { message, .. } | Change::RetainedPut { message } => message.len(),
+        Change::LogReleased { ranges } => size_of_val(&ranges[..]),
         Change::RuleDelta { delta } => delta.len(),
         Change::RuleSnapshot { shards } => shards.iter().map(Vec::len).sum(),
         Change::SessionPut { record, .. } => {

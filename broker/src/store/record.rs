@@ -37,9 +37,19 @@ pub(crate) fn decode_logged(record: &[u8]) -> Result<(Vec<Target>, Message), Mal
 
 /// True when `reader` is among the targets; looks at nothing else of the record.
 pub(crate) fn logged_for_reader(record: &[u8], reader: ReaderId) -> Result<bool, MalformedRecord> {
+    is_for_reader(record, |target| target == reader)
+}
+
+/// True when one of the readers among the targets is wanted; looks at nothing else of the record.
+pub(crate) fn is_for_reader(
+    record: &[u8],
+    mut is_wanted: impl FnMut(ReaderId) -> bool,
+) -> Result<bool, MalformedRecord> {
     let mut bytes = Bytes(record);
     for _ in 0..bytes.varint()? {
-        if decode_target(&mut bytes)?.destination == Destination::Reader(reader) {
+        if let Destination::Reader(reader) = decode_target(&mut bytes)?.destination
+            && is_wanted(reader)
+        {
             return Ok(true);
         }
     }

@@ -220,9 +220,15 @@ impl Recovery<'_> {
                 Destination::Session(session) => self.session_place(session).is_ok(),
             });
             if !targets.is_empty() {
-                let bytes = message.len();
+                let (bytes, expires_at_ms) = (message.len(), message.parts().expires_at_ms);
                 let message = self.takes_memory(bytes, &targets).then_some(message);
-                self.recovered.log.push(QueuedRecord { sequence, bytes, message, targets });
+                self.recovered.log.push(QueuedRecord {
+                    sequence,
+                    bytes,
+                    expires_at_ms,
+                    message,
+                    targets,
+                });
             }
         }
         Ok(())

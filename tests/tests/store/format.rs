@@ -82,7 +82,7 @@ fn a_file_of_version_1_is_opened_and_has_a_journal_afterwards() {
         let done = store.reader_cursor(SHARD, ReaderId(0x0102)).expect("a working disk");
         assert_eq!(done, Sequence(12));
         // What is committed now goes through the journal.
-        store.commit(&workload.group(4)).expect("a working disk");
+        store.commit(&workload.group(20)).expect("a working disk");
     }
     assert!(!disks.image().journal.is_empty());
     let database = redb::Builder::new()

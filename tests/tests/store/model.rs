@@ -83,6 +83,12 @@ impl Model {
                 shard.next = shard.next.max(sequence.next());
                 shard.log.insert(sequence, (message, targets.to_vec()));
             }
+            // The store may remove them, and may forget to: see `ShardModel::difference`.
+            Change::LogReleased { ranges } => {
+                let positions = ranges.iter().flat_map(|range| range.start.0..range.end.0);
+                let is_held = positions.map(Sequence).any(|at| shard.is_held(at));
+                assert!(!is_held, "the workload lets go of what nobody waits for");
+            }
             Change::CursorMoved { session, cursor } => shard.session(session).cursor = cursor,
             Change::InflightPut { session, packet_id, state } => {
                 shard.session(session).inflight.insert(packet_id, state);
@@ -133,6 +139,27 @@ impl Model {
 }
 
 impl ShardModel {
+    /// Whether a session waits for the message at a position.
+    pub(crate) fn is_held(&self, sequence: Sequence) -> bool {
+        let Some((_, targets)) = self.log.get(&sequence) else { return false };
+        targets.iter().any(|target| match target.destination {
+            Destination::Reader(_) => false,
+            Destination::Session(session) => self.sessions.get(&session).is_some_and(|session| {
+                sequence >= session.cursor.start || session.cursor.inflight.contains(&sequence)
+            }),
+        })
+    }
+
+    /// Whether a session or a reader waits for it.
+    fn is_awaited(&self, sequence: Sequence) -> bool {
+        let Some((_, targets)) = self.log.get(&sequence) else { return false };
+        let is_read = |target: &Target| match target.destination {
+            Destination::Reader(reader) => self.readers.get(&reader) >= Some(&sequence),
+            Destination::Session(_) => true,
+        };
+        self.is_held(sequence) || !targets.iter().all(is_read)
+    }
+
     pub(crate) fn session(&mut self, session: SessionId) -> &mut SessionModel {
         self.sessions.get_mut(&session).expect("the workload changes sessions that exist")
     }
@@ -144,7 +171,12 @@ impl ShardModel {
             return Some(format!("{untrimmed} messages below the start of the log"));
         }
         recovered.log.retain(|record| record.sequence >= self.log_start);
-        let log = self.expected_log();
+        // What nobody waits for may be gone; after a crash it may be back.
+        let mut log = self.expected_log();
+        log.retain(|record| {
+            self.is_awaited(record.sequence)
+                || recovered.log.binary_search_by_key(&record.sequence, |r| r.sequence).is_ok()
+        });
         if recovered.log != log {
             return Some(format!("log {:?} instead of {log:?}", recovered.log));
         }
@@ -183,6 +215,7 @@ impl ShardModel {
             QueuedRecord {
                 sequence: *sequence,
                 bytes: message.len(),
+                expires_at_ms: message.parts().expires_at_ms,
                 message: is_queued.then(|| message.clone()),
                 targets,
             }

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use weir_core::{Destination, ReaderId, Sequence, ShardId};
-use weir_tests::sim::disk::SimulatedDisks;
+use weir_broker::store::Condition;
+use weir_core::{Batch, Change, Destination, ReaderId, Sequence, ShardId};
+use weir_tests::sim::disk::{Image, SimulatedDisks};
 
 use crate::workload::{READERS, Workload, open, options, seeds};
 
@@ -31,6 +32,44 @@ fn the_recovered_state_is_the_model_after_each_group() {
     }
 }
 
+/// A database that is older than its journal, as a restored copy or a disk that lied leaves it,
+/// began an epoch that the journal had seen already. After the next crash what was left of the
+/// first one counted as its continuation, and two lives of the store were mixed.
+#[test]
+fn an_older_database_takes_up_nothing_of_a_life_that_is_over() {
+    for seed in seeds(20) {
+        let disks = SimulatedDisks::new();
+        let first = open(disks.clone()).expect("an empty disk");
+        let older = disks.image().database;
+        let mut workload = Workload::new(seed, 1);
+        first.commit(&workload.group(1)).expect("a working disk");
+        let disks = SimulatedDisks::from_image(disks.image());
+        let second = open(disks.clone()).expect("a working disk");
+        for _ in 0..5 {
+            second.commit(&workload.group(1)).expect("a working disk");
+        }
+        let journal = disks.image().journal;
+        let disks = SimulatedDisks::from_image(Image { database: older, journal });
+        let third = open(disks.clone()).expect("a working disk");
+        assert_eq!(third.condition(), Condition::Damaged, "seed {seed}");
+        let mut workload = Workload::new(!seed, 1);
+        third.commit(&workload.group(1)).expect("a working disk");
+        let fourth = open(SimulatedDisks::from_image(disks.image())).expect("a working disk");
+        workload.model.check(&fourth, seed);
+    }
+}
+
+/// Makes a batch one that lets go of nothing.
+fn keep_the_log(batch: &mut Batch) {
+    batch.log_start = Sequence(0);
+    forget_released(batch);
+}
+
+/// Makes it one that trims from the front alone.
+fn forget_released(batch: &mut Batch) {
+    batch.changes.retain(|change| !matches!(change, Change::LogReleased { .. }));
+}
+
 #[test]
 fn a_reader_gets_each_of_its_messages_once_and_in_order() {
     for seed in seeds(20) {
@@ -42,10 +81,10 @@ fn a_reader_gets_each_of_its_messages_once_and_in_order() {
         for _ in 0..30 {
             let mut group = workload.group(4);
             // Nothing is trimmed here, so that what is expected does not depend on when.
-            group.iter_mut().for_each(|batch| batch.log_start = Sequence(0));
+            group.iter_mut().for_each(keep_the_log);
             store.commit(&group).expect("a working disk");
             for change in group.iter().flat_map(|batch| &batch.changes) {
-                let weir_core::Change::LogAppended { sequence, targets, .. } = change else {
+                let Change::LogAppended { sequence, targets, .. } = change else {
                     continue;
                 };
                 if targets.iter().any(|target| target.destination == Destination::Reader(reader)) {
@@ -76,7 +115,9 @@ fn readers_see_what_is_in_the_journal_only_and_what_is_in_the_database() {
         let store = open(SimulatedDisks::new()).expect("an empty disk");
         for _ in 0..25 {
             let before = store.stats().expect("a working disk");
-            store.commit(&workload.group(4)).expect("a working disk");
+            let mut group = workload.group(4);
+            group.iter_mut().for_each(forget_released);
+            store.commit(&group).expect("a working disk");
             let after = store.stats().expect("a working disk");
             *(if after.checkpoints == before.checkpoints { &mut pending } else { &mut stored }) +=
                 1;
@@ -111,7 +152,7 @@ fn a_reader_misses_nothing_while_checkpoints_go_on() {
     let groups: Vec<_> = (0..600)
         .map(|_| {
             let mut group = workload.group(3);
-            group.iter_mut().for_each(|batch| batch.log_start = Sequence(0));
+            group.iter_mut().for_each(keep_the_log);
             group
         })
         .collect();
@@ -121,7 +162,7 @@ fn a_reader_misses_nothing_while_checkpoints_go_on() {
         .flatten()
         .flat_map(|batch| &batch.changes)
         .filter_map(|change| match change {
-            weir_core::Change::LogAppended { sequence, targets, .. } => targets
+            Change::LogAppended { sequence, targets, .. } => targets
                 .iter()
                 .any(|target| target.destination == Destination::Reader(reader))
                 .then_some(*sequence),
@@ -158,7 +199,7 @@ fn one_look_into_the_log_is_bounded_also_for_a_reader_without_messages() {
     let mut logged = 0;
     while logged < 6000 {
         let mut group = workload.group(200);
-        group.iter_mut().for_each(|batch| batch.log_start = Sequence(0));
+        group.iter_mut().for_each(keep_the_log);
         store.commit(&group).expect("a working disk");
         logged = workload.model.shard(ShardId(0)).next.0 - 1;
     }

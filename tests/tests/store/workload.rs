@@ -85,9 +85,43 @@ impl Workload {
             self.model.apply(&one);
             batch.changes.extend(one.changes);
         }
+        if self.random.chance(40)
+            && let Some(change) = self.released(shard)
+        {
+            let changes = vec![change];
+            self.model.apply(&Batch {
+                shard,
+                number: batch.number,
+                changes: changes.clone(),
+                log_start: Sequence(0),
+                is_awaited: true,
+            });
+            batch.changes.extend(changes);
+        }
         batch.log_start = self.log_start(shard);
         self.model.apply(&Batch { changes: Vec::new(), ..batch.clone() });
         batch
+    }
+
+    /// Some of what no session waits for, with positions that are in nobody's way.
+    fn released(&mut self, shard: ShardId) -> Option<Change> {
+        let model = self.model.shard(shard);
+        let (start, next) = (model.log_start.0, model.next.0);
+        let is_held: Vec<bool> = (start..next).map(|at| model.is_held(Sequence(at))).collect();
+        let mut ranges = Vec::new();
+        for (at, is_held) in (start..next).zip(is_held) {
+            if !is_held && self.random.chance(70) {
+                ranges.push(Sequence(at)..Sequence(at + 1 + self.random.below(2)));
+            }
+        }
+        // The second position of a range may be one that is held.
+        let model = self.model.shard(shard);
+        for range in &mut ranges {
+            while model.is_held(Sequence(range.end.0 - 1)) || range.end.0 > next {
+                range.end.0 -= 1;
+            }
+        }
+        (!ranges.is_empty()).then_some(Change::LogReleased { ranges })
     }
 
     /// The lowest position that a session or a reader still needs.

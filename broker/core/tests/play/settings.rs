@@ -40,6 +40,7 @@ pub(super) fn limits(script: &mut Script<'_>, is_rough: bool) -> Limits {
         queued_bytes_max: script.one_of(&[10_000, 0, 100, 400]),
         queue_full: script.one_of(&[QueueFull::DropNew, QueueFull::DropOld, QueueFull::Disconnect]),
         queued_memory_max: script.one_of(&[100_000, 300, 1000]),
+        pinned_positions: script.one_of(&[1024, 0, 3]),
         queued_memory_eased_at: script.one_of(&[0, 200, usize::MAX]),
         memory_max: if is_rough { script.one_of(&[usize::MAX, 100_000]) } else { usize::MAX },
         send_buffer_bytes_max: script.one_of(&[10_000, 40, 400]),

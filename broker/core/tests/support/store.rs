@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_core::{
-    Batch, Change, Cursor, InflightState, Message, QueuedRecord, ReaderId, Recovered,
+    Batch, Change, Cursor, Destination, InflightState, Message, QueuedRecord, ReaderId, Recovered,
     RecoveredSession, Sequence, SessionId, SessionRecord, SubscriptionRecord, Target,
 };
 use weir_mqtt::PacketId;
@@ -60,6 +60,7 @@ impl Store {
                     QueuedRecord {
                         sequence: *sequence,
                         bytes,
+                        expires_at_ms: message.parts().expires_at_ms,
                         message: is_handed_over.then(|| message.clone()),
                         targets: targets.clone(),
                     }
@@ -76,6 +77,16 @@ impl Store {
         found.collect()
     }
 
+    /// What waits for a reader behind its cursor.
+    pub(crate) fn unread(&self, reader: ReaderId) -> Vec<(Sequence, String)> {
+        let done = self.readers.get(&reader).copied().unwrap_or_default();
+        let rows = self.log.range(done.next()..).filter(|(_, (_, targets))| {
+            targets.iter().any(|target| target.destination == Destination::Reader(reader))
+        });
+        let payload = |message: &Message| String::from_utf8_lossy(message.payload()).into_owned();
+        rows.map(|(sequence, (message, _))| (*sequence, payload(message))).collect()
+    }
+
     fn apply_change(&mut self, change: Change) {
         match change {
             Change::LogAppended { sequence, message, targets } => {
@@ -83,6 +94,18 @@ impl Store {
                 assert!(sequence >= self.next_sequence, "{sequence:?} was given before");
                 self.next_sequence = sequence.next();
                 self.log.insert(sequence, (message, targets.into_vec()));
+            }
+            Change::LogReleased { ranges } => {
+                assert!(!ranges.is_empty(), "a change that changes nothing");
+                let readers = &self.readers;
+                self.log.retain(|sequence, (_, targets)| {
+                    let is_awaited = |target: &Target| match target.destination {
+                        Destination::Reader(reader) => readers.get(&reader) < Some(sequence),
+                        Destination::Session(_) => false,
+                    };
+                    !ranges.iter().any(|range| range.contains(sequence))
+                        || targets.iter().any(is_awaited)
+                });
             }
             Change::CursorMoved { session, cursor } => {
                 assert!(cursor.inflight.is_sorted(), "positions ascend");

@@ -44,6 +44,8 @@ fn encode_change(change: &Change, record: &mut Vec<u8>, out: &mut Vec<u8>) {
             record::encode_logged(message, targets, record);
             put_sized(record, out);
         }
+        // After a crash the core names again what nobody waits for.
+        Change::LogReleased { .. } => {}
         Change::ReaderMoved { reader, done } => {
             out.push(READER_MOVED);
             out.extend_from_slice(&reader.0.to_le_bytes());
