@@ -4,6 +4,8 @@
 
 #[path = "store/corruption.rs"]
 mod corruption;
+#[path = "store/damage.rs"]
+mod damage;
 #[path = "store/determinism.rs"]
 mod determinism;
 #[path = "store/elision.rs"]
