@@ -31,14 +31,14 @@ const PLACES: &[Place] = &[
     Place {
         file: "broker/core/src/publish.rs",
         faults: &[("acknowledges-early", "PUBACK and PUBREC do not wait for the commit")],
-        find: "self.reply(id, reply, packet_id, reason, durable);\n    }\n\n    pub(crate) fn handle_pubrel",
-        replace: "let durable = durable && !is_on(\"acknowledges-early\");\n        self.reply(id, reply, packet_id, reason, durable);\n    }\n\n    pub(crate) fn handle_pubrel",
+        find: "            Durability::Commit => self.reply(id, reply, packet_id, reason, durable),\n",
+        replace: "            Durability::Commit => {\n                let durable = durable && !is_on(\"acknowledges-early\");\n                self.reply(id, reply, packet_id, reason, durable);\n            }\n",
     },
     Place {
         file: "broker/core/src/publish.rs",
         faults: &[("received-unchecked", "a QoS 2 message that comes again is published again")],
-        find: "self.sessions[key as usize].received.contains(&packet_id);",
-        replace: "self.sessions[key as usize].received.contains(&packet_id)\n                && !is_on(\"received-unchecked\");",
+        find: "        if again {\n",
+        replace: "        if again && !is_on(\"received-unchecked\") {\n",
     },
     Place {
         file: "broker/core/src/publish.rs",
@@ -46,8 +46,8 @@ const PLACES: &[Place] = &[
             "received-unstored",
             "the identifier of a received QoS 2 message is not stored",
         )],
-        find: "            if session.stored {\n                let change = Change::ReceivedPut",
-        replace: "            if session.stored && !is_on(\"received-unstored\") {\n                let change = Change::ReceivedPut",
+        find: "            if is_recorded {\n",
+        replace: "            if is_recorded && !is_on(\"received-unstored\") {\n",
     },
     Place {
         file: "broker/core/src/acknowledge.rs",
@@ -214,7 +214,7 @@ fn each_fault_fits_the_source() {
 #[ignore = "builds the broker once more, and needs minutes"]
 fn each_fault_is_found() {
     let wanted = std::env::var("WEIR_FAULT").unwrap_or_default();
-    let copy = Copy::of(&root());
+    let copy = MutatedSource::of(&root());
     assert_eq!(copy.first_failure("none"), None, "the copy fails without a fault");
     let mut missed = Vec::new();
     println!("| fault | seeds | what the simulator says |\n|---|---|---|");
@@ -232,12 +232,12 @@ fn each_fault_is_found() {
 }
 
 /// A copy of the source with all faults in it.
-struct Copy {
+struct MutatedSource {
     folder: PathBuf,
     target: PathBuf,
 }
 
-impl Copy {
+impl MutatedSource {
     fn of(root: &Path) -> Self {
         let target = root.join("target");
         let folder = target.join("mutated");

@@ -214,14 +214,8 @@ fn what_is_behind_a_gap_in_the_journal_is_kept() {
     for number in 0..10_u64 {
         let message = message(&format!("late/{number}"), "x");
         let changes = vec![Change::RetainedPut { message }];
-        let batch = Batch {
-            shard: SHARD,
-            number: number + 2,
-            changes,
-            log_start: Sequence(1),
-            is_awaited: true,
-        };
-        store.commit(&[batch]).expect("a working disk");
+        let group = batch(number + 2, changes);
+        store.commit(&[group]).expect("a working disk");
     }
     let (image, mut journal) = (file(&path, "weir.redb"), file(&path, "weir.journal"));
     drop(store);
@@ -360,6 +354,10 @@ fn message(topic: &str, payload: &str) -> Message {
 
 const SHARD: ShardId = ShardId(0);
 
+fn batch(number: u64, changes: Vec<Change>) -> Batch {
+    Batch { shard: SHARD, number, changes, log_start: Sequence(1), is_awaited: true }
+}
+
 fn target(session: u32) -> Target {
     Target {
         destination: Destination::Session(SessionId(session)),
@@ -412,9 +410,8 @@ fn small(name: &str) -> PathBuf {
     }
     changes.push(Change::RetainedPut { message: message("kept", "x") });
     changes.push(Change::RuleSnapshot { shards: vec![b"state".to_vec()] });
-    let batch =
-        Batch { shard: SHARD, number: 1, changes, log_start: Sequence(1), is_awaited: true };
-    store.commit(&[batch]).expect("a working disk");
+    let group = batch(1, changes);
+    store.commit(&[group]).expect("a working disk");
     path
 }
 
@@ -493,15 +490,7 @@ fn high_trees_and_long_values_are_read_too() {
         Change::RetainedPut { message: message(&format!("many/{number}"), &payload) }
     });
     let changes = retained.collect();
-    store
-        .commit(&[Batch {
-            shard: SHARD,
-            number: 2,
-            changes,
-            log_start: Sequence(1),
-            is_awaited: true,
-        }])
-        .expect("a disk");
+    store.commit(&[batch(2, changes)]).expect("a disk");
     let before = store.recover(SHARD, usize::MAX).expect("it can be read");
     drop(store);
     put(&path, RETAINED, "bad", &[1, 2, 3][..]);
@@ -533,9 +522,8 @@ fn what_a_lost_session_leaves_behind_goes_with_it() {
     let record =
         SessionRecord { client_id: "stranger".into(), ..recovered.sessions[0].record.clone() };
     let changes = vec![Change::SessionPut { session: SessionId(2), record }];
-    let batch =
-        Batch { shard: SHARD, number: 1, changes, log_start: Sequence(1), is_awaited: true };
-    store.commit(&[batch]).expect("a working disk");
+    let group = batch(1, changes);
+    store.commit(&[group]).expect("a working disk");
     let recovered = store.recover(SHARD, usize::MAX).expect("it can be read");
     let stranger = &recovered.sessions[1];
     assert_eq!(&*stranger.record.client_id, "stranger");

@@ -40,6 +40,8 @@ pub struct Examination {
     pub journal: JournalFindings,
     /// What is wrong, one sentence each; empty when nothing is.
     pub problems: Vec<String>,
+    /// The newest state cannot be read, and this is one before it.
+    pub may_be_older: bool,
     /// Rows that speak of a session, a reader or a message that is not there. The broker passes
     /// over them.
     pub loose_rows: u64,
@@ -153,7 +155,8 @@ impl Source {
             return Err(not_ours());
         }
         let is_older = best.as_ref().is_some_and(|best| best.is_ours && !best.is_newest);
-        if best.as_ref().is_none_or(|best| !best.is_ours) {
+        let is_searched = best.as_ref().is_none_or(|best| !best.is_ours);
+        if is_searched {
             let lists = pages.lists_of_tables(&LANDMARKS);
             let looks = lists.iter().map(|root| Look::at(&pages, Some(root), path));
             let looks = looks.collect::<Result<Vec<Look>, StoreError>>()?;
@@ -173,6 +176,11 @@ impl Source {
                 "the last commit is damaged; the one before it is whole, but older".to_owned(),
             );
         }
+        if is_searched && look.is_ours {
+            // What it lacks of the newest state, nobody knows.
+            look.problem("the list of the tables was searched for and may be older".to_owned());
+        }
+        look.examination.may_be_older = is_older || is_searched;
         look.examination.file_bytes = pages.bytes();
         look.examination.spare_bytes = pages.bytes().saturating_sub(look.used_bytes);
         look.examination.problems.splice(0..0, head_problems(&head, pages.bytes()));

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::examine::{Source, open_alone};
+use super::examine::{Examination, Source, open_alone};
 use super::mend::{Gaps, Mended, mend};
 use super::quarantine::{self, Quarantine};
 use super::rebuild::rebuild;
@@ -214,13 +214,13 @@ fn account(
         quarantined: quarantine.database(),
         report: quarantine.report(),
         problems: source.examination.problems.clone(),
-        consequences: consequences(&tables, source.examination.journal.is_damaged, mended),
+        consequences: consequences(&tables, &source.examination, mended),
         tables,
     }
 }
 
 /// What whoever runs the broker has to know.
-fn consequences(tables: &[SalvagedTable], lacks_groups: bool, mended: &Mended) -> Vec<String> {
+fn consequences(tables: &[SalvagedTable], found: &Examination, mended: &Mended) -> Vec<String> {
     let mut told = Vec::new();
     for (table, words) in CONSEQUENCES {
         let found = tables.iter().find(|found| found.table == table.name());
@@ -230,7 +230,10 @@ fn consequences(tables: &[SalvagedTable], lacks_groups: bool, mended: &Mended) -
             _ => told.push(format!("all {words}")),
         }
     }
-    if lacks_groups {
+    if found.may_be_older {
+        told.push("what changed after the state that was found is gone, or comes again".to_owned());
+    }
+    if found.journal.is_damaged {
         told.push("part of what was acknowledged last is gone, or comes again".to_owned());
     }
     if mended.released > 0 {
@@ -240,7 +243,7 @@ fn consequences(tables: &[SalvagedTable], lacks_groups: bool, mended: &Mended) -
         told.push("the windows of the rules begin anew".to_owned());
     }
     if told.is_empty() {
-        told.push("no row is lost; what the last commit before it held may be".to_owned());
+        told.push("nothing: no row is lost".to_owned());
     }
     told
 }
