@@ -39,8 +39,8 @@ const LONG_LOAD_MAX: Duration = Duration::from_millis(1500);
 const FIRST_START: Duration = Duration::from_millis(10);
 /// A stop takes about half of it.
 const STOP_MAX: Duration = Duration::from_millis(60);
-/// To compact takes about half of it.
-const COMPACT_MAX: Duration = Duration::from_millis(100);
+/// To compact takes less, unless the machine is busy.
+const COMPACT_MAX: Duration = Duration::from_millis(300);
 /// How often the report is written.
 const REPORT_ROUNDS: u64 = 100;
 
