@@ -21,8 +21,16 @@ one name *arguments:
     cargo test --package weir-tests --test {{name}} -- {{arguments}}
 
 # Kill the broker a thousand times
-kill rounds="1000":
-    WEIR_KILL_ROUNDS={{rounds}} cargo test --release --package weir-tests --test durability -- --nocapture
+kill rounds="1000" lanes="6":
+    WEIR_KILL_ROUNDS={{rounds}} WEIR_KILL_LANES={{lanes}} cargo test --release --package weir-tests --test durability -- --nocapture
+
+# Cut the power of a simulated gateway
+power cuts="10" memory="512":
+    tests/cross/pi-sim --cuts {{cuts}} --memory {{memory}}
+
+# The static binary for a 64-bit ARM gateway
+cross:
+    tests/cross/build --profile dist
 
 # Ten minutes without an upstream
 outage seconds="600":
@@ -44,3 +52,11 @@ fuzz target="decode" seconds="60":
 # What is shipped
 dist:
     cargo build --profile dist
+
+# Thousands of seeds of the simulator
+simulate seeds="5000":
+    WEIR_SIM_SEEDS={{seeds}} cargo test --release --package weir-tests --test simulation -- --nocapture
+
+# Faults in a copy of the source, each of which the simulator must find
+mutations fault="":
+    WEIR_FAULT={{fault}} cargo test --package weir-tests --test mutations -- --ignored --nocapture

@@ -4,6 +4,10 @@
 //! second, CPU time and bytes written per record, and the same for a plain append with a flush
 //! per group on the same disk in the same run. Queueing appends only; passing also acknowledges
 //! what the group before brought, moves a cursor and trims, as a session that keeps up does.
+//!
+//! Then what wears flash: at the pace of an edge, where each message is a commit of its own, and
+//! at 1,000 messages a second with commits further and further apart. The pace is virtual: it
+//! says how many messages a commit has, nobody waits.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -22,6 +26,9 @@ use weir_mqtt::QoS;
 const PAYLOAD_BYTES: usize = 64;
 const RESIDENT: u64 = 20_000;
 const SESSION: SessionId = SessionId(1);
+/// Half an hour at the pace of an edge.
+const WEAR_MESSAGES: u64 = 20_000;
+const WEAR_DEVICES: u64 = 10;
 const TIME_PER_GROUP: Duration = Duration::from_secs(5);
 
 fn main() {
@@ -49,6 +56,7 @@ fn main() {
         queueing.figures().print("queueing", group, &raw);
         passing.figures().print("passing", group, &raw);
     }
+    wear(&path.join("wear"));
     opening(&path.join("opening"));
     fs::remove_dir_all(&path).expect("it was made above");
 }
@@ -64,6 +72,7 @@ struct Figures {
     records: u64,
     taken: Duration,
     cpu: Duration,
+    longest: Duration,
     bytes: u64,
     syncs: u64,
 }
@@ -73,6 +82,7 @@ impl Figures {
         let (started, cpu) = (Instant::now(), cpu_time());
         work();
         self.taken += started.elapsed();
+        self.longest = self.longest.max(started.elapsed());
         self.cpu += cpu_time() - cpu;
         self.records += records;
     }
@@ -104,7 +114,7 @@ struct Raw {
 impl Raw {
     fn new(path: &Path, group: u64) -> Self {
         let file = File::create(path.join("raw")).expect("the target directory can be written");
-        let record = vec![7; message().len() + 15];
+        let record = vec![7; message(0).len() + 15];
         Self { file, bytes: record.repeat(group as usize), group, figures: Figures::default() }
     }
 
@@ -133,7 +143,7 @@ impl Loaded {
     fn new(path: &Path, way: Way) -> Self {
         let _ = fs::remove_dir_all(path);
         let store = Store::open(path, StoreOptions::default()).expect("an empty directory");
-        let mut load = Load { next: 1, message: message() };
+        let mut load = Load::new();
         store.commit(&[load.batch(RESIDENT, Way::Queueing)]).expect("a working disk");
         let before = store.stats().expect("a working disk");
         Self { store, load, way, before, figures: Figures::default() }
@@ -147,6 +157,12 @@ impl Loaded {
         });
     }
 
+    /// The figures at the end, with everything in the database.
+    fn into_stats(self) -> StoreStats {
+        self.store.checkpoint().expect("a working disk");
+        self.store.stats().expect("a working disk")
+    }
+
     fn figures(&self) -> Figures {
         let after = self.store.stats().expect("a working disk");
         Figures {
@@ -157,10 +173,74 @@ impl Loaded {
     }
 }
 
+/// What is written for messages that come at a pace.
+fn wear(path: &Path) {
+    println!(
+        "\n{WEAR_MESSAGES} messages at a pace, {WEAR_DEVICES} topics, bytes that go to the disk:"
+    );
+    println!(
+        "{:>8} {:>6} {:>6} {:>10} {:>9} {:>10} {:>11} {:>12} {:>8}",
+        "way",
+        "msg/s",
+        "group",
+        "bytes/msg",
+        "MB a day",
+        "syncs/msg",
+        "of journal",
+        "checkpoints",
+        "longest"
+    );
+    // How much is written depends on how many messages a commit has, not on the time between.
+    let of_group: [(u64, &[u64]); 6] = [
+        (1, &[10, 1000]),
+        (5, &[1000]),
+        (10, &[1000]),
+        (25, &[1000]),
+        (50, &[1000]),
+        (100, &[1000]),
+    ];
+    for (group, paces) in of_group {
+        for way in [Way::Queueing, Way::Passing] {
+            let mut loaded = Loaded::new(path, way);
+            for _ in 0..WEAR_MESSAGES / group {
+                loaded.turn(group);
+            }
+            // What is in the journal only has to go to the database as well.
+            let name = if way == Way::Queueing { "queueing" } else { "passing" };
+            let (before, longest) = (loaded.before, loaded.figures.longest);
+            let after = loaded.into_stats();
+            for pace in paces {
+                print_wear(name, *pace, group, longest, before, after);
+            }
+        }
+    }
+}
+
+fn print_wear(
+    way: &str,
+    pace: u64,
+    group: u64,
+    longest: Duration,
+    before: StoreStats,
+    after: StoreStats,
+) {
+    let messages = WEAR_MESSAGES as f64;
+    let bytes = (after.bytes_written - before.bytes_written) as f64;
+    let journal = (after.journal_bytes_written - before.journal_bytes_written) as f64;
+    let day = bytes / messages * pace as f64 * 86_400.0 / 1e6;
+    println!(
+        "{way:>8} {pace:>6} {group:>6} {:>10.0} {day:>9.0} {:>10.3} {:>10.0}% {:>12} {longest:>8.1?}",
+        bytes / messages,
+        (after.syncs - before.syncs) as f64 / messages,
+        100.0 * journal / bytes,
+        after.checkpoints - before.checkpoints,
+    );
+}
+
 /// How long a start takes with and without the check of the file, after a clean stop.
 fn opening(path: &Path) {
     let store = Store::open(path, StoreOptions::default()).expect("an empty directory");
-    let mut load = Load { next: 1, message: message() };
+    let mut load = Load::new();
     for _ in 0..25 {
         store.commit(&[load.batch(4_000, Way::Queueing)]).expect("a working disk");
     }
@@ -183,16 +263,21 @@ fn opening(path: &Path) {
 
 struct Load {
     next: u64,
-    message: Message,
+    /// One of each device.
+    messages: Vec<Message>,
 }
 
 impl Load {
+    fn new() -> Self {
+        Self { next: 1, messages: (0..WEAR_DEVICES).map(message).collect() }
+    }
+
     fn batch(&mut self, count: u64, way: Way) -> Batch {
         let first = self.next;
         let mut changes: Vec<_> = (first..first + count)
             .map(|sequence| Change::LogAppended {
                 sequence: Sequence(sequence),
-                message: self.message.clone(),
+                message: self.messages[(sequence % WEAR_DEVICES) as usize].clone(),
                 targets: smallvec![Target {
                     destination: Destination::Session(SESSION),
                     qos: QoS::AtLeastOnce,
@@ -230,13 +315,14 @@ fn session() -> Change {
     Change::SessionPut { session: SESSION, record }
 }
 
-fn message() -> Message {
+fn message(device: u64) -> Message {
+    let topic = format!("site/{device}/temperature");
     let parts = MessageParts {
         qos: QoS::AtLeastOnce,
         retain: false,
         expires_at_ms: None,
         received_at_ms: 0,
-        topic: "site/a/temperature",
+        topic: &topic,
         properties: &[],
         payload: &[7; PAYLOAD_BYTES],
     };

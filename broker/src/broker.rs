@@ -26,7 +26,7 @@ use weir_mqtt::QoS;
 use weir_rules::{Diagnostic, Engine, Plan};
 
 use crate::auth::{Authenticator, AuthenticatorHandle, Rights, SaltKey, Settings, Sources};
-use crate::clock::Clock;
+use crate::clock::{Clock, unix_ms};
 use crate::config::{self, Config, TlsError};
 use crate::control::Control;
 use crate::listener::{Listener, Refused};
@@ -35,7 +35,10 @@ use crate::pipeline::{Pipeline, PipelineThread, not_handled};
 use crate::probe::Probe;
 use crate::shard::{self, Parts, RecordSink, Shard};
 use crate::status::Status;
-use crate::store::{Loader, RuleState, Store, StoreError, StoreOptions, Writer, WriterOptions};
+use crate::store::{
+    Loader, RuleState, Salvage, SalvagedTable, Store, StoreError, StoreOptions, Writer,
+    WriterOptions,
+};
 use crate::stream::TlsServer;
 use crate::upstream::Upstream;
 
@@ -87,12 +90,12 @@ pub enum StartError {
         /// What is wrong.
         source: weir_rules::StateError,
     },
-    /// The key for salts cannot be kept.
+    /// A key beside the store cannot be kept.
     #[error(
         "{} cannot be read or written: {source}; the user that runs weir must own it",
         .path.display()
     )]
-    SaltKey {
+    Key {
         /// The file, beside the store.
         path: PathBuf,
         /// What the system says.
@@ -344,11 +347,29 @@ fn open_store(config: &Config) -> Result<Store, StoreError> {
         cache_bytes: usize::try_from(config.store.cache_bytes).unwrap_or(usize::MAX),
         ..StoreOptions::default()
     };
-    if config.persistence {
-        Store::open(&config.data_dir, options)
-    } else {
-        Store::in_memory(options)
+    if !config.persistence {
+        return Store::in_memory(options);
     }
+    let now_s = unix_ms() / 1000;
+    let (store, salvage) = Store::start(&config.data_dir, options, config.store.on_damage, now_s)?;
+    if let Some(salvage) = salvage {
+        tell(&salvage);
+    }
+    Ok(store)
+}
+
+/// Somebody has to know what is gone.
+fn tell(salvage: &Salvage) {
+    for problem in &salvage.problems {
+        tracing::error!(%problem, "the store was damaged");
+    }
+    for table in salvage.tables.iter().filter(|table| table.lost != Some(0) || table.removed > 0) {
+        let SalvagedTable { table, kept, lost, removed, .. } = table;
+        let lost = lost.map_or_else(|| "all".to_owned(), |lost| lost.to_string());
+        tracing::error!(table, kept, lost, removed, "rows of a damaged store are lost");
+    }
+    let (quarantined, report) = (salvage.quarantined.display(), salvage.report.display());
+    tracing::error!(%quarantined, %report, "the store was salvaged; the damaged one is kept");
 }
 
 fn register_readers(store: &Store, config: &Config, plan: &Plan) -> Result<Readers, StoreError> {
@@ -429,7 +450,7 @@ fn salt_key(config: &Config) -> Result<SaltKey, StartError> {
         return Ok(SaltKey::new()?);
     }
     let path = config.data_dir.join(SALT_KEY);
-    SaltKey::keep(&path).map_err(|source| StartError::SaltKey { path, source })
+    SaltKey::keep(&path).map_err(|source| StartError::Key { path, source })
 }
 
 fn authenticator(

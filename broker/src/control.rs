@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::admin;
+use crate::admin::{self, Copies};
 use crate::auth::Authenticator;
 use crate::broker::StartError;
 use crate::config::Config;
@@ -42,6 +42,7 @@ impl Control {
         probe: Arc<Probe>,
     ) -> Result<(Self, Option<SocketAddr>), StartError> {
         let admin = bind_admin(config)?;
+        let copies = copies(config, &probe)?;
         let admin_address = match &admin {
             Some(listener) => Some(listener.local_addr()?),
             None => None,
@@ -67,7 +68,8 @@ impl Control {
                     let stopped = stopped.clone();
                     tasks.spawn_local(async move {
                         let status = move || probe.status();
-                        if let Err(error) = admin::serve(listener, status, until(stopped)).await {
+                        let served = admin::serve(listener, status, copies, until(stopped));
+                        if let Err(error) = served.await {
                             tracing::error!(%error, "the admin server has ended");
                         }
                     });
@@ -118,6 +120,16 @@ async fn tell_surroundings(probe: Arc<Probe>, every: Duration) {
         interval.tick().await;
         probe.tell_surroundings();
     }
+}
+
+/// Copies of what is on disk; only the admin server hands them out.
+fn copies(config: &Config, probe: &Probe) -> Result<Option<Copies>, StartError> {
+    if !config.persistence || config.admin.address.is_none() {
+        return Ok(None);
+    }
+    let copies = Copies::new(probe.store.clone(), &config.data_dir);
+    let path = || config.data_dir.join("admin.key");
+    copies.map(Some).map_err(|source| StartError::Key { path: path(), source })
 }
 
 fn bind_admin(config: &Config) -> Result<Option<TcpListener>, StartError> {

@@ -66,6 +66,7 @@ impl Probe {
         let status = match (&stats, writer.state, self.store.condition()) {
             (Err(_), ..) | (_, WriterState::Failed { .. }, _) => "failed",
             (_, _, Condition::Damaged) => "repaired",
+            (_, _, Condition::Salvaged) => "salvaged",
             (_, _, Condition::Clean | Condition::Interrupted) => "ok",
         };
         let microseconds = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);

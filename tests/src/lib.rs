@@ -1,5 +1,18 @@
 //! Simulator, conformance, durability and load tests of Weir.
 
+pub mod campaign {
+    //! Clients that keep account while a broker is killed or its power is cut, again and again.
+
+    // A module uses modules listed below it, never above.
+    pub mod clients;
+
+    pub mod readers;
+    pub mod retained;
+
+    pub mod load;
+    pub mod report;
+}
+
 #[allow(clippy::print_stderr, reason = "a test that fails says on stderr what there is to see")]
 pub mod harness {
     //! Real processes and connections.
@@ -12,6 +25,7 @@ pub mod harness {
 
     pub mod client;
 
+    pub mod gateway;
     pub mod mosquitto;
     pub mod weir;
 

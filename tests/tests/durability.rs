@@ -1,38 +1,46 @@
-//! A real broker with a real file is killed at random moments under load. Its clients follow the
-//! standard to the letter: what was not acknowledged is sent again with its identifier. Then
-//! nothing that was acknowledged may be missing, QoS 2 may not come twice, the retained messages
-//! are the last ones acknowledged, and the windows of a rule are those of a plain computation.
+//! A real broker with a real file is killed at random moments: under load, while it starts, and
+//! while it stops. Its clients follow the standard to the letter: what was not acknowledged is sent
+//! again with its identifier. Then nothing that was acknowledged may be missing, QoS 2 may not come
+//! twice, the retained messages are the last ones acknowledged, and the windows of a rule are those
+//! of a plain computation.
 //!
-//! `WEIR_KILL_ROUNDS` says how often it is killed, `WEIR_KILL_SEED` repeats the choices of a run.
+//! `WEIR_KILL_ROUNDS` says how often it is killed, `WEIR_KILL_LANES` how many brokers go through it
+//! at once, each with its own store and clients. `WEIR_KILL_SEED` repeats the choices of a run.
+//! `WEIR_KILL_REPORT` names a file that each run appends its report to; the rounds of earlier runs
+//! in it count.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "a campaign says how far it is")]
 
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
-use std::{env, thread};
+use std::any::Any;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use std::{env, process, thread};
 
-use weir_mqtt::Version;
+use weir_tests::campaign::clients::{Account, Clients};
+use weir_tests::campaign::load::RULES;
+use weir_tests::campaign::report::{Report, outcome, spread};
 use weir_tests::harness::folder::Folder;
+use weir_tests::harness::wait::pass;
 use weir_tests::harness::weir::Weir;
 use weir_tests::sim::disk::Random;
 
-mod durability {
-    //! The parts of the test.
-
-    pub(super) mod load;
-    pub(super) mod readers;
-    pub(super) mod retained;
-}
-
-use durability::load::{Ledger, Load};
-use durability::readers::Reader;
-use durability::retained;
-
 const ROUNDS: u64 = 30;
+const LANES: u64 = 2;
 /// The offline subscriber comes for its messages every so many rounds.
 const OFFLINE_ROUNDS: u64 = 5;
 /// The longest time from the begin of the load to the kill.
 const LOAD_MAX: Duration = Duration::from_millis(150);
+/// In some rounds, so that the store comes to its checkpoints between two kills.
+const LONG_LOAD_MAX: Duration = Duration::from_millis(1500);
+/// How long a start may take before one was seen.
+const FIRST_START: Duration = Duration::from_millis(10);
+/// A stop takes about half of it.
+const STOP_MAX: Duration = Duration::from_millis(60);
+/// How often the report is written.
+const REPORT_ROUNDS: u64 = 100;
 
 const CONFIG: &str = r#"
 data_dir = "data"
@@ -48,43 +56,135 @@ max_queued_bytes = "0B"
 level = "warn"
 "#;
 
-const RULES: &str = r#"
-[rule.second]
-from = "sensor/{publisher}"
-time = { field = "ts", unit = "ms" }
-by = ["publisher"]
-window = "tumbling 1s"
-select = { n = "count()", sum = "sum(value)", min = "min(value)", max = "max(value)" }
-to = { topic = "window/{publisher}", qos = 2 }
-limits = { expire = "1d" }
-"#;
-
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
-    let rounds = number("WEIR_KILL_ROUNDS").unwrap_or(ROUNDS);
-    let seed = number("WEIR_KILL_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    println!("{rounds} rounds, WEIR_KILL_SEED={seed}");
-    let start = Instant::now();
-    let mut run = Run::new(seed);
-    for round in 1..=rounds {
-        run.round(round);
-        if round % 50 == 0 {
-            println!("{round} rounds in {} s: {}", start.elapsed().as_secs(), run.figures());
-        }
-    }
-    run.end();
-    let seconds = start.elapsed().as_secs();
-    println!("killed {rounds} times in {seconds} s, nothing lost: {}", run.figures());
+    let asked = number("WEIR_KILL_ROUNDS").unwrap_or(ROUNDS);
+    let seed = number("WEIR_KILL_SEED").unwrap_or_else(|| u64::from(process::id()));
+    let lanes = number("WEIR_KILL_LANES").unwrap_or(LANES);
+    let more = [("seed", seed.to_string()), ("lanes", lanes.to_string())];
+    let report = Report::begin("WEIR_KILL_REPORT", "kill -9", &more);
+    let before = report.done_before("rounds");
+    let rounds = asked.saturating_sub(before);
+    println!("{rounds} rounds, {before} were made before, {lanes} lanes, WEIR_KILL_SEED={seed}");
+
+    let campaign = Campaign::new(rounds, lanes, report);
+    let failures: Vec<String> = thread::scope(|scope| {
+        let lanes: Vec<_> = (0..lanes)
+            .map(|lane| (lane, &campaign))
+            .map(|(lane, campaign)| scope.spawn(move || campaign.run(lane, seed)))
+            .collect();
+        lanes.into_iter().filter_map(|lane| lane.join().err()).map(|said| text(&*said)).collect()
+    });
+    campaign.write(&failures);
+    println!("{}", campaign.figures().text());
+    assert!(failures.is_empty(), "WEIR_KILL_SEED={seed}: {failures:#?}");
+    assert_eq!(campaign.figures().rounds, rounds);
 }
 
+/// Several brokers, each with its own clients: while one waits, another works.
+struct Campaign {
+    rounds: u64,
+    begun: AtomicU64,
+    /// A lane has failed, and the others need not go on.
+    failed: AtomicBool,
+    lanes: Mutex<Vec<Figures>>,
+    report: Report,
+}
+
+#[derive(Clone, Default)]
+struct Figures {
+    rounds: u64,
+    kills_at_start: u64,
+    kills_at_stop: u64,
+    starts: Vec<Duration>,
+    account: Account,
+}
+
+impl Campaign {
+    fn new(rounds: u64, lanes: u64, report: Report) -> Self {
+        let lanes = (0..lanes).map(|_| Figures::default()).collect();
+        Self {
+            rounds,
+            begun: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+            lanes: Mutex::new(lanes),
+            report,
+        }
+    }
+
+    fn run(&self, lane: u64, seed: u64) {
+        let _failed = FailedWhenPanicking(&self.failed);
+        let mut run = Run::new(seed + lane);
+        while !self.failed.load(Ordering::Relaxed)
+            && self.begun.fetch_add(1, Ordering::Relaxed) < self.rounds
+        {
+            run.round();
+            self.lanes.lock().unwrap()[lane as usize] = run.figures();
+            let done = self.figures().rounds;
+            if done.is_multiple_of(REPORT_ROUNDS) {
+                self.write(&[]);
+                println!("{}", self.figures().text());
+            }
+        }
+        run.end();
+        self.lanes.lock().unwrap()[lane as usize] = run.figures();
+    }
+
+    fn figures(&self) -> Figures {
+        let mut all = Figures::default();
+        for lane in self.lanes.lock().unwrap().iter() {
+            all.rounds += lane.rounds;
+            all.kills_at_start += lane.kills_at_start;
+            all.kills_at_stop += lane.kills_at_stop;
+            all.starts.extend(&lane.starts);
+            all.account += lane.account;
+        }
+        all
+    }
+
+    fn write(&self, failures: &[String]) {
+        let mut figures = self.figures();
+        let mut lines = vec![
+            ("rounds", figures.rounds.to_string()),
+            ("kills_at_start", figures.kills_at_start.to_string()),
+            ("kills_at_stop", figures.kills_at_stop.to_string()),
+            ("start_ms", spread(&mut figures.starts)),
+        ];
+        lines.extend(figures.account.lines());
+        lines.extend(outcome(failures));
+        self.report.write(&lines);
+    }
+}
+
+struct FailedWhenPanicking<'a>(&'a AtomicBool);
+
+impl Drop for FailedWhenPanicking<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Figures {
+    fn text(&self) -> String {
+        format!(
+            "{} rounds, and {} kills while starting, {} while stopping: {}, start in ms {}",
+            self.rounds,
+            self.kills_at_start,
+            self.kills_at_stop,
+            self.account,
+            spread(&mut self.starts.clone()),
+        )
+    }
+}
+
+/// One broker with its store and its clients.
 struct Run {
     folder: Folder,
     random: Random,
-    loads: Vec<Load>,
-    online: Vec<Reader>,
-    offline: Reader,
-    starts: Vec<Duration>,
-    kills_at_start: u64,
+    clients: Clients,
+    figures: Figures,
 }
 
 impl Run {
@@ -92,141 +192,86 @@ impl Run {
         let folder = Folder::new("durability");
         folder.write("weir.toml", CONFIG);
         folder.write("rules.toml", RULES);
-        let loads = [
-            Load::new(0, Version::V5, 1, seed),
-            Load::new(1, Version::V311, 1, seed),
-            Load::new(2, Version::V5, 2, seed),
-            Load::new(3, Version::V311, 2, seed),
-        ];
-        let online = [
-            Reader::new("online-5", Version::V5, "load/#"),
-            Reader::new("online-311", Version::V311, "load/#"),
-            Reader::new("windows", Version::V5, "window/#"),
-        ];
         Self {
             folder,
             random: Random::new(seed),
-            loads: loads.into(),
-            online: online.into(),
-            offline: Reader::new("offline", Version::V5, "load/#"),
-            starts: Vec::new(),
-            kills_at_start: 0,
+            clients: Clients::new(seed),
+            figures: Figures::default(),
         }
     }
 
-    fn round(&mut self, round: u64) {
+    fn round(&mut self) {
+        let is_first = self.figures.rounds == 0;
         if self.random.chance(25) {
             self.kill_at_start();
         }
         let weir = self.start();
         // What was under way at the kill is not settled in every round before the next one.
-        if round == 1 || self.random.chance(70) {
-            self.settle(&weir, round == 1 || round.is_multiple_of(OFFLINE_ROUNDS));
+        if is_first || self.random.chance(70) {
+            let with_offline = self.figures.rounds.is_multiple_of(OFFLINE_ROUNDS);
+            self.clients.settle(weir.address(), with_offline);
         }
-        let wait = Duration::from_micros(self.random.below(LOAD_MAX.as_micros() as u64));
-        let offline = self.random.chance(20).then_some(&mut self.offline);
-        load_and_kill(weir, &mut self.loads, &mut self.online, offline, wait);
+        let longest = if self.random.chance(4) { LONG_LOAD_MAX } else { LOAD_MAX };
+        let wait = self.up_to(longest);
+        let stop = self.random.chance(10).then(|| self.up_to(STOP_MAX));
+        let with_offline = self.random.chance(20);
+        self.clients.set_long(self.random.chance(20));
+        self.clients.work_until(weir.address(), with_offline, wait, || {
+            if let Some(wait) = stop {
+                weir.process().signal("TERM");
+                pass(wait);
+            }
+            weir.kill();
+        });
+        self.figures.kills_at_stop += u64::from(stop.is_some());
+        self.figures.rounds += 1;
+        self.figures.account = self.clients.account();
     }
 
     fn end(&mut self) {
         let weir = self.start();
-        self.settle(&weir, true);
-        self.loads.iter_mut().for_each(Load::disconnect);
-        let readers = self.online.iter_mut().chain([&mut self.offline]);
-        readers.for_each(Reader::disconnect);
+        self.clients.settle(weir.address(), true);
+        self.clients.disconnect();
         weir.stop();
         let weir = self.start();
-        self.settle(&weir, true);
+        self.clients.settle(weir.address(), true);
         weir.stop();
+        self.figures.account = self.clients.account();
     }
 
     fn start(&mut self) -> Weir {
-        let weir = Weir::start(&self.folder.path().join("weir.toml"));
-        self.starts.push(weir.started_in());
+        let weir = Weir::start(&self.config());
+        self.figures.starts.push(weir.started_in());
         weir
     }
 
     /// Kills a broker that is reading its store.
     fn kill_at_start(&mut self) {
-        let usual = self.starts.last().map_or(10_000, |start| start.as_micros() as u64);
-        let wait = Duration::from_micros(self.random.below(usual * 3 / 2));
-        let starting = Weir::spawn(&self.folder.path().join("weir.toml"));
-        let (_held, never) = mpsc::channel::<()>();
-        assert!(never.recv_timeout(wait).is_err());
+        let usual = self.figures.starts.last().copied().unwrap_or(FIRST_START);
+        let wait = self.up_to(usual * 3 / 2);
+        let starting = Weir::spawn(&self.config());
+        pass(wait);
         starting.kill();
-        self.kills_at_start += 1;
+        self.figures.kills_at_start += 1;
     }
 
-    /// Lets everything that is under way come to its end, and looks whether all is there.
-    fn settle(&mut self, weir: &Weir, with_offline: bool) {
-        let address = weir.address();
-        retained::check_before_resume(address, &self.ledgers());
-        for reader in &mut self.online {
-            reader.connect(address).expect("the broker runs");
-        }
-        for load in &mut self.loads {
-            load.settle(address);
-        }
-        let ledgers: Vec<_> = self.loads.iter().map(|load| load.ledger().clone()).collect();
-        if with_offline {
-            self.offline.connect(address).expect("the broker runs");
-            self.offline.catch_up(&ledgers);
-            self.offline.disconnect();
-        }
-        for reader in &mut self.online {
-            reader.catch_up(&ledgers);
-        }
-        retained::check_settled(address, &self.ledgers());
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("weir.toml")
     }
 
-    fn ledgers(&self) -> Vec<&Ledger> {
-        self.loads.iter().map(Load::ledger).map(AsRef::as_ref).collect()
+    fn up_to(&mut self, longest: Duration) -> Duration {
+        Duration::from_micros(self.random.below(longest.as_micros() as u64))
     }
 
-    fn figures(&self) -> String {
-        let mut starts = self.starts.clone();
-        starts.sort_unstable();
-        let ms = |place: usize| starts[place].as_secs_f64() * 1e3;
-        let acknowledged: u64 = self.ledgers().iter().map(|ledger| ledger.acknowledged()).sum();
-        let again: u64 = self.online.iter().map(Reader::repeated).sum();
-        let windows: u64 = self.online.iter().map(Reader::windows).sum();
-        format!(
-            "{acknowledged} messages acknowledged, {windows} windows, {again} deliveries of QoS 1 \
-             repeated, {} kills while starting, start in {:.0}/{:.0}/{:.0} ms (least, median, most)",
-            self.kills_at_start,
-            ms(0),
-            ms(starts.len() / 2),
-            ms(starts.len() - 1),
-        )
+    fn figures(&self) -> Figures {
+        self.figures.clone()
     }
 }
 
-/// Lets every client work until the broker is killed `wait` after the begin.
-fn load_and_kill(
-    weir: Weir,
-    loads: &mut [Load],
-    online: &mut [Reader],
-    offline: Option<&mut Reader>,
-    wait: Duration,
-) {
-    let address = weir.address();
-    thread::scope(|scope| {
-        // Nobody sends: the channel closes when every thread has ended before the kill.
-        let (held, ended) = mpsc::channel::<()>();
-        for load in loads {
-            let held = held.clone();
-            scope.spawn(move || {
-                load.run_until_closed(address);
-                drop(held);
-            });
-        }
-        for reader in online.iter_mut().chain(offline) {
-            scope.spawn(move || reader.run_until_closed(address));
-        }
-        drop(held);
-        assert!(ended.recv_timeout(wait) != Err(mpsc::RecvTimeoutError::Disconnected), "it ended");
-        weir.kill();
-    });
+/// What a thread said when it panicked.
+fn text(said: &(dyn Any + Send)) -> String {
+    let text = said.downcast_ref::<String>().map(String::as_str);
+    text.or(said.downcast_ref::<&str>().copied()).unwrap_or("it does not say why").to_owned()
 }
 
 fn number(name: &str) -> Option<u64> {

@@ -91,7 +91,7 @@ fn a_data_directory_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn a_store_that_is_damaged_is_not_started_with() {
+fn a_store_that_is_damaged_is_not_started_with_if_it_is_to_be_refused() {
     let folder = Folder::new("corrupt");
     let config = folder.write("weir.toml", LISTENER);
     let weir = Weir::start(&config);
@@ -113,16 +113,19 @@ fn a_store_that_is_damaged_is_not_started_with() {
         damaged[place..place + 64].fill(0xa5);
     }
     fs::write(&store, &damaged).unwrap();
-    let said = refused(&folder, LISTENER);
-    assert_says(&said, &["data/weir.redb", "corrupt", "restore a backup, or move the file away"]);
+    let refuse = format!("{LISTENER}[store]\non_damage = \"refuse\"\n");
+    let said = refused(&folder, &refuse);
+    let way_out = "restore a backup, or set `on_damage = \"salvage\"`";
+    assert_says(&said, &["data/weir.redb", "corrupt", "not what was written", way_out]);
     assert_eq!(fs::read(&store).unwrap().len(), damaged.len(), "what is damaged is not cut off");
 
     // Cut off in the middle, as by a full disk.
     fs::write(&store, &whole[..whole.len() / 2]).unwrap();
-    let said = refused(&folder, LISTENER);
-    assert_says(&said, &["data/weir.redb", "restore a backup, or move the file away"]);
+    let said = refused(&folder, &refuse);
+    assert_says(&said, &["data/weir.redb", way_out]);
 
     fs::write(&store, &whole).unwrap();
+    folder.write("weir.toml", LISTENER);
     Weir::start(&config).stop();
 }
 

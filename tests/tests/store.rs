@@ -12,12 +12,16 @@ mod elision;
 mod first_client;
 #[path = "store/format.rs"]
 mod format;
+#[path = "store/journal.rs"]
+mod journal;
 #[path = "store/kill.rs"]
 mod kill;
 #[path = "store/power_cut.rs"]
 mod power_cut;
 #[path = "store/recovery.rs"]
 mod recovery;
+#[path = "store/salvage.rs"]
+mod salvage;
 #[path = "store/start.rs"]
 mod start;
 #[path = "store/trimming.rs"]

@@ -96,8 +96,11 @@ impl Core {
     pub(crate) fn publish_dead_letters(&mut self, now: Now) {
         while let Some(letter) = self.turn.dead_letters.pop_front() {
             self.metrics.dead_letters += 1;
+            // The message may be one that nobody may see before this turn is durable.
+            let is_provisional = !self.turn.changes.is_empty();
+            let origin = Origin { is_provisional, ..Origin::default() };
             let level = self.levels.of(letter.topic());
-            self.route(now, level, &letter.parts(), Origin::default(), Some(letter.clone()));
+            self.route(now, level, &letter.parts(), origin, Some(letter.clone()));
         }
     }
 

@@ -6,13 +6,17 @@ const RULES: ReaderId = ReaderId(1);
 const UPSTREAM: ReaderId = ReaderId(2);
 
 fn world() -> World {
+    world_with(Limits::default())
+}
+
+fn world_with(limits: Limits) -> World {
     let reader = |reader, filter: &str, takes_logged| ReaderConfig {
         reader,
         filters: vec![filter.to_owned()],
         takes_logged,
     };
     World::with_readers(
-        Limits::default(),
+        limits,
         vec![reader(RULES, "sensor/#", true), reader(UPSTREAM, "up/#", false)],
     )
 }
@@ -192,6 +196,25 @@ fn results_keep_their_order_when_one_waits_longer_than_the_next() {
     world.release_commits();
     let payloads = results.into_iter().chain(subscriber.receive_all()).map(|r| r.payload);
     assert_eq!(payloads.collect::<Vec<_>>(), ["r0", "r1", "r2"]);
+}
+
+/// A result that somebody loses is told in a dead letter. The letter went out at once, with a
+/// result that a crash could still undo.
+#[test]
+fn a_dead_letter_of_a_result_waits_for_its_state_too() {
+    let limits =
+        Limits { dead_letter: Some("dead".into()), queued_messages_max: 1, ..Limits::default() };
+    let world = world_with(limits);
+    let away = world.connect(v5("away").kept());
+    away.subscribe("out", QOS1);
+    away.hang_up();
+    let keeper = world.connect(v5("keeper"));
+    keeper.subscribe("dead/#", QOS1);
+    world.hold_commits();
+    world.in_one_turn(|| ["r0", "r1"].iter().for_each(|result| send_result(&world, result)));
+    keeper.expect_nothing();
+    world.commit();
+    assert_eq!(keeper.receive_and_acknowledge().payload, "r1");
 }
 
 fn send_result(world: &World, payload: &str) {

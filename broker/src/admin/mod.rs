@@ -1,21 +1,31 @@
 //! The admin server: health and status over HTTP, for `weir status` and for whatever watches the
-//! box. It knows no passwords, changes nothing, and asks for the state each time it is asked.
+//! box. It knows no passwords, changes nothing, and asks for the state each time it is asked. A copy
+//! of the store is for those only who can read the store as well.
 
 use std::{future::Future, io, net::TcpListener, sync::Arc};
 
 use axum::{
     Json, Router,
-    http::{StatusCode, Uri},
-    routing::get,
+    http::{HeaderMap, StatusCode, Uri},
+    routing::{get, post},
 };
 
 use crate::status::Status;
 
+mod copies;
+mod key;
+
+pub use copies::Copies;
+pub(crate) use key::AdminKey;
+
 /// Where `weir status` asks.
 pub(crate) const STATUS_PATH: &str = "/api/v1/status";
 
+/// Where `weir store backup` asks.
+pub(crate) const BACKUP_PATH: &str = "/api/v1/store/backup";
+
 /// Answers requests until `stop` is done. Needs a tokio runtime; `status` is called on it and must
-/// not block.
+/// not block. Without `copies` there is no copy of the store to be had.
 ///
 /// # Errors
 /// The socket cannot be used.
@@ -27,26 +37,36 @@ pub(crate) const STATUS_PATH: &str = "/api/v1/status";
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// let listener = TcpListener::bind("127.0.0.1:0")?;
 /// let stop = async {}; // at once
-/// admin::serve(listener, Status::default, stop).await
+/// admin::serve(listener, Status::default, None, stop).await
 /// # })?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
-pub async fn serve<S, F>(listener: TcpListener, status: S, stop: F) -> io::Result<()>
+pub async fn serve<S, F>(
+    listener: TcpListener,
+    status: S,
+    copies: Option<Copies>,
+    stop: F,
+) -> io::Result<()>
 where
     S: Fn() -> Status + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    axum::serve(listener, router(Arc::new(status))).with_graceful_shutdown(stop).await
+    axum::serve(listener, router(Arc::new(status), copies)).with_graceful_shutdown(stop).await
 }
 
-fn router<S>(status: Arc<S>) -> Router
+fn router<S>(status: Arc<S>, copies: Option<Copies>) -> Router
 where
     S: Fn() -> Status + Send + Sync + 'static,
 {
     let ready = Arc::clone(&status);
-    Router::new()
+    let router = match copies.map(Arc::new) {
+        Some(copies) => Router::new()
+            .route(BACKUP_PATH, post(|headers: HeaderMap| async move { copies.answer(&headers) })),
+        None => Router::new(),
+    };
+    router
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { readiness(&ready()) }))
         .route(STATUS_PATH, get(move || async move { Json(status()) }))

@@ -55,6 +55,12 @@ impl SaltKey {
     }
 }
 
+impl From<[u8; KEY_BYTES]> for SaltKey {
+    fn from(key: [u8; KEY_BYTES]) -> Self {
+        Self(key)
+    }
+}
+
 impl fmt::Debug for SaltKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SaltKey(…)")

@@ -6,7 +6,12 @@ use std::{error::Error as _, fmt::Write as _, io, path::PathBuf};
 use thiserror::Error;
 use weir_rules::Diagnostic;
 
-use crate::{broker::StartError, config::ConfigError, logging::LogError};
+use crate::{
+    broker::StartError,
+    config::ConfigError,
+    logging::LogError,
+    store::{BackupError, StoreError},
+};
 
 /// Why a command could not be done.
 #[derive(Debug, Error)]
@@ -17,9 +22,15 @@ pub(crate) enum CliError {
     /// The admin server cannot be reached.
     #[error("cannot reach the admin server at {address}")]
     AdminConnect { address: String, source: io::Error },
+    /// The key that a running broker asks for.
+    #[error("the running broker shows its store only to whoever can read its data directory")]
+    AdminKey { source: io::Error },
     /// An argument that is wrong in a way that only its command knows.
     #[error("{argument}: {reason}")]
     Argument { argument: &'static str, reason: String, help: String },
+    /// There is no copy of a store; the text has the reason.
+    #[error("no copy was made: {0}")]
+    Backup(BackupError),
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// No connection to a broker.
@@ -50,6 +61,15 @@ pub(crate) enum CliError {
     /// Its text has the reason and the way out.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// A store that cannot be looked at; the text of the source has the reason.
+    #[error("{source}")]
+    Store { help: String, source: Box<StoreError> },
+    /// A store that is to be whole first.
+    #[error("the store {} is damaged: {problem}", path.display())]
+    StoreDamaged { path: PathBuf, problem: String },
+    /// A broker has the store open.
+    #[error("the store {} is in use", path.display())]
+    StoreInUse { path: PathBuf, help: String },
     #[error("the broker cannot go on")]
     Stopped(#[source] io::Error),
     #[error("cannot write `{}`", path.display())]
@@ -69,7 +89,7 @@ impl CliError {
         line("error", &self.to_string());
         match self {
             Self::Connect { reason, .. } | Self::Lost { reason, .. } => line("  why", reason),
-            Self::Start(_) => {}
+            Self::Backup(_) | Self::Start(_) | Self::Store { .. } => {}
             _ => {
                 let mut source = self.source();
                 while let Some(cause) = source {
@@ -103,7 +123,14 @@ impl CliError {
                  `weir status --admin HOST:PORT` asks elsewhere"
                     .to_owned()
             }
-            Self::Argument { help, .. } => help.clone(),
+            Self::AdminKey { .. } => {
+                "run this as the user that runs the broker, or as root; --data-dir or --config \
+                 names its data directory, and its configuration needs `address` in [admin]"
+                    .to_owned()
+            }
+            Self::Argument { help, .. }
+            | Self::Store { help, .. }
+            | Self::StoreInUse { help, .. } => help.clone(),
             Self::Config(ConfigError::File { .. }) | Self::File { .. } => {
                 "check the name and that this user may read the file".to_owned()
             }
@@ -121,11 +148,20 @@ impl CliError {
             Self::Lost { .. } => {
                 "messages that were not acknowledged may not have arrived".to_owned()
             }
+            Self::StoreDamaged { .. } => {
+                "`weir store verify` shows everything that is wrong; `weir run` starts with what \
+                 can be read"
+                    .to_owned()
+            }
             Self::Stopped(_) => "the log says more; weir can be started again".to_owned(),
             Self::Write { .. } => {
                 "this user must be able to write the directory of the file, too".to_owned()
             }
-            Self::Input(_) | Self::Output(_) | Self::Runtime(_) | Self::Start(_) => return None,
+            Self::Backup(_)
+            | Self::Input(_)
+            | Self::Output(_)
+            | Self::Runtime(_)
+            | Self::Start(_) => return None,
         })
     }
 }

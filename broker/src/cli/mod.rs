@@ -24,6 +24,7 @@ mod rules;
 mod run;
 mod status;
 mod stop;
+mod store;
 mod subscribe;
 
 use failure::CliError;
@@ -67,6 +68,9 @@ enum Command {
     Run(run::Arguments),
     /// Show the state of a running broker
     Status(status::Arguments),
+    /// Check, copy and export the store on disk
+    #[command(subcommand)]
+    Store(store::Command),
     /// Subscribe and print messages, as mosquitto_sub does
     Sub(Box<subscribe::Arguments>),
 }
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
         Some(Command::Rules(command)) => rules::run(&command),
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Status(arguments)) => status::run(&arguments),
+        Some(Command::Store(command)) => store::run(&command),
         Some(Command::Sub(arguments)) => subscribe::run(*arguments),
     };
     match answer {
@@ -125,4 +130,5 @@ Examples:
   weir pub -t room/1 -m 21.5 -q 1 -r        publish a retained message
   weir rules test rules/*.toml              run the tests that stand in the rule files
   weir passwd passwords ann                 give a user a password
-  weir status                               what a running broker does";
+  weir status                               what a running broker does
+  weir store backup copy.redb               a copy of its store, also while it runs";

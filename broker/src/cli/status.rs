@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     Ok(if status.ready { Answer::Yes } else { Answer::No })
 }
 
-fn connect(address: &HostPort) -> io::Result<TcpStream> {
+pub(crate) fn connect(address: &HostPort) -> io::Result<TcpStream> {
     let mut last = io::Error::other("the name has no address");
     for address in (address.host(), address.port()).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, PATIENCE) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::{
     key::{Form, Initial, Key, Kind, Section},
-    settings::{LogLevel, MqttVersion, UpstreamKind},
+    settings::{LogLevel, MqttVersion, OnDamage, UpstreamKind},
 };
 
 const KB: u64 = 1 << 10;
@@ -240,6 +240,14 @@ pub(crate) static STORE: Section = Section {
                    one commit is written the next group gathers by itself.",
             kind: Kind::Duration { min: Duration::ZERO, max: Duration::from_secs(1) },
             initial: Initial::Default("\"0s\""),
+        },
+        Key {
+            name: "on_damage",
+            text: "What a start does with a store that is damaged. salvage: what can be read goes \
+                   into a new store, the damaged file is put aside with a report. refuse: it does \
+                   not start.",
+            kind: Kind::Choice(&OnDamage::NAMES),
+            initial: Initial::Default("\"salvage\""),
         },
     ],
 };

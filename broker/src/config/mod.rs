@@ -37,8 +37,8 @@ pub use overrides::Overrides;
 pub use reference::{reference_page, sample_file};
 pub use route::{Route, TopicTemplate, TopicTemplateError};
 pub use settings::{
-    AdminConfig, Config, LimitsConfig, LogConfig, LogLevel, MqttVersion, QueueFull, RestartTimeout,
-    Secret, ShareStrategy, StoreConfig, UpstreamConfig, UpstreamKind,
+    AdminConfig, Config, LimitsConfig, LogConfig, LogLevel, MqttVersion, OnDamage, QueueFull,
+    RestartTimeout, Secret, ShareStrategy, StoreConfig, UpstreamConfig, UpstreamKind,
 };
 
 #[cfg(test)]

@@ -55,6 +55,8 @@ pub struct StoreConfig {
     pub cache_bytes: u64,
     /// How long a commit may wait for more messages.
     pub group_commit_max_delay: Duration,
+    /// What a start does with a store that is damaged.
+    pub on_damage: OnDamage,
 }
 
 /// `[limits]`.
@@ -229,6 +231,16 @@ pub enum LogLevel {
     Trace,
 }
 
+/// What a start does with a store that is damaged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDamage {
+    /// It is an error.
+    Refuse,
+    /// What can be read goes into a new store; the old one is put aside.
+    #[default]
+    Salvage,
+}
+
 /// What an upstream speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -289,6 +301,7 @@ impl StoreConfig {
         Self {
             cache_bytes: values.size("cache_bytes"),
             group_commit_max_delay: values.duration("group_commit_max_delay"),
+            on_damage: OnDamage::from_name(values.choice("on_damage")),
         }
     }
 }
@@ -403,6 +416,18 @@ impl QueueFull {
             "disconnect" => Self::Disconnect,
             "drop_new" => Self::DropNew,
             "drop_old" => Self::DropOld,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
+impl OnDamage {
+    pub(crate) const NAMES: [&'static str; 2] = ["salvage", "refuse"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "refuse" => Self::Refuse,
+            "salvage" => Self::Salvage,
             _ => unreachable!("declared by the same names"),
         }
     }

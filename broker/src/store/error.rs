@@ -15,7 +15,7 @@ pub enum StoreError {
     /// A record is not what its table holds.
     #[error(
         "the store holds a bad record in table {table} under key {key}: {source}; \
-         restore a backup, or move the file away to start empty"
+         restore a backup, or set `on_damage = \"salvage\"` in [store] to start with the rest"
     )]
     BadRecord {
         /// The table.
@@ -27,8 +27,8 @@ pub enum StoreError {
     },
     /// The file fails the checks of the database engine.
     #[error(
-        "the store {} is corrupt ({detail}); restore a backup, or move the file away to start \
-         empty", path.display()
+        "the store {} is corrupt ({detail}); restore a backup, or set `on_damage = \"salvage\"` in \
+         [store] to start with what can be read", path.display()
     )]
     Corrupt {
         /// The file.
@@ -69,8 +69,8 @@ pub enum StoreError {
     },
     /// The journal beside the file belongs to another store.
     #[error(
-        "the journal {} belongs to another store; put the store file beside which it was written \
-         back, or move the journal away to go on without it", path.display()
+        "the journal {} belongs to another store; put back the store file that it was written \
+         beside, or move it away to go on without what it holds", path.display()
     )]
     ForeignJournal {
         /// The journal.
@@ -104,6 +104,17 @@ pub enum StoreError {
     NotAStore {
         /// The file.
         path: PathBuf,
+    },
+    /// A damaged store cannot be salvaged. Everything is as it was.
+    #[error(
+        "the store {} is damaged, and what can be read of it cannot be written beside it: {source}",
+        path.display()
+    )]
+    NotSalvaged {
+        /// The damaged file.
+        path: PathBuf,
+        /// Why not.
+        source: Box<StoreError>,
     },
     /// The data directory, or the file in it, may not be written.
     #[error(
@@ -160,6 +171,13 @@ pub enum StoreError {
         /// The version that this program reads and writes.
         known: u64,
     },
+}
+
+impl StoreError {
+    /// Whether the file is not what was written: then there is something to salvage.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::BadRecord { .. } | Self::Corrupt { .. })
+    }
 }
 
 /// What is wrong with the bytes of a record.

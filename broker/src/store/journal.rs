@@ -56,6 +56,8 @@ pub(crate) struct Found {
     pub(crate) batches: Vec<Batch>,
     /// How many records they come from.
     pub(crate) records: u64,
+    /// The highest epoch of which there is a record, or the one that was looked for.
+    pub(crate) last_epoch: u64,
     /// Something of it cannot be read, and it is not the end of an append that was interrupted.
     pub(crate) is_damaged: bool,
 }
@@ -81,6 +83,11 @@ impl JournalRecord {
     /// When the content is not what this version writes, although it is what was written.
     pub fn batches(&self) -> Result<Vec<Batch>, MalformedRecord> {
         payload::decode(&self.payload)
+    }
+
+    /// Whether it begins where another record ends, or the file begins.
+    pub(crate) fn follows(&self, before: Option<&Self>) -> bool {
+        self.offset == before.map_or(0, Self::end)
     }
 
     fn end(&self) -> u64 {
@@ -131,9 +138,10 @@ impl Journal {
     /// What the file holds of an epoch of its store.
     pub(crate) fn read(&self, epoch: u64) -> Result<Found, StoreError> {
         let records = records(&*self.backend).map_err(|error| self.error(error))?;
-        let mut found = Found::default();
+        let mut found = Found { last_epoch: epoch, ..Found::default() };
         let mut end = 0;
         for record in &records {
+            found.last_epoch = found.last_epoch.max(record.epoch);
             if record.store_id != self.store_id {
                 return Err(StoreError::ForeignJournal { path: self.path.clone() });
             }

@@ -27,6 +27,8 @@
 //! ```
 
 // A module uses modules listed below it, never above.
+mod maintain;
+
 mod loader;
 mod writer;
 
@@ -67,6 +69,12 @@ pub use self::commit::Committed;
 pub use self::error::{MalformedRecord, StoreError};
 pub use self::journal::{JournalRecord, records as journal_records};
 pub(crate) use self::loader::Loader;
+pub use self::maintain::{
+    BackupError, Compacted, Examination, ExportError, ExportTable, JournalFindings, Salvage,
+    SalvagedTable, SessionFindings, TableFindings, compact, copy, examine, export,
+};
+pub(crate) use self::maintain::{kept, receive};
+pub(crate) use self::open::FILE_NAME;
 pub use self::options::{Condition, StoreOptions};
 pub use self::position::LogStats;
 pub use self::queue::Refused;
@@ -127,6 +135,8 @@ pub struct StoreStats {
     pub record_bytes: u64,
     /// Bytes that went to the disk, in both files.
     pub bytes_written: u64,
+    /// Those of them that went to the journal.
+    pub journal_bytes_written: u64,
     /// Flushes of the disk, of both files.
     pub syncs: u64,
     /// Length of the database now, bytes.
@@ -192,6 +202,7 @@ impl Store {
             records: self.totals.records.load(Ordering::Relaxed),
             record_bytes: self.totals.record_bytes.load(Ordering::Relaxed),
             bytes_written: of_both(|disk| &disk.bytes_written),
+            journal_bytes_written: self.journal_disk.bytes_written.load(Ordering::Relaxed),
             syncs: of_both(|disk| &disk.syncs),
             file_bytes: self.disk.file_bytes.load(Ordering::Relaxed),
             journal_bytes: self.journal_disk.file_bytes.load(Ordering::Relaxed),

@@ -26,9 +26,9 @@ use crate::store::quiet::catch_quietly;
 use crate::store::{Store, Totals, schema};
 
 /// The name of the file in the data directory.
-const FILE_NAME: &str = "weir.redb";
+pub(crate) const FILE_NAME: &str = "weir.redb";
 /// The name of the journal beside it.
-const JOURNAL_NAME: &str = "weir.journal";
+pub(crate) const JOURNAL_NAME: &str = "weir.journal";
 /// Where chance comes from.
 const RANDOM: &str = "/dev/urandom";
 /// Its name until it is complete.
@@ -212,17 +212,19 @@ fn prepare(
     check_format(&transaction, path)?;
     create_tables(&transaction).map_err(|error| wrong_table(path, error))?;
     let (boot_epoch, epoch) = count_start(&transaction).map_err(|error| engine(path, error))?;
-    let mut found = Found::default();
+    let mut found = Found { last_epoch: epoch, ..Found::default() };
     if let Some(journal) = journal {
         let named = store_id(&transaction, journal.store_id());
         journal.belong_to(named.map_err(|error| engine(path, error))?);
         found = journal.read(epoch)?;
-        journal.begin(epoch + 1);
+        // An epoch that the journal has seen, because the database is older than it was, must not
+        // begin once more: what is left of the first one would count as its continuation.
+        journal.begin(found.last_epoch + 1);
     }
     let mut positions = Positions::load(&transaction).map_err(|error| engine(path, error))?;
     let group = Group::of(&found.batches);
     // A journal lets go of nothing, so no reader has to be known.
-    write_group(&transaction, &group, &BTreeSet::new(), &mut positions, Some(epoch + 1))
+    write_group(&transaction, &group, &BTreeSet::new(), &mut positions, Some(found.last_epoch + 1))
         .map_err(|error| engine(path, error))?;
     transaction.commit().map_err(|error| engine(path, error))?;
     let Found { records, is_damaged, .. } = found;

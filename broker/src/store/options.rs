@@ -11,6 +11,8 @@ pub enum Condition {
     /// Its last user was killed or lost power. It was checked and holds all that was
     /// acknowledged.
     Interrupted,
+    /// It was damaged. What could be read is in a new file, and the old one was put aside.
+    Salvaged,
 }
 
 /// How a store is opened.

@@ -15,7 +15,7 @@ use super::weir::workspace;
 #[must_use]
 pub fn program(test: &str, name: &str) -> Option<PathBuf> {
     // Brokers are installed where only an administrator has a path to.
-    let more = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    let more = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);
     let path = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&path).chain(more).map(|directory| directory.join(name));
     found_or_named(test, name, found.into_iter().find(|path| path.is_file()))
@@ -28,7 +28,7 @@ pub fn program(test: &str, name: &str) -> Option<PathBuf> {
 #[must_use]
 pub fn python(test: &str, environment: &str) -> Option<PathBuf> {
     let name = format!("python-{environment}");
-    found_or_named(test, &name, made(&format!("{name}/bin/python")))
+    found_or_named(test, &name, find_made(&format!("{name}/bin/python")))
 }
 
 /// The directory of the packages for Node that `tests/run` has installed; `None` as in
@@ -39,11 +39,20 @@ pub fn python(test: &str, environment: &str) -> Option<PathBuf> {
 #[must_use]
 pub fn node_packages(test: &str, environment: &str) -> Option<PathBuf> {
     let name = format!("node-{environment}");
-    found_or_named(test, &name, made(&format!("{name}/node_modules")))
+    found_or_named(test, &name, find_made(&format!("{name}/node_modules")))
+}
+
+/// Something else that a script has made for the tests; `None` as in [`program`].
+///
+/// # Panics
+/// As in [`program`].
+#[must_use]
+pub fn made(test: &str, path: &str) -> Option<PathBuf> {
+    found_or_named(test, path, find_made(path))
 }
 
 /// What `tests/run` has put below its directory, if it has.
-fn made(path: &str) -> Option<PathBuf> {
+fn find_made(path: &str) -> Option<PathBuf> {
     let directory = env::var_os("WEIR_TESTS_DIR").map(PathBuf::from);
     let places = directory.into_iter().chain(iter::once(workspace().join("target/tests")));
     places.map(|place| place.join(path)).find(|path| path.exists())
@@ -53,14 +62,18 @@ fn found_or_named(test: &str, name: &str, found: Option<PathBuf>) -> Option<Path
     if found.is_none() {
         let allowed = env::var("WEIR_TESTS_WITHOUT_FOREIGN").map_or(true, |value| value != "0");
         assert!(allowed, "{test} cannot run: {name} is missing");
-        tell(&format!("{test}: {name} is missing"));
+        not_run(&format!("{test}: {name} is missing"));
     }
     found
 }
 
-/// Past the capture of output, because a test that passes is not heard, and into the list that
-/// `tests/run` prints at the end.
-fn tell(text: &str) {
+/// Tells that a test is left out, and why.
+///
+/// # Panics
+/// That cannot be written.
+pub fn not_run(text: &str) {
+    // Past the capture of output, because a test that passes is not heard, and into the list that
+    // `tests/run` prints at the end.
     let written = writeln!(io::stderr(), "not run: {text} (tests/run installs what it can)");
     written.expect("there is a standard error");
     if let Some(path) = env::var_os("WEIR_TESTS_NOT_RUN") {

@@ -27,4 +27,9 @@ pub fn until_turn(start: Instant, turn: u32, rate_per_s: u32) {
     thread::sleep(at.saturating_duration_since(Instant::now()));
 }
 
+/// Lets time pass until a moment that is random. Nothing is waited for.
+pub fn pass(wait: Duration) {
+    thread::sleep(wait);
+}
+
 const PAUSE: Duration = Duration::from_millis(2);

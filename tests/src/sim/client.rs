@@ -46,6 +46,10 @@ pub(crate) struct Client {
     will: Option<WillState>,
     /// The will of the CONNECT that is not answered yet.
     next_will: Option<MessageId>,
+    /// CONNECT packets since the last one that was answered.
+    attempts: u32,
+    /// It has connected twice at once: one of the two may have ended the other.
+    pub(crate) has_twins: bool,
     /// How often the broker had crashed when the last connection began.
     crashes_at_connect: u32,
     presence: Presence,
@@ -98,6 +102,8 @@ struct WillState {
     message: MessageId,
     /// Also a crash does not keep the broker from publishing it, and at once.
     is_promised: bool,
+    /// Its delay, of a connection whose end the client can know of.
+    delay_s: Option<u32>,
     /// DISCONNECT was sent, on a connection that began at this number of crashes: a broker that
     /// has crashed since did not hear it.
     goodbye: Option<u32>,
@@ -113,7 +119,8 @@ struct WillState {
 struct Presence {
     gone_min: Option<u64>,
     gone_max: Option<u64>,
-    calendar_moved_ms: u64,
+    /// By how much the clocks of the broker had been wrong then.
+    doubt_ms: u64,
 }
 
 impl Client {
@@ -137,6 +144,8 @@ impl Client {
             unsubscribing: BTreeMap::new(),
             will: None,
             next_will: None,
+            attempts: 0,
+            has_twins: false,
             crashes_at_connect: 0,
             presence: Presence::default(),
             life: 0,
@@ -144,12 +153,16 @@ impl Client {
     }
 
     /// The workload wakes it.
-    pub(crate) fn act(&mut self, around: &mut Surroundings) {
+    ///
+    /// With `happens` false it does nothing, in the same time.
+    pub(crate) fn act(&mut self, around: &mut Surroundings, happens: bool) {
         let pace = around.conduct.pace_ms_max;
         let next = match self.state {
+            _ if !happens && !around.is_calm => around.within(pace),
             State::Offline => {
                 if around.is_calm || around.random.chance(60) {
                     self.connect(around);
+                    self.connect_twice(around);
                     around.within(pace)
                 } else {
                     // Now and then for long enough to let a session expire.
@@ -168,8 +181,12 @@ impl Client {
                 around.now + 2_000
             }
             State::Online => {
-                if self.profile.role == Role::Watcher && !around.is_watched {
-                    self.subscribe(around, "out/#", QoS::ExactlyOnce);
+                let has_all = match self.profile.role {
+                    Role::Mourner => around.is_mourned,
+                    _ => around.is_watched,
+                };
+                if let Some(filter) = self.profile.role.filter().filter(|_| !has_all) {
+                    self.subscribe(around, &filter, QoS::ExactlyOnce);
                 }
                 let action =
                     Action::draw(&mut around.random, &around.conduct, self.number, &self.profile);
@@ -185,7 +202,15 @@ impl Client {
         if self.link != Some(link) {
             return;
         }
-        let (bytes, is_end) = around.network.client_read(around.now, link);
+        let bytes_max = match self.profile.is_slow {
+            true => around.conduct.slow_read_bytes,
+            false => usize::MAX,
+        };
+        let (bytes, is_end) = around.network.client_read(around.now, link, bytes_max);
+        if !is_end && around.network.has_for_client(around.now, link) {
+            let at = around.within(SLOW_READ_MS) + 1;
+            around.schedule(at, Event::Arrive(link));
+        }
         self.inbox.extend_from_slice(&bytes);
         let mut inbox = std::mem::take(&mut self.inbox);
         let mut at = 0;
@@ -193,11 +218,11 @@ impl Client {
             let length = match frame_len(rest) {
                 Ok(Some(length)) if length <= rest.len() => length,
                 Ok(_) => break,
-                Err(error) => return self.blame(around, format!("got a broken frame: {error}")),
+                Err(error) => return self.denounce(around, &format!("a broken frame: {error}")),
             };
             match Packet::decode(&rest[..length], self.profile.version) {
                 Ok(packet) => self.receive(around, &packet),
-                Err(error) => return self.blame(around, format!("got a bad packet: {error}")),
+                Err(error) => return self.denounce(around, &format!("a bad packet: {error}")),
             }
             at += length;
             if self.link != Some(link) {
@@ -211,6 +236,8 @@ impl Client {
                 && will.goodbye == Some(around.model.crashes)
                 // Otherwise the broker may have closed before it heard the goodbye.
                 && self.profile.keep_alive_s == 0
+                && !self.has_twins
+                && matches!(self.state, State::Leaving { .. })
             {
                 will.is_cancelled = true;
             }
@@ -236,7 +263,8 @@ impl Client {
 
     /// The broker has closed a connection of this client.
     pub(crate) fn broker_left(&mut self, around: &mut Surroundings, link: LinkId) {
-        self.gone(around.now, around.calendar_moved_ms);
+        let doubt_ms = around.doubt_ms();
+        self.gone(around.now, doubt_ms);
         if self.link == Some(link) {
             self.will_is_due(around);
         }
@@ -245,7 +273,8 @@ impl Client {
     /// The process of the broker is gone.
     pub(crate) fn broker_died(&mut self, around: &mut Surroundings) {
         let gone_max = self.presence.gone_max;
-        self.gone(around.now, around.calendar_moved_ms);
+        let doubt_ms = around.doubt_ms();
+        self.gone(around.now, doubt_ms);
         self.presence.gone_max = gone_max;
         if self.link.is_some() {
             self.will_is_due(around);
@@ -255,7 +284,8 @@ impl Client {
     /// The broker is back, and takes the session's connection as ended at its start or before.
     pub(crate) fn broker_started(&mut self, around: &mut Surroundings, was_connected: bool) {
         if was_connected || self.presence.gone_max.is_none() {
-            self.gone(around.now, around.calendar_moved_ms);
+            let doubt_ms = around.doubt_ms();
+            self.gone(around.now, doubt_ms);
         }
     }
 
@@ -293,6 +323,13 @@ impl Client {
                 self.answers.clear();
             }
             Action::Nothing => {}
+            Action::Partition { ms, ways } => {
+                around.note(
+                    About::client(self.number),
+                    format_args!("client {} is cut off for {ms} ms: {ways:?}", self.number),
+                );
+                around.network.cut_off(self.number, around.now + ms, ways);
+            }
             Action::Ping => self.send(around, &Packet::Pingreq),
             Action::Publish(drafts) => {
                 for draft in drafts {
@@ -379,6 +416,11 @@ impl Client {
         }
     }
 
+    fn denounce(&self, around: &mut Surroundings, text: &str) {
+        let text = format!("client {} got {text}", self.number);
+        around.model.denounce(About::client(self.number), text);
+    }
+
     fn blame(&self, around: &mut Surroundings, text: String) {
         let text = format!("client {} {text}", self.number);
         around.model.blame(About::client(self.number), text);
@@ -387,5 +429,7 @@ impl Client {
 
 /// How long a client waits for CONNACK, and for the answer to DISCONNECT.
 const PATIENCE_MS: u64 = 4_000;
+/// Between two reads of a slow client.
+const SLOW_READ_MS: u64 = 20;
 /// How late a session may end: timers are looked at in turns.
 const SLACK_MS: u64 = 50;

@@ -2,9 +2,10 @@
 //!
 //! They take the place of the files under the real store. What was written since the last sync
 //! may at a power cut be kept, lost or torn at the boundaries of sectors, and one write may
-//! survive another that came before it. Writes and syncs can be made to fail. The two disks of a
-//! store lose power at the same moment and keep what they keep independently. All chance comes
-//! from one seeded generator, so a run is repeated by its seed.
+//! survive another that came before it. Reads, writes and syncs can be made to fail, the disks can
+//! be full for a while, and syncs can lie: they say that all is well and keep nothing. The two
+//! disks of a store lose power at the same moment and keep what they keep independently. All chance
+//! comes from one seeded generator, so a run is repeated by its seed.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -21,6 +22,13 @@ impl Random {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed)
+    }
+
+    /// A generator of its own for everything that these numbers name together.
+    #[must_use]
+    pub fn of(names: &[u64]) -> Self {
+        let mix = |mixed: u64, name: &u64| Self(mixed ^ name.rotate_left(29)).number();
+        Self(names.iter().fold(0, mix))
     }
 
     /// Any number.
@@ -95,6 +103,24 @@ impl SimulatedDisks {
         self.database.fail_sync_after(operations);
     }
 
+    /// From now on no block of either can be written that was never written before.
+    pub fn fill(&self) {
+        self.database.fill();
+        self.journal.fill();
+    }
+
+    /// Both have room again.
+    pub fn give_room(&self) {
+        self.database.set_capacity(None);
+        self.journal.set_capacity(None);
+    }
+
+    /// The power is gone: everything fails.
+    #[must_use]
+    pub fn have_no_power(&self) -> bool {
+        self.database.power().check_alive().is_err()
+    }
+
     /// How many operations there were on both.
     #[must_use]
     pub fn operations(&self) -> u64 {
@@ -157,6 +183,10 @@ struct State {
     /// How many bytes, in whole blocks, can ever be written.
     capacity: Option<u64>,
     blocks: BTreeSet<u64>,
+    /// So many reads succeed before one fails.
+    reads_until_failure: Option<u64>,
+    /// Syncs answer that all is well, and keep nothing.
+    has_lying_syncs: bool,
 }
 
 #[derive(Debug)]
@@ -209,6 +239,22 @@ impl SimulatedDisk {
     pub fn fail_sync_after(&self, operations: u64) {
         let mut power = self.power();
         power.failing_sync_at = Some(power.operations + operations);
+    }
+
+    /// The read after `reads` more fails; later ones work again.
+    pub fn fail_read_after(&self, reads: u64) {
+        self.state().reads_until_failure = Some(reads);
+    }
+
+    /// From now on syncs say that all is well, and keep nothing.
+    pub fn let_syncs_lie(&self) {
+        self.state().has_lying_syncs = true;
+    }
+
+    /// From now on no block can be written that was never written before.
+    pub fn fill(&self) {
+        let mut state = self.state();
+        state.capacity = Some(state.blocks.len() as u64 * BLOCK as u64);
     }
 
     /// Writes fail with "no space" when they would make the written blocks come to more than
@@ -291,8 +337,16 @@ impl redb::StorageBackend for SimulatedDisk {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
-        let state = self.state();
+        let mut state = self.state();
         self.power().check_alive()?;
+        if let Some(reads) = &mut state.reads_until_failure {
+            let is_last = *reads == 0;
+            *reads = reads.saturating_sub(1);
+            if is_last {
+                state.reads_until_failure = None;
+                return Err(io::Error::other("the disk cannot read a sector"));
+            }
+        }
         let start = offset as usize;
         let bytes = start.checked_add(out.len()).and_then(|end| state.current.get(start..end));
         out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
@@ -310,6 +364,9 @@ impl redb::StorageBackend for SimulatedDisk {
     fn sync_data(&self) -> Result<(), io::Error> {
         let mut state = self.state();
         self.power().begin_sync()?;
+        if state.has_lying_syncs {
+            return Ok(());
+        }
         for operation in std::mem::take(&mut state.cached) {
             match operation {
                 Operation::Length(length) => state.durable.resize(length, 0),

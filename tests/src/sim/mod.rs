@@ -9,6 +9,8 @@
 //! ```
 
 // A module uses modules listed below it, never above.
+mod shrink;
+
 mod world;
 
 mod checker;
@@ -23,15 +25,23 @@ mod workload;
 
 mod far_end;
 mod network;
+mod outcome;
 mod outputs;
 mod unsure;
 
 mod model;
 
 mod setup;
+
+mod misbehaviour;
+mod reduction;
 mod trace;
 
 pub mod disk;
 
-pub use setup::{Misbehaviour, Setup};
-pub use world::{Failure, Summary, run};
+pub use misbehaviour::Misbehaviour;
+pub use outcome::{Failure, Summary};
+pub use reduction::Reduction;
+pub use setup::{Kind, NotASetup, Setup};
+pub use shrink::shrink;
+pub use world::run;

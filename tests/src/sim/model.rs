@@ -3,7 +3,7 @@
 //! Moments count up by one with everything that a client does or sees, so "before" is never in
 //! doubt. The model only holds what a client can know: a promise is what was acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weir_mqtt::{QoS, TopicFilter};
 
@@ -33,10 +33,22 @@ pub(crate) struct Published {
     pub(crate) stamp_ms: u64,
     /// It is empty and removes the retained message.
     pub(crate) is_removal: bool,
+    /// Bytes that only make it long.
+    pub(crate) padding: usize,
     /// Nobody can have seen it before.
     pub(crate) first_sent: u64,
+    /// The same, in milliseconds.
+    pub(crate) first_sent_ms: u64,
     pub(crate) sends: u32,
     pub(crate) acknowledged: Option<u64>,
+    /// The same, in milliseconds.
+    pub(crate) acknowledged_ms: Option<u64>,
+    /// It is worth nothing after so long.
+    pub(crate) expiry_s: Option<u32>,
+    /// It is published so long after it was sent.
+    pub(crate) delay_s: u32,
+    /// It may come behind a later one of its publisher.
+    pub(crate) is_unordered: bool,
     /// A will whose client said goodbye, and the broker heard it.
     pub(crate) is_cancelled: bool,
 }
@@ -50,6 +62,8 @@ pub(crate) struct SessionRun {
     /// The last first delivery by publisher, topic, QoS of publishing and of delivery.
     last: BTreeMap<(Publisher, String, u8, u8), MessageId>,
     pub(crate) is_over: bool,
+    /// The broker has ended it before that: the next one has begun.
+    pub(crate) ended: Option<u64>,
 }
 
 /// How often a message came.
@@ -57,7 +71,7 @@ pub(crate) struct SessionRun {
 pub(crate) struct Deliveries {
     pub(crate) live: u32,
     pub(crate) replays: u32,
-    exact_live: u32,
+    pub(crate) exact_live: u32,
     exact_replays: u32,
     /// The life of the broker in which the last one was sent.
     life: u32,
@@ -81,6 +95,12 @@ pub(crate) struct Subscription {
 pub(crate) struct Delivered<'a> {
     pub(crate) message: MessageId,
     pub(crate) topic: &'a str,
+    pub(crate) payload: &'a [u8],
+    /// What is left of its time, as the client may know it; a client of 3.1.1 does not.
+    pub(crate) expiry_s: Option<u32>,
+    pub(crate) now_ms: u64,
+    /// By how much the clocks of the broker may be wrong.
+    pub(crate) doubt_ms: u64,
     pub(crate) qos: QoS,
     pub(crate) dup: bool,
     pub(crate) retain: bool,
@@ -105,12 +125,29 @@ pub(crate) struct Model {
     pub(crate) retained: BTreeMap<String, Vec<MessageId>>,
     pub(crate) crashes: u32,
     pub(crate) deliveries: u64,
+    /// Who lost which message, as dead letters say.
+    letters: BTreeSet<(String, MessageId)>,
+    /// Since when somebody gets dead letters.
+    pub(crate) mourned_since: Option<u64>,
+    /// The broker has lost messages without a letter, and says so.
+    pub(crate) are_letters_missed: bool,
+    /// A message may be dropped because a queue is full.
+    pub(crate) has_small_queues: bool,
+    /// What was promised does not count any more, because the disk has lied.
+    pub(crate) is_excused: bool,
     pub(crate) problem: Option<Problem>,
 }
 
 impl Model {
-    /// Says that something is wrong; the first problem counts.
+    /// Says that a promise is broken; the first problem counts.
     pub(crate) fn blame(&mut self, about: About, text: String) {
+        if !self.is_excused {
+            self.denounce(about, text);
+        }
+    }
+
+    /// Says that something is wrong that must not be even when the disk has lied.
+    pub(crate) fn denounce(&mut self, about: About, text: String) {
         self.problem.get_or_insert(Problem { about, text });
     }
 
@@ -139,26 +176,52 @@ impl Model {
     }
 
     /// A client sends a message, for the first time or again.
-    pub(crate) fn sent(&mut self, id: MessageId) {
+    pub(crate) fn sent(&mut self, id: MessageId, now_ms: u64) {
         let moment = self.moment();
         let message = self.message_mut(id);
         message.sends += 1;
         message.first_sent = message.first_sent.min(moment);
+        message.first_sent_ms = message.first_sent_ms.min(now_ms);
     }
 
     /// The publisher has PUBACK or PUBREC.
-    pub(crate) fn acknowledged(&mut self, id: MessageId) {
+    pub(crate) fn acknowledged(&mut self, id: MessageId, now_ms: u64) {
         let moment = self.moment();
-        self.message_mut(id).acknowledged.get_or_insert(moment);
+        let message = self.message_mut(id);
+        message.acknowledged.get_or_insert(moment);
+        message.acknowledged_ms.get_or_insert(now_ms);
+    }
+
+    /// A dead letter has come: a client has lost a message.
+    pub(crate) fn lost(&mut self, client: &str, id: MessageId) {
+        self.letters.insert((client.to_owned(), id));
+    }
+
+    /// Whether it is said, or may have gone unsaid, that a client has lost a message.
+    pub(crate) fn is_mourned(&self, client: &str, id: MessageId) -> bool {
+        let message = self.message(id);
+        self.are_letters_missed
+            || self.mourned_since.is_none_or(|since| since > message.first_sent)
+            || self.letters.contains(&(client.to_owned(), id))
+    }
+
+    /// Whether a message has come to anybody.
+    pub(crate) fn has_come(&self, id: MessageId) -> bool {
+        self.sessions.iter().any(|run| run.deliveries.contains_key(&id))
     }
 
     pub(crate) fn begin_session(&mut self, client: usize) -> SessionNumber {
+        let moment = self.moment();
+        for before in self.sessions.iter_mut().filter(|run| run.client == client) {
+            before.ended.get_or_insert(moment);
+        }
         self.sessions.push(SessionRun {
             client,
             subscriptions: Vec::new(),
             deliveries: BTreeMap::new(),
             last: BTreeMap::new(),
             is_over: false,
+            ended: None,
         });
         self.sessions.len() - 1
     }
@@ -216,6 +279,11 @@ impl Model {
     pub(crate) fn delivered(&mut self, session: SessionNumber, delivered: &Delivered<'_>) {
         self.deliveries += 1;
         let about = About::message(self.sessions[session].client, delivered.message);
+        if let Some(text) = self.check_origin(delivered) {
+            let client = self.sessions[session].client;
+            let text = format!("client {client} got message {}: {text}", delivered.message);
+            return self.denounce(about, text);
+        }
         let found = self.check_delivery(session, delivered);
         if let Some(text) = found {
             let client = self.sessions[session].client;
@@ -224,13 +292,36 @@ impl Model {
         }
     }
 
-    fn check_delivery(&mut self, session: SessionNumber, given: &Delivered<'_>) -> Option<String> {
+    /// Whether somebody has published what came, as it came.
+    fn check_origin(&self, given: &Delivered<'_>) -> Option<String> {
         let Some(message) = self.messages.get(given.message as usize) else {
             return Some("it was never published".to_owned());
         };
-        let run = &self.sessions[session];
         if message.topic != given.topic {
             return Some(format!("its topic was {} and came as {}", message.topic, given.topic));
+        }
+        let is_same = payload(given.message, message.stamp_ms, message.padding) == given.payload;
+        (!is_same).then(|| "its content is not what was published".to_owned())
+    }
+
+    fn check_delivery(&mut self, session: SessionNumber, given: &Delivered<'_>) -> Option<String> {
+        let message = &self.messages[given.message as usize];
+        let run = &self.sessions[session];
+        let due_ms = message.first_sent_ms + u64::from(message.delay_s) * 1000;
+        if message.delay_s > 0 && given.now_ms + given.doubt_ms < due_ms {
+            let early_ms = due_ms - given.now_ms;
+            return Some(format!("it was to be published {early_ms} ms later"));
+        }
+        if let Some(expiry_s) = message.expiry_s {
+            // Rounded up to a second.
+            let life_ms = u64::from(expiry_s) * 1000 + given.doubt_ms.next_multiple_of(1000);
+            match given.expiry_s {
+                None => return Some("it came without its expiry".to_owned()),
+                Some(left_s) if u64::from(left_s) * 1000 > life_ms => {
+                    return Some(format!("it had {expiry_s} s to live, and came with {left_s} s"));
+                }
+                Some(_) => {}
+            }
         }
         if message.sends == 0 || message.is_cancelled {
             return Some("it must not have been published".to_owned());
@@ -239,10 +330,16 @@ impl Model {
             run.subscriptions.iter().filter(|subscription| subscription.wants(message)).collect();
         let qos_max = wanted.iter().map(|subscription| subscription.qos.min(message.qos)).max();
         let asked = wanted.len();
-        // Otherwise a message that was sent again may be new to a subscriber that already has the
-        // one behind it from the first time.
+        // What a full queue has dropped comes back when the broker dies before that is durable.
+        let is_in_order = message.delay_s == 0
+            && !self.has_small_queues
+            && !message.is_unordered
+            && !wanted.iter().any(|subscription| subscription.is_shared());
+        // Otherwise, and when its time was over the first time, a message that was sent again may
+        // be new to a subscriber that already has the one behind it from the first time.
         let is_steady = message.sends == 1
-            || given.qos > QoS::AtMostOnce
+            || message.expiry_s.is_none()
+                && given.qos > QoS::AtMostOnce
                 && (message.qos == QoS::ExactlyOnce
                     || wanted
                         .iter()
@@ -294,7 +391,7 @@ impl Model {
             return None;
         }
         match run.last.insert(key, given.message) {
-            Some(last) if last > given.message && is_steady => {
+            Some(last) if last > given.message && is_steady && is_in_order => {
                 Some(format!("message {last} of the same publisher and topic came before it"))
             }
             _ => None,
@@ -310,6 +407,30 @@ impl Model {
     }
 }
 
+impl Published {
+    /// A message that was not sent yet.
+    pub(crate) fn new(publisher: Publisher, topic: String, qos: QoS, stamp_ms: u64) -> Self {
+        Self {
+            publisher,
+            topic,
+            qos,
+            retain: false,
+            stamp_ms,
+            is_removal: false,
+            padding: 0,
+            first_sent: u64::MAX,
+            first_sent_ms: u64::MAX,
+            sends: 0,
+            acknowledged: None,
+            acknowledged_ms: None,
+            expiry_s: None,
+            delay_s: 0,
+            is_unordered: false,
+            is_cancelled: false,
+        }
+    }
+}
+
 impl Subscription {
     /// Whether a message can come because of this subscription.
     pub(crate) fn wants(&self, message: &Published) -> bool {
@@ -317,11 +438,22 @@ impl Subscription {
             && self.matches(&message.topic)
     }
 
+    /// Whether it is one of several members to which a message goes.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.filter.starts_with("$share/")
+    }
+
     /// Whether a message must come because of this subscription.
     pub(crate) fn must_get(&self, message: &Published) -> bool {
+        !self.is_shared() && self.is_owed(message)
+    }
+
+    /// Whether a message must come because of this subscription, to its session or, if it is
+    /// shared, to another one.
+    pub(crate) fn is_owed(&self, message: &Published) -> bool {
         let Some(acknowledged) = message.acknowledged else { return false };
         self.granted.is_some_and(|granted| granted < message.first_sent)
-            && self.drop_asked.is_none_or(|asked| asked > acknowledged)
+            && self.drop_asked.is_none_or(|asked| asked > acknowledged && message.delay_s == 0)
             && self.qos.min(message.qos) > QoS::AtMostOnce
             && !message.is_removal
             && self.matches(&message.topic)

@@ -1,9 +1,11 @@
 //! The network between clients and the broker: a stream of bytes each way for a connection.
 //!
 //! Bytes arrive in order, late, and cut at any place. A connection can end with everything
-//! delivered, be reset at any byte, or be gone for one side while the other does not know.
+//! delivered, be reset at any byte, or be gone for one side while the other does not know. A
+//! client can be cut off for a while: nothing comes through, one way or both, and new connections
+//! wait as well.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::disk::Random;
 use super::setup::Conduct;
@@ -17,7 +19,11 @@ pub(crate) struct Network {
     links: Vec<Link>,
     /// Those that wait to be accepted.
     dialled: Vec<LinkId>,
-    random: Random,
+    seed: u64,
+    /// How often each client has dialled.
+    dials: BTreeMap<usize, u64>,
+    /// Until when clients are cut off.
+    cut_off: BTreeMap<usize, u64>,
     /// Who is to be woken when, since the last call of [`Network::take_wakes`].
     wakes: Vec<(u64, Wake)>,
 }
@@ -33,6 +39,8 @@ pub(crate) enum Wake {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) client: usize,
+    /// Each connection has chance of its own, so that others do not change when it is left out.
+    random: Random,
     /// When the broker can accept it.
     accept_at: u64,
     up: Pipe,
@@ -60,6 +68,8 @@ struct Pipe {
 /// How a client leaves a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Leave {
+    /// Everything that was sent arrives, then nothing more.
+    Abandon,
     /// Everything that was sent arrives, then the end.
     Finish,
     /// Some of what was sent arrives, then an error.
@@ -68,12 +78,27 @@ pub(crate) enum Leave {
     Silence,
 }
 
+/// What does not come through.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ways {
+    Both,
+    Down,
+    Up,
+}
+
 /// The peer is gone.
 pub(crate) struct Gone;
 
 impl Network {
-    pub(crate) fn new(random: Random) -> Self {
-        Self { links: Vec::new(), dialled: Vec::new(), random, wakes: Vec::new() }
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            links: Vec::new(),
+            dialled: Vec::new(),
+            seed,
+            dials: BTreeMap::new(),
+            cut_off: BTreeMap::new(),
+            wakes: Vec::new(),
+        }
     }
 
     /// Who is to be woken, and when.
@@ -84,11 +109,16 @@ impl Network {
     /// A client opens a connection.
     pub(crate) fn dial(&mut self, now: u64, client: usize, conduct: &Conduct) -> LinkId {
         let id = self.links.len();
-        let accept_at = now + self.random.below(conduct.delay_ms_max + 1);
+        let dial = self.dials.entry(client).or_default();
+        *dial += 1;
+        let mut random = Random::of(&[self.seed, 1 << 32, client as u64, *dial]);
+        let cut_off_until = self.cut_off.get(&client).copied().unwrap_or(0);
+        let accept_at = now.max(cut_off_until) + random.below(conduct.delay_ms_max + 1);
         self.wakes.push((accept_at, Wake::Broker));
         self.dialled.push(id);
         self.links.push(Link {
             client,
+            random,
             accept_at,
             up: Pipe { last_at: accept_at, ..Pipe::default() },
             down: Pipe { last_at: accept_at, ..Pipe::default() },
@@ -108,15 +138,20 @@ impl Network {
     pub(crate) fn client_write(&mut self, now: u64, id: LinkId, bytes: &[u8], conduct: &Conduct) {
         let link = &mut self.links[id];
         if link.has_client && link.has_broker {
-            let random = &mut self.random;
+            let random = &mut link.random;
             link.up.push(now, bytes, random, conduct, |at| self.wakes.push((at, Wake::Broker)));
         }
     }
 
-    /// What has arrived for the client; true when nothing more will come.
-    pub(crate) fn client_read(&mut self, now: u64, id: LinkId) -> (Vec<u8>, bool) {
+    /// What has arrived for the client, up to about `bytes_max`; true when nothing more will come.
+    pub(crate) fn client_read(
+        &mut self,
+        now: u64,
+        id: LinkId,
+        bytes_max: usize,
+    ) -> (Vec<u8>, bool) {
         let link = &mut self.links[id];
-        let bytes = link.down.take(now, usize::MAX);
+        let bytes = link.down.take(now, bytes_max);
         if !bytes.is_empty() && link.has_broker {
             self.wakes.push((now, Wake::Broker));
         }
@@ -132,15 +167,50 @@ impl Network {
         self.wakes.push((until, Wake::Client(id)));
     }
 
+    /// Whether a read of the client would give anything.
+    pub(crate) fn has_for_client(&self, now: u64, id: LinkId) -> bool {
+        let down = &self.links[id].down;
+        down.has_arrived(now) || down.has_ended(now)
+    }
+
+    /// Nothing comes through between a client and the broker for a while, in one direction or in
+    /// both.
+    pub(crate) fn cut_off(&mut self, client: usize, until: u64, ways: Ways) {
+        self.cut_off.insert(client, until);
+        for (id, link) in self.links.iter_mut().enumerate() {
+            if link.client == client && link.has_client && link.has_broker {
+                if ways != Ways::Down {
+                    link.up.stalled_until = link.up.stalled_until.max(until);
+                }
+                if ways != Ways::Up {
+                    link.down.stalled_until = link.down.stalled_until.max(until);
+                }
+                self.wakes.push((until, Wake::Broker));
+                self.wakes.push((until, Wake::Client(id)));
+            }
+        }
+    }
+
+    /// Whether a new connection of a client would have to wait.
+    pub(crate) fn is_cut_off(&self, now: u64, client: usize) -> bool {
+        self.cut_off.get(&client).is_some_and(|until| *until > now)
+    }
+
     /// The client leaves.
     pub(crate) fn hang_up(&mut self, now: u64, id: LinkId, leave: Leave) {
         let link = &mut self.links[id];
         link.has_client = false;
         link.down.chunks.clear();
-        if leave != Leave::Finish {
-            link.up.cut(now, &mut self.random);
+        let is_rude = matches!(leave, Leave::Reset | Leave::Silence);
+        if is_rude && link.up.stalled_until.max(link.accept_at) > now {
+            // What could not go out is not sent again by a client that has given up.
+            link.up.chunks.clear();
+            self.dialled.retain(|dialled| *dialled != id || link.accept_at <= now);
         }
-        if leave != Leave::Silence {
+        if is_rude {
+            link.up.cut(now, &mut link.random);
+        }
+        if matches!(leave, Leave::Finish | Leave::Reset) {
             link.is_reset = leave == Leave::Reset;
             let at = link.up.last_at.max(now).max(link.up.stalled_until);
             link.up.end_at = Some(at);
@@ -157,9 +227,10 @@ impl Network {
         accepted
     }
 
-    /// Whether the broker has, or had, the connection.
-    pub(crate) fn was_accepted(&self, id: LinkId) -> bool {
-        self.links[id].is_accepted
+    /// Whether the broker has, or had, the connection, or will take it although nobody is there
+    /// any more.
+    pub(crate) fn may_be_accepted(&self, id: LinkId) -> bool {
+        self.links[id].is_accepted || self.dialled.contains(&id)
     }
 
     /// What has arrived for the broker; true when nothing more will come.
@@ -195,7 +266,7 @@ impl Network {
         let taken = bytes.len().min(room);
         if link.has_client {
             let wakes = &mut self.wakes;
-            link.down.push(now, &bytes[..taken], &mut self.random, conduct, |at| {
+            link.down.push(now, &bytes[..taken], &mut link.random, conduct, |at| {
                 wakes.push((at, Wake::Client(id)));
             });
         } else {
@@ -225,8 +296,8 @@ impl Network {
             }
             link.has_broker = false;
             link.up.chunks.clear();
-            link.down.cut(now, &mut self.random);
-            let notice = now + self.random.below(notice_ms_max + 1);
+            link.down.cut(now, &mut link.random);
+            let notice = now + link.random.below(notice_ms_max + 1);
             let at = link.down.last_at.max(notice).max(link.down.stalled_until);
             link.down.end_at = Some(at);
             self.wakes.push((at, Wake::Client(id)));

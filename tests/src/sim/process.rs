@@ -4,22 +4,25 @@
 //! effects. Commits take time, and what gathers meanwhile forms the next group. Everything that
 //! goes out to a client is compared with what the disk knows.
 
+mod checks;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use weir_broker::InnerTurn;
 use weir_broker::store::{Condition, Store, StoreError, StoreOptions};
 use weir_core::{
-    Batch, Change, ConnectionId, Core, Effect, InflightState, Input, ListenerId, Message, Now,
-    ReaderConfig, Recovered, Sequence, ShardId,
+    Batch, ConnectionId, Core, Effect, Input, ListenerId, Message, Now, ReaderConfig, Recovered,
+    Sequence, ShardId,
 };
-use weir_mqtt::{Packet, frame_len};
+use weir_mqtt::frame_len;
 use weir_rules::Plan;
 
 use super::client::Client;
 use super::disk::{Image, Random, SimulatedDisks};
+use super::misbehaviour::{Misbehaviour, Saboteur};
 use super::network::LinkId;
 use super::rules::Rules;
-use super::setup::Misbehaviour;
+use super::setup::Kind;
 use super::surroundings::{Event, Surroundings};
 use super::trace::About;
 use super::unsure::Unsure;
@@ -42,10 +45,14 @@ pub(crate) struct Process {
     mail: VecDeque<Mail>,
     /// Batches that wait for the next group.
     waiting: Vec<Batch>,
+    /// Since when the first of them does.
+    waiting_since: u64,
     group: Option<Group>,
     has_failed: bool,
+    /// What could not be read from the disk.
+    unread: Vec<Sequence>,
     unsure: Unsure,
-    misbehaviour: Option<Misbehaviour>,
+    saboteur: Saboteur,
 }
 
 /// What other threads have for the shard.
@@ -65,8 +72,13 @@ struct Socket {
     link: LinkId,
     is_paused: bool,
     is_blocked: bool,
+    /// Something waits since an earlier turn.
+    was_blocked: bool,
     /// The last bytes that were written, from the beginning of a frame.
     written: Vec<u8>,
+    /// Bytes that were read and not handed on yet, from the beginning of a frame; only while a
+    /// fault looks at frames.
+    heard: Vec<u8>,
 }
 
 impl Process {
@@ -74,13 +86,12 @@ impl Process {
     pub(crate) fn start(
         around: &mut Surroundings,
         number: u32,
-        image: Image,
+        disks: SimulatedDisks,
         plan: Plan,
         misbehaviour: Option<Misbehaviour>,
     ) -> Result<(Self, Recovered), StoreError> {
-        let disks = SimulatedDisks::from_image(image);
         let store = disks.open(store_options())?;
-        if store.condition() == Condition::Damaged {
+        if store.condition() == Condition::Damaged && around.kind != Kind::Lying {
             around.model.blame(About::ALL, "the store was found damaged".to_owned());
         }
         let numbers = store.register_readers(&["rules", upstream::NAME])?;
@@ -101,7 +112,8 @@ impl Process {
         let done = store.reader_cursor(SHARD, upstream_reader)?;
         let upstream = Upstream::start(around, upstream_reader, done);
         let queued_memory = around.conduct.limits.queued_memory_eased_at;
-        let recovered = store.recover(SHARD, queued_memory)?;
+        let mut recovered = store.recover(SHARD, queued_memory)?;
+        let saboteur = Saboteur::start(misbehaviour, &mut recovered);
         let now = around.clock(around.now);
         let limits = around.conduct.limits.clone();
         let seed = around.random.number();
@@ -120,10 +132,12 @@ impl Process {
             effects: Vec::new(),
             mail: VecDeque::new(),
             waiting: Vec::new(),
+            waiting_since: 0,
             group: None,
             has_failed: false,
+            unread: Vec::new(),
             unsure: Unsure::default(),
-            misbehaviour,
+            saboteur,
         };
         process.unsure.recovered(&recovered);
         process.run_rules(around);
@@ -132,16 +146,34 @@ impl Process {
         Ok((process, recovered))
     }
 
-    /// A start that does not come to its end; what the disk holds then.
-    pub(crate) fn interrupted_start(around: &mut Surroundings, image: Image) -> Image {
-        let mut random = Random::new(around.random.number());
-        let disks = SimulatedDisks::from_image(image);
-        disks.crash_after(random.below(60));
-        let store = disks.open(store_options());
-        let image = disks.power_cut(&mut random);
-        disks.crash_after(0);
-        drop(store);
-        image
+    /// A start that does not come to its end.
+    pub(crate) fn interrupted_start(around: &mut Surroundings, disks: &SimulatedDisks) {
+        disks.crash_after(around.random.below(60));
+        drop(disks.open(store_options()));
+    }
+
+    /// Its own clock stands still while the machine sleeps.
+    pub(crate) fn sleep(&mut self, ms: u64) {
+        self.started += ms;
+    }
+
+    /// The disk has no room from now on, or has some again.
+    pub(crate) fn set_room(&self, has_room: bool) {
+        if has_room {
+            self.disks.give_room();
+        } else {
+            self.disks.fill();
+        }
+    }
+
+    /// The power fails at an operation of the disk.
+    pub(crate) fn has_no_power(&self) -> bool {
+        self.disks.have_no_power()
+    }
+
+    /// Operations of the disk so far.
+    pub(crate) fn disk_operations(&self) -> u64 {
+        self.disks.operations()
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -153,7 +185,8 @@ impl Process {
         let now = around.clock(self.started);
         self.take_mail(now);
         for link in around.network.accept(around.now) {
-            self.open(now, link);
+            let client = &clients[around.network.client_of(link)];
+            self.open(now, link, client.profile.listener());
         }
         let is_behind = self.read(around, now);
         if self.core.poll_timeout().is_some_and(|at| at <= now.monotonic) {
@@ -202,7 +235,7 @@ impl Process {
     /// A round of the upstream.
     pub(crate) fn run_upstream(&mut self, around: &mut Surroundings) {
         let now = around.clock(self.started);
-        let is_early = self.misbehaviour == Some(Misbehaviour::ForwardedTooEarly);
+        let is_early = self.saboteur.does(Misbehaviour::ForwardedTooEarly);
         if let Some(turn) = self.upstream.run(around, &self.store, now, is_early) {
             self.mail.push_back(Mail::Turn(turn));
             let at = around.within(1);
@@ -242,6 +275,7 @@ impl Process {
             ("messages in queues", metrics.queued_messages),
             ("bytes in queues", metrics.queued_bytes),
             ("mail", self.mail.len() as u64),
+            ("messages that wait for their time", metrics.delayed),
             ("records for the upstream", self.upstream.depth()),
         ];
         let (what, count) = facts.into_iter().find(|(_, count)| *count > 0)?;
@@ -265,7 +299,7 @@ impl Process {
     }
 
     fn handle_inner_turn(&mut self, now: Now, turn: InnerTurn) {
-        let is_early = self.misbehaviour == Some(Misbehaviour::ResultsTooEarly);
+        let is_early = self.saboteur.does(Misbehaviour::ResultsTooEarly);
         if is_early {
             self.publish(now, &turn);
         }
@@ -291,15 +325,23 @@ impl Process {
         }
     }
 
-    fn open(&mut self, now: Now, link: LinkId) {
+    fn open(&mut self, now: Now, link: LinkId, listener: ListenerId) {
         let slot = self.free_slots.pop().unwrap_or_else(|| {
             self.generations.push(0);
             u32::try_from(self.generations.len() - 1).expect("few connections")
         });
         let connection = ConnectionId { slot, generation: self.generations[slot as usize] };
-        let socket = Socket { link, is_paused: false, is_blocked: false, written: Vec::new() };
+        let (written, heard) = (Vec::new(), Vec::new());
+        let socket = Socket {
+            link,
+            is_paused: false,
+            is_blocked: false,
+            was_blocked: false,
+            written,
+            heard,
+        };
         self.sockets.insert(connection, socket);
-        self.core.handle(now, Input::Opened { connection, listener: ListenerId(0) });
+        self.core.handle(now, Input::Opened { connection, listener });
     }
 
     /// Reads every socket that has something; true when there is more.
@@ -315,6 +357,7 @@ impl Process {
         for (connection, link) in open {
             let (bytes, is_end) = around.network.broker_read(around.now, link, READ_BYTES);
             if !bytes.is_empty() {
+                let bytes = self.heard(connection, bytes);
                 self.core.handle(now, Input::Received { connection, bytes: &bytes });
                 is_behind = true;
             } else if is_end {
@@ -322,6 +365,25 @@ impl Process {
             }
         }
         is_behind
+    }
+
+    /// What the core gets of the bytes that were read: all, unless a fault swallows a packet.
+    fn heard(&mut self, connection: ConnectionId, bytes: Vec<u8>) -> Vec<u8> {
+        let socket = self.sockets.get_mut(&connection).expect("it was just read");
+        if !self.saboteur.does(Misbehaviour::ReleasesIgnored) {
+            return bytes;
+        }
+        socket.heard.extend_from_slice(&bytes);
+        let mut given = Vec::new();
+        while let Ok(Some(length)) = frame_len(&socket.heard)
+            && length <= socket.heard.len()
+        {
+            let frame: Vec<u8> = socket.heard.drain(..length).collect();
+            if !self.saboteur.ignores(&frame) {
+                given.extend_from_slice(&frame);
+            }
+        }
+        given
     }
 
     /// A socket whose client has read can be written again.
@@ -395,10 +457,27 @@ impl Process {
 
     /// Reading goes on also when nothing can be written any more.
     fn load(&mut self, around: &mut Surroundings, sequences: &[Sequence]) {
-        let messages = self.store.read_messages(SHARD, sequences);
-        self.mail.push_back(Mail::Loaded(messages.expect("a disk that can be read")));
-        let at = around.within(2);
-        around.schedule(at, Event::Turn);
+        if around.happens(around.conduct.failing_read_permille) {
+            self.disks.database.fail_read_after(0);
+        }
+        match self.store.read_messages(SHARD, sequences) {
+            Ok(messages) => {
+                self.mail.push_back(Mail::Loaded(messages));
+                let at = around.within(2);
+                around.schedule(at, Event::Turn);
+            }
+            Err(error) => {
+                around.note(About::ALL, format_args!("messages cannot be read: {error}"));
+                self.unread = sequences.to_vec();
+                around.schedule(around.now + READ_AGAIN_MS, Event::Reload(self.number));
+            }
+        }
+    }
+
+    /// Reads again what could not be read.
+    pub(crate) fn reload(&mut self, around: &mut Surroundings) {
+        let sequences = std::mem::take(&mut self.unread);
+        self.load(around, &sequences);
     }
 
     fn flush(
@@ -415,14 +494,23 @@ impl Process {
         }
         let bytes = outbound.bytes();
         let link = socket.link;
+        if socket.written.is_empty()
+            && let Some(length) = self.saboteur.withholds(bytes)
+        {
+            self.core.handle(now, Input::Sent { connection, bytes: length });
+            return self.flush(around, clients, now, connection);
+        }
+        // What waits here was made in this turn.
+        let is_fresh = !std::mem::take(&mut socket.was_blocked);
         match around.network.broker_write(around.now, link, bytes, &around.conduct) {
             Ok(written) => {
                 socket.is_blocked = written < bytes.len();
+                socket.was_blocked = socket.is_blocked;
                 socket.written.extend_from_slice(&bytes[..written]);
                 self.core.handle(now, Input::Sent { connection, bytes: written });
                 let client = &clients[around.network.client_of(link)];
                 if client.link == Some(link) {
-                    self.check_written(around, client, connection);
+                    self.check_written(around, client, connection, is_fresh);
                 }
             }
             Err(_) => self.close(around, now, connection),
@@ -442,58 +530,32 @@ impl Process {
         self.core.handle(now, Input::Closed { connection });
     }
 
-    /// Compares what a client was told with what the disk knows.
-    fn check_written(
-        &mut self,
-        around: &mut Surroundings,
-        client: &Client,
-        connection: ConnectionId,
-    ) {
-        let Some(socket) = self.sockets.get_mut(&connection) else { return };
-        let mut at = 0;
-        while let Ok(Some(length)) = frame_len(&socket.written[at..])
-            && at + length <= socket.written.len()
-        {
-            let frame = &socket.written[at..at + length];
-            at += length;
-            let Ok(packet) = Packet::decode(frame, client.profile.version) else { continue };
-            let (message, filter) = match &packet {
-                Packet::Puback(acknowledge) | Packet::Pubrec(acknowledge) => {
-                    (client.message_of(acknowledge.packet_id), None)
-                }
-                Packet::Suback(suback) => (None, client.filter_of(around, suback.packet_id)),
-                _ => (None, None),
-            };
-            let name = &client.profile.name;
-            let objection = self.unsure.objection(name, &packet, message, filter.as_deref());
-            if let Some(text) = objection {
-                let about = About { client: Some(client.number), message };
-                around.model.blame(about, format!("client {}: {text}", client.number));
-            }
-        }
-        socket.written.drain(..at);
-    }
-
     fn submit(&mut self, around: &mut Surroundings, mut batch: Batch) {
-        if let Some(misbehaviour) = self.misbehaviour {
-            batch.changes.retain(|change| !misbehaviour.forgets(change));
-        }
+        self.saboteur.spoil(&mut batch);
         self.unsure.submitted(&batch);
         around.note(
             About::ALL,
             format_args!("batch {} with {} changes", batch.number, batch.changes.len()),
         );
+        if self.waiting.is_empty() {
+            self.waiting_since = around.now;
+        }
         self.waiting.push(batch);
     }
 
-    /// While one group is on its way, the next one gathers.
+    /// While one group is on its way, the next one gathers. One that nobody waits for may take its
+    /// time.
     fn begin_commit(&mut self, around: &mut Surroundings) {
         if self.group.is_some() || self.waiting.is_empty() || self.has_failed {
             return;
         }
+        let due = self.waiting_since + FLUSH_INTERVAL_MS;
+        if around.now < due && !self.waiting.iter().any(|batch| batch.is_awaited) {
+            return around.schedule(due, Event::Turn);
+        }
         let batches = std::mem::take(&mut self.waiting);
         let mut group = Group { batches, is_written: false };
-        let is_early = self.misbehaviour == Some(Misbehaviour::CommittedTooEarly);
+        let is_early = self.saboteur.does(Misbehaviour::CommittedTooEarly);
         if is_early {
             let number = group.batches.last().map_or(0, |batch| batch.number);
             self.mail.push_back(Mail::Committed(number));
@@ -516,7 +578,8 @@ impl Process {
             around.note(About::ALL, format_args!("the store fails: {error}"));
             self.has_failed = true;
             // Somebody restarts it after a while.
-            let at = around.within(3_000);
+            let wait = if self.disks.have_no_power() { 0 } else { 3_000 };
+            let at = around.within(wait);
             around.schedule(at, Event::Crash(self.number));
             return false;
         }
@@ -527,47 +590,6 @@ impl Process {
         self.upstream.log_grew();
         around.schedule(around.now, Event::Upstream(self.number));
         true
-    }
-
-    fn check_bounds(&self, around: &mut Surroundings) {
-        let metrics = self.core.metrics();
-        let limits = &around.conduct.limits;
-        let mut bounds = vec![
-            ("bytes in queues", metrics.queued_bytes_in_memory, limits.queued_memory_max as u64),
-            ("drops by expiry", metrics.drops.expired, 0),
-            ("messages that could not be read", metrics.drops.unreadable, 0),
-            ("violations of clients", metrics.violations, 0),
-        ];
-        let buffer_max = (limits.send_buffer_bytes_max + BUFFER_SLACK_BYTES) as u64;
-        for connection in self.sockets.keys() {
-            let bytes = self.core.outbound(*connection).map_or(0, weir_core::Outbound::len);
-            bounds.push(("bytes for one connection", bytes as u64, buffer_max));
-        }
-        if let Some((what, found, max)) = bounds.into_iter().find(|(_, found, max)| found > max) {
-            around.model.blame(About::ALL, format!("{found} {what}, at most {max} expected"));
-        }
-    }
-}
-
-impl Misbehaviour {
-    fn forgets(self, change: &Change) -> bool {
-        match self {
-            Self::CommittedTooEarly | Self::ForwardedTooEarly | Self::ResultsTooEarly => false,
-            Self::CursorsForgotten => matches!(change, Change::CursorMoved { .. }),
-            Self::IdentifiersForgotten => {
-                matches!(change, Change::InflightPut { state: InflightState::Sent { .. }, .. })
-            }
-            Self::ReleasesForgotten => {
-                matches!(change, Change::InflightPut { state: InflightState::Released, .. })
-            }
-            Self::ReceivedForgotten => matches!(change, Change::ReceivedPut { .. }),
-            Self::RetainedForgotten => matches!(change, Change::RetainedPut { .. }),
-            Self::RulePositionForgotten => matches!(change, Change::ReaderMoved { .. }),
-            Self::RuleStateForgotten => {
-                matches!(change, Change::RuleDelta { .. } | Change::RuleSnapshot { .. })
-            }
-            Self::UnsubscriptionsForgotten => matches!(change, Change::SubscriptionRemoved { .. }),
-        }
     }
 }
 
@@ -583,6 +605,8 @@ fn store_options() -> StoreOptions {
 /// The one shard.
 const SHARD: ShardId = ShardId(0);
 const READ_BYTES: usize = 64 * 1024;
+/// How long a batch waits that nobody waits for.
+const FLUSH_INTERVAL_MS: u64 = 1_000;
+/// As the thread that reads the queues does.
+const READ_AGAIN_MS: u64 = 1_000;
 const ROUNDS_PER_TURN: usize = 4;
-/// The packet during which a buffer becomes full, and answers, which are never held back.
-const BUFFER_SLACK_BYTES: usize = 16 * 1024;

@@ -1,6 +1,6 @@
 //! Everything that clients and the broker share: time, chance, the network, the model.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weir_broker::Outgoing;
 use weir_core::{Instant, Now};
@@ -10,7 +10,8 @@ use super::far_end::FarEnd;
 use super::model::Model;
 use super::network::{LinkId, Network, Wake};
 use super::outputs::Outputs;
-use super::setup::Conduct;
+use super::reduction::{Actor, Reduction};
+use super::setup::{Conduct, Kind, Setup};
 use super::trace::{About, Trace};
 
 /// What happens next; the order of the variants decides nothing.
@@ -28,8 +29,16 @@ pub(crate) enum Event {
     Committed(u32),
     /// A process of the broker dies.
     Crash(u32),
+    /// The disk has no room from now on.
+    DiskFull,
+    /// The disk has room again.
+    DiskRoom,
+    /// The process reads again what it could not read; which one.
+    Reload(u32),
     /// The rules have a turn; in which process.
     Rules(u32),
+    /// The machine or the process of the broker sleeps for a while.
+    Sleep,
     /// The process of the broker starts.
     Start,
     /// The shard has a turn.
@@ -47,8 +56,12 @@ pub(crate) struct Surroundings {
     pub(crate) calendar_ms: i64,
     /// By how much in both directions together.
     pub(crate) calendar_moved_ms: u64,
+    /// How long the broker slept while its own clock stood still.
+    pub(crate) slept_ms: u64,
+    /// The chance of whose turn it is.
     pub(crate) random: Random,
     pub(crate) conduct: Conduct,
+    pub(crate) kind: Kind,
     pub(crate) network: Network,
     pub(crate) model: Model,
     pub(crate) trace: Trace,
@@ -57,34 +70,93 @@ pub(crate) struct Surroundings {
     pub(crate) far_end: FarEnd,
     /// What the rules send has a subscriber.
     pub(crate) is_watched: bool,
+    /// Dead letters have a subscriber.
+    pub(crate) is_mourned: bool,
     /// Clients do nothing new any more.
     pub(crate) is_calm: bool,
+    /// The disk has no room.
+    pub(crate) is_disk_full: bool,
+    /// The broker sleeps until then.
+    pub(crate) asleep_until: u64,
     /// Connections that the broker has closed since the world looked last.
     pub(crate) closed: Vec<LinkId>,
     events: BTreeSet<(u64, u64, Event)>,
     scheduled: BTreeSet<(u64, Event)>,
+    seed: u64,
+    reduction: Reduction,
+    /// Whose chance `random` is, if it goes on.
+    actor: Option<Actor>,
+    chances: BTreeMap<Actor, Random>,
+    /// What each has done so far.
+    deeds: BTreeMap<Actor, u32>,
 }
 
 impl Surroundings {
-    pub(crate) fn new(mut random: Random, conduct: Conduct, trace: Trace) -> Self {
-        let network = Network::new(Random::new(random.number()));
+    pub(crate) fn new(setup: &Setup, conduct: Conduct, trace: Trace) -> Self {
         Self {
             now: 0,
             calendar_ms: 0,
             calendar_moved_ms: 0,
-            random,
+            slept_ms: 0,
+            random: Random::of(&[setup.seed, Actor::World.number()]),
             conduct,
-            network,
+            kind: setup.kind,
+            network: Network::new(setup.seed),
             model: Model::default(),
             trace,
             outputs: Outputs::default(),
             far_end: FarEnd::default(),
             is_watched: false,
+            is_mourned: false,
             is_calm: false,
+            is_disk_full: false,
+            asleep_until: 0,
             closed: Vec::new(),
             events: BTreeSet::new(),
             scheduled: BTreeSet::new(),
+            seed: setup.seed,
+            reduction: setup.reduction.clone(),
+            actor: Some(Actor::World),
+            chances: BTreeMap::new(),
+            deeds: BTreeMap::new(),
         }
+    }
+
+    /// From now on chance is that of `actor`, from where it stood.
+    pub(crate) fn enter(&mut self, actor: Actor) {
+        if self.actor == Some(actor) {
+            return;
+        }
+        let first = || Random::of(&[self.seed, actor.number()]);
+        let chance = self.chances.remove(&actor).unwrap_or_else(first);
+        let before = std::mem::replace(&mut self.random, chance);
+        if let Some(actor) = self.actor.replace(actor) {
+            self.chances.insert(actor, before);
+        }
+    }
+
+    /// The same for the next deed of `actor`, which has chance of its own; false when it is left
+    /// out.
+    pub(crate) fn begin_deed(&mut self, actor: Actor) -> bool {
+        let deed = self.deeds.entry(actor).or_default();
+        *deed += 1;
+        let number = *deed;
+        let chance = Random::of(&[self.seed, actor.number(), u64::from(number)]);
+        let before = std::mem::replace(&mut self.random, chance);
+        if let Some(actor) = self.actor.take() {
+            self.chances.insert(actor, before);
+        }
+        !self.reduction.has_no_deed(actor, number)
+    }
+
+    /// What each has done so far.
+    pub(crate) fn deeds(&self) -> Vec<(Actor, u32)> {
+        self.deeds.iter().map(|(actor, count)| (*actor, *count)).collect()
+    }
+
+    /// By how much the clocks of the broker may be wrong since the beginning of the run.
+    pub(crate) fn doubt_ms(&self) -> u64 {
+        self.calendar_moved_ms + self.slept_ms
     }
 
     /// Lets `event` happen at `at`; events of the same millisecond come in random order. One
@@ -92,7 +164,8 @@ impl Surroundings {
     pub(crate) fn schedule(&mut self, at: u64, event: Event) {
         let at = at.max(self.now);
         if self.scheduled.insert((at, event)) {
-            self.events.insert((at, self.random.number(), event));
+            let order = Random::of(&[self.seed, at, event.number()]).number();
+            self.events.insert((at, order, event));
         }
     }
 
@@ -154,6 +227,42 @@ impl Surroundings {
 
     pub(crate) fn note(&mut self, about: About, what: std::fmt::Arguments<'_>) {
         self.trace.note(self.now, about, what);
+    }
+}
+
+impl Event {
+    /// Whether it does not happen while the broker sleeps.
+    pub(crate) fn is_of_broker(self) -> bool {
+        matches!(
+            self,
+            Self::Committed(_)
+                | Self::Crash(_)
+                | Self::Reload(_)
+                | Self::Rules(_)
+                | Self::Turn
+                | Self::Upstream(_)
+        )
+    }
+
+    /// Stands for it where the order of what happens at the same time is drawn.
+    fn number(self) -> u64 {
+        let (kind, which) = match self {
+            Self::Act(client) => (0, client as u64),
+            Self::Answer(client) => (1, client as u64),
+            Self::Arrive(link) => (2, link as u64),
+            Self::ClockStep => (3, 0),
+            Self::Committed(process) => (4, u64::from(process)),
+            Self::Crash(process) => (5, u64::from(process)),
+            Self::DiskFull => (6, 0),
+            Self::DiskRoom => (7, 0),
+            Self::Reload(process) => (8, u64::from(process)),
+            Self::Rules(process) => (9, u64::from(process)),
+            Self::Sleep => (10, 0),
+            Self::Start => (11, 0),
+            Self::Turn => (12, 0),
+            Self::Upstream(process) => (13, u64::from(process)),
+        };
+        kind << 32 | which
     }
 }
 

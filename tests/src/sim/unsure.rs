@@ -1,16 +1,20 @@
 //! What has been handed to the store and is not on the disk: nobody may be told of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weir_core::{Batch, Change, Destination, InflightState, Recovered, SessionId, Target};
 use weir_mqtt::{Packet, PacketId, QoS};
 
+use super::misbehaviour::is_delayed;
 use super::model::{MessageId, message_of};
 
 /// The content of the batches that are not durable.
 #[derive(Debug, Default)]
 pub(crate) struct Unsure {
     counts: BTreeMap<Fact, u32>,
+    /// Messages and sessions that are durable, although they may be written once more: for another
+    /// member of a share, for another connection.
+    durable: BTreeSet<Fact>,
     /// The sessions by the names of their clients, as of the last batch.
     sessions: BTreeMap<String, SessionId>,
     /// Results of rules with the batch that holds the state they came from.
@@ -33,7 +37,11 @@ impl Unsure {
     pub(crate) fn recovered(&mut self, recovered: &Recovered) {
         for session in &recovered.sessions {
             self.sessions.insert(session.record.client_id.to_string(), session.session);
+            self.durable.insert(Fact::Session(session.session));
         }
+        let messages = recovered.log.iter().filter_map(|record| record.message.as_ref());
+        let messages = messages.filter_map(|message| message_of(message.payload()));
+        self.durable.extend(messages.map(Fact::Message));
     }
 
     /// A batch is on its way.
@@ -62,6 +70,9 @@ impl Unsure {
         self.results.retain(|_, rests_on| *rests_on > batch.number);
         for change in &batch.changes {
             for_each_fact(change, |fact| {
+                if matches!(fact, Fact::Message(_) | Fact::Session(_)) {
+                    self.durable.insert(fact.clone());
+                }
                 if let Some(count) = self.counts.get_mut(&fact) {
                     *count -= 1;
                     if *count == 0 {
@@ -108,7 +119,9 @@ impl Unsure {
             }
             _ => Vec::new(),
         };
-        let early = facts.into_iter().find(|fact| self.counts.contains_key(fact));
+        let mut facts = facts.into_iter();
+        let early =
+            facts.find(|fact| self.counts.contains_key(fact) && !self.durable.contains(fact));
         early.map(|fact| format!("{} was said, but {fact:?} is not durable", packet.kind()))
     }
 }
@@ -117,8 +130,11 @@ fn for_each_fact(change: &Change, mut fact: impl FnMut(Fact)) {
     match change {
         Change::LogAppended { message, targets, .. } => {
             let is_live = |target: &Target| !target.retain;
+            // A dead letter has the content of the message, and is nothing that its publisher
+            // waits for.
             if let Some(id) = message_of(message.payload())
                 && targets.iter().any(is_live)
+                && !message.topic().starts_with("dead/")
             {
                 fact(Fact::Message(id));
             }
@@ -140,7 +156,13 @@ fn for_each_fact(change: &Change, mut fact: impl FnMut(Fact)) {
         Change::InflightPut { session, packet_id, state: InflightState::Sent { .. } } => {
             fact(Fact::Identifier(*session, *packet_id));
         }
-        Change::SessionPut { session, .. } => fact(Fact::Session(*session)),
+        Change::SessionPut { session, record } => {
+            fact(Fact::Session(*session));
+            let waiting = record.will.as_ref().filter(|_| is_delayed(&record.client_id));
+            if let Some(id) = waiting.and_then(|waiting| message_of(waiting.message.payload())) {
+                fact(Fact::Message(id));
+            }
+        }
         Change::SubscriptionPut { session, filter, .. } => {
             fact(Fact::Subscription(*session, filter.to_string()));
         }

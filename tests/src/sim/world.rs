@@ -1,7 +1,5 @@
 //! One run: clients and broker in trouble, then at rest, then after a last power cut.
 
-use std::fmt;
-use std::ops::AddAssign;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use weir_mqtt::QoS;
@@ -9,107 +7,29 @@ use weir_rules::{Plan, Source};
 
 use super::checker;
 use super::client::Client;
-use super::disk::{Image, Random};
+use super::disk::{Image, Random, SimulatedDisks};
+use super::misbehaviour::Misbehaviour;
 use super::model::Problem;
+use super::outcome::{Failure, Summary};
 use super::outputs::{CLOSED_AFTER_MS, RULES};
 use super::process::Process;
-use super::setup::{Conduct, Setup};
+use super::reduction::Actor;
+use super::setup::{Conduct, Kind, Setup};
 use super::surroundings::{Event, Surroundings};
 use super::trace::{About, Trace};
 use super::workload::{Profile, Role};
-
-/// What a run came to.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Summary {
-    /// Stands for everything that happened.
-    pub trace: u64,
-    /// Things that happened.
-    pub events: u64,
-    /// Messages that were published.
-    pub messages: u64,
-    /// Messages that came to applications.
-    pub deliveries: u64,
-    /// Results of rules.
-    pub outputs: u64,
-    /// Records that went upstream.
-    pub forwarded: u64,
-    /// How often one of them came again.
-    pub repetitions: u64,
-    /// How often the broker died.
-    pub crashes: u64,
-    /// How long it was, by its own clock.
-    pub virtual_ms: u64,
-}
-
-impl AddAssign for Summary {
-    fn add_assign(&mut self, other: Self) {
-        self.trace ^= other.trace;
-        self.events += other.events;
-        self.messages += other.messages;
-        self.deliveries += other.deliveries;
-        self.outputs += other.outputs;
-        self.forwarded += other.forwarded;
-        self.repetitions += other.repetitions;
-        self.crashes += other.crashes;
-        self.virtual_ms += other.virtual_ms;
-    }
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} events, {} messages, {} deliveries, {} results of rules, {} records \
-             upstream and {} repetitions, {} crashes, {} s of virtual time",
-            self.events,
-            self.messages,
-            self.deliveries,
-            self.outputs,
-            self.forwarded,
-            self.repetitions,
-            self.crashes,
-            self.virtual_ms / 1000
-        )
-    }
-}
-
-/// A run in which something was wrong.
-#[derive(Debug)]
-pub struct Failure {
-    /// Repeats the run.
-    pub seed: u64,
-    /// What was wrong.
-    pub problem: String,
-    /// What happened around it.
-    pub excerpt: Vec<String>,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}: {}", self.seed, self.problem)?;
-        self.excerpt.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
-        let seed = self.seed;
-        write!(f, "again: WEIR_SIM_SEED={seed} cargo test -p weir-tests --test simulation one_seed")
-    }
-}
 
 /// Runs a seed; one that fails is run again to tell how.
 ///
 /// # Errors
 /// When something was wrong.
 pub fn run(setup: &Setup) -> Result<Summary, Box<Failure>> {
-    let (result, _) = World::new(setup, false).go();
-    result.or_else(|_| {
-        let (result, trace) = World::new(setup, true).go();
-        match result {
-            Ok(summary) => Ok(summary),
-            Err(problem) => Err(Box::new(Failure {
-                seed: setup.seed,
-                problem: problem.text,
-                excerpt: if setup.tells_all { trace.all() } else { trace.excerpt(problem.about) },
-            })),
-        }
-    })
+    World::new(setup, false).go().or_else(|_| World::new(setup, true).go())
+}
+
+/// Runs a seed once, without the text of what happened.
+pub(crate) fn attempt(setup: &Setup) -> Result<Summary, Box<Failure>> {
+    World::new(setup, false).go()
 }
 
 struct World {
@@ -119,6 +39,7 @@ struct World {
     processes: u32,
     /// The disk while no process runs.
     image: Image,
+    disk_operations: u64,
     plan: Plan,
     setup: Setup,
 }
@@ -126,16 +47,19 @@ struct World {
 impl World {
     fn new(setup: &Setup, is_recording: bool) -> Self {
         let mut random = Random::new(setup.seed);
-        let conduct = Conduct::draw(&mut random);
+        let conduct = Conduct::draw(&mut random, setup);
+        let roles = [Role::Watcher, Role::Mourner, Role::Sensor, Role::Sensor].into_iter();
+        let roles = roles.chain(std::iter::repeat_n(Role::Worker, conduct.workers));
         let mut profiles: Vec<Profile> =
             (0..conduct.clients).map(|number| Profile::draw(&mut random, number)).collect();
-        for role in [Role::Watcher, Role::Sensor, Role::Sensor] {
-            profiles.push(Profile::of_rules(&mut random, profiles.len(), role));
+        for role in roles {
+            profiles.push(Profile::of_role(&mut random, profiles.len(), role));
         }
         let clients =
             profiles.into_iter().enumerate().map(|(number, p)| Client::new(number, p)).collect();
         let plan = weir_rules::compile(&[Source::new("rules.toml", RULES)]).expect("valid rules");
-        let mut around = Surroundings::new(random, conduct, Trace::new(is_recording));
+        let mut around = Surroundings::new(setup, conduct, Trace::new(is_recording));
+        around.model.has_small_queues = around.conduct.has_small_queues();
         let text = format!("{:?}", around.conduct);
         around.note(About::ALL, format_args!("{text}"));
         Self {
@@ -144,12 +68,13 @@ impl World {
             process: None,
             processes: 0,
             image: Image::default(),
+            disk_operations: 0,
             plan,
             setup: setup.clone(),
         }
     }
 
-    fn go(mut self) -> (Result<Summary, Problem>, Trace) {
+    fn go(mut self) -> Result<Summary, Box<Failure>> {
         let result = catch_unwind(AssertUnwindSafe(|| self.live()));
         let result = result.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -157,38 +82,89 @@ impl World {
             let text = format!("panic: {}", text.unwrap_or("without a text"));
             Err(Problem { about: About::ALL, text })
         });
-        (result.map(|()| self.summary()), self.around.trace)
+        let Err(problem) = result else { return Ok(self.summary()) };
+        let trace = &self.around.trace;
+        let tells_all = self.setup.tells_all;
+        Err(Box::new(Failure {
+            problem: problem.text,
+            excerpt: if tells_all { trace.all() } else { trace.excerpt(problem.about) },
+            events: trace.events(),
+            at_ms: self.around.now,
+            clients: self.clients.len(),
+            deeds: self.around.deeds(),
+            setup: self.setup,
+        }))
     }
 
     fn live(&mut self) -> Result<(), Problem> {
         self.around.schedule(0, Event::Start);
         for client in 0..self.clients.len() {
             let at = self.around.within(100);
-            self.around.schedule(at, Event::Act(client));
+            if !self.setup.reduction.has_no_client(client) {
+                self.around.schedule(at, Event::Act(client));
+            }
         }
-        if let Some(ms) = self.around.conduct.clock_step_ms {
-            let at = self.around.within(2 * ms);
-            self.around.schedule(at, Event::ClockStep);
+        let conduct = &self.around.conduct;
+        let troubles = [
+            (conduct.clock_step_ms, Event::ClockStep),
+            (conduct.sleep_ms, Event::Sleep),
+            (conduct.full_disk_ms, Event::DiskFull),
+        ];
+        for (ms, event) in troubles {
+            if let Some(ms) = ms {
+                let at = self.around.within(2 * ms);
+                self.around.schedule(at, event);
+            }
         }
-        while self.around.now < self.around.conduct.trouble_ms {
+        while self.around.next_at() < self.around.conduct.trouble_ms {
             self.step()?;
         }
+        self.around.now = self.around.now.max(self.around.conduct.trouble_ms);
+        self.disk_operations = self.process.as_ref().map_or(0, Process::disk_operations);
         self.around.note(About::ALL, format_args!("the trouble is over"));
         self.around.is_calm = true;
         self.around.conduct.calm();
+        self.give_room();
+        if self.setup.kind == Kind::Lying {
+            return self.live_on();
+        }
         self.rest()?;
-        checker::check_owed(&mut self.around.model);
-        self.problem()?;
+        self.check_promises()?;
         self.die(true);
         self.rest()?;
-        checker::check_owed(&mut self.around.model);
+        self.check_promises()?;
         self.check_after_power_cut()?;
         self.check_rules()
+    }
+
+    /// A broker whose disk has lied goes on, whatever it has lost.
+    fn live_on(&mut self) -> Result<(), Problem> {
+        for _ in 0..2 {
+            let until = self.around.now + LIVE_ON_MS;
+            while self.around.next_at() < until {
+                self.step()?;
+            }
+            if self.process.is_none() {
+                let text = format!("after {LIVE_ON_MS} ms without trouble no broker runs");
+                return Err(Problem { about: About::ALL, text });
+            }
+            self.die(true);
+        }
+        Ok(())
+    }
+
+    fn check_promises(&mut self) -> Result<(), Problem> {
+        let names: Vec<&str> =
+            self.clients.iter().map(|client| client.profile.name.as_str()).collect();
+        checker::check_owed(&mut self.around.model, &names);
+        checker::check_shared(&mut self.around.model, &names);
+        self.problem()
     }
 
     /// Lets a new client look at what is retained.
     fn check_after_power_cut(&mut self) -> Result<(), Problem> {
         let number = self.clients.len();
+        self.around.enter(Actor::World);
         let profile = Profile::of_probe(&mut self.around.random, number);
         self.clients.push(Client::new(number, profile));
         self.around.schedule(self.around.now, Event::Act(number));
@@ -200,7 +176,8 @@ impl World {
         }
         if let Some(process) = &self.process {
             let metrics = process.metrics();
-            checker::check_counts(&mut self.around.model, &self.clients, &metrics);
+            let present = self.present_clients().count() as u64;
+            checker::check_counts(&mut self.around.model, present, &metrics);
         }
         self.problem()
     }
@@ -247,8 +224,13 @@ impl World {
 
     fn unrest(&self) -> Option<String> {
         let Some(process) = &self.process else { return Some("no broker runs".to_owned()) };
-        let clients = self.clients.iter().find_map(Client::unrest);
+        let clients = self.present_clients().find_map(Client::unrest);
         clients.or_else(|| process.unrest()).or_else(|| self.around.network.unrest())
+    }
+
+    fn present_clients(&self) -> impl Iterator<Item = &Client> {
+        let reduction = &self.setup.reduction;
+        self.clients.iter().filter(|client| !reduction.has_no_client(client.number))
     }
 
     fn problem(&mut self) -> Result<(), Problem> {
@@ -257,47 +239,69 @@ impl World {
 
     fn step(&mut self) -> Result<(), Problem> {
         let event = self.around.next().expect("clients always have something to do");
+        if event.is_of_broker() && self.around.now < self.around.asleep_until {
+            self.around.schedule(self.around.asleep_until, event);
+            return Ok(());
+        }
         let around = &mut self.around;
         match event {
             Event::Act(client) => {
-                self.clients[client].act(around);
+                let happens = around.begin_deed(Actor::Client(client));
+                self.clients[client].act(around, happens);
                 if self.process.is_none() {
                     around.network.refuse(around.now);
                 }
             }
-            Event::Answer(client) => self.clients[client].answer(around),
+            Event::Answer(client) => {
+                around.enter(Actor::Client(client));
+                self.clients[client].answer(around);
+            }
             Event::Arrive(link) => {
                 let client = around.network.client_of(link);
+                around.enter(Actor::Client(client));
                 self.clients[client].arrive(around, link);
             }
             Event::ClockStep => self.step_clock(),
-            Event::Committed(number) => {
-                if let Some(process) = self.process.as_mut().filter(|p| p.number == number) {
-                    process.end_commit(around);
-                }
-            }
             Event::Crash(number) => {
                 let is_meant = self.process.as_ref().is_some_and(|process| {
                     process.number == number && (!around.is_calm || process.has_failed())
                 });
                 if is_meant {
-                    let percent = around.conduct.is_power_cut_percent;
-                    let is_power_cut = around.random.chance(percent);
-                    self.die(is_power_cut);
+                    self.crash();
                 }
             }
-            Event::Rules(number) => {
-                if let Some(process) = self.process.as_mut().filter(|p| p.number == number) {
-                    process.run_rules(around);
+            Event::DiskFull => self.fill_disk(),
+            Event::DiskRoom => self.give_room(),
+            Event::Committed(number)
+            | Event::Reload(number)
+            | Event::Rules(number)
+            | Event::Upstream(number) => {
+                let Some(process) = self.process.as_mut().filter(|p| p.number == number) else {
+                    return Ok(());
+                };
+                match event {
+                    Event::Committed(_) => {
+                        around.enter(Actor::Store);
+                        process.end_commit(around);
+                    }
+                    Event::Reload(_) => {
+                        around.enter(Actor::Store);
+                        process.reload(around);
+                    }
+                    Event::Rules(_) => {
+                        around.enter(Actor::Rules);
+                        process.run_rules(around);
+                    }
+                    _ => {
+                        around.enter(Actor::Upstream);
+                        process.run_upstream(around);
+                    }
                 }
             }
+            Event::Sleep => self.sleep(),
             Event::Start => self.start(),
-            Event::Upstream(number) => {
-                if let Some(process) = self.process.as_mut().filter(|p| p.number == number) {
-                    process.run_upstream(around);
-                }
-            }
             Event::Turn => {
+                around.enter(Actor::Broker);
                 if let Some(process) = &mut self.process {
                     process.turn(around, &self.clients);
                 }
@@ -310,14 +314,32 @@ impl World {
         self.problem()
     }
 
+    /// The process is killed, or loses power, or somebody ends it because its store has failed.
+    fn crash(&mut self) {
+        let around = &mut self.around;
+        let happens = around.begin_deed(Actor::Crash);
+        let Some(process) = &self.process else { return };
+        let percent = around.conduct.is_power_cut_percent;
+        let is_power_cut = around.random.chance(percent) || process.has_no_power();
+        if happens || process.has_failed() {
+            self.die(is_power_cut);
+        } else {
+            self.schedule_crash();
+        }
+    }
+
     /// The process dies.
     fn die(&mut self, is_power_cut: bool) {
         let Some(process) = self.process.take() else { return };
         let around = &mut self.around;
         around.model.crashes += 1;
+        if is_power_cut && around.kind == Kind::Lying {
+            around.model.is_excused = true;
+        }
         let kind = if is_power_cut { "loses power" } else { "is killed" };
         around.note(About::ALL, format_args!("the broker {kind}"));
         self.image = process.crash(around, is_power_cut);
+        around.asleep_until = 0;
         around.network.broker_died(around.now, if is_power_cut { 1_500 } else { 3 });
         for client in &mut self.clients {
             client.broker_died(around);
@@ -328,20 +350,48 @@ impl World {
 
     fn start(&mut self) {
         let around = &mut self.around;
+        around.begin_deed(Actor::Start);
+        let disks = SimulatedDisks::from_image(std::mem::take(&mut self.image));
+        if around.is_disk_full {
+            disks.fill();
+        }
+        let misbehaviour = self.setup.misbehaviour;
+        let which = around.random.below(4);
+        let is_lying = around.kind == Kind::Lying;
+        if misbehaviour == Some(Misbehaviour::CheckpointUnsynced) || is_lying && which != 0 {
+            disks.database.let_syncs_lie();
+        }
+        if misbehaviour == Some(Misbehaviour::JournalUnsynced) || is_lying && which != 1 {
+            disks.journal.let_syncs_lie();
+        }
         // A file that is not complete yet has another name, and is not looked at again.
-        if !around.is_calm && self.processes > 0 && around.random.chance(8) {
-            let image = std::mem::take(&mut self.image);
-            self.image = Process::interrupted_start(around, image);
-            around.note(About::ALL, format_args!("the broker dies while it starts"));
-            let at = around.within(500);
-            return around.schedule(at, Event::Start);
+        let percent = around.conduct.broken_start_percent;
+        let is_broken = self.processes > 0 && around.random.chance(percent);
+        if is_broken && !around.is_calm {
+            Process::interrupted_start(around, &disks);
+            return self.start_again(&disks, "the broker dies while it starts");
+        }
+        if let Some(operations) = self.setup.power_cuts.get(self.processes as usize) {
+            disks.crash_after(*operations);
         }
         self.processes += 1;
-        let image = std::mem::take(&mut self.image);
         let (number, plan) = (self.processes, self.plan.clone());
-        let started = Process::start(around, number, image, plan, self.setup.misbehaviour);
+        let started = Process::start(around, number, disks.clone(), plan, misbehaviour);
         let (process, recovered) = match started {
             Ok(started) => started,
+            Err(_) if disks.have_no_power() => {
+                return self.start_again(&disks, "the power fails while the broker starts");
+            }
+            Err(error) if around.is_disk_full => {
+                let text = format!("the broker does not start: {error}");
+                return self.start_again(&disks, &text);
+            }
+            Err(error) if around.model.is_excused => {
+                around.note(About::ALL, format_args!("the broker does not start: {error}"));
+                // Somebody moves the file away.
+                let at = around.within(500);
+                return around.schedule(at, Event::Start);
+            }
             Err(error) => {
                 return around
                     .model
@@ -365,25 +415,93 @@ impl World {
                 client.broker_started(around, session.record.disconnected_at_ms.is_none());
             }
         }
-        if let Some(ms) = around.conduct.crash_ms {
-            let at = around.within(2 * ms);
-            around.schedule(at, Event::Crash(number));
-        }
+        self.schedule_crash();
+    }
+
+    /// A start has come to no end.
+    fn start_again(&mut self, disks: &SimulatedDisks, why: &str) {
+        let around = &mut self.around;
+        around.note(About::ALL, format_args!("{why}"));
+        let mut random = Random::new(around.random.number());
+        self.image = disks.power_cut(&mut random);
+        disks.crash_after(0);
+        let at = around.within(500);
+        around.schedule(at, Event::Start);
+    }
+
+    fn schedule_crash(&mut self) {
+        let around = &mut self.around;
+        let (Some(ms), Some(process)) = (around.conduct.crash_ms, &self.process) else { return };
+        let at = around.within(2 * ms);
+        around.schedule(at, Event::Crash(process.number));
     }
 
     /// Somebody, or the network time, sets the calendar.
     fn step_clock(&mut self) {
         let around = &mut self.around;
         let Some(ms) = around.conduct.clock_step_ms else { return };
+        let happens = around.begin_deed(Actor::Calendar);
         let step = around.random.below(6_000) as i64 - 3_000;
-        around.calendar_ms += step;
-        around.calendar_moved_ms += step.unsigned_abs();
-        around.note(About::ALL, format_args!("the calendar is moved by {step} ms"));
-        if let Some(process) = &mut self.process {
-            process.run_rules(around);
+        if happens {
+            around.calendar_ms += step;
+            around.calendar_moved_ms += step.unsigned_abs();
+            around.note(About::ALL, format_args!("the calendar is moved by {step} ms"));
+            if let Some(process) = &mut self.process {
+                process.run_rules(around);
+            }
         }
         let at = around.within(2 * ms);
         around.schedule(at, Event::ClockStep);
+    }
+
+    /// The machine sleeps, and the clock of the process stands still, or only the process stands
+    /// still and its clock goes on.
+    fn sleep(&mut self) {
+        let around = &mut self.around;
+        let Some(ms) = around.conduct.sleep_ms else { return };
+        let happens = around.begin_deed(Actor::Sleep);
+        let length = 100 + around.random.below(6_000);
+        let is_machine = around.random.chance(50);
+        if let Some(process) = &mut self.process
+            && happens
+            && around.now >= around.asleep_until
+        {
+            around.asleep_until = around.now + length;
+            let who = if is_machine { "machine" } else { "process" };
+            around.note(About::ALL, format_args!("the {who} sleeps for {length} ms"));
+            if is_machine {
+                process.sleep(length);
+                around.slept_ms += length;
+            }
+        }
+        let at = around.within(2 * ms);
+        around.schedule(at, Event::Sleep);
+    }
+
+    fn fill_disk(&mut self) {
+        let around = &mut self.around;
+        let Some(ms) = around.conduct.full_disk_ms else { return };
+        if around.begin_deed(Actor::Disk) {
+            around.is_disk_full = true;
+            around.note(About::ALL, format_args!("the disk is full"));
+            if let Some(process) = &self.process {
+                process.set_room(false);
+            }
+        }
+        let at = around.within(4_000);
+        around.schedule(at, Event::DiskRoom);
+        let at = around.within(2 * ms) + 4_000;
+        around.schedule(at, Event::DiskFull);
+    }
+
+    fn give_room(&mut self) {
+        let around = &mut self.around;
+        if std::mem::take(&mut around.is_disk_full) {
+            around.note(About::ALL, format_args!("the disk has room again"));
+            if let Some(process) = &self.process {
+                process.set_room(true);
+            }
+        }
     }
 
     fn summary(&self) -> Summary {
@@ -396,6 +514,7 @@ impl World {
             forwarded: self.around.far_end.len() as u64,
             repetitions: self.around.far_end.repetitions,
             crashes: u64::from(self.around.model.crashes),
+            disk_operations: self.disk_operations,
             virtual_ms: self.around.now,
         }
     }
@@ -403,5 +522,7 @@ impl World {
 
 /// How often it is looked whether all is done.
 const CHECK_MS: u64 = 200;
+/// How long a broker goes on whose disk has lied.
+const LIVE_ON_MS: u64 = 10_000;
 /// By then everything that was acknowledged must have come.
 const REST_MS_MAX: u64 = 60_000;

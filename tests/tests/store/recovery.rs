@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use weir_broker::store::Condition;
 use weir_core::{Batch, Change, Destination, ReaderId, Sequence, ShardId};
-use weir_tests::sim::disk::SimulatedDisks;
+use weir_tests::sim::disk::{Image, SimulatedDisks};
 
 use crate::workload::{READERS, Workload, open, options, seeds};
 
@@ -28,6 +29,33 @@ fn the_recovered_state_is_the_model_after_each_group() {
                 workload.model.check(&store, seed);
             }
         }
+    }
+}
+
+/// A database that is older than its journal, as a restored copy or a disk that lied leaves it,
+/// began an epoch that the journal had seen already. After the next crash what was left of the
+/// first one counted as its continuation, and two lives of the store were mixed.
+#[test]
+fn an_older_database_takes_up_nothing_of_a_life_that_is_over() {
+    for seed in seeds(20) {
+        let disks = SimulatedDisks::new();
+        let first = open(disks.clone()).expect("an empty disk");
+        let older = disks.image().database;
+        let mut workload = Workload::new(seed, 1);
+        first.commit(&workload.group(1)).expect("a working disk");
+        let disks = SimulatedDisks::from_image(disks.image());
+        let second = open(disks.clone()).expect("a working disk");
+        for _ in 0..5 {
+            second.commit(&workload.group(1)).expect("a working disk");
+        }
+        let journal = disks.image().journal;
+        let disks = SimulatedDisks::from_image(Image { database: older, journal });
+        let third = open(disks.clone()).expect("a working disk");
+        assert_eq!(third.condition(), Condition::Damaged, "seed {seed}");
+        let mut workload = Workload::new(!seed, 1);
+        third.commit(&workload.group(1)).expect("a working disk");
+        let fourth = open(SimulatedDisks::from_image(disks.image())).expect("a working disk");
+        workload.model.check(&fourth, seed);
     }
 }
 

@@ -76,3 +76,33 @@ fn a_snapshot_takes_the_deltas_before_it() {
     assert_eq!(group.rule_snapshot, Some(&[vec![9]][..]));
     assert_eq!(group.rule_deltas, [&[2][..], &[3]]);
 }
+
+#[test]
+fn what_is_left_of_a_group_comes_to_the_same_group() {
+    let other = ShardId(1);
+    let batches = [
+        batch(1, vec![put(1), put(2), Change::RetainedPut { message: message("a") }]),
+        batch(
+            1,
+            vec![
+                Change::SessionRemoved { session: SESSION },
+                put(2),
+                Change::InflightRemoved {
+                    session: SESSION,
+                    packet_id: PacketId::new(3).expect("not zero"),
+                },
+                Change::RuleDelta { delta: vec![1] },
+                appended(1),
+            ],
+        ),
+        Batch { shard: other, ..batch(1, vec![appended(1), appended(2)]) },
+        batch(2, vec![Change::RetainedRemoved { topic: "a".into() }, appended(2)]),
+    ];
+    let group = Group::of(&batches);
+    let left = group.to_batches();
+    let again = Group::of(&left);
+    assert_eq!(format!("{again:?}"), format!("{group:?}"));
+    assert_eq!(again.to_batches(), left);
+    let changes: usize = left.iter().map(|batch| batch.changes.len()).sum();
+    assert_eq!((left.len(), changes), (2, group.records()));
+}

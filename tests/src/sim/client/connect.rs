@@ -16,6 +16,7 @@ use crate::sim::trace::About;
 impl Client {
     pub(super) fn connect(&mut self, around: &mut Surroundings) {
         self.crashes_at_connect = around.model.crashes;
+        self.attempts += 1;
         let begins_anew = around.random.chance(self.profile.clean_percent) && !around.is_calm;
         let clean = !self.profile.is_kept || self.wants_clean || begins_anew;
         if clean {
@@ -27,19 +28,11 @@ impl Client {
         self.may_have_session = self.keeps_session || (self.may_have_session && !clean);
         let stamp_ms = around.true_unix_ms();
         let will = self.profile.will.map(|will| {
-            let message = around.model.publish(Published {
-                publisher: Publisher::Will(self.number),
-                topic: format!("will/{}", self.number),
-                qos: will.qos,
-                retain: false,
-                stamp_ms,
-                is_removal: false,
-                first_sent: u64::MAX,
-                sends: 0,
-                acknowledged: None,
-                is_cancelled: false,
-            });
-            around.model.sent(message);
+            let topic = format!("will/{}", self.number);
+            let publisher = Publisher::Will(self.number);
+            let published = Published::new(publisher, topic, will.qos, stamp_ms);
+            let message = around.model.publish(published);
+            around.model.sent(message, around.now);
             (message, will)
         });
         let link = around.network.dial(around.now, self.number, &around.conduct);
@@ -84,6 +77,24 @@ impl Client {
         self.next_will = will.map(|(message, _)| message);
     }
 
+    /// Sometimes gives up its attempt at once, unseen by the broker, and makes another. The two
+    /// may overtake each other, so it must not matter which one is the later.
+    pub(super) fn connect_twice(&mut self, around: &mut Surroundings) {
+        let is_same = !self.wants_clean
+            && !(self.profile.is_kept && self.may_have_expired_within(around, DIALLING_MS))
+            && !around.network.is_cut_off(around.now, self.number);
+        if !around.is_calm && is_same && around.random.chance(around.conduct.twin_percent) {
+            self.has_twins = true;
+            let keeps_session = self.keeps_session;
+            if let Some(will) = self.next_will {
+                around.model.message_mut(will).is_unordered = true;
+            }
+            self.leave(around, Leave::Abandon);
+            self.connect(around);
+            self.may_have_session |= keeps_session;
+        }
+    }
+
     pub(super) fn receive_connack(&mut self, around: &mut Surroundings, connack: &Connack<'_>) {
         let State::Connecting { since, clean } = self.state else {
             return self.blame(around, "got a second CONNACK".to_owned());
@@ -105,7 +116,7 @@ impl Client {
         if !present {
             self.forget_session(around);
         }
-        self.settle_will(around);
+        self.settle_will(around, since, present);
         self.wants_clean = false;
         self.presence = Presence::default();
         self.life = around.model.crashes;
@@ -133,7 +144,7 @@ impl Client {
         asked: u64,
     ) -> Option<String> {
         let expiry_ms = self.expiry_ms();
-        let moved_ms = around.calendar_moved_ms - self.presence.calendar_moved_ms;
+        let moved_ms = around.doubt_ms() - self.presence.doubt_ms;
         if present {
             if self.session.is_none() && !self.may_have_session {
                 return Some("got a session that it never had".to_owned());
@@ -155,10 +166,14 @@ impl Client {
     }
 
     pub(super) fn may_have_expired(&self, around: &Surroundings) -> bool {
-        let moved_ms = around.calendar_moved_ms - self.presence.calendar_moved_ms;
+        self.may_have_expired_within(around, 0)
+    }
+
+    fn may_have_expired_within(&self, around: &Surroundings, ms: u64) -> bool {
+        let moved_ms = around.doubt_ms() - self.presence.doubt_ms;
         self.presence
             .gone_min
-            .is_some_and(|gone| around.now - gone + moved_ms + SLACK_MS >= self.expiry_ms())
+            .is_some_and(|gone| around.now + ms - gone + moved_ms + SLACK_MS >= self.expiry_ms())
     }
 
     pub(super) fn expiry_ms(&self) -> u64 {
@@ -180,7 +195,7 @@ impl Client {
     pub(super) fn lost(&mut self, around: &mut Surroundings) {
         self.will_is_due(around);
         if let (State::Connecting { .. }, Some(link)) = (self.state, self.link)
-            && around.network.was_accepted(link)
+            && around.network.may_be_accepted(link)
         {
             // The broker may have begun another session, and the CONNACK that says so is lost.
             self.wants_clean |= self.profile.is_kept && self.may_have_expired(around);
@@ -205,11 +220,14 @@ impl Client {
         self.incoming.clear();
     }
 
-    pub(super) fn gone(&mut self, now: u64, calendar_moved_ms: u64) {
+    pub(super) fn gone(&mut self, now: u64, doubt_ms: u64) {
         if self.presence.gone_min.is_none() {
-            self.presence.calendar_moved_ms = calendar_moved_ms;
+            self.presence.doubt_ms = doubt_ms;
         }
         self.presence.gone_min.get_or_insert(now);
         self.presence.gone_max = Some(now);
     }
 }
+
+/// Until then what was dialled is taken, whatever the network and a sleeping broker do.
+const DIALLING_MS: u64 = 7_000;

@@ -19,17 +19,14 @@ impl Client {
             return;
         }
         let stamp_ms = around.true_unix_ms();
+        let publisher = Publisher::Client(self.number);
         let message = around.model.publish(Published {
-            publisher: Publisher::Client(self.number),
-            topic: draft.topic,
-            qos: draft.qos,
             retain: draft.retain,
-            stamp_ms,
             is_removal: draft.is_removal,
-            first_sent: u64::MAX,
-            sends: 0,
-            acknowledged: None,
-            is_cancelled: false,
+            padding: draft.padding,
+            expiry_s: draft.expiry_s,
+            delay_s: draft.delay_s,
+            ..Published::new(publisher, draft.topic, draft.qos, stamp_ms)
         });
         let payload =
             if draft.is_removal { Vec::new() } else { payload(message, stamp_ms, draft.padding) };
@@ -50,9 +47,13 @@ impl Client {
         payload: &[u8],
         dup: bool,
     ) {
-        around.model.sent(message);
+        around.model.sent(message, around.now);
         let published = around.model.message(message);
-        let (topic, qos, retain) = (published.topic.clone(), published.qos, published.retain);
+        let (qos, retain, expiry_s) = (published.qos, published.retain, published.expiry_s);
+        let topic = match published.delay_s {
+            0 => published.topic.clone(),
+            delay_s => format!("$delayed/{delay_s}/{}", published.topic),
+        };
         around.note(
             About::message(self.number, message),
             format_args!(
@@ -63,7 +64,8 @@ impl Client {
                 if dup { ", again" } else { "" },
             ),
         );
-        let publish = Publish { dup, qos, retain, packet_id, ..Publish::new(&topic, payload) };
+        let mut publish = Publish { dup, qos, retain, packet_id, ..Publish::new(&topic, payload) };
+        publish.properties.message_expiry_interval_s = expiry_s;
         self.send(around, &Packet::Publish(publish));
     }
 
@@ -117,7 +119,7 @@ impl Client {
             let text = format!("message {message} was refused: {}", acknowledge.reason);
             return self.blame(around, text);
         }
-        around.model.acknowledged(message);
+        around.model.acknowledged(message, around.now);
     }
 
     pub(super) fn quota(&self, around: &Surroundings) -> usize {

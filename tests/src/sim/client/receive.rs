@@ -47,8 +47,18 @@ impl Client {
         {
             self.blame(around, format!("got a result of a rule: {text}"));
         }
-        if is_new && let Some(message) = id {
+        if let Some(about) = publish.topic.strip_prefix("dead/") {
+            if is_new && self.profile.role == Role::Mourner {
+                self.receive_letter(around, publish, about);
+            }
+        } else if is_new && let Some(message) = id {
+            let left_s = publish.properties.message_expiry_interval_s;
+            let is_told = self.profile.version == Version::V5;
             let delivered = Delivered {
+                payload: publish.payload,
+                expiry_s: if is_told { left_s } else { Some(0) },
+                now_ms: around.now,
+                doubt_ms: around.doubt_ms(),
                 message,
                 topic: publish.topic,
                 qos: publish.qos,
@@ -70,6 +80,44 @@ impl Client {
         } else {
             self.say_later(around, &Packet::Puback(acknowledge), Some(packet_id));
         }
+    }
+
+    /// A dead letter: `about` is the client that has lost the message, and its topic.
+    fn receive_letter(&self, around: &mut Surroundings, publish: &Publish<'_>, about: &str) {
+        let property = |name: &str| {
+            let mut pairs = publish.properties.user_properties.iter();
+            pairs.find(|(known, _)| *known == name).map(|(_, value)| value)
+        };
+        let Some((client, topic)) = about.split_once('/') else {
+            return self.blame(around, "got a dead letter of nobody".to_owned());
+        };
+        let Some(id) = message_of(publish.payload) else {
+            let is_known = topic.starts_with("out/") || publish.payload.is_empty();
+            if !is_known {
+                self.denounce(around, &format!("a dead letter of nothing, {about}"));
+            }
+            return;
+        };
+        let reason = property("dead-letter-reason");
+        let message = around.model.messages.get(id as usize).cloned();
+        let is_of_message = message.as_ref().is_some_and(|message| message.topic == topic);
+        if !is_of_message || property("dead-letter-client") != Some(client) {
+            return self.denounce(around, &format!("a dead letter that cannot be, of {about}"));
+        }
+        let expiry_s = message.as_ref().and_then(|message| message.expiry_s);
+        let sent_ms = message.map_or(0, |message| message.first_sent_ms);
+        let is_true = match (reason, expiry_s) {
+            (Some("expired"), Some(expiry_s)) => {
+                around.now + around.doubt_ms() >= sent_ms + u64::from(expiry_s) * 1000
+            }
+            (Some("queue_full"), _) => around.conduct.has_small_queues(),
+            _ => false,
+        };
+        if !is_true {
+            let text = format!("got a dead letter of {about}, message {id}, for {reason:?}");
+            return self.blame(around, text);
+        }
+        around.model.lost(client, id);
     }
 
     pub(super) fn receive_pubrel(

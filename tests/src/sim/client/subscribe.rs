@@ -86,6 +86,10 @@ impl Client {
         }
         around.model.granted(session, subscription);
         around.is_watched |= self.profile.role == Role::Watcher;
+        if self.profile.role == Role::Mourner && !around.is_mourned {
+            around.is_mourned = true;
+            around.model.mourned_since = Some(around.model.moment());
+        }
         around.note(
             About::client(self.number),
             format_args!("client {} has SUBACK {}", self.number, suback.packet_id.get()),

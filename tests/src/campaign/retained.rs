@@ -3,42 +3,40 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use weir_mqtt::Version;
-use weir_tests::harness::publisher::{Message, Publisher};
-use weir_tests::harness::subscriber::{Arrival, Subscriber};
-use weir_tests::harness::wait::LIMIT;
+use weir_mqtt::{QoS, Version};
 
 use super::load::{Ledger, retained_payload};
+use crate::harness::publisher::{Message, Publisher};
+use crate::harness::subscriber::{Arrival, Subscriber};
+use crate::harness::wait::LIMIT;
 
 /// Retained messages come in the order of the subscriptions: when this one comes, all have come.
 const LAST: &str = "last";
 
 /// Before the publishers are back, what is kept is what was acknowledged last or something that
 /// was sent after it.
-pub(crate) fn check_before_resume(address: SocketAddr, ledgers: &[&Ledger]) {
-    check(address, ledgers, |_| true);
+///
+/// # Panics
+/// It is something else.
+pub fn check_before_resume<'a>(address: SocketAddr, ledgers: impl Iterator<Item = &'a Ledger>) {
+    let kept = read(address);
+    for (topic, history) in ledgers.flat_map(Ledger::retained) {
+        let found = kept.get(&topic).cloned().unwrap_or_default();
+        let mut may_be = (history.acknowledged..=history.sent).map(payload_after);
+        let text = String::from_utf8_lossy(&found);
+        assert!(may_be.any(|payload| payload == found), "{topic} is {text}: {history:?}");
+    }
 }
 
 /// When everything is acknowledged, what is kept is what was sent last.
-pub(crate) fn check_settled(address: SocketAddr, ledgers: &[&Ledger]) {
-    check(address, ledgers, |ledger| {
-        let retained = ledger.retained.lock().unwrap();
-        retained.iter().all(|history| history.acknowledged == history.sent)
-    });
-}
-
-fn check(address: SocketAddr, ledgers: &[&Ledger], is_right: impl Fn(&Ledger) -> bool) {
-    let kept = read(address);
-    for ledger in ledgers {
-        assert!(is_right(ledger), "{ledger:?}");
-        for (place, history) in ledger.retained.lock().unwrap().iter().enumerate() {
-            let topic = format!("state/{}/{place}", ledger.name);
-            let found = kept.get(&topic).cloned().unwrap_or_default();
-            let mut may_be = (history.acknowledged..=history.sent).map(payload_after);
-            let text = String::from_utf8_lossy(&found);
-            assert!(may_be.any(|payload| payload == found), "{topic} is {text}: {history:?}");
-        }
+///
+/// # Panics
+/// It is something else.
+pub fn check_settled<'a>(address: SocketAddr, ledgers: impl Iterator<Item = &'a Ledger> + Clone) {
+    for (topic, history) in ledgers.clone().flat_map(Ledger::retained) {
+        assert_eq!(history.acknowledged, history.sent, "{topic}");
     }
+    check_before_resume(address, ledgers);
 }
 
 fn payload_after(number: u64) -> Vec<u8> {
@@ -51,7 +49,7 @@ fn read(address: SocketAddr) -> BTreeMap<String, Vec<u8>> {
     publisher.publish([Message {
         topic: LAST.to_owned(),
         payload: b"1".to_vec(),
-        qos: weir_mqtt::QoS::AtLeastOnce,
+        qos: QoS::AtLeastOnce,
         retain: true,
         ..Message::default()
     }]);

@@ -1,0 +1,112 @@
+//! The store, handed out for a copy while the broker runs.
+//!
+//! A copy holds every message, and the admin server knows no passwords. So it is for whoever
+//! shows a key that only they can read who can read the data directory.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Frame;
+use subtle::ConstantTimeEq as _;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::AdminKey;
+use crate::store::Store;
+
+/// How long whoever asks for a copy may take nothing. Meanwhile the file of the store grows.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// So many pieces are on their way.
+const PIECES: usize = 2;
+
+/// Hands out copies of a store, one at a time.
+#[derive(Debug)]
+pub struct Copies {
+    token: String,
+    store: Arc<Store>,
+    is_busy: AtomicBool,
+}
+
+impl Copies {
+    /// Copies of a store, for whoever can read its directory.
+    ///
+    /// # Errors
+    /// When the key there cannot be read or made.
+    pub fn new(store: Arc<Store>, data_dir: &Path) -> io::Result<Self> {
+        let token = AdminKey::keep(data_dir)?.token();
+        Ok(Self { token, store, is_busy: AtomicBool::new(false) })
+    }
+
+    /// The answer to a request for a copy.
+    pub(crate) fn answer(self: &Arc<Self>, headers: &HeaderMap) -> Response {
+        let shown = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+        let expected = format!("Bearer {}", self.token);
+        if !bool::from(shown.ct_eq(expected.as_bytes())) {
+            let words = "a copy is for whoever can read admin.key in the data directory\n";
+            return (StatusCode::FORBIDDEN, words).into_response();
+        }
+        if self.is_busy.swap(true, Ordering::AcqRel) {
+            let words = "another copy is being made; try again later\n";
+            return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
+        }
+        let busy = Busy(self.clone());
+        let (made, making) = mpsc::channel(1);
+        let (sender, pieces) = mpsc::channel(PIECES);
+        spawn_blocking(move || busy.hand_out(&made));
+        tokio::spawn(pass_on(making, sender));
+        Body::new(Pieces(pieces)).into_response()
+    }
+}
+
+/// One copy being made; the next one can be made when it is gone.
+struct Busy(Arc<Copies>);
+
+impl Busy {
+    fn hand_out(&self, made: &Sender<Bytes>) {
+        // It fails when nobody wants more.
+        let send = |piece: Vec<u8>| made.blocking_send(piece.into()).is_ok();
+        if let Err(error) = self.0.store.hand_out(send) {
+            tracing::error!(%error, "a copy of the store ended early");
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.is_busy.store(false, Ordering::Release);
+    }
+}
+
+/// Ends the copy when whoever asked for it takes nothing any more.
+async fn pass_on(mut making: Receiver<Bytes>, sender: Sender<Bytes>) {
+    while let Some(piece) = making.recv().await {
+        if !matches!(timeout(PATIENCE, sender.send(piece)).await, Ok(Ok(()))) {
+            tracing::warn!("a copy of the store was given up: nobody took it");
+            return;
+        }
+    }
+}
+
+struct Pieces(Receiver<Bytes>);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}

@@ -1,0 +1,672 @@
+//! A damaged store starts with what can be trusted of it, and with nothing else.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use redb::TableDefinition;
+use weir_broker::config::OnDamage;
+use weir_broker::store::{
+    Condition, ExportTable, Salvage, Store, StoreError, StoreOptions, copy, examine, export,
+};
+use weir_core::{
+    Batch, Change, Cursor, Destination, InflightState, Message, MessageParts, Sequence, SessionId,
+    SessionRecord, ShardId, SubscriptionRecord, Target,
+};
+use weir_mqtt::{PacketId, QoS, RetainHandling, SubscriptionOptions, Version};
+use weir_tests::sim::disk::Random;
+
+use crate::model::Model;
+use crate::start::directory;
+use crate::workload::{READERS, Workload, options, seeds};
+
+const NOW_S: u64 = 1_764_370_800;
+
+/// The files of a store, and all that was ever in it.
+struct Written {
+    image: Vec<u8>,
+    journal: Vec<u8>,
+    last: Model,
+    ever: Ever,
+}
+
+/// Everything that a store may give back without inventing it.
+#[derive(Default)]
+struct Ever {
+    retained: BTreeSet<Vec<u8>>,
+    logged: BTreeSet<(u8, u64, Vec<u8>)>,
+    clients: BTreeSet<String>,
+}
+
+impl Ever {
+    fn take(&mut self, model: &Model) {
+        self.retained.extend(model.retained.values().map(|kept| kept.as_record().to_vec()));
+        for (shard, state) in &model.shards {
+            self.logged.extend(state.log.iter().map(|(sequence, (message, _))| {
+                (shard.0, sequence.0, message.as_record().to_vec())
+            }));
+            let sessions = state.sessions.values();
+            self.clients.extend(sessions.map(|session| session.record.client_id.to_string()));
+        }
+    }
+}
+
+/// A store that was closed well.
+fn written(seed: u64) -> Written {
+    let (store, written) = used(seed);
+    drop(store);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("store-written-{seed}"));
+    Written { image: file(&path, "weir.redb"), journal: file(&path, "weir.journal"), ..written }
+}
+
+/// A store whose process was killed.
+fn killed(seed: u64) -> Written {
+    let (store, written) = used(seed);
+    drop(store);
+    written
+}
+
+fn file(path: &Path, name: &str) -> Vec<u8> {
+    fs::read(path.join(name)).expect("the store has it")
+}
+
+/// An open store, and its files as a kill leaves them.
+fn used(seed: u64) -> (Store, Written) {
+    let path = directory(&format!("written-{seed}"));
+    let store = Store::open(&path, options()).expect("an empty directory");
+    store.register_readers(&READERS).expect("a working disk");
+    let mut workload = Workload::new(seed, 2);
+    let mut ever = Ever::default();
+    for _ in 0..60 {
+        store.commit(&workload.group(6)).expect("a working disk");
+        ever.take(&workload.model);
+    }
+    let (image, journal) = (file(&path, "weir.redb"), file(&path, "weir.journal"));
+    (store, Written { image, journal, last: workload.model, ever })
+}
+
+fn start(path: &Path) -> Result<(Store, Option<Salvage>), StoreError> {
+    Store::start(path, options(), OnDamage::Salvage, NOW_S)
+}
+
+/// Starts with a file, and checks what must hold whatever is wrong with it.
+fn start_with(written: &Written, image: &[u8], path: &Path, what: &str) -> Option<Salvage> {
+    start_with_both(written, image, &written.journal, path, what)
+}
+
+/// The same with a journal.
+fn start_with_both(
+    written: &Written,
+    image: &[u8],
+    journal: &[u8],
+    path: &Path,
+    what: &str,
+) -> Option<Salvage> {
+    let _ = fs::remove_dir_all(path);
+    fs::create_dir_all(path).expect("the directory for tests can be written");
+    fs::write(path.join("weir.redb"), image).expect("there is room");
+    fs::write(path.join("weir.journal"), journal).expect("there is room");
+    let (store, salvage) = start(path).unwrap_or_else(|error| panic!("{what}: {error}"));
+    store.register_readers(&READERS).unwrap_or_else(|error| panic!("{what}: {error}"));
+    for (shard, last) in &written.last.shards {
+        let recovered =
+            store.recover(*shard, usize::MAX).unwrap_or_else(|error| panic!("{what}: {error}"));
+        for kept in &recovered.retained {
+            assert!(written.ever.retained.contains(kept.as_record()), "{what}: {kept:?}");
+        }
+        for record in &recovered.log {
+            // What waits for readers only is not handed over.
+            let read = store.read_messages(*shard, &[record.sequence]);
+            let read = read.unwrap_or_else(|error| panic!("{what}: {error}"));
+            let key = (shard.0, record.sequence.0, read[0].1.as_record().to_vec());
+            assert!(written.ever.logged.contains(&key), "{what}: {record:?}");
+        }
+        for session in &recovered.sessions {
+            let client = &*session.record.client_id;
+            assert!(written.ever.clients.contains(client), "{what}: {client}");
+        }
+        if let Some(salvage) = &salvage {
+            assert!(recovered.next_sequence >= last.next, "{what}: a position comes twice");
+            assert_eq!(store.condition(), Condition::Salvaged, "{what}");
+            // What only the engine finds wrong it has begun to repair in its own way.
+            let is_of_engine = salvage.problems.iter().any(|told| told.contains("is corrupt"));
+            let kept = fs::read(&salvage.quarantined).expect("it is kept");
+            assert!(kept == image || is_of_engine, "{what}: the damaged file is as it was");
+            assert!(salvage.report.exists(), "{what}");
+        }
+    }
+    if salvage.is_none() && store.condition() == Condition::Clean {
+        let difference = written.last.difference(&store).expect("it can be read");
+        assert_eq!(difference, None, "{what}");
+    }
+    drop(store);
+    let found = examine(&path.join("weir.redb")).unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert_eq!((found.problems, found.loose_rows), (Vec::new(), 0), "{what}");
+    salvage
+}
+
+#[test]
+fn a_whole_store_is_what_was_written() {
+    let written = written(1);
+    let path = directory("salvage-whole");
+    assert_eq!(start_with(&written, &written.image, &path, "whole"), None);
+    let (store, salvage) = start(&path).expect("nothing is wrong with it");
+    assert_eq!(salvage, None);
+    store.register_readers(&READERS).expect("a working disk");
+    written.last.check(&store, 1);
+}
+
+#[test]
+fn flipped_bits_lose_what_they_hit_and_nothing_is_invented() {
+    let path = directory("salvage-flips");
+    let (mut salvaged, mut lost) = (0, 0);
+    for base in 0..4 {
+        let written = written(100 + base);
+        for seed in seeds(60) {
+            let mut random = Random::new(base * 1_000_000 + seed);
+            let mut image = written.image.clone();
+            for _ in 0..=random.below(4) {
+                let at = in_use(&image, &mut random);
+                image[at] ^= 1 << random.below(8);
+            }
+            let what = format!("file {base}, seed {seed}");
+            if let Some(salvage) = start_with(&written, &image, &path, &what) {
+                salvaged += 1;
+                lost += u32::from(salvage.lost() != Some(0));
+                assert!(!salvage.problems.is_empty(), "{what}");
+            }
+        }
+    }
+    assert!(seeds(60).end < 60 || salvaged > 60 && lost > 20, "{salvaged} salvaged, {lost} lost");
+}
+
+#[test]
+fn flipped_bits_in_the_files_of_a_killed_broker_invent_nothing_either() {
+    let path = directory("salvage-killed");
+    let (mut salvaged, mut of_journal) = (0, 0);
+    for base in 0..4 {
+        let written = killed(200 + base);
+        for seed in seeds(40) {
+            let mut random = Random::new(base * 1_000_000 + seed);
+            let (mut image, mut journal) = (written.image.clone(), written.journal.clone());
+            for _ in 0..=random.below(3) {
+                let file = if random.chance(50) { &mut image } else { &mut journal };
+                let at = in_use(file, &mut random);
+                file[at] ^= 1 << random.below(8);
+            }
+            let what = format!("file {base}, seed {seed}");
+            if let Some(salvage) = start_with_both(&written, &image, &journal, &path, &what) {
+                salvaged += 1;
+                let told = salvage.problems.iter().any(|told| told.starts_with("the journal"));
+                of_journal += u32::from(told);
+            }
+        }
+    }
+    let is_enough = salvaged > 30 && of_journal > 10;
+    assert!(seeds(40).end < 40 || is_enough, "{salvaged} salvaged, {of_journal} for the journal");
+}
+
+/// A group in the middle of the journal is lost; those behind it are there.
+#[test]
+fn what_is_behind_a_gap_in_the_journal_is_kept() {
+    let path = small("salvage-gap");
+    let store = Store::open(&path, options()).expect("nobody uses it");
+    for number in 0..10_u64 {
+        let message = message(&format!("late/{number}"), "x");
+        let changes = vec![Change::RetainedPut { message }];
+        let group = batch(number + 2, changes);
+        store.commit(&[group]).expect("a working disk");
+    }
+    let (image, mut journal) = (file(&path, "weir.redb"), file(&path, "weir.journal"));
+    drop(store);
+    let place = journal.windows(6).position(|window| window == b"late/4").expect("it is there");
+    journal[place] ^= 1;
+    let path = directory("salvage-gap-again");
+    fs::write(path.join("weir.redb"), &image).expect("there is room");
+    fs::write(path.join("weir.journal"), &journal).expect("there is room");
+    let found = examine(&path.join("weir.redb")).expect("it can be read");
+    assert!(found.journal.is_damaged && found.journal.records == 9, "{found:?}");
+    let (store, salvage) = start(&path).expect("it is salvaged");
+    let salvage = salvage.expect("it was damaged");
+    assert!(salvage.problems[0].starts_with("the journal: groups are missing"), "{salvage:?}");
+    let retained = store.recover(SHARD, usize::MAX).expect("it can be read").retained;
+    let topics: Vec<&str> = retained.iter().map(Message::topic).collect();
+    let expected = [0, 1, 2, 3, 5, 6, 7, 8, 9].map(|number| format!("late/{number}"));
+    assert_eq!(topics[0], "kept");
+    assert!(topics[1..].iter().eq(expected.iter()), "{topics:?}");
+    let aside = path.join(format!("weir.journal.corrupt-{NOW_S}"));
+    assert!(fs::read(aside).expect("it is kept") == journal);
+}
+
+/// A copy and an export of the files of a killed broker have what was in its journal.
+#[test]
+fn what_is_in_the_journal_is_copied_and_exported() {
+    let written = killed(300);
+    let path = directory("salvage-copied");
+    fs::write(path.join("weir.redb"), &written.image).expect("there is room");
+    fs::write(path.join("weir.journal"), &written.journal).expect("there is room");
+    let from = path.join("weir.redb");
+    let found = examine(&from).expect("it can be read");
+    assert!(found.is_whole() && found.journal.records > 0, "{found:?}");
+    let to = directory("salvage-copy");
+    copy(&from, &to.join("weir.redb")).expect("it is whole");
+    assert!(!to.join("weir.journal").exists());
+    let mut lines = [Vec::new(), Vec::new()];
+    for (path, lines) in [&from, &to.join("weir.redb")].into_iter().zip(&mut lines) {
+        export(path, &ExportTable::ALL, lines).expect("it can be read");
+    }
+    assert!(lines[0] == lines[1] && lines[0].len() > 10_000, "{}", lines[0].len());
+    assert!(fs::read(&from).expect("it is there") == written.image, "it is only read");
+    let (store, salvage) = start(&to).expect("it is a store");
+    assert_eq!(salvage, None);
+    store.register_readers(&READERS).expect("a working disk");
+    written.last.check(&store, 300);
+}
+
+/// The form before this one: no journal, and two rows less in `meta`.
+#[test]
+fn a_store_of_format_version_1_is_looked_at_copied_and_started() {
+    let path = small("salvage-version-1");
+    let meta: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+    put(&path, meta, "format_version", 1);
+    take(&path, meta, "journal_epoch");
+    take(&path, meta, "store_id");
+    fs::remove_file(path.join("weir.journal")).expect("it is empty");
+    let from = path.join("weir.redb");
+    let found = examine(&from).expect("it can be read");
+    assert_eq!((found.format_version, found.problems), (Some(1), Vec::new()));
+    let to = directory("salvage-version-2").join("copy.redb");
+    copy(&from, &to).expect("it is whole");
+    let found = examine(&to).expect("it can be read");
+    assert_eq!((found.format_version, found.problems), (Some(2), Vec::new()));
+    let mut lines = Vec::new();
+    export(&from, &ExportTable::ALL, &mut lines).expect("it can be read");
+    assert_eq!(lines.iter().filter(|byte| **byte == b'\n').count(), 2 + 2 + 1 + 4);
+    put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+    let (store, salvage) = start(&path).expect("it is salvaged");
+    assert_eq!(salvage.expect("it was damaged").lost(), Some(1));
+    assert_eq!(store.recover(SHARD, usize::MAX).expect("it can be read").log.len(), 4);
+}
+
+#[test]
+fn a_file_that_is_cut_anywhere_starts() {
+    let written = written(7);
+    let path = directory("salvage-cut");
+    let mut kept = BTreeSet::new();
+    for pages in 0..written.image.len() / 4096 {
+        // The rest of a young file is empty.
+        if pages > 100 && pages % 7 > 0 {
+            continue;
+        }
+        let what = format!("cut after {pages} pages");
+        let salvage = start_with(&written, &written.image[..pages * 4096], &path, &what);
+        let salvage = salvage.unwrap_or_else(|| panic!("{what}: nobody noticed"));
+        kept.insert(salvage.kept());
+    }
+    assert!(kept.contains(&0) && kept.last() > Some(&100), "{kept:?}");
+}
+
+#[test]
+fn a_file_without_any_one_of_its_pages_starts() {
+    let written = written(8);
+    let path = directory("salvage-zeroed");
+    let mut salvaged = 0;
+    for page in 0..written.image.len() / 4096 {
+        let mut image = written.image.clone();
+        let zeroed = &mut image[page * 4096..][..4096];
+        if zeroed.iter().all(|byte| *byte == 0) {
+            continue;
+        }
+        zeroed.fill(0);
+        let what = format!("page {page} zeroed");
+        let salvage = start_with(&written, &image, &path, &what);
+        salvaged += u32::from(salvage.is_some());
+        if page == 0 {
+            let salvage = salvage.expect("the head of the file is gone");
+            assert_eq!(salvage.lost(), Some(0), "{:?}", salvage.problems);
+        }
+    }
+    assert!(salvaged > 10, "{salvaged}");
+}
+
+/// A place that is written to: most of a young file is empty.
+fn in_use(image: &[u8], random: &mut Random) -> usize {
+    loop {
+        let at = random.below(image.len() as u64) as usize;
+        if image[at] != 0 || random.chance(1) {
+            return at;
+        }
+    }
+}
+
+fn message(topic: &str, payload: &str) -> Message {
+    let parts = MessageParts {
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        expires_at_ms: None,
+        received_at_ms: 1,
+        topic,
+        properties: &[],
+        payload: payload.as_bytes(),
+    };
+    Message::new(&parts, &mut Vec::new())
+}
+
+const SHARD: ShardId = ShardId(0);
+
+fn batch(number: u64, changes: Vec<Change>) -> Batch {
+    Batch { shard: SHARD, number, changes, log_start: Sequence(1), is_awaited: true }
+}
+
+fn target(session: u32) -> Target {
+    Target {
+        destination: Destination::Session(SessionId(session)),
+        qos: QoS::ExactlyOnce,
+        retain: false,
+        packet_id: None,
+        subscription_identifiers: smallvec::smallvec![],
+    }
+}
+
+/// Two sessions with everything that a session can have, and a few messages.
+fn small(name: &str) -> PathBuf {
+    let path = directory(name);
+    let store = Store::open(&path, options()).expect("an empty directory");
+    store.register_readers(&READERS).expect("a working disk");
+    let mut changes = Vec::new();
+    let options = SubscriptionOptions {
+        qos: QoS::ExactlyOnce,
+        no_local: false,
+        retain_as_published: false,
+        retain_handling: RetainHandling::Send,
+    };
+    let packet_id = PacketId::new(9).expect("not zero");
+    for number in [1, 2] {
+        let session = SessionId(number);
+        let record = SessionRecord {
+            client_id: format!("client-{number}").into(),
+            version: Version::V5,
+            expiry_interval_s: u32::MAX,
+            disconnected_at_ms: Some(5),
+            will: None,
+        };
+        let cursor = Cursor { start: Sequence(3), inflight: vec![Sequence(1), Sequence(2)] };
+        let sent = InflightState::Sent { sequence: Sequence(2) };
+        let options = SubscriptionRecord { options, identifier: None };
+        changes.extend([
+            Change::SessionPut { session, record },
+            Change::CursorMoved { session, cursor },
+            Change::SubscriptionPut { session, filter: "a/#".into(), options },
+            Change::InflightPut { session, packet_id, state: sent },
+            Change::ReceivedPut { session, packet_id },
+        ]);
+    }
+    for sequence in 1..=4 {
+        changes.push(Change::LogAppended {
+            sequence: Sequence(sequence),
+            message: message("a/1", &sequence.to_string()),
+            targets: smallvec::smallvec![target(1), target(2)],
+        });
+    }
+    changes.push(Change::RetainedPut { message: message("kept", "x") });
+    changes.push(Change::RuleSnapshot { shards: vec![b"state".to_vec()] });
+    let group = batch(1, changes);
+    store.commit(&[group]).expect("a working disk");
+    path
+}
+
+/// Puts a row into a table past everything that checks rows.
+fn put<K: redb::Key + 'static, V: redb::Value + 'static>(
+    path: &Path,
+    table: TableDefinition<'static, K, V>,
+    key: K::SelfType<'_>,
+    value: V::SelfType<'_>,
+) {
+    let database = redb::Database::create(path.join("weir.redb")).expect("nobody uses it");
+    let transaction = database.begin_write().expect("nobody else writes");
+    transaction.open_table(table).expect("the store has it").insert(key, value).expect("a disk");
+    transaction.commit().expect("a working disk");
+}
+
+fn take<K: redb::Key + 'static, V: redb::Value + 'static>(
+    path: &Path,
+    table: TableDefinition<'static, K, V>,
+    key: K::SelfType<'_>,
+) {
+    let database = redb::Database::create(path.join("weir.redb")).expect("nobody uses it");
+    let transaction = database.begin_write().expect("nobody else writes");
+    let mut rows = transaction.open_table(table).expect("the store has it");
+    assert!(rows.remove(key).expect("a working disk").is_some());
+    drop(rows);
+    transaction.commit().expect("a working disk");
+}
+
+const SESSION: TableDefinition<'_, &[u8; 5], &[u8]> = TableDefinition::new("session");
+const CURSOR: TableDefinition<'_, &[u8; 5], &[u8]> = TableDefinition::new("cursor");
+const LOG: TableDefinition<'_, &[u8; 9], &[u8]> = TableDefinition::new("log");
+const RETAINED: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("retained");
+const SUBSCRIPTION: TableDefinition<'_, &[u8], &[u8; 5]> = TableDefinition::new("subscription");
+const INFLIGHT: TableDefinition<'_, &[u8; 7], u64> = TableDefinition::new("inflight_out");
+const RECEIVED: TableDefinition<'_, &[u8; 7], ()> = TableDefinition::new("received_qos2");
+
+#[test]
+fn a_bad_row_of_any_table_is_left_out_and_the_rest_is_kept() {
+    type Spoil = fn(&Path);
+    let spoils: [(&str, Spoil); 7] = [
+        ("session", |path| put(path, SESSION, &[0, 0, 0, 0, 9], &[9, 9, 9][..])),
+        ("cursor", |path| put(path, CURSOR, &[0, 0, 0, 0, 9], &[5, 6][..])),
+        ("log", |path| put(path, LOG, &[0, 0, 0, 0, 0, 0, 0, 0, 9], &[0xff; 20][..])),
+        ("retained", |path| put(path, RETAINED, "bad", &[1, 2, 3][..])),
+        ("subscription", |path| put(path, SUBSCRIPTION, &[0, 0, 0, 0, 1, b'x'], &[0xff; 5])),
+        ("inflight_out", |path| put(path, INFLIGHT, &[0, 0, 0, 0, 1, 0, 0], 1)),
+        ("received_qos2", |path| put(path, RECEIVED, &[0, 0, 0, 0, 1, 0, 0], ())),
+    ];
+    for (table, spoil) in spoils {
+        let path = small(&format!("salvage-bad-{table}"));
+        let (store, _) = start(&path).expect("nothing is wrong yet");
+        let before = store.recover(SHARD, usize::MAX).expect("it can be read");
+        drop(store);
+        spoil(&path);
+        let (store, salvage) = start(&path).unwrap_or_else(|error| panic!("{table}: {error}"));
+        let salvage = salvage.unwrap_or_else(|| panic!("{table}: nobody noticed"));
+        let of = salvage.tables.iter().find(|found| found.table == table);
+        assert_eq!(of.map(|found| found.lost), Some(Some(1)), "{table}: {salvage:?}");
+        assert_eq!(salvage.lost(), Some(1), "{table}: {salvage:?}");
+        let after = store.recover(SHARD, usize::MAX).expect("it can be read");
+        assert!(after.next_sequence > before.next_sequence, "{table}");
+        let after = weir_core::Recovered { next_sequence: before.next_sequence, ..after };
+        assert_eq!(after, before, "{table}");
+        let report = fs::read_to_string(&salvage.report).expect("it was written");
+        assert!(report.contains(&format!("table {table}: 1 bad rows")), "{report}");
+    }
+}
+
+#[test]
+fn high_trees_and_long_values_are_read_too() {
+    let path = small("salvage-large");
+    let store = Store::open(&path, options()).expect("nobody uses it");
+    let retained = (0..20_000).map(|number| {
+        let payload = "x".repeat(if number % 4_000 == 0 { 300_000 } else { 20 });
+        Change::RetainedPut { message: message(&format!("many/{number}"), &payload) }
+    });
+    let changes = retained.collect();
+    store.commit(&[batch(2, changes)]).expect("a disk");
+    let before = store.recover(SHARD, usize::MAX).expect("it can be read");
+    drop(store);
+    put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+    let (store, salvage) = start(&path).expect("it is salvaged");
+    assert_eq!(salvage.expect("it was damaged").lost(), Some(1));
+    let after = store.recover(SHARD, usize::MAX).expect("it can be read");
+    assert!(after.retained == before.retained, "the same 20,001 messages");
+}
+
+/// What a session that is gone has left behind would become that of the next new one.
+#[test]
+fn what_a_lost_session_leaves_behind_goes_with_it() {
+    let path = small("salvage-orphans");
+    take(&path, SESSION, &[0, 0, 0, 0, 2]);
+    // Something has to be wrong for the store to be looked at closely.
+    put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+    let (store, salvage) = start(&path).expect("it is salvaged");
+    let salvage = salvage.expect("it was damaged");
+    let removed = |table: &str| {
+        salvage.tables.iter().find(|found| found.table == table).map(|found| found.removed)
+    };
+    for table in ["cursor", "subscription", "inflight_out", "received_qos2"] {
+        assert_eq!(removed(table), Some(1), "{table}: {salvage:?}");
+    }
+    let recovered = store.recover(SHARD, usize::MAX).expect("it can be read");
+    assert_eq!(recovered.sessions.len(), 1);
+    assert!(recovered.log.iter().all(|record| record.targets == [target(1)]));
+    // A new session gets the number of the lost one, and nothing else of it.
+    let record =
+        SessionRecord { client_id: "stranger".into(), ..recovered.sessions[0].record.clone() };
+    let changes = vec![Change::SessionPut { session: SessionId(2), record }];
+    let group = batch(1, changes);
+    store.commit(&[group]).expect("a working disk");
+    let recovered = store.recover(SHARD, usize::MAX).expect("it can be read");
+    let stranger = &recovered.sessions[1];
+    assert_eq!(&*stranger.record.client_id, "stranger");
+    assert!(stranger.subscriptions.is_empty() && stranger.received.is_empty(), "{stranger:?}");
+    assert!(stranger.inflight.is_empty() && stranger.cursor == Cursor::default(), "{stranger:?}");
+}
+
+/// The receiver of a QoS 2 message whose rest is lost may know its identifier. Given to another
+/// message, that one would be taken for a repetition.
+#[test]
+fn a_delivery_whose_message_is_lost_still_gives_its_identifier_back() {
+    let path = small("salvage-identifier");
+    take(&path, LOG, &[0, 0, 0, 0, 0, 0, 0, 0, 2]);
+    put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+    let (store, salvage) = start(&path).expect("it is salvaged");
+    let told = salvage.expect("it was damaged").consequences;
+    assert!(told.iter().any(|line| line.starts_with("2 deliveries under way")), "{told:?}");
+    let recovered = store.recover(SHARD, usize::MAX).expect("it can be read");
+    for session in &recovered.sessions {
+        assert_eq!(session.cursor.inflight, [Sequence(1)]);
+        assert!(session.inflight.iter().all(|(_, state)| *state == InflightState::Released));
+        assert_eq!(session.inflight.len(), 1);
+    }
+}
+
+#[test]
+fn a_start_that_is_told_to_refuse_changes_nothing() {
+    let path = small("salvage-refuse");
+    put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+    let image = fs::read(path.join("weir.redb")).expect("it is there");
+    let error = Store::start(&path, options(), OnDamage::Refuse, NOW_S).expect_err("it is damaged");
+    let text = error.to_string();
+    assert!(text.contains("table retained: 1 bad rows"), "{text}");
+    assert!(text.contains("set `on_damage = \"salvage\"`"), "{text}");
+    assert!(fs::read(path.join("weir.redb")).expect("it is there") == image);
+    assert_eq!(fs::read_dir(&path).expect("it is there").count(), 2);
+}
+
+#[test]
+fn two_salvages_of_one_second_keep_both_files() {
+    let path = small("salvage-twice");
+    let mut kept = BTreeSet::new();
+    for _ in 0..3 {
+        put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+        let (_, salvage) = start(&path).expect("it is salvaged");
+        let salvage = salvage.expect("it was damaged");
+        assert!(kept.insert(salvage.quarantined) && kept.insert(salvage.report), "{kept:?}");
+    }
+    assert!(kept.iter().all(|path| path.exists()));
+    assert!(kept.contains(&path.join(format!("weir.redb.corrupt-{NOW_S}-3"))), "{kept:?}");
+}
+
+/// Wherever the process ends, the next start has either the damaged store or the new one.
+#[test]
+fn a_salvage_that_was_interrupted_is_finished() {
+    let path = small("salvage-interrupted");
+    put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+    let damaged = fs::read(path.join("weir.redb")).expect("it is there");
+    let (_, salvage) = start(&path).expect("it is salvaged");
+    let salvage = salvage.expect("it was damaged");
+    let salvaged = fs::read(path.join("weir.redb")).expect("it is there");
+    let report = fs::read(&salvage.report).expect("it is there");
+    let report_name = salvage.report.file_name().expect("it has one").to_owned();
+    // Which of the files are where: the old one, the one put aside, the new one, its report.
+    for step in 0..5 {
+        let path = directory("salvage-interrupted-again");
+        let finished = path.join("weir.salvaged");
+        fs::create_dir_all(&finished).expect("it can be made");
+        if step < 4 {
+            fs::write(finished.join(&report_name), &report).expect("it can be written");
+        }
+        if step < 2 {
+            fs::write(finished.join("weir.redb"), &salvaged).expect("it can be written");
+        } else {
+            fs::write(path.join("weir.redb"), &salvaged).expect("it can be written");
+        }
+        let aside = salvage.quarantined.file_name().expect("it has one");
+        if step == 0 {
+            fs::write(path.join("weir.redb"), &damaged).expect("it can be written");
+        } else {
+            fs::write(path.join(aside), &damaged).expect("it can be written");
+        }
+        if step == 4 {
+            fs::write(path.join(&report_name), &report).expect("it can be written");
+        }
+        let (store, again) = start(&path).unwrap_or_else(|error| panic!("step {step}: {error}"));
+        assert_eq!(again, None, "step {step}");
+        let retained = store.recover(SHARD, usize::MAX).expect("it can be read").retained;
+        assert_eq!(retained, [message("kept", "x")], "step {step}");
+        let names = ["weir.redb".as_ref(), aside, report_name.as_os_str()];
+        assert!(names.iter().all(|name| path.join(name).exists()), "step {step}");
+        assert!(!finished.exists(), "step {step}");
+        assert!(fs::read(path.join(aside)).expect("it is there") == damaged, "step {step}");
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_written_anew_stays_as_it_is() {
+    let path = small("salvage-no-place");
+    put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+    let image = fs::read(path.join("weir.redb")).expect("it is there");
+    // Nothing can be made below a file, whoever tries.
+    fs::write(path.join("weir.salvage"), "").expect("it can be written");
+    let error = start(&path).expect_err("there is no place for the new one");
+    assert!(matches!(error, StoreError::NotSalvaged { .. }), "{error:?}");
+    assert!(error.to_string().contains("is damaged"), "{error}");
+    assert!(fs::read(path.join("weir.redb")).expect("it is there") == image);
+}
+
+#[test]
+fn files_of_others_and_of_newer_versions_are_no_damage() {
+    let path = directory("salvage-foreign");
+    let file = path.join("weir.redb");
+    fs::write(&file, "[some other program]\n".repeat(1000)).expect("it can be written");
+    let error = start(&path).expect_err("it is not ours");
+    assert!(matches!(error, StoreError::NotAStore { .. }), "{error:?}");
+
+    fs::remove_file(&file).expect("it is there");
+    let database = redb::Database::create(&file).expect("it can be made");
+    let transaction = database.begin_write().expect("nobody else writes");
+    let other: TableDefinition<'_, u64, u64> = TableDefinition::new("other");
+    transaction.open_table(other).expect("an empty file");
+    transaction.commit().expect("a working disk");
+    drop(database);
+    let error = start(&path).expect_err("it is not ours");
+    assert!(matches!(error, StoreError::NotAStore { .. }), "{error:?}");
+
+    let path = small("salvage-newer");
+    let meta: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+    put(&path, meta, "format_version", 77);
+    let error = start(&path).expect_err("it is newer");
+    assert!(matches!(error, StoreError::UnknownFormat { found: 77, .. }), "{error:?}");
+
+    let path = small("salvage-in-use");
+    let store = Store::open(&path, StoreOptions::default()).expect("nobody uses it");
+    let error = start(&path).expect_err("it is in use");
+    assert!(matches!(error, StoreError::Locked { .. }), "{error:?}");
+    drop(store);
+    for path in ["salvage-foreign", "salvage-newer", "salvage-in-use"] {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("store-{path}"));
+        let mut entries = fs::read_dir(&path).expect("it is there");
+        assert!(entries.all(|entry| {
+            !entry.expect("it can be listed").path().to_string_lossy().contains("corrupt")
+        }));
+    }
+}
