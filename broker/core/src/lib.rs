@@ -43,6 +43,7 @@ mod memory;
 mod paging;
 mod publish;
 mod queue;
+mod readers;
 mod receive;
 mod recover;
 mod router;
@@ -96,6 +97,7 @@ mod identity;
 mod key;
 mod message;
 mod pressure;
+mod random;
 mod share_mark;
 mod surroundings;
 
@@ -105,7 +107,7 @@ pub use change::{
     WillRecord,
 };
 pub use clock::{Instant, Now};
-pub use core::{Core, ReaderConfig};
+pub use core::Core;
 pub use durability::{Durability, DurabilityLevels};
 pub use effect::{
     AuthenticationRequest, Denial, DropNotice, Effect, Exchange, Occasion, Records, ThrottleNotice,
@@ -118,5 +120,6 @@ pub use metrics::{DropReason, Drops, Metrics};
 pub use outbound::Outbound;
 pub use pressure::MemoryPressure;
 pub use rates::{ClientRates, RateLimit, Throttles};
+pub use readers::ReaderConfig;
 pub use recovered::{LogRecord, QueuedRecord, Recovered, RecoveredSession};
 pub use surroundings::{Memory, StoreFacts, Surroundings};

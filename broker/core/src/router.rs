@@ -10,12 +10,13 @@ use weir_mqtt::QoS;
 use crate::authorize::Access;
 use crate::change::{Destination, Target};
 use crate::clock::Now;
-use crate::core::{Core, Reader, ReaderConfig};
+use crate::core::Core;
 use crate::durability::Durability;
 use crate::identity::{ReaderId, Sequence};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
+use crate::readers::{Reader, ReaderConfig};
 use crate::share_mark::ShareMark;
 use crate::subscriptions::{Holder, Subscriber};
 

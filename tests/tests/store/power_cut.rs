@@ -88,8 +88,9 @@ fn run(seed: u64, mut image: Image, moments: &mut Moments) {
             possible.model.difference(&reopened).expect("a repaired file").is_none()
         });
         let Some(found) = found else {
-            let difference = possible[0].model.difference(&reopened);
-            panic!("seed {seed}, cut {cut}: not the last acknowledged state: {difference:?}");
+            let differences: Vec<_> =
+                possible.iter().map(|possible| possible.model.difference(&reopened)).collect();
+            panic!("seed {seed}, cut {cut}: not the last acknowledged state: {differences:?}");
         };
         workload = found.clone();
     }
