@@ -22,6 +22,8 @@ mod kill;
 mod power_cut;
 #[path = "store/recovery.rs"]
 mod recovery;
+#[path = "store/reopen.rs"]
+mod reopen;
 #[path = "store/salvage.rs"]
 mod salvage;
 #[path = "store/start.rs"]

@@ -43,6 +43,7 @@ use crate::router::Match;
 use crate::schedule::Schedule;
 use crate::session::Session;
 use crate::shared::Shares;
+use crate::store_room::StoreRoom;
 use crate::subscriptions::Subscriptions;
 use crate::sys_tree::SysTree;
 use crate::timer::{Timer, Timers};
@@ -75,6 +76,7 @@ pub struct Core {
     /// Bytes that the buffers of connections take.
     pub(crate) buffer_bytes: usize,
     pub(crate) pressure: MemoryPressure,
+    pub(crate) store_room: StoreRoom,
     pub(crate) timers: Timers,
     /// The timer for messages that expire while they wait, and the time by the calendar that it is
     /// for.
@@ -153,6 +155,7 @@ impl Core {
             paging: Paging::default(),
             buffer_bytes: 0,
             pressure: MemoryPressure::default(),
+            store_room: StoreRoom::default(),
             timers: Timers::default(),
             expiry_watched: None,
             turn: Turn { batch: 1, ..Turn::default() },
@@ -192,11 +195,13 @@ impl Core {
             Input::Permissions(acl) => self.handle_permissions(acl),
             Input::Publish(publication) => self.handle_publication(now, &publication),
             Input::ReaderDone { reader, sequence } => self.handle_reader_done(reader, sequence),
+            Input::ReaderMissed { messages } => self.metrics.drops.disk_full += messages,
             Input::Received { connection, bytes } => self.handle_received(now, connection, bytes),
             Input::Record(change) => self.record(change),
             Input::Revoked { credentials } => self.handle_revoked(now, credentials),
             Input::Sent { connection, bytes } => self.handle_sent(now, connection, bytes),
             Input::Stop => self.handle_stop(now),
+            Input::StoreRoom(room) => self.handle_store_room(now, room),
             Input::Surroundings(surroundings) => self.handle_surroundings(now, surroundings),
             Input::Timeout => self.handle_timeout(now),
         }

@@ -31,13 +31,20 @@ pub(crate) struct Reader {
     pub(crate) records: Records,
 }
 
+impl Reader {
+    /// Whether the log holds something that it is not done with.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.last > self.done
+    }
+}
+
 impl Core {
     /// The QoS that a reader gets: everything as it was published.
     pub(crate) const READER_QOS: QoS = QoS::ExactlyOnce;
 
     /// The first position of the log that anybody still needs.
     pub(crate) fn log_start(&self) -> Sequence {
-        let lagging = self.readers.iter().filter(|reader| reader.last > reader.done);
+        let lagging = self.readers.iter().filter(|reader| reader.is_behind());
         let needed = lagging.map(|reader| reader.done.next());
         needed.fold(self.log.start(), Sequence::min)
     }

@@ -29,6 +29,8 @@ pub(crate) struct Origin {
     pub(crate) reader: Option<ReaderId>,
     /// It rests on changes of the turn, and nobody gets it before those are durable.
     pub(crate) is_provisional: bool,
+    /// The store has no room for it: nothing of it is written.
+    pub(crate) is_unkept: bool,
 }
 
 /// One receiver of a message, with all its matching subscriptions in one.

@@ -65,6 +65,7 @@ const ONE_MODULE: [(&str, &[&str]); 2] = [
             "readers",
             "receive",
             "recover",
+            "room",
             "router",
             "subscribe",
             "sys",
