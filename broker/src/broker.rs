@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use mio::{Poll, Waker};
 use weir_core::{
-    ClientRates, Core, Input, Limits, ListenerLimits, QueueFull, ReaderConfig, ReaderId, ShardId,
-    ShareStrategy, StoreRoom,
+    ClientRates, Core, Durability, DurabilityLevels, Input, Limits, ListenerLimits, QueueFull,
+    ReaderConfig, ReaderId, ShardId, ShareStrategy, StoreRoom,
 };
 use weir_mqtt::QoS;
 use weir_rules::{Diagnostic, Engine, Plan};
@@ -485,6 +485,7 @@ fn authenticator(
 fn writer_options(config: &Config) -> WriterOptions {
     WriterOptions {
         group_commit_max_delay: config.store.group_commit_max_delay,
+        flush_interval: config.store.flush_interval,
         ..WriterOptions::default()
     }
 }
@@ -559,6 +560,23 @@ fn listener_limits(
     }
 }
 
+fn durability(config: &Config) -> DurabilityLevels {
+    let level = |level| match level {
+        config::DurabilityLevel::Commit => Durability::Commit,
+        config::DurabilityLevel::None => Durability::None,
+        config::DurabilityLevel::Relaxed => Durability::Relaxed,
+        config::DurabilityLevel::Upstream => Durability::Upstream,
+    };
+    DurabilityLevels {
+        default: level(config.store.durability),
+        filters: config
+            .durability
+            .iter()
+            .map(|topics| (topics.filter.clone(), level(topics.level)))
+            .collect(),
+    }
+}
+
 fn limits(config: &Config) -> Limits {
     let from = &config.limits;
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -568,6 +586,8 @@ fn limits(config: &Config) -> Limits {
             .iter()
             .map(|listener| listener_limits(listener, from))
             .collect(),
+        durability: durability(config),
+        held_bytes_max: bytes(config.store.upstream_memory),
         allow_anonymous: config.auth.allow_anonymous,
         authentication: config.auth.checks_credentials(),
         connect_timeout_ms: u64::try_from(from.connect_timeout.as_millis()).unwrap_or(u64::MAX),

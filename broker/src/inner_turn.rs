@@ -21,6 +21,18 @@ pub struct InnerTurn {
     pub committed: Option<Box<dyn FnOnce() + Send>>,
 }
 
+impl InnerTurn {
+    /// Whether it tells how far a reader is, and what has become of messages that it could not
+    /// pass on. Such a dead letter goes before the position: whoever waits for the reader waits
+    /// until the letter is durable. In any other turn the messages rest on the position.
+    pub(crate) fn is_report(&self) -> bool {
+        let has_origin = |publication: &OwnedPublication| {
+            matches!(publication.route, Route::Subscribers { origin: Some(_) })
+        };
+        self.changes.is_empty() && self.publications.iter().all(has_origin)
+    }
+}
+
 /// A message from inside the broker on its way to a shard.
 #[derive(Clone, Debug)]
 pub struct OwnedPublication {

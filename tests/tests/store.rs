@@ -14,6 +14,8 @@ mod elision;
 mod first_client;
 #[path = "store/format.rs"]
 mod format;
+#[path = "store/held.rs"]
+mod held;
 #[path = "store/journal.rs"]
 mod journal;
 #[path = "store/kill.rs"]

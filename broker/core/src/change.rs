@@ -32,6 +32,11 @@ pub struct Batch {
 /// One durable change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
+    /// Nobody waits any more for these messages, which were held. Nothing is written.
+    HeldReleased {
+        /// Their positions.
+        sequences: Vec<Sequence>,
+    },
     /// A message waits for its targets.
     LogAppended {
         /// Its position.
@@ -54,6 +59,21 @@ pub enum Change {
         session: SessionId,
         /// Where it stands now.
         cursor: Cursor,
+    },
+    /// A message waits for readers, which find it in the log although it is not written: it is lost
+    /// with the process.
+    MessageHeld {
+        /// Its position, which is reserved.
+        sequence: Sequence,
+        /// The message itself.
+        message: Message,
+        /// The readers it waits for; never empty.
+        targets: SmallVec<[Target; 2]>,
+    },
+    /// No position below this one is given again, whatever becomes of those that were.
+    PositionsReserved {
+        /// The first position that is not reserved.
+        end: Sequence,
     },
     /// A packet identifier towards a client is in use.
     InflightPut {

@@ -1,15 +1,17 @@
 //! One network connection as the core sees it: what was cut off of its last read, what waits to
 //! be written, and what its CONNECT said.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU16;
 
+use smallvec::SmallVec;
 use weir_mqtt::Version;
 
 use crate::alias::OutboundAliases;
 use crate::authorize::Identity;
 use crate::clock::Instant;
 use crate::effect::Exchange;
-use crate::identity::{ConnectionId, ListenerId};
+use crate::identity::{ConnectionId, ListenerId, Sequence};
 use crate::key::SessionKey;
 use crate::outbound::Outbound;
 use crate::rates::Allowance;
@@ -43,6 +45,9 @@ pub(crate) struct Connection {
     pub(crate) allowance: Option<Box<Allowance>>,
     /// Answers to the client that wait at the gate.
     pub(crate) gated: u32,
+    /// Acknowledgements that wait for upstreams, and what has to wait behind them; the first one
+    /// waits for upstreams.
+    pub(crate) deferred: VecDeque<Deferred>,
     /// Topic aliases that the client set, by number.
     pub(crate) aliases: Vec<Option<Box<str>>>,
     /// Topic aliases that the broker set.
@@ -61,6 +66,18 @@ pub(crate) struct Connection {
     pub(crate) told_of_publish: bool,
     /// The shell was told that a SUBSCRIBE was denied.
     pub(crate) told_of_subscribe: bool,
+}
+
+/// An acknowledgement that is not at the gate yet.
+#[derive(Debug)]
+pub(crate) struct Deferred {
+    /// The message that upstreams have to acknowledge first.
+    pub(crate) waits_for: Option<Sequence>,
+    /// The batch that has to be durable as well.
+    pub(crate) batch: Option<u64>,
+    pub(crate) frame: SmallVec<[u8; 8]>,
+    /// It ends an exchange that the client began.
+    pub(crate) ends_exchange: bool,
 }
 
 /// How the check of a client stands.
@@ -118,6 +135,7 @@ impl Connection {
             exchanges: 0,
             allowance: None,
             gated: 0,
+            deferred: VecDeque::new(),
             aliases: Vec::new(),
             outbound_aliases: OutboundAliases::default(),
             is_mounted: false,
@@ -128,6 +146,11 @@ impl Connection {
             told_of_publish: false,
             told_of_subscribe: false,
         }
+    }
+
+    /// Answers that the client has still to get.
+    pub(crate) fn unanswered(&self) -> u32 {
+        self.gated + u32::try_from(self.deferred.len()).unwrap_or(u32::MAX)
     }
 
     /// Whether CONNECT was not taken yet.

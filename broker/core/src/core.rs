@@ -24,6 +24,7 @@ use crate::durability::{Durability, LevelTable};
 use crate::effect::Effect;
 use crate::frames::Frames;
 use crate::gate::{Gate, Gated};
+use crate::held::Held;
 use crate::identity::{ConnectionId, ListenerId, Sequence, SessionId, ShardId};
 use crate::input::Input;
 use crate::key::SessionKey;
@@ -70,6 +71,7 @@ pub struct Core {
     pub(crate) log: Log,
     pub(crate) readers: Vec<Reader>,
     pub(crate) gate: Gate,
+    pub(crate) held: Held,
     /// Messages that rest on changes which are not durable, with the batch of those, in order.
     pub(crate) provisional: VecDeque<(u64, Sequence)>,
     pub(crate) paging: Paging,
@@ -110,6 +112,8 @@ pub(crate) struct Turn {
     pub(crate) cursors: Vec<SessionKey>,
     pub(crate) flush: Vec<ConnectionId>,
     pub(crate) effects: Vec<Effect>,
+    /// The position of the message that was held last.
+    pub(crate) held: Option<Sequence>,
     /// Dead letters that are still to be published.
     pub(crate) dead_letters: VecDeque<Message>,
 }
@@ -151,6 +155,7 @@ impl Core {
             log,
             readers: Vec::new(),
             gate: Gate::default(),
+            held: Held::default(),
             provisional: VecDeque::new(),
             paging: Paging::default(),
             buffer_bytes: 0,
@@ -194,7 +199,9 @@ impl Core {
             }
             Input::Permissions(acl) => self.handle_permissions(acl),
             Input::Publish(publication) => self.handle_publication(now, &publication),
-            Input::ReaderDone { reader, sequence } => self.handle_reader_done(reader, sequence),
+            Input::ReaderDone { reader, sequence } => {
+                self.handle_reader_done(now, reader, sequence);
+            }
             Input::ReaderMissed { messages } => self.metrics.drops.disk_full += messages,
             Input::Received { connection, bytes } => self.handle_received(now, connection, bytes),
             Input::Record(change) => self.record(change),
@@ -294,6 +301,8 @@ impl Core {
             connections: self.connections.count() as u64,
             delayed: self.schedule.count() as u64,
             delayed_bytes: self.schedule.bytes() as u64,
+            held: self.held.count() as u64,
+            held_bytes: self.held.bytes() as u64,
             inflight: inflight.map(u64::from).sum(),
             memory_bytes: self.memory_bytes() as u64,
             outbound_bytes: outbound().map(|outbound| outbound.len() as u64).sum(),
@@ -501,7 +510,7 @@ impl Core {
     pub(crate) fn record_at(&mut self, level: Durability, change: Change) {
         match level {
             Durability::Commit => self.record(change),
-            Durability::None => {}
+            Durability::None | Durability::Upstream => {}
             Durability::Relaxed => self.record_unawaited(change),
         }
     }

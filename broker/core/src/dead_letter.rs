@@ -100,7 +100,7 @@ impl Core {
             // The message may be one that nobody may see before this turn is durable.
             let is_provisional = !self.turn.changes.is_empty();
             let origin = Origin { is_provisional, ..Origin::default() };
-            let level = self.levels.of(letter.topic());
+            let level = self.level_inside(letter.topic());
             self.route(now, level, &letter.parts(), origin, Some(letter.clone()));
         }
     }

@@ -19,6 +19,9 @@ pub enum Durability {
     None,
     /// At once; it is committed with the next group that goes anyway, or some time later.
     Relaxed,
+    /// When each upstream that gets it has acknowledged it, and nothing is written. What no
+    /// upstream gets has level `Commit`.
+    Upstream,
 }
 
 impl Durability {
@@ -26,7 +29,7 @@ impl Durability {
     pub(crate) fn is_written(self) -> bool {
         match self {
             Self::Commit | Self::Relaxed => true,
-            Self::None => false,
+            Self::None | Self::Upstream => false,
         }
     }
 }

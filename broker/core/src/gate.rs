@@ -32,6 +32,8 @@ pub(crate) enum Gated {
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     waiting: VecDeque<(u64, Gated)>,
+    /// Everything up to this batch is durable.
+    committed: u64,
     /// The client identifiers of sessions whose removal is not durable, with its batch.
     removed: BTreeMap<Arc<str>, u64>,
 }
@@ -48,6 +50,11 @@ impl Gate {
         self.waiting.back().map(|(batch, _)| *batch)
     }
 
+    /// Whether a batch is durable.
+    pub(crate) fn is_committed(&self, batch: u64) -> bool {
+        batch <= self.committed
+    }
+
     /// A session that the store knows ends in `batch`.
     pub(crate) fn session_removed(&mut self, client_id: Arc<str>, batch: u64) {
         self.removed.insert(client_id, batch);
@@ -62,6 +69,7 @@ impl Gate {
 
     /// The next item whose batch is durable now that `committed` is.
     pub(crate) fn open(&mut self, committed: u64) -> Option<Gated> {
+        self.committed = self.committed.max(committed);
         if !self.removed.is_empty() {
             self.removed.retain(|_, batch| *batch > committed);
         }

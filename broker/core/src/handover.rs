@@ -18,6 +18,7 @@ use crate::authorize::Access;
 use crate::change::{Destination, SubscriptionRecord, Target};
 use crate::clock::Now;
 use crate::core::Core;
+use crate::durability::Durability;
 use crate::inflight::{Delivered, Inflight, Progress};
 use crate::key::SessionKey;
 use crate::limits::ShareStrategy;
@@ -27,6 +28,14 @@ use crate::session::Session;
 use crate::share_mark::{ShareMark, hash};
 use crate::shared::{Candidate, Member, ShareKey, inner_filter};
 use crate::subscriptions::{Holder, Subscriber};
+
+/// A message that a member leaves behind.
+pub(crate) struct Legacy {
+    share: ShareKey,
+    message: Message,
+    /// The store has it, or is about to.
+    logged: bool,
+}
 
 /// A member that is there.
 const ONLINE: u8 = 0;
@@ -140,12 +149,13 @@ impl Core {
                 }
                 for delivered in taken {
                     let message = self.shared_message(&delivered);
+                    let level = self.level_again(message.topic(), delivered.logged);
                     self.settle(from, delivered);
                     // The queue is empty and the window bounds what comes in.
-                    let delivered = self.handed_over(member, mark, &message);
+                    let delivered = self.handed_over(level, member, mark, &message);
                     self.push_waiting(key, delivered, message.len());
                     self.log.hold(delivered.sequence, &message, message.len());
-                    self.record_handover(member, mark, delivered, &message);
+                    self.record_handover(level, member, mark, delivered, &message);
                 }
                 return true;
             }
@@ -167,7 +177,7 @@ impl Core {
     }
 
     /// What a session that ends owes to the other members of its groups.
-    pub(crate) fn legacy(&self, session: &Session) -> Vec<(ShareKey, Message)> {
+    pub(crate) fn legacy(&self, session: &Session) -> Vec<Legacy> {
         if session.shares.is_empty() {
             return Vec::new();
         }
@@ -184,15 +194,16 @@ impl Core {
             .filter_map(|delivered| {
                 let mark = session.share_of(delivered)?;
                 let share = session.shares.iter().find(|share| self.shares.mark(**share) == mark);
-                Some((*share?, self.shared_message(delivered)))
+                let message = self.shared_message(delivered);
+                Some(Legacy { share: *share?, message, logged: delivered.logged })
             })
             .collect()
     }
 
     /// Gives what a member left behind to the others.
-    pub(crate) fn bequeath(&mut self, now: Now, legacy: Vec<(ShareKey, Message)>) {
+    pub(crate) fn bequeath(&mut self, now: Now, legacy: Vec<Legacy>) {
         let mut heirs: Vec<SessionKey> = Vec::new();
-        for (share, message) in legacy {
+        for Legacy { share, message, logged } in legacy {
             if message.is_expired(now.unix_ms) {
                 self.metrics.drops.expired += 1;
                 continue;
@@ -203,9 +214,10 @@ impl Core {
                 continue;
             };
             let mark = self.shares.mark(share);
-            let delivered = self.handed_over(member, mark, &message);
+            let level = self.level_again(parts.topic, logged);
+            let delivered = self.handed_over(level, member, mark, &message);
             if self.enqueue_held(now, member.session, delivered, &message) {
-                self.record_handover(member, mark, delivered, &message);
+                self.record_handover(level, member, mark, delivered, &message);
             }
             if !heirs.contains(&member.session) {
                 heirs.push(member.session);
@@ -225,8 +237,12 @@ impl Core {
             return;
         }
         let taken = self.take_waiting(key, mark, usize::MAX, None);
-        let legacy =
-            taken.iter().map(|delivered| (share, self.shared_message(delivered))).collect();
+        let left = |delivered: &Delivered| Legacy {
+            share,
+            message: self.shared_message(delivered),
+            logged: delivered.logged,
+        };
+        let legacy = taken.iter().map(left).collect();
         taken.into_iter().for_each(|delivered| self.settle(key, delivered));
         self.bequeath(now, legacy);
     }
@@ -276,9 +292,14 @@ impl Core {
     }
 
     /// How a message that was accepted earlier waits for a member.
-    fn handed_over(&mut self, member: Member, mark: ShareMark, message: &Message) -> Delivered {
+    fn handed_over(
+        &mut self,
+        level: Durability,
+        member: Member,
+        mark: ShareMark,
+        message: &Message,
+    ) -> Delivered {
         let parts = message.parts();
-        let level = self.levels.of(parts.topic);
         let qos = self.outgoing_qos(member.session, member.qos, parts.qos);
         let qos = self.qos_at(level, member.session, qos);
         let identifiers = identifiers_of(Some(mark), &[member.identifier]);
@@ -296,6 +317,7 @@ impl Core {
     /// Tells the store for whom a message waits now.
     fn record_handover(
         &mut self,
+        level: Durability,
         member: Member,
         mark: ShareMark,
         delivered: Delivered,
@@ -310,7 +332,6 @@ impl Core {
                 subscription_identifiers: identifiers_of(Some(mark), &[member.identifier]),
             };
             let targets = SmallVec::from_iter([target]);
-            let level = self.levels.of(message.topic());
             self.record_logged(level, delivered.sequence, message.clone(), targets);
         }
     }

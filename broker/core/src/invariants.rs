@@ -47,6 +47,11 @@ impl Core {
         self.check_shares();
         self.retained.check_counters();
         self.schedule.check_counters();
+        self.held.check_counters();
+        for open in self.connections.iter() {
+            let first = open.deferred.front();
+            assert!(first.is_none_or(|first| first.waits_for.is_some()), "the first one waits");
+        }
         let replies = self.gate.replies();
         for open in self.connections.iter() {
             assert_eq!(open.gated, replies.get(&open.id).copied().unwrap_or_default());

@@ -39,6 +39,7 @@ mod drops;
 mod expiry;
 mod handover;
 mod invariants;
+mod level;
 mod memory;
 mod paging;
 mod publish;
@@ -66,6 +67,7 @@ mod sys_tree;
 mod released;
 
 mod durability;
+mod held;
 mod retained;
 mod schedule;
 mod subscriptions;

@@ -86,6 +86,9 @@ pub struct Limits {
     pub listeners: Vec<ListenerLimits>,
     /// How durable messages are before they are acknowledged, by topic.
     pub durability: DurabilityLevels,
+    /// Bytes of the messages that wait in memory for upstreams; past it a message whose level is
+    /// that has level `Commit` instead.
+    pub held_bytes_max: usize,
     /// Whether a client without credentials may connect.
     pub allow_anonymous: bool,
     /// Whether credentials are checked, by the shell. Otherwise nobody has any: a name that a
@@ -205,6 +208,7 @@ impl Default for Limits {
         Self {
             listeners: vec![ListenerLimits::default()],
             durability: DurabilityLevels::default(),
+            held_bytes_max: 4_000_000,
             allow_anonymous: true,
             authentication: false,
             connect_timeout_ms: 10_000,

@@ -43,6 +43,7 @@ impl Core {
             + self.log.count() * QUEUED_BYTES
             + self.retained.bytes()
             + self.retained.count() * RETAINED_BYTES
+            + self.held.bytes()
             + self.schedule.bytes()
             + self.schedule.count() * DELAYED_BYTES
             + self.sessions.len() * SESSION_BYTES

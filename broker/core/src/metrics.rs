@@ -173,6 +173,12 @@ pub struct Metrics {
     pub delayed_bytes: u64,
     /// Messages dropped, by reason.
     pub drops: Drops,
+    /// Messages that wait in memory for upstreams.
+    pub held: u64,
+    /// Their bytes.
+    pub held_bytes: u64,
+    /// Messages that would have waited there and were written, for want of room.
+    pub held_full: u64,
     /// QoS 1 and 2 messages that are under way to clients.
     pub inflight: u64,
     /// Memory of the core, bytes, about.

@@ -12,12 +12,12 @@ use weir_mqtt::{Acknowledge, Packet, PacketId, Publish, QoS, ReasonCode, Version
 use crate::authorize::Access;
 use crate::change::Change;
 use crate::clock::Now;
-use crate::connection::Connection;
+use crate::connection::{Connection, Deferred};
 use crate::core::Core;
 use crate::durability::Durability;
 use crate::explanation;
 use crate::gate::Gated;
-use crate::identity::ConnectionId;
+use crate::identity::{ConnectionId, ReaderId, Sequence};
 use crate::input::{Publication, Route};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
@@ -26,6 +26,7 @@ use crate::mount;
 use crate::pressure::MemoryPressure;
 use crate::room::NO_ROOM;
 use crate::router::Origin;
+use crate::session::Received;
 
 /// Which acknowledgement a packet gets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -116,11 +117,15 @@ impl Core {
             return;
         };
         let reply = Reply::to(publish.qos);
-        let again =
-            reply == Reply::Pubrec && self.sessions[key as usize].received.contains_key(&packet_id);
-        if again {
-            // Delivered before; only the answer was lost [MQTT-4.3.3-10].
-            return self.reply(id, reply, packet_id, ReasonCode::Success, false);
+        let before = self.sessions[key as usize].received.get(&packet_id).copied();
+        if let Some(before) = before.filter(|_| reply == Reply::Pubrec) {
+            // Delivered before; only the answer was lost [MQTT-4.3.3-10], or is still to come.
+            return match before {
+                Received::Held(sequence) if self.held.wait(sequence, id) => {
+                    self.defer(id, reply, packet_id, ReasonCode::Success, sequence);
+                }
+                _ => self.reply(id, reply, packet_id, ReasonCode::Success, false),
+            };
         }
         if !self.begin_exchange(now, id) {
             return;
@@ -139,11 +144,13 @@ impl Core {
             self.count_drop(now, key, DropReason::DiskFull);
             return self.refuse_for_room(id, reply, packet_id);
         }
+        let level = self.level_with_room(level, publish);
         let changes_before = self.turn.changes.len();
         if reply == Reply::Pubrec {
             let session = &mut self.sessions[key as usize];
             let is_recorded = session.stored && level.is_written();
-            session.received.insert(packet_id, is_recorded);
+            let known = if is_recorded { Received::Recorded } else { Received::Unrecorded };
+            session.received.insert(packet_id, known);
             if is_recorded {
                 let change = Change::ReceivedPut { session: session.id, packet_id };
                 self.record_at(level, change);
@@ -158,6 +165,17 @@ impl Core {
                 self.metrics.publish_acknowledged_early += 1;
                 self.reply_at_once(id, reply, packet_id, reason);
             }
+            Durability::Upstream => match self.turn.held.take() {
+                Some(sequence) => {
+                    if reply == Reply::Pubrec {
+                        let received = &mut self.sessions[key as usize].received;
+                        received.insert(packet_id, Received::Held(sequence));
+                    }
+                    self.held.wait(sequence, id);
+                    self.defer(id, reply, packet_id, reason, sequence);
+                }
+                None => self.reply_at_once(id, reply, packet_id, reason),
+            },
         }
     }
 
@@ -174,11 +192,13 @@ impl Core {
         match known {
             // Whatever the level was: once PUBCOMP is out the client may use the identifier for
             // another message, and the store must not take that for this one.
-            Some(true) => {
+            Some(Received::Recorded) => {
                 self.record(Change::ReceivedRemoved { session, packet_id });
                 self.reply(id, Reply::Pubcomp, packet_id, ReasonCode::Success, true);
             }
-            Some(false) => self.reply_at_once(id, Reply::Pubcomp, packet_id, ReasonCode::Success),
+            Some(Received::Held(_) | Received::Unrecorded) => {
+                self.reply_at_once(id, Reply::Pubcomp, packet_id, ReasonCode::Success);
+            }
             None => {
                 let reason = ReasonCode::PacketIdentifierNotFound;
                 self.reply(id, Reply::Pubcomp, packet_id, reason, false);
@@ -332,7 +352,7 @@ impl Core {
 
     /// Retains a message if it is flagged, and routes it; true when anybody wanted it.
     pub(crate) fn publish(&mut self, now: Now, parts: &MessageParts<'_>, origin: Origin) -> bool {
-        let level = self.levels.of(parts.topic);
+        let level = self.level_inside(parts.topic);
         self.publish_at(now, level, parts, origin)
     }
 
@@ -344,7 +364,12 @@ impl Core {
         origin: Origin,
     ) -> bool {
         let is_retained = parts.retain && self.limits.retain_available;
-        let retained = if is_retained { self.retain(now, level, parts, origin) } else { None };
+        let mut retained = None;
+        if is_retained {
+            // Whatever has become of the level for want of room.
+            let level = self.retained_level(level, parts.topic);
+            retained = self.retain(now, level, parts, origin);
+        }
         let level = if origin.is_unkept { Durability::None } else { level };
         self.route(now, level, parts, origin, retained)
     }
@@ -429,6 +454,92 @@ impl Core {
             Reply::Pubrec | Reply::Pubrel => false,
         };
         let frame = reply_frame(reply, packet_id, reason, None, connection);
+        if matches!(reply, Reply::Puback | Reply::Pubrec) && !connection.deferred.is_empty() {
+            self.turn.is_awaited |= batch == Some(self.turn.batch);
+            return self
+                .push_deferred(id, Deferred { waits_for: None, batch, frame, ends_exchange });
+        }
+        self.send_reply(batch, id, frame, ends_exchange);
+    }
+
+    /// Lets an acknowledgement wait until upstreams have acknowledged a message.
+    fn defer(
+        &mut self,
+        id: ConnectionId,
+        reply: Reply,
+        packet_id: PacketId,
+        reason: ReasonCode,
+        sequence: Sequence,
+    ) {
+        let Some(connection) = self.connections.get(id) else { return };
+        let frame = reply_frame(reply, packet_id, reason, None, connection);
+        let ends_exchange = reply == Reply::Puback;
+        let waits_for = Some(sequence);
+        self.push_deferred(id, Deferred { waits_for, batch: None, frame, ends_exchange });
+    }
+
+    fn push_deferred(&mut self, id: ConnectionId, deferred: Deferred) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.deferred.push_back(deferred);
+        if connection.unanswered() >= self.limits.unacknowledged_inbound_max {
+            self.pause(id);
+        }
+    }
+
+    /// Lets messages and their publishers go for which upstreams do not wait any more.
+    pub(crate) fn release_held(&mut self, now: Now, reader: ReaderId, done: Sequence) {
+        let released = self.held.done(reader, done);
+        if released.is_empty() {
+            return;
+        }
+        // A message that the far end has refused may be a dead letter of this turn.
+        let behind = self.turn.is_awaited.then_some(self.turn.batch);
+        let mut connections: Vec<ConnectionId> = Vec::new();
+        for (sequence, publisher) in &released {
+            let Some(id) = *publisher else { continue };
+            let Some(connection) = self.connections.get_mut(id) else { continue };
+            let of_message = |deferred: &&mut Deferred| deferred.waits_for == Some(*sequence);
+            for deferred in connection.deferred.iter_mut().filter(of_message) {
+                deferred.waits_for = None;
+                deferred.batch = behind;
+            }
+            if connections.last() != Some(&id) {
+                connections.push(id);
+            }
+        }
+        let sequences = released.into_iter().map(|(sequence, _)| sequence).collect();
+        self.record_unawaited(Change::HeldReleased { sequences });
+        connections.into_iter().for_each(|id| self.send_deferred(now, id));
+    }
+
+    /// Sends what has waited long enough, in the order of the packets that it answers.
+    fn send_deferred(&mut self, now: Now, id: ConnectionId) {
+        while let Some(connection) = self.connections.get_mut(id) {
+            let is_due = |deferred: &mut Deferred| deferred.waits_for.is_none();
+            let Some(Deferred { batch, frame, ends_exchange, .. }) =
+                connection.deferred.pop_front_if(is_due)
+            else {
+                break;
+            };
+            let is_gated = connection.gated > 0;
+            let last = self.gate.last_batch();
+            let behind = match batch.filter(|batch| !self.gate.is_committed(*batch)) {
+                Some(batch) => Some(last.map_or(batch, |last| last.max(batch))),
+                None if is_gated => last,
+                None => None,
+            };
+            self.send_reply(behind, id, frame, ends_exchange);
+        }
+        self.read_on(now, id);
+    }
+
+    fn send_reply(
+        &mut self,
+        batch: Option<u64>,
+        id: ConnectionId,
+        frame: SmallVec<[u8; 8]>,
+        ends_exchange: bool,
+    ) {
         if let Some(batch) = batch {
             return self.gate_reply(batch, id, frame, ends_exchange);
         }
@@ -449,7 +560,7 @@ impl Core {
         self.wait_for(batch, Gated::Reply { connection, frame, ends_exchange });
         if let Some(open) = self.connections.get_mut(connection) {
             open.gated += 1;
-            if open.gated >= self.limits.unacknowledged_inbound_max {
+            if open.unanswered() >= self.limits.unacknowledged_inbound_max {
                 self.pause(connection);
             }
         }

@@ -5,6 +5,7 @@
 use weir_mqtt::QoS;
 
 use crate::change::Change;
+use crate::clock::Now;
 use crate::core::Core;
 use crate::effect::Records;
 use crate::identity::{ReaderId, Sequence};
@@ -26,7 +27,9 @@ pub(crate) struct Reader {
     pub(crate) config: ReaderConfig,
     /// The last position it is done with.
     pub(crate) done: Sequence,
-    /// The last position that waits for it.
+    /// What of that the store knows, or is about to.
+    pub(crate) recorded: Sequence,
+    /// The last position that is written and waits for it.
     pub(crate) last: Sequence,
     pub(crate) records: Records,
 }
@@ -49,7 +52,7 @@ impl Core {
         needed.fold(self.log.start(), Sequence::min)
     }
 
-    pub(crate) fn handle_reader_done(&mut self, reader: ReaderId, sequence: Sequence) {
+    pub(crate) fn handle_reader_done(&mut self, now: Now, reader: ReaderId, sequence: Sequence) {
         let Some(known) = self.readers.iter_mut().find(|known| known.config.reader == reader)
         else {
             return;
@@ -57,7 +60,12 @@ impl Core {
         if sequence > known.done {
             self.log.read(known.done, sequence);
             known.done = sequence;
-            self.record_unawaited(Change::ReaderMoved { reader, done: sequence });
+            // What was not written it need not find again.
+            if known.last > known.recorded {
+                known.recorded = sequence;
+                self.record_unawaited(Change::ReaderMoved { reader, done: sequence });
+            }
+            self.release_held(now, reader, sequence);
         }
     }
 }

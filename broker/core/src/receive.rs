@@ -69,12 +69,18 @@ impl Core {
     pub(crate) fn reply_left_gate(&mut self, now: Now, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.gated -= 1;
+        self.read_on(now, id);
+    }
+
+    /// Reads on when few enough answers are left.
+    pub(crate) fn read_on(&mut self, now: Now, id: ConnectionId) {
+        let Some(connection) = self.connections.get(id) else { return };
         let is_throttled =
             connection.allowance.as_ref().is_some_and(|allowance| allowance.waits_until.is_some());
         if connection.paused
             && !is_throttled
             && matches!(connection.state, State::Open(_))
-            && connection.gated <= self.limits.unacknowledged_inbound_max / 2
+            && connection.unanswered() <= self.limits.unacknowledged_inbound_max / 2
         {
             self.resume(now, id);
         }

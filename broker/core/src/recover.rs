@@ -13,7 +13,7 @@ use crate::inflight::{Delivered, Inflight, Progress};
 use crate::key::SessionKey;
 use crate::recovered::{QueuedRecord, Recovered, RecoveredSession};
 use crate::schedule::is_delayed;
-use crate::session::Session;
+use crate::session::{Received, Session};
 use crate::subscriptions;
 use crate::timer::Timer;
 use weir_mqtt::QoS;
@@ -23,7 +23,7 @@ impl Core {
         for message in recovered.retained {
             let is_expired = message.is_expired(now.unix_ms);
             // What comes after it will not be written, and it would come back instead of that.
-            if is_expired || !self.levels.of(message.topic()).is_written() {
+            if is_expired || !self.level_of(message.topic()).is_written() {
                 self.record(Change::RetainedRemoved { topic: message.topic().into() });
             }
             if !is_expired {
@@ -34,6 +34,7 @@ impl Core {
             let known = self.readers.iter_mut().find(|known| known.config.reader == reader);
             if let Some(known) = known {
                 known.done = done;
+                known.recorded = done;
                 known.last = known.last.max(done);
             }
         }
@@ -62,7 +63,7 @@ impl Core {
         session.disconnected_at_ms = record.disconnected_at_ms;
         session.will = record.will.clone().map(Box::new);
         session.passed_over = Sequence(recovered.cursor.start.0.saturating_sub(1));
-        session.received = recovered.received.iter().map(|id| (*id, true)).collect();
+        session.received = recovered.received.iter().map(|id| (*id, Received::Recorded)).collect();
         session.subscriptions = recovered
             .subscriptions
             .iter()

@@ -10,7 +10,6 @@ use weir_mqtt::{Connect, Publish, QoS, Version};
 use crate::authorize::Access;
 use crate::clock::Now;
 use crate::core::Core;
-use crate::durability::Durability;
 use crate::identity::{ConnectionId, ReaderId};
 use crate::input::{Publication, Route};
 use crate::key::SessionKey;
@@ -76,15 +75,6 @@ impl Core {
         self.store_room == StoreRoom::Full
     }
 
-    /// The level that a message gets. Nobody knows how long a store that fails will take, and that
-    /// is how much would be lost of what was acknowledged before it is written.
-    pub(crate) fn level_of(&mut self, topic: &str) -> Durability {
-        match self.levels.of(topic) {
-            Durability::Relaxed if self.store_room != StoreRoom::Ample => Durability::Commit,
-            level => level,
-        }
-    }
-
     /// Whether a message of a client would have to be kept.
     pub(crate) fn needs_room(
         &mut self,
@@ -96,7 +86,7 @@ impl Core {
             return true;
         }
         let is_identified = publish.qos == QoS::ExactlyOnce && self.sessions[key as usize].stored;
-        if is_identified && self.levels.of(publish.topic).is_written() {
+        if is_identified && self.level_of(publish.topic).is_written() {
             return true;
         }
         let parts = MessageParts {

@@ -143,6 +143,7 @@ impl Core {
             self.readers.push(Reader {
                 config,
                 done: Sequence(0),
+                recorded: Sequence(0),
                 last: Sequence(0),
                 records: crate::effect::Records::default(),
             });
@@ -185,6 +186,15 @@ impl Core {
     }
 
     fn give_to_reader(&mut self, index: u16, routing: &mut Routing<'_>) {
+        let is_held = routing.level == Durability::Upstream
+            && routing.parts.qos > QoS::AtMostOnce
+            && !self.readers[usize::from(index)].config.takes_logged;
+        if is_held {
+            routing.sequence(self);
+            let reader = self.readers[usize::from(index)].config.reader;
+            routing.targets.push(reader_target(reader, routing.parts.qos, true));
+            return;
+        }
         let logged = routing.parts.qos > QoS::AtMostOnce && routing.level.is_written();
         let sequence = logged.then(|| routing.sequence(self));
         let reader = &mut self.readers[usize::from(index)];
@@ -207,6 +217,9 @@ impl Core {
         }
         let sequence = routing.sequence(self);
         let message = routing.message(self);
+        if routing.level == Durability::Upstream {
+            return self.hold(sequence, message, routing.targets);
+        }
         if !routing.has_member {
             self.log.allow_absence(sequence);
         }

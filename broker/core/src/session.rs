@@ -20,6 +20,17 @@ use crate::mount;
 use crate::share_mark::ShareMark;
 use crate::shared::ShareKey;
 
+/// What is known of a QoS 2 message from a client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Received {
+    /// Upstreams have to acknowledge it before it is acknowledged itself.
+    Held(Sequence),
+    /// The store knows of it, or is about to.
+    Recorded,
+    /// The process alone knows of it.
+    Unrecorded,
+}
+
 /// The state that belongs to a client identifier.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -67,8 +78,8 @@ pub(crate) struct Session {
     pub(crate) inflight: InflightWindow,
     /// QoS 1 and 2 messages that the client takes at a time.
     pub(crate) window: u16,
-    /// QoS 2 messages from the client that it has not released yet, and whether the store knows.
-    pub(crate) received: BTreeMap<PacketId, bool>,
+    /// QoS 2 messages from the client that it has not released yet.
+    pub(crate) received: BTreeMap<PacketId, Received>,
     /// Subscription identifiers of waiting messages that have more than one.
     pub(crate) identifiers: IdentifierLists,
     /// Messages up to here were taken out of the middle of the queue: what waits before it is

@@ -255,7 +255,7 @@ impl Core {
         // Without room it waits in memory: it is retained, and so not lost with that.
         let level = match self.is_store_full() {
             true => Durability::None,
-            false => self.levels.of(message.topic()),
+            false => self.level_of(message.topic()),
         };
         let qos = self.outgoing_qos(key, record.options.qos, message.parts().qos);
         let qos = self.qos_at(level, key, qos);

@@ -14,7 +14,7 @@ impl Core {
             let origin = Origin::default();
             let level = match self.is_store_full() {
                 true => Durability::None,
-                false => self.levels.of(message.topic()),
+                false => self.level_inside(message.topic()),
             };
             self.route(now, level, &message.parts(), origin, Some(message.clone()));
         }

@@ -119,8 +119,12 @@ fn put_messages(leaves: &mut Leaves<'_>, metrics: &Metrics) {
     leaves.put("store/messages/bytes", stored_bytes);
     leaves.put("retained messages/count", metrics.retained);
     leaves.put("delayed messages/count", metrics.delayed);
+    leaves.put("held messages/count", metrics.held);
+    leaves.put("held messages/bytes", metrics.held_bytes);
+    leaves.put("held messages/full", metrics.held_full);
     leaves.put("bytes/received", metrics.bytes_received);
     leaves.put("bytes/sent", metrics.bytes_sent);
+    leaves.put("publish/messages/acknowledged early", metrics.publish_acknowledged_early);
     leaves.put("publish/messages/received", metrics.publish_received);
     leaves.put("publish/messages/sent", metrics.publish_sent);
     leaves.put("publish/bytes/received", metrics.publish_bytes_received);

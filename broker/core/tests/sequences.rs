@@ -1,10 +1,12 @@
 //! Random sequences: what must hold whatever clients, network, store and power do. A failure names
 //! its seed.
 
+use std::collections::BTreeMap;
+
 use crate::support::*;
 
 const MESSAGES: usize = 12;
-const PUBLISHERS: usize = 5;
+const PUBLISHERS: usize = 6;
 /// The publisher whose messages are all delayed, each by the same time.
 const DELAYED: usize = 2;
 /// It reads from the store, and is behind.
@@ -14,6 +16,9 @@ const READ: [usize; 3] = [0, 1, DELAYED];
 /// The publishers to topics with a level of their own.
 const RELAXED: usize = 3;
 const UNWRITTEN: usize = 4;
+const FORWARDED: usize = 5;
+/// The upstream that gets what the last one publishes.
+const UPSTREAM: ReaderId = ReaderId(4);
 
 /// Devices by the book, a client that sends anything at all, and a world that fails.
 struct Run {
@@ -24,9 +29,13 @@ struct Run {
     chaos: Vec<Client>,
     /// What the reader has read.
     read: Vec<String>,
-    /// What was taken from the publisher of what is never written, at the last crash.
+    /// What was taken from the publishers of what is never written, at the last crash.
     forgotten: Vec<String>,
-    has_crashed: bool,
+    /// What the upstream has got, in its order, and at which positions.
+    forwarded: Vec<String>,
+    positions: BTreeMap<Sequence, String>,
+    /// How far the upstream is.
+    done: Sequence,
 }
 
 impl Run {
@@ -41,13 +50,16 @@ impl Run {
             queues_qos0: chance.below(2) == 0,
             dead_letter: [None, Some("$dead".into())][chance.below(2) as usize].clone(),
             durability: levels(),
+            held_bytes_max: [0, 40, 4_000_000][chance.below(3) as usize],
             ..Limits::default()
         };
         // The window of a device is five, so one below that needs devices without a quota.
         let narrow = (1..5).contains(&limits.inflight_messages_max);
         let filters = READ.map(|index| format!("t/{index}")).to_vec();
         let reader = ReaderConfig { reader: READER, filters, takes_logged: false };
-        let world = World::with_readers(limits, vec![reader]);
+        let filters = vec![format!("t/{FORWARDED}")];
+        let upstream = ReaderConfig { reader: UPSTREAM, filters, takes_logged: false };
+        let world = World::with_readers(limits, vec![reader, upstream]);
         let mut device = |name: String, wanted: &[(&str, QoS)]| {
             let options = if narrow || chance.below(2) == 0 {
                 v311(&name).kept()
@@ -73,6 +85,7 @@ impl Run {
                         ("t/2", QOS2),
                         ("t/3", QOS2),
                         ("t/4", QOS2),
+                        ("t/5", QOS2),
                     ],
                 ),
             ),
@@ -85,7 +98,9 @@ impl Run {
             chaos: Vec::new(),
             read: Vec::new(),
             forgotten: Vec::new(),
-            has_crashed: false,
+            forwarded: Vec::new(),
+            positions: BTreeMap::new(),
+            done: Sequence(0),
         };
         for (_, subscriber) in &mut run.subscribers {
             while !subscriber.is_subscribed() {
@@ -117,7 +132,11 @@ impl Run {
             15..=17 => {
                 self.world.load();
             }
-            18..=35 => {
+            18..=20 => {
+                let count = 1 + self.chance.below(3) as usize;
+                self.forward(count);
+            }
+            21..=35 => {
                 self.world.commit_one();
             }
             _ => {
@@ -137,9 +156,40 @@ impl Run {
     }
 
     fn crash(&mut self) {
-        self.has_crashed = true;
         self.forgotten = self.publishers[UNWRITTEN].taken();
+        self.forgotten.extend(self.publishers[FORWARDED].taken());
         self.world.crash_for_s(self.chance.below(3));
+        self.done = self.world.net().store.readers.get(&UPSTREAM).copied().unwrap_or_default();
+    }
+
+    /// The upstream takes what it finds in the log, up to a number of messages, and is done with
+    /// it; false when there is nothing.
+    fn forward(&mut self, count: usize) -> bool {
+        let found = {
+            let net = self.world.net();
+            let is_read = |targets: &[Target]| {
+                targets.iter().any(|target| target.destination == Destination::Reader(UPSTREAM))
+            };
+            let logged = net.store.log.iter().filter(|(_, (_, targets))| is_read(targets));
+            let logged = logged.map(|(at, (message, _))| (*at, message));
+            let held = net.store.held.iter().map(|(at, message)| (*at, message));
+            let found = logged.chain(held).filter(|(at, _)| *at > self.done);
+            let payload =
+                |message: &Message| String::from_utf8_lossy(message.payload()).into_owned();
+            let mut found: Vec<_> = found.map(|(at, message)| (at, payload(message))).collect();
+            found.sort();
+            found.truncate(count);
+            found
+        };
+        let Some((last, _)) = found.last().cloned() else { return false };
+        for (at, payload) in found {
+            let before = self.positions.insert(at, payload.clone());
+            assert!(before.is_none_or(|before| before == payload), "{at:?} is of two messages");
+            self.forwarded.push(payload);
+        }
+        self.done = last;
+        self.world.reader_done(UPSTREAM, last);
+        true
     }
 
     fn some_device(&mut self) -> &mut Device {
@@ -203,7 +253,8 @@ impl Run {
         while idle < 3 {
             let publishers = self.publishers.iter_mut();
             let devices = publishers.chain(self.subscribers.iter_mut().map(|(_, device)| device));
-            let acted = devices.map(Device::step).filter(|acted| *acted).count();
+            let mut acted = devices.map(Device::step).filter(|acted| *acted).count();
+            acted += usize::from(self.forward(usize::MAX));
             idle = if acted > 0 || self.world.metrics().delayed > 0 { 0 } else { idle + 1 };
             if acted == 0 {
                 self.world.advance_s(1);
@@ -233,14 +284,21 @@ impl Run {
                     .collect();
                 let may_miss: Vec<usize> = match index {
                     RELAXED => numbers(&from, self.world.net().lost.iter()),
-                    UNWRITTEN => numbers(&from, self.forgotten.iter()),
+                    UNWRITTEN | FORWARDED => numbers(&from, self.forgotten.iter()),
                     _ => Vec::new(),
                 };
-                // Twice only what the process has forgotten, and never what it writes.
-                let once = *granted == QOS2 && !(index == UNWRITTEN && self.has_crashed);
+                // What is not written comes at QoS 1.
+                let once = *granted == QOS2 && index != UNWRITTEN && index != FORWARDED;
                 check_arrival(&payloads, &may_miss, once, seed);
             }
         }
+    }
+
+    /// What was acknowledged, and what was offered until it was, has come to the upstream.
+    fn check_upstream(&self, seed: u64) {
+        let forwarded = numbers(&format!("{FORWARDED}/"), self.forwarded.iter());
+        check_arrival(&forwarded, &[], false, seed);
+        assert_eq!((self.world.metrics().held, self.world.metrics().held_bytes), (0, 0));
     }
 
     /// All sessions end, and nothing may be left.
@@ -254,9 +312,9 @@ impl Run {
             self.world.connect(v311(&name)).disconnect();
         }
         let metrics = self.world.metrics();
-        let of_reader = READ.len() as u64;
+        let of_readers = READ.len() as u64 + 1;
         let left = (metrics.sessions, metrics.subscriptions, metrics.connections);
-        assert_eq!(left, (0, of_reader, 0));
+        assert_eq!(left, (0, of_readers, 0));
         assert_eq!((metrics.queued_messages, metrics.queued_bytes), (0, 0));
         assert_eq!((metrics.delayed, metrics.delayed_bytes), (0, 0));
         assert_eq!((self.world.gated(), self.world.poll_timeout()), (0, None));
@@ -268,7 +326,11 @@ impl Run {
 }
 
 fn levels() -> DurabilityLevels {
-    let filters = [(RELAXED, Durability::Relaxed), (UNWRITTEN, Durability::None)];
+    let filters = [
+        (RELAXED, Durability::Relaxed),
+        (UNWRITTEN, Durability::None),
+        (FORWARDED, Durability::Upstream),
+    ];
     let filters = filters.map(|(index, level)| (format!("t/{index}"), level)).to_vec();
     DurabilityLevels { default: Durability::Commit, filters }
 }
@@ -309,6 +371,7 @@ fn run(seed: u64) {
     }
     run.settle();
     run.check(seed);
+    run.check_upstream(seed);
     run.end();
 }
 

@@ -10,6 +10,7 @@ use weir_rules::Source as RuleSource;
 use super::{
     AdminConfig, AuthConfig, Config, HttpUrl, LimitsConfig, ListenerConfig, LogConfig, StoreConfig,
     declared::{self, ADMIN, AUTH, HTTP, JWT, LIMITS, LOG, STORE, TOP},
+    durability,
     key::{Initial, Refusal, code},
     listeners::{self, Listeners},
     problem::Problems,
@@ -35,6 +36,10 @@ pub(crate) fn check(
     check_admin(tree, &admin, &listeners, problems);
     check_dead_letter(tree.table(&LIMITS), problems);
     check_memory(tree.table(&LIMITS), tree.table(&STORE), problems);
+    durability::check_pace(tree.table(&STORE), problems);
+    let levels = durability::check(tree, problems);
+    let upstreams = upstreams::check(tree, problems);
+    durability::check_upstreams(tree, &levels, &upstreams, problems);
     let top = tree.table(&TOP);
     let data_dir = top.path("data_dir").expect("declared with a default");
     Config {
@@ -48,10 +53,11 @@ pub(crate) fn check(
         listeners: listeners.into_iter().map(|(listener, _)| listener).collect(),
         auth,
         store: StoreConfig::read(tree.table(&STORE)),
+        durability: levels,
         limits: LimitsConfig::read(tree.table(&LIMITS)),
         log: LogConfig::read(tree.table(&LOG)),
         admin,
-        upstreams: upstreams::check(tree, problems),
+        upstreams,
     }
 }
 

@@ -8,6 +8,7 @@
 mod auth;
 mod check;
 mod declared;
+mod durability;
 mod host_port;
 mod http_url;
 mod key;
@@ -37,8 +38,9 @@ pub use overrides::Overrides;
 pub use reference::{reference_page, sample_file};
 pub use route::{Route, TopicTemplate, TopicTemplateError};
 pub use settings::{
-    AdminConfig, Config, LimitsConfig, LogConfig, LogLevel, MqttVersion, OnDamage, QueueFull,
-    RestartTimeout, Secret, ShareStrategy, StoreConfig, UpstreamConfig, UpstreamKind,
+    AdminConfig, Config, DurabilityConfig, DurabilityLevel, LimitsConfig, LogConfig, LogLevel,
+    MqttVersion, OnDamage, QueueFull, RestartTimeout, Secret, ShareStrategy, StoreConfig,
+    UpstreamConfig, UpstreamKind,
 };
 
 #[cfg(test)]

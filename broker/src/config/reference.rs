@@ -183,6 +183,7 @@ mod tests {
         assert!(found.is_empty(), "{}", found[0]);
         for section in SECTIONS {
             let values = match section.form {
+                Form::List if section.name == "durability" => &tree.durability[0],
                 Form::List => &tree.listeners.as_ref().unwrap()[0],
                 Form::Named => &tree.upstreams[UPSTREAM_NAME],
                 Form::Table | Form::Top => tree.table(section),

@@ -37,6 +37,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The store on disk.
     pub store: StoreConfig,
+    /// How durable the messages of some topics are, in the order in which it is asked.
+    pub durability: Vec<DurabilityConfig>,
     /// Limits for each client and for the whole broker.
     pub limits: LimitsConfig,
     /// The log.
@@ -53,7 +55,13 @@ pub struct Config {
 pub struct StoreConfig {
     /// Memory for pages of the store.
     pub cache_bytes: u64,
-    /// How long a commit may wait for more messages.
+    /// How durable messages are before they are acknowledged.
+    pub durability: DurabilityLevel,
+    /// How long what nobody waits for may be put off.
+    pub flush_interval: Duration,
+    /// Memory for messages that wait for upstreams alone, in bytes.
+    pub upstream_memory: u64,
+    /// How long after the beginning of the commit before a commit begins.
     pub group_commit_max_delay: Duration,
     /// What the records may take; `None` = no limit.
     pub max_store_bytes: Option<u64>,
@@ -61,6 +69,16 @@ pub struct StoreConfig {
     pub min_free_disk: Option<u64>,
     /// What a start does with a store that is damaged.
     pub on_damage: OnDamage,
+}
+
+/// One `[[durability]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DurabilityConfig {
+    /// The topic filter.
+    pub filter: String,
+    /// How durable its messages are before they are acknowledged.
+    pub level: DurabilityLevel,
 }
 
 /// `[limits]`.
@@ -194,6 +212,19 @@ pub struct UpstreamConfig {
     pub backlog_max_bytes: u64,
 }
 
+/// When a message is acknowledged, and what of it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DurabilityLevel {
+    /// When it is on disk.
+    Commit,
+    /// At once; it is never written.
+    None,
+    /// At once; it is written some time later.
+    Relaxed,
+    /// When the upstreams that it is forwarded to have acknowledged it; it is never written.
+    Upstream,
+}
+
 /// What happens to a message for a client whose queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueFull {
@@ -286,6 +317,7 @@ impl Default for Config {
             listeners: vec![ListenerConfig::new(HostPort::new("127.0.0.1", 1883))],
             auth: AuthConfig::default(),
             store: StoreConfig::default(),
+            durability: Vec::new(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
             admin: AdminConfig::default(),
@@ -304,11 +336,21 @@ impl StoreConfig {
     pub(crate) fn read(values: &Values) -> Self {
         Self {
             cache_bytes: values.size("cache_bytes"),
+            durability: DurabilityLevel::from_name(values.choice("durability")),
+            flush_interval: values.duration("flush_interval"),
+            upstream_memory: values.size("upstream_memory"),
             group_commit_max_delay: values.duration("group_commit_max_delay"),
             max_store_bytes: unless_zero(values.size("max_store_bytes")),
             min_free_disk: unless_zero(values.size("min_free_disk")),
             on_damage: OnDamage::from_name(values.choice("on_damage")),
         }
+    }
+}
+
+impl DurabilityConfig {
+    /// A level for the topics of a filter.
+    pub fn new(filter: impl Into<String>, level: DurabilityLevel) -> Self {
+        Self { filter: filter.into(), level }
     }
 }
 
@@ -410,6 +452,20 @@ impl UpstreamConfig {
             restart_timeout: RestartTimeout { min, max },
             window: values.whole("window"),
             backlog_max_bytes: values.size("backlog_max_bytes"),
+        }
+    }
+}
+
+impl DurabilityLevel {
+    pub(crate) const NAMES: [&'static str; 4] = ["commit", "relaxed", "upstream", "none"];
+
+    pub(crate) fn from_name(name: &str) -> Self {
+        match name {
+            "commit" => Self::Commit,
+            "none" => Self::None,
+            "relaxed" => Self::Relaxed,
+            "upstream" => Self::Upstream,
+            _ => unreachable!("declared by the same names"),
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use super::{ConfigError, JwtKey, Loaded, Overrides, QueueFull, ShareStrategy, load};
+use super::{
+    ConfigError, DurabilityConfig, DurabilityLevel, JwtKey, Loaded, Overrides, QueueFull,
+    ShareStrategy, load,
+};
 
 /// A directory with a `weir.toml`, removed at the end.
 struct Folder(PathBuf);
@@ -261,6 +264,73 @@ fn a_service_is_read_with_all_its_addresses_and_what_it_needs_for_them() {
 fn a_key_in_the_wrong_section_is_sent_to_the_right_one() {
     let text = problems(Folder::new("section", "max_packet_size = \"1MB\"\n").load());
     assert!(text.contains("belongs in the section `limits`"), "{text}");
+}
+
+#[test]
+fn levels_of_durability_are_read_in_their_order() {
+    let text = "[store]\ndurability = \"relaxed\"\nflush_interval = \"250ms\"\n\
+                [[durability]]\nfilter = \"alarms/#\"\nlevel = \"commit\"\n\
+                [[durability]]\nlevel = \"none\"\nfilter = \"+/live/#\"\n";
+    let loaded = Folder::new("levels", text).load().unwrap();
+    assert_eq!(loaded.warnings, []);
+    let config = loaded.config;
+    assert_eq!(config.store.durability, DurabilityLevel::Relaxed);
+    assert_eq!(config.store.flush_interval, Duration::from_millis(250));
+    let expected = [("alarms/#", DurabilityLevel::Commit), ("+/live/#", DurabilityLevel::None)];
+    let expected = expected.map(|(filter, level)| DurabilityConfig::new(filter, level));
+    assert_eq!(config.durability, expected);
+}
+
+#[test]
+fn a_level_of_durability_that_cannot_count_is_shown_with_its_place() {
+    let folder = Folder::new(
+        "wrong-levels",
+        "[[durability]]\nfilter = \"a/#/b\"\nlevel = \"none\"\n\
+         [[durability]]\nfilter = \"b\"\nlevel = \"relaxd\"\n\
+         [[durability]]\nfilter = \"c\"\n\
+         [[durability]]\nfilter = \"$share/g/d\"\nlevel = \"none\"\n\
+         [[durability]]\nfilter = \"$delayed/5/d\"\nlevel = \"none\"\n\
+         [[durability]]\nfilter = \"e/+\"\nlevel = \"none\"\n\
+         [[durability]]\nfilter = \"e/+\"\nlevel = \"relaxed\"\n",
+    );
+    let text = problems(folder.load()).replace(&format!("{}/", folder.0.display()), "");
+    assert_eq!(
+        text,
+        r#"error[C008]: `a/#/b` is not a filter of topics
+  --> weir.toml:2:10
+2 | filter = "a/#/b"
+  |          ^^^^^^^ topic filter has `#` before its last level
+error[C003]: `level` cannot be `relaxd`
+  --> weir.toml:6:9
+6 | level = "relaxd"
+  |         ^^^^^^^^ must be one of "commit", "relaxed", "upstream", "none"
+  = help: did you mean `relaxed`?
+"#
+    );
+    let text = "durability = \"relaxed\"\n";
+    assert_eq!(messages("no-list", text), ["error[C003]: `durability` is a list"]);
+    let text = "[store]\nflush_interval = \"20ms\"\ngroup_commit_max_delay = \"50ms\"\n";
+    let expected = "error[C006]: `flush_interval` is shorter than `group_commit_max_delay`";
+    assert_eq!(messages("pace", text), [expected]);
+}
+
+#[test]
+fn a_level_that_waits_for_no_upstream_is_warned_about() {
+    let text = "[upstream.cloud]\naddress = \"a:1883\"\nforward = [{ from = \"up/+/x\" }]\n\
+                [[durability]]\nfilter = \"up/#\"\nlevel = \"upstream\"\n\
+                [[durability]]\nfilter = \"down/#\"\nlevel = \"upstream\"\n\
+                [[durability]]\nfilter = \"left/#\"\nlevel = \"none\"\n";
+    assert_eq!(warnings("no-upstream", text), ["no upstream gets what `down/#` matches"]);
+    let text = "[store]\ndurability = \"upstream\"\n";
+    assert_eq!(warnings("none-at-all", text), ["no upstream gets what `#` matches"]);
+}
+
+#[test]
+fn a_level_of_durability_behind_a_wider_one_is_warned_about() {
+    let text = "[[durability]]\nfilter = \"a/+/c\"\nlevel = \"none\"\n\
+                [[durability]]\nfilter = \"a/#\"\nlevel = \"relaxed\"\n\
+                [[durability]]\nfilter = \"a/b/+\"\nlevel = \"commit\"\n";
+    assert_eq!(warnings("behind", text), ["the level of `a/b/+` never counts"]);
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub(crate) struct Tree {
     tables: BTreeMap<&'static str, Values>,
     /// `None` = no source said anything.
     pub(crate) listeners: Option<Vec<Values>>,
+    /// Levels of topics, in their order.
+    pub(crate) durability: Vec<Values>,
     pub(crate) upstreams: BTreeMap<String, Values>,
 }
 
@@ -31,6 +33,7 @@ impl Tree {
         Self {
             tables: once.map(|section| (section.name, Values::new(section))).collect(),
             listeners: None,
+            durability: Vec::new(),
             upstreams: BTreeMap::new(),
         }
     }
@@ -68,7 +71,7 @@ impl Layer<'_> {
         let section = SECTIONS.iter().find(|s| s.form != Form::Top && s.name == name.get_ref());
         match section.map(|section| (section.form, *section)) {
             None | Some((Form::Top | Form::Within, _)) => self.top_key(name, value),
-            Some((Form::List, section)) => self.listeners(section, name, value),
+            Some((Form::List, section)) => self.list(section, name, value),
             Some((Form::Named, section)) => self.upstreams(section, name, value),
             Some((Form::Table, section)) => {
                 let mut values = self.tree.table(section).clone();
@@ -85,32 +88,42 @@ impl Layer<'_> {
     }
 
     /// A list takes the place of the list of an earlier source.
-    fn listeners(
+    fn list(
         &mut self,
         section: &'static Section,
         name: &Spanned<DeString<'_>>,
         value: &Spanned<DeValue<'_>>,
     ) {
         let DeValue::Array(array) = value.get_ref() else {
+            let message = format!("`{}` is a list", section.name);
+            let refusal = Refusal::new(code::VALUE, name.span(), message, "not a list");
+            let elsewhere = declared::sections_with(section.name).next();
+            let elsewhere = elsewhere
+                .map(|other| format!(", or `{}` in the section `{}`", section.name, other.name));
+            let elsewhere = elsewhere.unwrap_or_default();
             return self.refuse(
-                Refusal::new(code::VALUE, name.span(), "`listener` is a list", "not a list")
-                    .help("write `[[listener]]` with two brackets"),
+                refusal.help(format!("write `[[{}]]` with two brackets{elsewhere}", section.name)),
             );
         };
-        if array.is_empty() {
+        let is_listener = section.name == declared::LISTENER.name;
+        if array.is_empty() && is_listener {
             let message = "without a listener nobody can connect";
             let refusal = Refusal::new(code::VALUE, value.span(), message, "an empty list");
             return self.refuse(refusal.help("leave the key out to listen on 127.0.0.1:1883"));
         }
-        let mut listeners = Vec::new();
+        let mut entries = Vec::new();
         for element in array.iter() {
             let mut values = Values::new(section);
             // The place of an entry is its header; `name` is the one of the first entry only.
             let header = Spanned::new(element.span(), name.get_ref().clone());
             self.table(&mut values, &header, element);
-            listeners.push(values);
+            entries.push(values);
         }
-        self.tree.listeners = Some(listeners);
+        if is_listener {
+            self.tree.listeners = Some(entries);
+        } else {
+            self.tree.durability = entries;
+        }
     }
 
     fn upstreams(

@@ -55,6 +55,9 @@ pub(crate) fn commit(store: &Store, batches: &[Batch]) -> Result<Committed, Stor
         Some(journal) => to_journal(store, journal, batches),
         None => to_database(store, None, batches, Group::of(batches)),
     };
+    if result.is_ok() {
+        store.held().committed(batches);
+    }
     match &result {
         Ok(committed) if committed.records > 0 => {
             store.totals.commits.fetch_add(1, Ordering::Relaxed);
@@ -441,6 +444,11 @@ impl Writing<'_> {
             position.next = position.next.max(ends.next);
             self.trim(*shard, ends.start, position)?;
         }
+        for (shard, end) in &group.reserved {
+            let position = positions.shards.entry(*shard).or_default();
+            position.reserved = position.reserved.max(*end);
+            self.remember_next(*shard, position)?;
+        }
         for (shard, position) in &mut positions.shards {
             self.release(*shard, position)?;
         }
@@ -462,16 +470,16 @@ impl Writing<'_> {
         let last = log.range::<&schema::LogKey>(..=&end)?.next_back().transpose()?;
         let last = last.map(|(key, _)| schema::log_key_parts(key.value()));
         if last != Some((shard, Sequence(position.next.0 - 1))) {
-            self.remember_next(shard, position.next)?;
+            self.remember_next(shard, position)?;
         }
         Ok(())
     }
 
-    /// What was removed may have been the last that told how far the shard had come.
-    fn remember_next(&mut self, shard: ShardId, next: Sequence) -> Result<(), redb::Error> {
+    /// Writes how far a shard has come: what was removed may have been the last that told.
+    fn remember_next(&mut self, shard: ShardId, position: &LogPosition) -> Result<(), redb::Error> {
         let mut table = self.transaction.open_table(schema::POSITION)?;
         let bytes = size_of::<u8>() + size_of::<u64>();
-        let is_there = table.insert(shard.0, next.0)?.is_some();
+        let is_there = table.insert(shard.0, position.next.max(position.reserved).0)?.is_some();
         self.wrote(bytes, is_there.then_some(bytes));
         Ok(())
     }
@@ -525,7 +533,7 @@ impl Writing<'_> {
         position.first = end;
         position.untrimmed_bytes = 0;
         if removed.rows > 0 {
-            self.remember_next(shard, position.next)?;
+            self.remember_next(shard, position)?;
         }
         self.removed(removed);
         Ok(())
@@ -543,7 +551,7 @@ impl Writing<'_> {
             let last = group.logged.iter().rfind(|logged| logged.shard == *shard);
             let has_row = last.is_some_and(|last| last.sequence.next() == position.next);
             if ends.next > Sequence(0) && !has_row {
-                self.remember_next(*shard, position.next)?;
+                self.remember_next(*shard, position)?;
             }
         }
         Ok(())

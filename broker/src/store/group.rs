@@ -36,6 +36,8 @@ pub(crate) struct Group<'a> {
     pub(crate) received: Vec<(PacketKey, Option<()>)>,
     pub(crate) retained: Vec<(&'a str, Option<&'a Message>)>,
     pub(crate) reader_cursors: Vec<(ReaderKey, Sequence)>,
+    /// Positions below which none is given again.
+    pub(crate) reserved: BTreeMap<ShardId, Sequence>,
     pub(crate) rule_snapshot: Option<&'a [Vec<u8>]>,
     /// Those after the snapshot, if there is one.
     pub(crate) rule_deltas: Vec<&'a [u8]>,
@@ -84,6 +86,7 @@ impl<'a> Group<'a> {
             + self.received.len()
             + self.retained.len()
             + self.reader_cursors.len()
+            + self.reserved.len()
             + usize::from(self.rule_snapshot.is_some())
             + self.rule_deltas.len()
     }
@@ -157,6 +160,9 @@ impl<'a> Group<'a> {
             let (shard, reader) = reader_key_parts(key);
             add(shard, Change::ReaderMoved { reader, done: *done });
         }
+        for (shard, end) in &self.reserved {
+            add(*shard, Change::PositionsReserved { end: *end });
+        }
         for logged in &self.logged {
             add(
                 logged.shard,
@@ -221,6 +227,12 @@ impl<'a> Gathered<'a> {
             }
             Change::CursorMoved { session, cursor } => {
                 self.cursors.put(key(*session), at, cursor);
+            }
+            // Nothing of them is written.
+            Change::HeldReleased { .. } | Change::MessageHeld { .. } => {}
+            Change::PositionsReserved { end } => {
+                let reserved = self.group.reserved.entry(shard).or_default();
+                *reserved = (*reserved).max(*end);
             }
             Change::InflightPut { session, packet_id, state } => {
                 self.inflight.put(packet(*session, *packet_id), at, Some(*state));

@@ -52,6 +52,7 @@ mod record;
 mod schema;
 
 mod error;
+mod held;
 mod latency;
 mod options;
 mod queue;
@@ -88,6 +89,7 @@ pub use self::room::{RoomLimits, RoomWatch, Shortage, free_disk};
 pub use self::writer::{BatchSender, Writer, WriterOptions, WriterState, WriterStatus};
 
 use self::backend::{DiskCounters, OpenFiles};
+use self::held::Held;
 use self::journal::Journal;
 use self::overlay::Overlay;
 use self::reopen::LastTransaction;
@@ -115,6 +117,8 @@ pub struct Store {
     /// What the database does not hold yet. Only who holds the journal changes it, and for a
     /// moment only, so that nobody waits for the disk who wants to read.
     overlay: RwLock<Overlay>,
+    /// What readers find in the log and nobody writes.
+    held: Mutex<Held>,
     /// The readers that this process has named.
     readers: Mutex<BTreeSet<ReaderId>>,
 }
@@ -171,6 +175,8 @@ pub struct StoreStats {
     pub journal_bytes: u64,
     /// Messages in the log of all shards now.
     pub log_records: u64,
+    /// Messages that wait for readers in memory alone now.
+    pub held_records: u64,
 }
 
 impl Store {
@@ -233,6 +239,7 @@ impl Store {
             file_bytes: self.disk.file_bytes.load(Ordering::Relaxed),
             journal_bytes: self.journal_disk.file_bytes.load(Ordering::Relaxed),
             log_records: log.len().map_err(|error| self.engine(error))? + pending,
+            held_records: self.held().count() as u64,
         })
     }
 
@@ -263,6 +270,10 @@ impl Store {
     fn is_tight(&self, more: usize) -> bool {
         self.tightness.now.load(Ordering::Relaxed)
             || self.used_bytes() + more as u64 >= self.tightness.at.load(Ordering::Relaxed)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> Result<ReadTransaction, StoreError> {

@@ -217,6 +217,7 @@ impl Store {
             failed: AtomicBool::new(false),
             journal: Mutex::new(journal),
             overlay: RwLock::new(Overlay::new(prepared.positions)),
+            held: Mutex::default(),
             readers: Mutex::new(BTreeSet::new()),
         })
     }

@@ -34,6 +34,8 @@ pub(crate) struct LogPosition {
     pub(crate) first: Sequence,
     /// No message at or above this position is in the file.
     pub(crate) next: Sequence,
+    /// No position below this one is given after a restart.
+    pub(crate) reserved: Sequence,
     /// What was appended since the log was last trimmed, bytes.
     pub(crate) untrimmed_bytes: u64,
     /// Positions behind `first` that no session waits for and that were not looked at yet, in
@@ -58,7 +60,8 @@ impl Positions {
         for row in transaction.open_table(POSITION)?.iter()? {
             let (shard, next) = row?;
             let next = Sequence(next.value());
-            let position = LogPosition { first: next, next, ..LogPosition::default() };
+            let position =
+                LogPosition { first: next, next, reserved: next, ..LogPosition::default() };
             shards.insert(ShardId(shard.value()), position);
         }
         let log = transaction.open_table(LOG)?;

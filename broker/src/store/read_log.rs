@@ -7,6 +7,7 @@
 use weir_core::{Destination, LogRecord, Message, ReaderId, Sequence, ShardId};
 
 use crate::store::error::{MalformedRecord, StoreError};
+use crate::store::held::HeldMessages;
 use crate::store::overlay::PendingMessage;
 use crate::store::position::LogStats;
 use crate::store::{Store, record, schema};
@@ -16,8 +17,8 @@ const SCAN_RECORDS_MAX: usize = 4096;
 
 impl Store {
     /// Appends to `out` the committed messages after `after` that `reader` is a target of, the
-    /// oldest first, until their records come to `bytes_max` bytes. One message is given however
-    /// large it is. Answers the last position that was looked at: read on from there, and when
+    /// oldest first, until their records come to `bytes_max` bytes; those that are held in memory
+    /// alone count by themselves. One message is given however large it is. Answers the last position that was looked at: read on from there, and when
     /// it is `after` itself there is nothing more for now.
     ///
     /// # Errors
@@ -30,6 +31,22 @@ impl Store {
         bytes_max: usize,
         out: &mut Vec<LogRecord>,
     ) -> Result<Sequence, StoreError> {
+        // Before the others: whatever stands in front of them in the log is committed then.
+        let held = self.held().after(shard, after, reader, bytes_max);
+        let given = out.len();
+        let (scanned, is_whole) = self.scan_log(shard, after, reader, bytes_max, out)?;
+        Ok(merge(held, scanned, is_whole, given, out))
+    }
+
+    /// The same for what is written; answers as well whether nothing is left.
+    fn scan_log(
+        &self,
+        shard: ShardId,
+        after: Sequence,
+        reader: ReaderId,
+        bytes_max: usize,
+        out: &mut Vec<LogRecord>,
+    ) -> Result<(Sequence, bool), StoreError> {
         self.guarded(|| {
             let mut scan = Scan { reader, bytes_max, bytes: 0, looked_at: 0, scanned: after, out };
             loop {
@@ -51,7 +68,7 @@ impl Store {
                         .stored(sequence, value.value())
                         .map_err(|error| error.at("log", key.value()))?;
                     if !goes_on {
-                        return Ok(scan.scanned);
+                        return Ok((scan.scanned, false));
                     }
                 }
                 let overlay = self.overlay();
@@ -59,10 +76,10 @@ impl Store {
                 if overlay.checkpoints() == checkpoints {
                     for pending in overlay.messages_after(shard, scan.scanned) {
                         if !scan.pending(&pending) {
-                            break;
+                            return Ok((scan.scanned, false));
                         }
                     }
-                    return Ok(scan.scanned);
+                    return Ok((scan.scanned, true));
                 }
             }
         })
@@ -110,6 +127,26 @@ impl Store {
     pub fn log_stats(&self, shard: ShardId) -> LogStats {
         self.overlay().log_stats(shard)
     }
+}
+
+/// Puts messages that are held among those of the log that were given, which are `out` from
+/// `given` on, up to where both looks have come. Answers that.
+fn merge(
+    held: HeldMessages,
+    scanned: Sequence,
+    is_whole: bool,
+    given: usize,
+    out: &mut Vec<LogRecord>,
+) -> Sequence {
+    let last_held = held.records.last().map_or(scanned, |record| record.sequence);
+    let end_of_log = if is_whole { scanned.max(last_held) } else { scanned };
+    let end = held.cut_at.map_or(end_of_log, |cut_at| end_of_log.min(cut_at));
+    out.extend(held.records);
+    out[given..].sort_by_key(|record| record.sequence);
+    while out.len() > given && out.last().is_some_and(|record| record.sequence > end) {
+        out.pop();
+    }
+    end
 }
 
 /// A look through the log for the messages of a reader.

@@ -19,8 +19,8 @@ use self::mosquitto::{Directory, Mosquitto};
 use super::Upstream;
 use crate::Broker;
 use crate::config::{
-    Config, HostPort, ListenerConfig, MqttVersion, RestartTimeout, Route, TopicTemplate,
-    UpstreamConfig,
+    Config, DurabilityLevel, HostPort, ListenerConfig, MqttVersion, RestartTimeout, Route,
+    TopicTemplate, UpstreamConfig,
 };
 use crate::inner_turn::InnerTurn;
 use crate::mailbox::{Mail, MailReceiver, mailbox};
@@ -44,12 +44,21 @@ fn upstream(address: HostPort, version: MqttVersion) -> UpstreamConfig {
 }
 
 fn start(directory: &Directory, upstream: &UpstreamConfig) -> (Broker, HostPort) {
-    let config = Config {
+    start_at(DurabilityLevel::Commit, directory, upstream)
+}
+
+fn start_at(
+    level: DurabilityLevel,
+    directory: &Directory,
+    upstream: &UpstreamConfig,
+) -> (Broker, HostPort) {
+    let mut config = Config {
         data_dir: directory.0.clone(),
         listeners: vec![ListenerConfig::new(HostPort::new("127.0.0.1", 0))],
         upstreams: vec![upstream.clone()],
         ..Config::default()
     };
+    config.store.durability = level;
     let broker = Broker::start(config).expect("the broker starts");
     let address = HostPort::new("127.0.0.1", broker.addresses()[0].port());
     (broker, address)
@@ -105,6 +114,32 @@ async fn messages_are_forwarded_with_what_belongs_to_them() {
         if qos > 0 {
             until(&broker, |status| status.acknowledged == 1).await;
         }
+    }
+}
+
+/// Its client has 20 messages under way at most, so it comes no further without the far end.
+#[tokio::test]
+async fn at_level_upstream_the_far_end_acknowledges_and_nothing_is_written() {
+    for (version, qos) in BOTH.into_iter().flat_map(|version| [(version, 1), (version, 2)]) {
+        let Some(far) = Mosquitto::open(&[]) else { return };
+        let mut there = Client::connect(&far.address(), "there");
+        there.subscribe("agg/#").await;
+        let directory = Directory::new("data");
+        let mut config = upstream(far.address(), version);
+        config.forward = vec![route("agg/#", "{topic}", 1)];
+        let (broker, here) = start_at(DurabilityLevel::Upstream, &directory, &config);
+        until(&broker, |status| status.state == UpstreamState::Connected).await;
+        let publisher = Client::connect(&here, "here");
+        publisher.publish("agg/a", qos, "first");
+        assert_eq!(there.next().await.payload, "first");
+        until(&broker, |status| status.acknowledged == 1).await;
+        let written = broker.status().store.bytes_written;
+        for payload in numbers(100) {
+            publisher.publish("agg/a", qos, &payload);
+        }
+        assert_eq!(there.payloads_until("99").await, numbers(100), "{version:?} QoS {qos}");
+        until(&broker, |status| status.acknowledged == 101 && status.depth == 0).await;
+        assert_eq!(broker.status().store.bytes_written, written, "{version:?} QoS {qos}");
     }
 }
 

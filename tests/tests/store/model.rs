@@ -22,6 +22,7 @@ pub(crate) struct Model {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ShardModel {
     pub(crate) next: Sequence,
+    pub(crate) reserved: Sequence,
     pub(crate) log_start: Sequence,
     pub(crate) log: BTreeMap<Sequence, (Message, Vec<Target>)>,
     pub(crate) sessions: BTreeMap<SessionId, SessionModel>,
@@ -90,6 +91,10 @@ impl Model {
                 assert!(!is_held, "the workload lets go of what nobody waits for");
             }
             Change::CursorMoved { session, cursor } => shard.session(session).cursor = cursor,
+            Change::HeldReleased { .. } | Change::MessageHeld { .. } => {}
+            Change::PositionsReserved { end } => {
+                shard.reserved = shard.reserved.max(end);
+            }
             Change::InflightPut { session, packet_id, state } => {
                 shard.session(session).inflight.insert(packet_id, state);
             }
@@ -198,7 +203,7 @@ impl ShardModel {
         let logged = last_row.next();
         let starts = self.sessions.values().map(|session| session.cursor.start);
         let done = self.readers.values().map(|done| done.next());
-        let least = starts.chain(done).fold(logged, Sequence::max);
+        let least = starts.chain(done).fold(logged.max(self.reserved), Sequence::max);
         let most = least.max(self.next);
         (next < least || next > most)
             .then(|| format!("the next position {next:?} is not from {least:?} to {most:?}"))

@@ -55,13 +55,19 @@ pub(super) fn limits(script: &mut Script<'_>, is_rough: bool) -> Limits {
         dead_letter: script.one_of(&[None, Some("$dead".into())]),
         retained_messages_max: script.one_of(&[100, 1, 2]),
         durability: script.one_of(&[DurabilityLevels::default(), levels()]),
+        held_bytes_max: script.one_of(&[100_000, 0, 200]),
         ..Limits::default()
     }
 }
 
 /// Each level for some topics that are published to.
 fn levels() -> DurabilityLevels {
-    let filters = [("t/1", Durability::Relaxed), ("t/0/#", Durability::None)];
+    let filters = [
+        ("t/1", Durability::Relaxed),
+        ("t/0/#", Durability::None),
+        ("u/#", Durability::Upstream),
+        ("t", Durability::Upstream),
+    ];
     let filters = filters.map(|(filter, level)| (filter.to_owned(), level)).to_vec();
     DurabilityLevels { default: Durability::Commit, filters }
 }

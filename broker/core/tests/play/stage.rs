@@ -10,7 +10,7 @@ use weir_core::{
 
 use super::ledger::Ledger;
 use super::peer::{Peer, Phase};
-use super::settings::{DELAY_S_MAX, SESSION_EXPIRY_S_MAX};
+use super::settings::{DELAY_S_MAX, READER, SESSION_EXPIRY_S_MAX};
 use crate::support::store::Store;
 
 /// Longer than any packet of a play, with what a dead letter adds.
@@ -148,6 +148,16 @@ impl Stage {
         true
     }
 
+    /// The reader is done with all that waits for it in memory; false when that is nothing.
+    fn read_log(&mut self) -> bool {
+        let waits = self.core.metrics().held > 0;
+        if waits {
+            let sequence = self.readable;
+            self.handle(Input::ReaderDone { reader: READER, sequence });
+        }
+        waits
+    }
+
     /// Answers what the core wants to read; false when that is nothing.
     pub(super) fn load(&mut self) -> bool {
         let Some(sequences) = self.to_load.take() else { return false };
@@ -215,7 +225,7 @@ impl Stage {
 
     fn quiesce(&mut self) {
         let mut rounds = 0;
-        while self.commit(usize::MAX) || self.flush_all() || self.load() {
+        while self.commit(usize::MAX) || self.flush_all() || self.load() || self.read_log() {
             rounds += 1;
             assert!(rounds < 10_000, "it does not come to rest");
         }
@@ -237,6 +247,7 @@ impl Stage {
         assert_eq!((metrics.subscriptions, metrics.shared_subscriptions), (filters as u64, 0));
         assert_eq!((metrics.queued_messages, metrics.queued_bytes), (0, 0));
         assert_eq!((metrics.delayed, metrics.delayed_bytes), (0, 0));
+        assert_eq!((metrics.held, metrics.held_bytes), (0, 0));
         assert_eq!((metrics.outbound_bytes, metrics.inflight), (0, 0));
         assert_eq!((self.core.gated(), self.core.poll_timeout()), (0, None));
         assert!(self.store.sessions.is_empty(), "the store has forgotten every session");
@@ -402,6 +413,7 @@ impl Stage {
         let most = limits.queued_memory_max as u64 + under_way;
         let queued = metrics.queued_bytes_in_memory;
         assert!(queued <= most.min(metrics.queued_bytes), "{queued} bytes of queues in memory");
+        assert!(metrics.held_bytes <= (limits.held_bytes_max as u64) + PACKET_BYTES_MAX);
         assert!(metrics.delayed_bytes <= limits.queued_memory_max as u64 + PACKET_BYTES_MAX);
     }
 
@@ -413,7 +425,11 @@ impl Stage {
 
 /// The position of a message that waits for a reader.
 fn read_position(change: &Change) -> Option<Sequence> {
-    let Change::LogAppended { sequence, targets, .. } = change else { return None };
+    let (Change::LogAppended { sequence, targets, .. }
+    | Change::MessageHeld { sequence, targets, .. }) = change
+    else {
+        return None;
+    };
     let is_read =
         |target: &&weir_core::Target| matches!(target.destination, Destination::Reader(_));
     targets.iter().find(is_read).map(|_| *sequence)

@@ -17,7 +17,10 @@ pub(crate) struct Store {
     pub(crate) sessions: BTreeMap<SessionId, StoredSession>,
     pub(crate) log: BTreeMap<Sequence, (Message, Vec<Target>)>,
     pub(crate) retained: BTreeMap<String, Message>,
-    readers: BTreeMap<ReaderId, Sequence>,
+    pub(crate) readers: BTreeMap<ReaderId, Sequence>,
+    /// What readers find in the log and the process alone keeps.
+    pub(crate) held: BTreeMap<Sequence, Message>,
+    reserved: Sequence,
 }
 
 #[derive(Clone, Debug)]
@@ -47,8 +50,9 @@ impl Store {
     /// Messages are handed over up to `memory` bytes; the others stay here.
     pub(crate) fn recovered(&mut self, mut memory: usize) -> Recovered {
         self.last_batch = 0;
+        self.held.clear();
         Recovered {
-            next_sequence: self.next_sequence,
+            next_sequence: self.next_sequence.max(self.reserved),
             sessions: self.sessions.iter().map(|(id, stored)| stored.recovered(*id)).collect(),
             log: self
                 .log
@@ -94,6 +98,21 @@ impl Store {
                 assert!(sequence >= self.next_sequence, "{sequence:?} was given before");
                 self.next_sequence = sequence.next();
                 self.log.insert(sequence, (message, targets.into_vec()));
+            }
+            Change::HeldReleased { sequences } => {
+                for sequence in sequences {
+                    assert!(self.held.remove(&sequence).is_some(), "{sequence:?} is not held");
+                }
+            }
+            Change::MessageHeld { sequence, message, targets } => {
+                assert!(!targets.is_empty(), "nobody waits for {sequence:?}");
+                assert!(sequence < self.reserved, "{sequence:?} is not reserved");
+                assert!(self.held.keys().all(|held| *held < sequence), "positions grow");
+                self.held.insert(sequence, message);
+            }
+            Change::PositionsReserved { end } => {
+                assert!(end > self.reserved, "a write for nothing");
+                self.reserved = end;
             }
             Change::LogReleased { ranges } => {
                 assert!(!ranges.is_empty(), "a change that changes nothing");

@@ -32,6 +32,8 @@ pub(crate) struct Net {
     pub(crate) pending: VecDeque<Batch>,
     /// Batches that are durable.
     pub(crate) commits: usize,
+    /// Those of them of which anything was written.
+    pub(crate) writes: usize,
     /// Payloads of the log that a crash has taken before they were durable.
     pub(crate) lost: BTreeSet<String>,
     /// Whether batches wait until the test commits them.
@@ -107,6 +109,7 @@ impl World {
             store,
             pending: VecDeque::new(),
             commits: 0,
+            writes: 0,
             lost: BTreeSet::new(),
             held: false,
             to_load: None,
@@ -542,6 +545,10 @@ impl Net {
     fn commit_one(&mut self) -> bool {
         let Some(batch) = self.pending.pop_front() else { return false };
         let number = batch.number;
+        let is_written = |change: &Change| {
+            !matches!(change, Change::HeldReleased { .. } | Change::MessageHeld { .. })
+        };
+        self.writes += usize::from(batch.changes.iter().any(is_written));
         self.store.apply(batch);
         self.commits += 1;
         self.core.handle(self.now, Input::Committed { batch: number });

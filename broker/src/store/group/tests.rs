@@ -1,4 +1,4 @@
-use weir_core::MessageParts;
+use weir_core::{MessageParts, ReaderId};
 use weir_mqtt::{PacketId, QoS};
 
 use super::*;
@@ -23,8 +23,14 @@ fn batch(log_start: u64, changes: Vec<Change>) -> Batch {
     Batch { shard: SHARD, number: 1, changes, log_start: Sequence(log_start), is_awaited: true }
 }
 
+fn target(destination: Destination) -> Target {
+    let subscription_identifiers = smallvec::smallvec![];
+    let qos = QoS::AtLeastOnce;
+    Target { destination, qos, retain: false, packet_id: None, subscription_identifiers }
+}
+
 fn appended(sequence: u64) -> Change {
-    let targets = smallvec::smallvec![];
+    let targets = smallvec::smallvec![target(Destination::Session(SESSION))];
     Change::LogAppended { sequence: Sequence(sequence), message: message("t"), targets }
 }
 
@@ -75,6 +81,30 @@ fn a_snapshot_takes_the_deltas_before_it() {
     let group = Group::of(&batches);
     assert_eq!(group.rule_snapshot, Some(&[vec![9]][..]));
     assert_eq!(group.rule_deltas, [&[2][..], &[3]]);
+}
+
+/// broker.md 24.
+#[test]
+fn several_changes_of_a_retained_topic_are_one_record() {
+    let put = || Change::RetainedPut { message: message("a") };
+    let batches = [batch(0, vec![put(), put()]), batch(0, vec![put()])];
+    assert_eq!(Group::of(&batches).records(), 1);
+}
+
+/// What is held in memory is no part of what is written.
+#[test]
+fn what_is_held_makes_no_record() {
+    let held = Change::MessageHeld {
+        sequence: Sequence(1),
+        message: message("t"),
+        targets: smallvec::smallvec![target(Destination::Reader(ReaderId(1)))],
+    };
+    let released = Change::HeldReleased { sequences: vec![Sequence(1)] };
+    let reserved = |end| Change::PositionsReserved { end: Sequence(end) };
+    assert_eq!(Group::of(&[batch(1, vec![held.clone(), released])]).records(), 0);
+    let batches = [batch(1, vec![reserved(70), held]), batch(1, vec![reserved(60)])];
+    let group = Group::of(&batches);
+    assert_eq!((group.records(), group.reserved[&SHARD]), (1, Sequence(70)));
 }
 
 #[test]

@@ -31,6 +31,12 @@ fn encode_change(change: &Change, record: &mut Vec<u8>, out: &mut Vec<u8>) {
             record::encode_cursor(cursor, record);
             put_sized(record, out);
         }
+        // They are not written, and no group has them when it gets here.
+        Change::HeldReleased { .. } | Change::MessageHeld { .. } => {}
+        Change::PositionsReserved { end } => {
+            out.push(POSITIONS_RESERVED);
+            put_varint(out, end.0);
+        }
         Change::InflightPut { session, packet_id, state } => {
             put_packet(INFLIGHT_PUT, *session, *packet_id, out);
             put_varint(out, record::encode_inflight(*state));
@@ -135,6 +141,7 @@ fn decode_change(kind: u8, bytes: &mut Bytes<'_>) -> Result<Change, MalformedRec
             let (targets, message) = record::decode_logged(bytes.sized()?)?;
             Change::LogAppended { sequence, message, targets: targets.into() }
         }
+        POSITIONS_RESERVED => Change::PositionsReserved { end: Sequence(bytes.varint()?) },
         READER_MOVED => {
             Change::ReaderMoved { reader: ReaderId(bytes.u16()?), done: Sequence(bytes.varint()?) }
         }
@@ -213,3 +220,4 @@ const SESSION_PUT: u8 = 13;
 const SESSION_REMOVED: u8 = 14;
 const SUBSCRIPTION_PUT: u8 = 15;
 const SUBSCRIPTION_REMOVED: u8 = 16;
+const POSITIONS_RESERVED: u8 = 17;

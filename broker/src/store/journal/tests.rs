@@ -131,6 +131,7 @@ fn changes() -> Vec<Change> {
         Change::RetainedRemoved { topic: "c".into() },
         Change::RuleSnapshot { shards: vec![vec![1], vec![]] },
         Change::RuleDelta { delta: vec![2, 3] },
+        Change::PositionsReserved { end: Sequence(70_000) },
     ]
 }
 

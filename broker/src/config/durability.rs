@@ -1,0 +1,145 @@
+//! The check of `[[durability]]`: filters that can match, each once and in an order in which it
+//! counts, and of the pace of commits in `[store]`.
+
+use weir_mqtt::TopicFilter;
+
+use super::{
+    DurabilityConfig, UpstreamConfig,
+    check::missing,
+    declared::STORE,
+    key::{Refusal, code},
+    problem::Problems,
+    settings::DurabilityLevel,
+    tree::Tree,
+    values::{Origin, Values},
+};
+
+/// The levels of topics in their order.
+pub(crate) fn check(tree: &Tree, problems: &mut Problems) -> Vec<DurabilityConfig> {
+    let mut levels: Vec<DurabilityConfig> = Vec::new();
+    for values in &tree.durability {
+        let Some((level, at)) = level(values, problems) else { continue };
+        check_place(&levels, &level, &at, problems);
+        levels.push(level);
+        if levels.len() == LEVELS_MAX + 1 {
+            let message = format!("more than {LEVELS_MAX} levels of durability");
+            let refusal = Refusal::new(code::RANGE, at.span.clone(), message, "one too many");
+            let help = "write fewer filters with wildcards, or change `durability` in [store]";
+            problems.refuse(at.source, refusal.help(help));
+        }
+    }
+    levels
+}
+
+/// What no upstream gets cannot wait for one.
+pub(crate) fn check_upstreams(
+    tree: &Tree,
+    levels: &[DurabilityConfig],
+    upstreams: &[UpstreamConfig],
+    problems: &mut Problems,
+) {
+    let forwards = || upstreams.iter().flat_map(|upstream| &upstream.forward);
+    let mut warn = |filter: &str, at: &Origin| {
+        let message = format!("no upstream gets what `{filter}` matches");
+        let label = "such messages have level \"commit\"";
+        let refusal = Refusal::new(code::UPSTREAM, at.span.clone(), message, label);
+        let help = "add the topics to `forward` of an upstream";
+        problems.warn(at.source, refusal.help(help));
+    };
+    let store = tree.table(&STORE);
+    if let Some(at) = store.origin("durability")
+        && DurabilityLevel::from_name(store.choice("durability")) == DurabilityLevel::Upstream
+        && forwards().next().is_none()
+    {
+        warn("#", at);
+    }
+    for values in &tree.durability {
+        let Some((filter, at)) = values.text("filter").zip(values.origin("filter")) else {
+            continue;
+        };
+        let is_upstream = |level: &DurabilityConfig| {
+            level.filter == filter && level.level == DurabilityLevel::Upstream
+        };
+        let overlaps = |from: &str| {
+            let filters = TopicFilter::parse(from).ok().zip(TopicFilter::parse(&filter).ok());
+            filters.is_some_and(|(one, other)| one.overlaps(other))
+        };
+        if levels.iter().any(is_upstream) && !forwards().any(|route| overlaps(&route.from)) {
+            warn(&filter, at);
+        }
+    }
+}
+
+/// What is put off may not have to wait for longer than it says.
+pub(crate) fn check_pace(store: &Values, problems: &mut Problems) {
+    let (interval, delay) = ("flush_interval", "group_commit_max_delay");
+    if store.duration(interval) >= store.duration(delay) {
+        return;
+    }
+    let Some(at) = store.origin(interval).or_else(|| store.origin(delay)) else { return };
+    let message = format!("`{interval}` is shorter than `{delay}`");
+    let label = "nothing is written in less than the delay";
+    let refusal = Refusal::new(code::CONFLICT, at.span.clone(), message, label);
+    problems.refuse(at.source, refusal.help(format!("set {delay} to no more than {interval}")));
+}
+
+fn level(values: &Values, problems: &mut Problems) -> Option<(DurabilityConfig, Origin)> {
+    for name in ["filter", "level"] {
+        if values.is_missing(name) {
+            missing(values, name, problems);
+        }
+    }
+    let (filter, at) = (values.text("filter")?, values.origin("filter")?.clone());
+    let refuse = |label: String| {
+        let message = format!("`{filter}` is not a filter of topics");
+        Refusal::new(code::TOPIC, at.span.clone(), message, label)
+    };
+    let parsed = match TopicFilter::parse(&filter) {
+        Ok(parsed) => parsed,
+        Err(reason) => {
+            problems.refuse(at.source, refuse(reason.to_string()));
+            return None;
+        }
+    };
+    if parsed.share_name().is_some() {
+        let refusal = refuse("a shared subscription is one way to read topics".to_owned());
+        problems.refuse(at.source, refusal.help(format!("write \"{}\"", parsed.filter())));
+        return None;
+    }
+    if filter.starts_with("$delayed/") {
+        let refusal = refuse("a message with a delay has the level of its topic".to_owned());
+        problems.refuse(at.source, refusal.help("write the topic without `$delayed/<seconds>/`"));
+        return None;
+    }
+    values.origin("level")?;
+    let level = DurabilityLevel::from_name(values.choice("level"));
+    Some((DurabilityConfig { filter, level }, at))
+}
+
+/// The first filter that matches decides, so one behind a wider one never does.
+fn check_place(
+    before: &[DurabilityConfig],
+    level: &DurabilityConfig,
+    at: &Origin,
+    problems: &mut Problems,
+) {
+    let filter = &level.filter;
+    if before.iter().any(|other| other.filter == *filter) {
+        let message = format!("`{filter}` has a level of durability already");
+        let refusal = Refusal::new(code::CONFLICT, at.span.clone(), message, "twice the same");
+        return problems.refuse(at.source, refusal.help("keep one of them"));
+    }
+    let covers = |other: &&DurabilityConfig| {
+        let filters = TopicFilter::parse(&other.filter).ok().zip(TopicFilter::parse(filter).ok());
+        filters.is_some_and(|(wide, narrow)| wide.covers(narrow))
+    };
+    if let Some(wide) = before.iter().find(covers) {
+        let message = format!("the level of `{filter}` never counts");
+        let label = format!("`{}` stands before it and matches the same topics", wide.filter);
+        let refusal = Refusal::new(code::CONFLICT, at.span.clone(), message, label);
+        problems.warn(at.source, refusal.help("put the narrower filter first"));
+    }
+}
+
+/// Each message is looked up among them.
+const LEVELS_MAX: usize = 1024;
