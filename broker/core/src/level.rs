@@ -6,7 +6,7 @@ use weir_mqtt::Publish;
 use crate::change::{Change, Destination, Target};
 use crate::core::Core;
 use crate::durability::Durability;
-use crate::identity::Sequence;
+use crate::identity::{ConnectionId, Sequence};
 use crate::message::Message;
 use crate::store_room::StoreRoom;
 use crate::subscriptions::Holder;
@@ -39,14 +39,18 @@ impl Core {
         if was_logged && !level.is_written() { Durability::Commit } else { level }
     }
 
-    /// The level of a message for which there may be no room in memory.
+    /// The level of a message for which there may be no room in memory. One behind others of its
+    /// connection that wait for upstreams waits as well, or a crash would bring it before them;
+    /// how many wait for a connection is bounded.
     pub(crate) fn level_with_room(
         &mut self,
+        id: ConnectionId,
         level: Durability,
         publish: &Publish<'_>,
     ) -> Durability {
         let bytes = self.held.bytes() + publish.topic.len() + publish.payload.len();
-        if level == Durability::Upstream && bytes > self.limits.held_bytes_max {
+        let is_behind = self.connections.get(id).is_some_and(|open| !open.deferred.is_empty());
+        if level == Durability::Upstream && !is_behind && bytes > self.limits.held_bytes_max {
             self.metrics.held_full += 1;
             return Durability::Commit;
         }

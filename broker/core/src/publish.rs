@@ -144,7 +144,7 @@ impl Core {
             self.count_drop(now, key, DropReason::DiskFull);
             return self.refuse_for_room(id, reply, packet_id);
         }
-        let level = self.level_with_room(level, publish);
+        let level = self.level_with_room(id, level, publish);
         let changes_before = self.turn.changes.len();
         if reply == Reply::Pubrec {
             let session = &mut self.sessions[key as usize];

@@ -299,12 +299,32 @@ fn a_level_of_durability_that_cannot_count_is_shown_with_its_place() {
         r#"error[C008]: `a/#/b` is not a filter of topics
   --> weir.toml:2:10
 2 | filter = "a/#/b"
-  |          ^^^^^^^ topic filter has `#` before its last level
+  |          ^^^^^^^ # must be alone in the last level
 error[C003]: `level` cannot be `relaxd`
   --> weir.toml:6:9
 6 | level = "relaxd"
   |         ^^^^^^^^ must be one of "commit", "relaxed", "upstream", "none"
   = help: did you mean `relaxed`?
+error[C005]: `level` is missing
+  --> weir.toml:7:1
+7 | [[durability]]
+  | ^^^^^^^^^^^^^^ needs `level`
+  = help: for example level = "relaxed"
+error[C008]: `$share/g/d` is not a filter of topics
+   --> weir.toml:10:10
+10 | filter = "$share/g/d"
+   |          ^^^^^^^^^^^^ a shared subscription is one way to read topics
+   = help: write "d"
+error[C008]: `$delayed/5/d` is not a filter of topics
+   --> weir.toml:13:10
+13 | filter = "$delayed/5/d"
+   |          ^^^^^^^^^^^^^^ a message with a delay has the level of its topic
+   = help: write the topic without `$delayed/<seconds>/`
+error[C006]: `e/+` has a level of durability already
+   --> weir.toml:19:10
+19 | filter = "e/+"
+   |          ^^^^^ twice the same
+   = help: keep one of them
 "#
     );
     let text = "durability = \"relaxed\"\n";
