@@ -194,7 +194,9 @@ impl ShardModel {
     /// Positions of messages that were never written may be used again, those that anything in
     /// the store knows may not.
     fn wrong_next(&self, next: Sequence) -> Option<String> {
-        let logged = self.log.keys().next_back().map_or(Sequence(1), |last| last.next());
+        // What nobody waits for may never have been written.
+        let awaited = self.log.keys().rfind(|sequence| self.is_awaited(**sequence));
+        let logged = awaited.map_or(Sequence(1), |last| last.next());
         let starts = self.sessions.values().map(|session| session.cursor.start);
         let done = self.readers.values().map(|done| done.next());
         let least = starts.chain(done).fold(logged, Sequence::max);
