@@ -1,5 +1,5 @@
-//! A real broker with a real file is killed at random moments: under load, while it starts, and
-//! while it stops. Its clients follow the standard to the letter: what was not acknowledged is sent
+//! A real broker with a real file is killed at random moments: under load, while it starts, while
+//! it stops, and while its store is compacted. Its clients follow the standard to the letter: what was not acknowledged is sent
 //! again with its identifier. Then nothing that was acknowledged may be missing, QoS 2 may not come
 //! twice, the retained messages are the last ones acknowledged, and the windows of a rule are those
 //! of a plain computation.
@@ -12,7 +12,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::print_stdout, reason = "a campaign says how far it is")]
 
-use std::any::Any;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,10 +20,11 @@ use std::{env, process, thread};
 
 use weir_tests::campaign::clients::{Account, Clients};
 use weir_tests::campaign::load::RULES;
-use weir_tests::campaign::report::{Report, outcome, spread};
+use weir_tests::campaign::report::{Report, outcome, panic_text, spread};
 use weir_tests::harness::folder::Folder;
+use weir_tests::harness::process::Process;
 use weir_tests::harness::wait::pass;
-use weir_tests::harness::weir::Weir;
+use weir_tests::harness::weir::{Weir, command};
 use weir_tests::sim::disk::Random;
 
 const ROUNDS: u64 = 30;
@@ -39,6 +39,8 @@ const LONG_LOAD_MAX: Duration = Duration::from_millis(1500);
 const FIRST_START: Duration = Duration::from_millis(10);
 /// A stop takes about half of it.
 const STOP_MAX: Duration = Duration::from_millis(60);
+/// To compact takes less, unless the machine is busy.
+const COMPACT_MAX: Duration = Duration::from_millis(300);
 /// How often the report is written.
 const REPORT_ROUNDS: u64 = 100;
 
@@ -73,9 +75,13 @@ fn what_was_acknowledged_survives_kill_9() {
             .map(|lane| (lane, &campaign))
             .map(|(lane, campaign)| scope.spawn(move || campaign.run(lane, seed)))
             .collect();
-        lanes.into_iter().filter_map(|lane| lane.join().err()).map(|said| text(&*said)).collect()
+        lanes
+            .into_iter()
+            .filter_map(|lane| lane.join().err())
+            .map(|said| panic_text(&*said))
+            .collect()
     });
-    campaign.write(&failures);
+    campaign.write(&outcome(&failures));
     println!("{}", campaign.figures().text());
     assert!(failures.is_empty(), "WEIR_KILL_SEED={seed}: {failures:#?}");
     assert_eq!(campaign.figures().rounds, rounds);
@@ -96,6 +102,7 @@ struct Figures {
     rounds: u64,
     kills_at_start: u64,
     kills_at_stop: u64,
+    kills_of_compact: u64,
     starts: Vec<Duration>,
     account: Account,
 }
@@ -136,22 +143,24 @@ impl Campaign {
             all.rounds += lane.rounds;
             all.kills_at_start += lane.kills_at_start;
             all.kills_at_stop += lane.kills_at_stop;
+            all.kills_of_compact += lane.kills_of_compact;
             all.starts.extend(&lane.starts);
             all.account += lane.account;
         }
         all
     }
 
-    fn write(&self, failures: &[String]) {
+    fn write(&self, outcome: &[(&str, String)]) {
         let mut figures = self.figures();
-        let mut lines = vec![
+        let mut lines: Vec<(&str, String)> = vec![
             ("rounds", figures.rounds.to_string()),
             ("kills_at_start", figures.kills_at_start.to_string()),
             ("kills_at_stop", figures.kills_at_stop.to_string()),
+            ("kills_of_compact", figures.kills_of_compact.to_string()),
             ("start_ms", spread(&mut figures.starts)),
         ];
         lines.extend(figures.account.lines());
-        lines.extend(outcome(failures));
+        lines.extend_from_slice(outcome);
         self.report.write(&lines);
     }
 }
@@ -169,10 +178,12 @@ impl Drop for FailedWhenPanicking<'_> {
 impl Figures {
     fn text(&self) -> String {
         format!(
-            "{} rounds, and {} kills while starting, {} while stopping: {}, start in ms {}",
+            "{} rounds, {} of them killed while stopping, and {} kills while starting, {} while \
+             compacting: {}, start in ms {}",
             self.rounds,
-            self.kills_at_start,
             self.kills_at_stop,
+            self.kills_at_start,
+            self.kills_of_compact,
             self.account,
             spread(&mut self.starts.clone()),
         )
@@ -202,6 +213,9 @@ impl Run {
 
     fn round(&mut self) {
         let is_first = self.figures.rounds == 0;
+        if !is_first && self.random.chance(10) {
+            self.kill_of_compact();
+        }
         if self.random.chance(25) {
             self.kill_at_start();
         }
@@ -255,6 +269,16 @@ impl Run {
         self.figures.kills_at_start += 1;
     }
 
+    /// Kills the command that compacts the store; it may have come to its end.
+    fn kill_of_compact(&mut self) {
+        let wait = self.up_to(COMPACT_MAX);
+        let mut compact = command(&["store", "compact", "--config"]);
+        let mut compact = Process::spawn(compact.arg(self.config()));
+        pass(wait);
+        compact.kill();
+        self.figures.kills_of_compact += 1;
+    }
+
     fn config(&self) -> PathBuf {
         self.folder.path().join("weir.toml")
     }
@@ -266,12 +290,6 @@ impl Run {
     fn figures(&self) -> Figures {
         self.figures.clone()
     }
-}
-
-/// What a thread said when it panicked.
-fn text(said: &(dyn Any + Send)) -> String {
-    let text = said.downcast_ref::<String>().map(String::as_str);
-    text.or(said.downcast_ref::<&str>().copied()).unwrap_or("it does not say why").to_owned()
 }
 
 fn number(name: &str) -> Option<u64> {

@@ -14,13 +14,13 @@
 #![allow(clippy::print_stdout, reason = "a campaign says how far it is")]
 
 use std::time::Duration;
-use std::{env, process};
+use std::{env, process, thread};
 
 use weir_mqtt::Version;
 use weir_tests::campaign::clients::Clients;
 use weir_tests::campaign::load::RULES;
 use weir_tests::campaign::readers::{Reader, What};
-use weir_tests::campaign::report::{Report, outcome, spread};
+use weir_tests::campaign::report::{Report, outcome, panic_text, spread};
 use weir_tests::harness::folder::Folder;
 use weir_tests::harness::foreign::{not_run, program};
 use weir_tests::harness::gateway::{Gateway, LISTENER, Running, UPSTREAM};
@@ -60,15 +60,13 @@ fn cut_and_look(asked: u64, memory_mib: u64) {
         return;
     }
     let Some(mut run) = Run::new(seed, memory_mib) else { return };
-    while run.cuts < cuts {
-        run.round(cuts);
-        // A run that fails later counts as far as it came.
-        report.write(&run.lines());
-        println!("{}", run.text());
-    }
-    run.end();
-    report.write(&run.lines());
+    let ended = thread::scope(|scope| scope.spawn(|| run.cut(cuts, &report)).join());
+    let mut lines = run.lines();
     println!("{}", run.text());
+    let failures: Vec<String> = ended.err().map(|said| panic_text(&*said)).into_iter().collect();
+    lines.extend(outcome(&failures));
+    report.write(&lines);
+    assert!(failures.is_empty(), "WEIR_POWER_SEED={seed}: {failures:#?}");
 }
 
 struct Run {
@@ -112,6 +110,15 @@ impl Run {
             cuts_without_upstream: 0,
             boots: Vec::new(),
         })
+    }
+
+    fn cut(&mut self, cuts: u64, report: &Report) {
+        while self.cuts < cuts {
+            self.round(cuts);
+            report.write(&self.lines());
+            println!("{}", self.text());
+        }
+        self.end();
     }
 
     fn round(&mut self, cuts: u64) {
@@ -199,7 +206,6 @@ impl Run {
         lines.push(("upstream_repeated_at_qos_1", self.far_reader.repeated().to_string()));
         lines.push(("upstream_repeated_at_qos_2", self.far_reader.repeated_at_qos_2().to_string()));
         lines.push(("upstream_messages", self.far_reader.messages().to_string()));
-        lines.extend(outcome(&[]));
         lines
     }
 

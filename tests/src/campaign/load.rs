@@ -11,7 +11,8 @@ use crate::sim::disk::Random;
 
 /// Retained topics of each publisher.
 const RETAINED_TOPICS: usize = 4;
-/// How many of its messages are longer than what is copied into a queue.
+/// Longer than what is copied into a queue; with some of them a group goes past the journal.
+const LONG_BYTES: u64 = 16_000;
 const LONG_PER_CENT: u64 = 2;
 const MANY_LONG_PER_CENT: u64 = 40;
 /// As many as the broker takes at a time.
@@ -76,8 +77,8 @@ impl Load {
         }
     }
 
-    /// Lets many of its messages be long from now on, or few. With many of them what is written
-    /// grows quickly, and the store comes to its checkpoints.
+    /// Lets many of its messages be long from now on, or few. With many of them the groups of the
+    /// store are large, so that they are checkpoints.
     pub fn set_long(&mut self, many: bool) {
         self.long_per_cent = if many { MANY_LONG_PER_CENT } else { LONG_PER_CENT };
     }
@@ -165,7 +166,8 @@ impl Ledger {
             }
             _ => {
                 let mut payload = format!("{} ", self.loads.send()).into_bytes();
-                let length = if random.chance(long_per_cent) { 5000 } else { random.below(200) };
+                let is_long = random.chance(long_per_cent);
+                let length = if is_long { LONG_BYTES } else { random.below(200) };
                 payload.resize(payload.len() + length as usize, b'x');
                 (self.load_topic(), payload, false)
             }

@@ -1,6 +1,7 @@
 //! The report of a campaign: a file to which each run appends what it did, so that a campaign can
 //! be made in several runs. Without a file nothing is kept.
 
+use std::any::Any;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -44,12 +45,14 @@ impl Report {
         Self { path, earlier, head, what: what.to_owned(), begin: Instant::now() }
     }
 
-    /// How much of this campaign earlier runs have done, by the name of its number.
+    /// How much of this campaign earlier runs have done, by the name of its number. What a run did
+    /// that failed does not count.
     #[must_use]
     pub fn done_before(&self, name: &str) -> u64 {
         let runs = self.earlier.split("[[run]]");
         let of_this = format!("what = {}\n", quoted(&self.what));
-        let runs = runs.filter(|run| run.contains(&of_this));
+        let failure = format!("\n{FAILURE} = ");
+        let runs = runs.filter(|run| run.contains(&of_this) && !run.contains(&failure));
         let prefix = format!("{name} = ");
         runs.flat_map(|run| run.lines().filter_map(|line| line.strip_prefix(&prefix)))
             .filter_map(|number| number.parse::<u64>().ok())
@@ -81,7 +84,14 @@ pub fn outcome(failures: &[String]) -> Vec<(&'static str, String)> {
     if failures.is_empty() {
         return vec![("lost", "0".to_owned()), ("duplicated", "0".to_owned())];
     }
-    failures.iter().map(|failure| ("failure", quoted(failure))).collect()
+    failures.iter().map(|failure| (FAILURE, quoted(failure))).collect()
+}
+
+/// What a thread said when it panicked.
+#[must_use]
+pub fn panic_text(said: &(dyn Any + Send)) -> String {
+    let text = said.downcast_ref::<String>().map(String::as_str);
+    text.or(said.downcast_ref::<&str>().copied()).unwrap_or("it does not say why").to_owned()
 }
 
 /// A text as it stands in the report.
@@ -123,3 +133,5 @@ fn machine() -> String {
 fn line(text: &mut String, name: &str, value: &str) {
     writeln!(text, "{name} = {value}").expect("a string takes everything");
 }
+
+const FAILURE: &str = "failure";

@@ -67,8 +67,9 @@ impl Gateway {
     /// Switches it on and does not wait.
     #[must_use]
     pub fn switch_on(&self) -> Running {
+        let since = Instant::now();
         let process = Process::spawn(&mut self.command());
-        Running { process, address: self.address, since: Instant::now() }
+        Running { process, address: self.address, since }
     }
 
     fn command(&self) -> Command {

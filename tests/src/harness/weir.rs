@@ -33,7 +33,8 @@ impl Weir {
     #[must_use]
     pub fn spawn(config: &Path) -> Starting {
         let mut command = command(&["run", "--config"]);
-        Starting { process: Process::spawn(command.arg(config)), since: Instant::now() }
+        let since = Instant::now();
+        Starting { process: Process::spawn(command.arg(config)), since }
     }
 
     /// Where its first listener is.
