@@ -10,6 +10,7 @@
 //! # Ok::<(), weir_broker::StartError>(())
 //! ```
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use mio::{Poll, Waker};
 use weir_core::{
     ClientRates, Core, Input, Limits, ListenerLimits, QueueFull, ReaderConfig, ReaderId, ShardId,
-    ShareStrategy,
+    ShareStrategy, StoreRoom,
 };
 use weir_mqtt::QoS;
 use weir_rules::{Diagnostic, Engine, Plan};
@@ -36,8 +37,8 @@ use crate::probe::Probe;
 use crate::shard::{self, Parts, RecordSink, Shard};
 use crate::status::Status;
 use crate::store::{
-    Loader, RuleState, Salvage, SalvagedTable, Store, StoreError, StoreOptions, Writer,
-    WriterOptions,
+    Loader, RoomLimits, RoomWatch, RuleState, Salvage, SalvagedTable, Store, StoreError,
+    StoreOptions, Writer, WriterOptions, free_disk,
 };
 use crate::stream::TlsServer;
 use crate::upstream::Upstream;
@@ -200,16 +201,27 @@ impl Broker {
             })
             .collect();
         let handles: Vec<_> = upstreams.iter().map(Upstream::handle).collect();
+        let room = Arc::new(room_watch(&config, store.clone(), mailbox.clone()));
+        room.look();
         let writer = Writer::start(store.clone(), writer_options(&config), {
-            let (mailbox, handles) = (mailbox.clone(), handles.clone());
+            let (mailbox, handles, room) = (mailbox.clone(), handles.clone(), room.clone());
+            let is_failing = Cell::new(false);
             move |outcome| match outcome {
                 Ok(batches) => {
+                    if is_failing.replace(false) {
+                        tracing::info!("the store is written again: what waited goes on");
+                    }
                     if let Some((_, number)) = batches.last() {
                         mailbox.send(Mail::Committed(*number));
                     }
                     handles.iter().for_each(|upstream| upstream.log_grew());
+                    room.written();
                 }
-                Err(_) => mailbox.send(Mail::StoreFailed),
+                Err(error) => {
+                    is_failing.set(true);
+                    tracing::error!(%error, "nothing is acknowledged until the store is written");
+                    room.failed(matches!(error, StoreError::DiskFull { .. }));
+                }
             }
         })?;
         let loader = Loader::start(store.clone(), SHARD, {
@@ -237,13 +249,14 @@ impl Broker {
             pipeline: pipeline.as_ref().map(PipelineThread::handle),
             upstreams: handles,
             persistence: config.persistence,
+            room: room.clone(),
             service: sources.service.as_ref().map(|service| service.figures.clone()),
             refused,
         });
         let (task, authenticator) = authenticator(&config, rights, salts, mailbox.clone());
         let tls: Vec<Arc<TlsServer>> = tls.into_iter().flatten().collect();
         let (control, admin_address) =
-            Control::start(&config, upstreams, task, tls.clone(), probe.clone())?;
+            Control::start(&config, upstreams, task, tls.clone(), probe.clone(), room)?;
         let parts = Parts {
             poll,
             core,
@@ -474,6 +487,29 @@ fn writer_options(config: &Config) -> WriterOptions {
         group_commit_max_delay: config.store.group_commit_max_delay,
         ..WriterOptions::default()
     }
+}
+
+/// Tells the shard whether there is room. A store in memory has no limits of its own.
+fn room_watch(config: &Config, store: Arc<Store>, mailbox: Mailbox) -> RoomWatch {
+    let limits = RoomLimits {
+        store_bytes_max: config.store.max_store_bytes.filter(|_| config.persistence),
+        free_disk_min: config.store.min_free_disk.filter(|_| config.persistence),
+    };
+    if let Some(max) = limits.store_bytes_max {
+        store.set_tight_at(RoomLimits::eased(max));
+    }
+    let data_dir = config.data_dir.clone();
+    let (used, free) = (store.clone(), store.clone());
+    RoomWatch::new(
+        limits,
+        move || used.used_bytes(),
+        // A file does not become shorter when messages go, but it does not grow either.
+        move || Some(free_disk(&data_dir)? + free.reusable_bytes()),
+        move |room| {
+            store.set_tight(room == StoreRoom::Full);
+            mailbox.send(Mail::StoreRoom(room));
+        },
+    )
 }
 
 fn start_shard(shard: Shard) -> io::Result<(JoinHandle<()>, mpsc::Receiver<io::Error>)> {

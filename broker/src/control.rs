@@ -1,6 +1,7 @@
 //! The control thread: everything that waits for others and is not on the way of a message. One
 //! tokio runtime on one thread runs the upstream connections, the admin server, the check of
-//! credentials, the clock of the `$SYS` tree and the look at the files of certificates.
+//! credentials, the clock of the `$SYS` tree, and the looks at the files of certificates and at the
+//! room of the store.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::auth::Authenticator;
 use crate::broker::StartError;
 use crate::config::Config;
 use crate::probe::Probe;
+use crate::store::RoomWatch;
 use crate::stream::TlsServer;
 use crate::upstream::Upstream;
 
@@ -25,6 +27,9 @@ const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
 /// Between two looks at the files of certificates: soon enough for whoever has changed them, and
 /// rare enough for an idle machine.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// Between two looks at the room of a store that has none.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
 
 /// The running thread.
 pub(crate) struct Control {
@@ -40,6 +45,7 @@ impl Control {
         authenticator: Authenticator,
         tls: Vec<Arc<TlsServer>>,
         probe: Arc<Probe>,
+        room: Arc<RoomWatch>,
     ) -> Result<(Self, Option<SocketAddr>), StartError> {
         let admin = bind_admin(config)?;
         let copies = copies(config, &probe)?;
@@ -58,6 +64,7 @@ impl Control {
                     links.spawn_local_on(upstream.run(stopped.clone()), &tasks);
                 }
                 tasks.spawn_local(authenticator.run());
+                tasks.spawn_local(look_at_room(room));
                 if let Some(every) = sys_interval {
                     tasks.spawn_local(tell_surroundings(probe.clone(), every));
                 }
@@ -104,6 +111,14 @@ async fn look_at_certificates(servers: Vec<Arc<TlsServer>>, probe: Arc<Probe>) {
         if spawn_blocking(refresh).await.is_ok_and(|changed| changed > 0) {
             probe.tell_certificates();
         }
+    }
+}
+
+/// Never ends. Whatever weir writes is looked at when it is written; this is for what others do.
+async fn look_at_room(room: Arc<RoomWatch>) {
+    loop {
+        sleep(if room.shortage().is_some() { LOOK_FOR_ROOM } else { LOOK }).await;
+        room.look();
     }
 }
 

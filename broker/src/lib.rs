@@ -33,6 +33,6 @@ mod auth;
 mod stream;
 
 pub use broker::{Broker, StartError};
-pub use inner_turn::{InnerTurn, OwnedPublication};
+pub use inner_turn::{InnerTurn, OwnedPublication, TurnQueue};
 pub use pipeline::Pipeline;
 pub use upstream::{Forwarder, ForwarderOptions, Full, Outgoing, Peer, Read, Unusable};

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use mio::Waker;
-use weir_core::{Acl, ConnectionId, Credential, Message, Metrics, Outcome, Sequence, Surroundings};
+use weir_core::{
+    Acl, ConnectionId, Credential, Message, Metrics, Outcome, Sequence, StoreRoom, Surroundings,
+};
 
 use crate::inner_turn::InnerTurn;
 
@@ -23,8 +25,8 @@ pub(crate) enum Mail {
     Committed(u64),
     /// The messages that the core wanted to read.
     Loaded(Vec<(Sequence, Message)>),
-    /// The store has failed; nothing is durable from now on.
-    StoreFailed,
+    /// The store has room, or none.
+    StoreRoom(StoreRoom),
     /// Messages and changes from inside the broker, durable together.
     Turn(InnerTurn),
     /// What clients may do from now on, and the credentials whose connections end.

@@ -16,7 +16,9 @@ use crate::pipeline::PipelineHandle;
 use crate::status::{
     AuthStatus, MessageStatus, RuleStatus, ServiceStatus, Status, StoreStatus, UpstreamState,
 };
-use crate::store::{BatchSender, Condition, Store, WriterState};
+use crate::store::{
+    BatchSender, Condition, RoomWatch, Store, StoreError, WriterState, WriterStatus,
+};
 use crate::upstream::UpstreamHandle;
 
 /// How long a shard may take to answer; it does so once per turn.
@@ -32,6 +34,7 @@ pub(crate) struct Probe {
     pub(crate) upstreams: Vec<UpstreamHandle>,
     /// Whether the store is on disk.
     pub(crate) persistence: bool,
+    pub(crate) room: Arc<RoomWatch>,
     pub(crate) service: Option<Arc<ServiceFigures>>,
     pub(crate) refused: Arc<Refused>,
 }
@@ -63,22 +66,46 @@ impl Probe {
     fn store_facts(&self) -> StoreFacts {
         let writer = self.writer.status();
         let stats = self.store.stats();
-        let status = match (&stats, writer.state, self.store.condition()) {
-            (Err(_), ..) | (_, WriterState::Failed { .. }, _) => "failed",
-            (_, _, Condition::Damaged) => "repaired",
-            (_, _, Condition::Salvaged) => "salvaged",
-            (_, _, Condition::Clean | Condition::Interrupted) => "ok",
-        };
-        let microseconds = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let (status, _) = self.store_state(&writer, stats.as_ref().err());
         // What cannot be read is shown as nothing; the status says why.
         let stats = stats.ok();
         StoreFacts {
             status,
             bytes: stats.as_ref().map_or(0, |stats| stats.file_bytes),
+            used_bytes: self.store.used_bytes(),
             bytes_written: stats.as_ref().map_or(0, |stats| stats.bytes_written),
             flushes: stats.as_ref().map_or(0, |stats| stats.syncs),
             commit_p50_us: microseconds(writer.commit_p50),
             commit_p99_us: microseconds(writer.commit_p99),
+        }
+    }
+
+    /// In what condition the store is, in one word, and if it is not a good one, what the matter
+    /// is and what to do.
+    fn store_state(
+        &self,
+        writer: &WriterStatus,
+        unreadable: Option<&StoreError>,
+    ) -> (&'static str, Option<String>) {
+        if let WriterState::Failed { error } = &writer.state {
+            return ("failed", Some(error.clone()));
+        }
+        if let Some(error) = unreadable {
+            return ("failed", Some(error.to_string()));
+        }
+        if let Some(shortage) = self.room.shortage() {
+            return ("full", Some(format!("{shortage}; {}", shortage.help())));
+        }
+        match self.store.condition() {
+            Condition::Damaged => {
+                let text = "it was damaged at the start and holds what could be repaired";
+                ("repaired", Some(text.to_owned()))
+            }
+            Condition::Salvaged => {
+                let text = "it was damaged at the start; a report beside it says what was lost";
+                ("salvaged", Some(text.to_owned()))
+            }
+            Condition::Clean | Condition::Interrupted => ("ok", None),
         }
     }
 
@@ -119,15 +146,27 @@ impl Probe {
 
     fn store_status(&self) -> StoreStatus {
         let writer = self.writer.status();
+        let stats = self.store.stats();
+        let (status, problem) = self.store_state(&writer, stats.as_ref().err());
         // The counters of a store that cannot be read are the last thing that matters.
-        let stats = self.store.stats().ok();
+        let stats = stats.unwrap_or_default();
         StoreStatus {
-            bytes_written: stats.as_ref().map_or(0, |stats| stats.bytes_written),
-            flushes: stats.as_ref().map_or(0, |stats| stats.syncs),
+            status: status.to_owned(),
+            problem,
+            bytes: stats.file_bytes,
+            used_bytes: self.store.used_bytes(),
+            bytes_written: stats.bytes_written,
+            flushes: stats.syncs,
             commits: writer.groups,
-            log_records: stats.as_ref().map_or(0, |stats| stats.log_records),
+            commit_p50_us: microseconds(writer.commit_p50),
+            commit_p99_us: microseconds(writer.commit_p99),
+            log_records: stats.log_records,
         }
     }
+}
+
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn messages(metrics: &Metrics) -> MessageStatus {

@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token};
 use weir_core::{
     AuthenticationRequest, Batch, ConnectionId, Core, Effect, Input, Now, Outcome, ReaderId,
-    Records,
+    Records, StoreRoom,
 };
 use weir_mqtt::ReasonCode;
 
 use crate::auth::{self, AuthenticatorHandle, Question, Throttle};
 use crate::clock::Clock;
-use crate::inner_turn::InnerTurn;
+use crate::inner_turn::{InnerTurn, TurnQueue};
 use crate::lingering::Lingering;
 use crate::listener::Listener;
 use crate::logging;
@@ -90,6 +90,9 @@ pub(crate) struct Shard {
     refused: VecDeque<Batch>,
     /// Whom to tell when a batch is durable, in the order of the batches.
     watchers: VecDeque<(u64, Box<dyn FnOnce() + Send>)>,
+    /// Inner turns, of which some may wait for room in the store.
+    turns: TurnQueue,
+    room: StoreRoom,
     effects: Vec<Effect>,
     stop_by: Option<Instant>,
 }
@@ -114,6 +117,8 @@ impl Shard {
             accept_again_at: None,
             refused: VecDeque::new(),
             watchers: VecDeque::new(),
+            turns: TurnQueue::default(),
+            room: StoreRoom::default(),
             effects: Vec::new(),
             stop_by: None,
         })
@@ -159,11 +164,13 @@ impl Shard {
         deadlines.map(|at| at.saturating_duration_since(Instant::now())).chain(timer).min()
     }
 
-    /// Whether the store and the readers keep up.
+    /// Whether the store and the readers keep up. Without room in the store a reader may stand
+    /// still; it then misses what is not in the log, and nobody else has to wait.
     fn may_read(&self) -> bool {
         self.stop_by.is_none()
             && self.refused.is_empty()
-            && self.parts.readers.iter().all(|(_, sink)| sink.has_room())
+            && (self.room == StoreRoom::Full
+                || self.parts.readers.iter().all(|(_, sink)| sink.has_room()))
     }
 
     /// While sockets are not read nobody can show that it is alive, and what is due would only
@@ -212,12 +219,11 @@ impl Shard {
                 Mail::Loaded(messages) => {
                     self.parts.core.handle(now, Input::Loaded { messages: &messages });
                 }
-                Mail::StoreFailed => {
-                    tracing::error!(
-                        "the store has failed: nothing is acknowledged until a restart"
-                    );
+                Mail::StoreRoom(room) => {
+                    self.room = room;
+                    self.parts.core.handle(now, Input::StoreRoom(room));
                 }
-                Mail::Turn(turn) => self.handle_inner_turn(now, turn),
+                Mail::Turn(turn) => self.turns.put(turn),
                 Mail::Metrics(reply) => {
                     // Whoever asked may have stopped waiting.
                     let _ = reply.try_send(self.parts.core.metrics());
@@ -230,6 +236,9 @@ impl Shard {
                     self.parts.core.handle(now, Input::Surroundings(&surroundings));
                 }
                 Mail::Stop => self.stop_by = Some(Instant::now() + STOP_PATIENCE),
+            }
+            while let Some(turn) = self.turns.next(&mut self.parts.core) {
+                self.handle_inner_turn(now, turn);
             }
         }
     }
@@ -399,8 +408,14 @@ impl Shard {
             }
             Effect::ToReader { reader, records } => {
                 let sink = self.parts.readers.iter().find(|(known, _)| *known == reader);
-                if let Some((_, sink)) = sink {
-                    sink.give(records);
+                let Some((_, sink)) = sink else { return };
+                if sink.has_room() || self.room != StoreRoom::Full {
+                    return sink.give(records);
+                }
+                let (logged, messages) = records.without_unlogged();
+                self.parts.core.handle(now, Input::ReaderMissed { messages });
+                if !logged.is_empty() {
+                    sink.give(logged);
                 }
             }
         }

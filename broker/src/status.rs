@@ -84,6 +84,18 @@ pub struct MessageStatus {
 /// The store on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreStatus {
+    /// In what condition it is, in one word: `ok`, `full`, `failed` or `repaired`.
+    #[serde(default)]
+    pub status: String,
+    /// If that is not `ok`, what the matter is and what to do.
+    #[serde(default)]
+    pub problem: Option<String>,
+    /// Length of the file.
+    #[serde(default)]
+    pub bytes: u64,
+    /// What the records take, which `max_store_bytes` limits.
+    #[serde(default)]
+    pub used_bytes: u64,
     /// Bytes written to the disk.
     pub bytes_written: u64,
     /// Flushes of the disk.
@@ -91,6 +103,12 @@ pub struct StoreStatus {
     pub flushes: u64,
     /// Transactions.
     pub commits: u64,
+    /// Half of them took no longer, microseconds.
+    #[serde(default)]
+    pub commit_p50_us: u64,
+    /// 99 of 100 took no longer, microseconds.
+    #[serde(default)]
+    pub commit_p99_us: u64,
     /// Messages in the log: queued for sessions and upstreams.
     pub log_records: u64,
 }

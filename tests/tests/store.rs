@@ -4,6 +4,8 @@
 
 #[path = "store/corruption.rs"]
 mod corruption;
+#[path = "store/damage.rs"]
+mod damage;
 #[path = "store/determinism.rs"]
 mod determinism;
 #[path = "store/elision.rs"]
@@ -20,6 +22,8 @@ mod kill;
 mod power_cut;
 #[path = "store/recovery.rs"]
 mod recovery;
+#[path = "store/reopen.rs"]
+mod reopen;
 #[path = "store/salvage.rs"]
 mod salvage;
 #[path = "store/start.rs"]

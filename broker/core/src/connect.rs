@@ -27,6 +27,7 @@ use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
 use crate::mount;
 use crate::pressure::MemoryPressure;
+use crate::room::NO_ROOM;
 use crate::router::Origin;
 use crate::schedule::Delay;
 use crate::session::Session;
@@ -66,6 +67,9 @@ impl Core {
         let connect = &Connect { will, ..*connect };
         if let Err(reason) = self.check_connect(id, connect) {
             return self.refuse(id, reason);
+        }
+        if self.is_store_full() && self.needs_session_room(connect) {
+            return self.refuse_because(id, ReasonCode::QuotaExceeded, Some(NO_ROOM));
         }
         let Some(identity) = self.identify(id, connect) else {
             return self.authenticate(id, connect);
@@ -152,10 +156,14 @@ impl Core {
     }
 
     pub(crate) fn refuse(&mut self, id: ConnectionId, reason: ReasonCode) {
+        self.refuse_because(id, reason, None);
+    }
+
+    fn refuse_because(&mut self, id: ConnectionId, reason: ReasonCode, why: Option<&'static str>) {
         let Some(connection) = self.connections.get(id) else { return };
         let mut frame = Vec::new();
         let connack = Packet::Connack(Connack::refusal(reason));
-        let is_encoded = explanation::encode(&connack, connection, &mut frame).is_ok();
+        let is_encoded = explanation::encode_because(&connack, why, connection, &mut frame).is_ok();
         // Nothing fits a client that takes less [MQTT-3.1.2-24].
         if is_encoded && frame.len() <= connection.packet_bytes_max {
             self.write(id, &frame);
@@ -535,7 +543,9 @@ impl Core {
         let expires_at_ms =
             will.expiry_interval_s.map(|seconds| now.unix_ms + u64::from(seconds) * 1000);
         let parts = MessageParts { expires_at_ms, received_at_ms: now.unix_ms, ..parts };
-        let origin = Origin { session: Some(key), ..Origin::default() };
+        // One that is in the store already has its room.
+        let is_unkept = !self.sessions[key as usize].stored && self.is_store_full();
+        let origin = Origin { session: Some(key), is_unkept, ..Origin::default() };
         self.publish(now, &parts, origin);
     }
 

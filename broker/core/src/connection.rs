@@ -55,6 +55,8 @@ pub(crate) struct Connection {
     pub(crate) to_flush: bool,
     /// The shell was told not to read it.
     pub(crate) paused: bool,
+    /// A PUBLISH of its client, of 3.x, got no answer because the store had no room.
+    pub(crate) unanswered: bool,
     /// The shell was told that a PUBLISH was denied.
     pub(crate) told_of_publish: bool,
     /// The shell was told that a SUBSCRIBE was denied.
@@ -122,6 +124,7 @@ impl Connection {
             buffer_bytes: 0,
             to_flush: false,
             paused: false,
+            unanswered: false,
             told_of_publish: false,
             told_of_subscribe: false,
         }

@@ -21,10 +21,10 @@ use crate::change::{Batch, Change, Target};
 use crate::clock::{Instant, Now};
 use crate::connection::{Connection, Connections, State};
 use crate::durability::{Durability, LevelTable};
-use crate::effect::{Effect, Records};
+use crate::effect::Effect;
 use crate::frames::Frames;
 use crate::gate::{Gate, Gated};
-use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence, SessionId, ShardId};
+use crate::identity::{ConnectionId, ListenerId, Sequence, SessionId, ShardId};
 use crate::input::Input;
 use crate::key::SessionKey;
 use crate::limits::{Limits, ListenerLimits};
@@ -34,13 +34,16 @@ use crate::metrics::Metrics;
 use crate::outbound::{BufferPool, Outbound};
 use crate::paging::Paging;
 use crate::pressure::MemoryPressure;
+use crate::random::Random;
 use crate::rates::Allowance;
+use crate::readers::{Reader, ReaderConfig};
 use crate::recovered::Recovered;
 use crate::retained::Retained;
 use crate::router::Match;
 use crate::schedule::Schedule;
 use crate::session::Session;
 use crate::shared::Shares;
+use crate::store_room::StoreRoom;
 use crate::subscriptions::Subscriptions;
 use crate::sys_tree::SysTree;
 use crate::timer::{Timer, Timers};
@@ -73,6 +76,7 @@ pub struct Core {
     /// Bytes that the buffers of connections take.
     pub(crate) buffer_bytes: usize,
     pub(crate) pressure: MemoryPressure,
+    pub(crate) store_room: StoreRoom,
     pub(crate) timers: Timers,
     /// The timer for messages that expire while they wait, and the time by the calendar that it is
     /// for.
@@ -91,28 +95,6 @@ pub struct Core {
     pub(crate) doomed: Vec<(ConnectionId, ReasonCode)>,
     /// Number of the publish that is being routed.
     pub(crate) publish_number: u64,
-}
-
-/// Something inside the broker that reads the log.
-#[derive(Clone, Debug)]
-pub struct ReaderConfig {
-    /// Its number, as the store knows it.
-    pub reader: ReaderId,
-    /// The topic filters of what it reads.
-    pub filters: Vec<String>,
-    /// Whether QoS 1 and 2 messages are handed to it as they come; otherwise it reads them from
-    /// the store and only QoS 0 is handed to it.
-    pub takes_logged: bool,
-}
-
-#[derive(Debug)]
-pub(crate) struct Reader {
-    pub(crate) config: ReaderConfig,
-    /// The last position it is done with.
-    pub(crate) done: Sequence,
-    /// The last position that waits for it.
-    pub(crate) last: Sequence,
-    pub(crate) records: Records,
 }
 
 /// What a turn has gathered so far.
@@ -173,6 +155,7 @@ impl Core {
             paging: Paging::default(),
             buffer_bytes: 0,
             pressure: MemoryPressure::default(),
+            store_room: StoreRoom::default(),
             timers: Timers::default(),
             expiry_watched: None,
             turn: Turn { batch: 1, ..Turn::default() },
@@ -212,11 +195,13 @@ impl Core {
             Input::Permissions(acl) => self.handle_permissions(acl),
             Input::Publish(publication) => self.handle_publication(now, &publication),
             Input::ReaderDone { reader, sequence } => self.handle_reader_done(reader, sequence),
+            Input::ReaderMissed { messages } => self.metrics.drops.disk_full += messages,
             Input::Received { connection, bytes } => self.handle_received(now, connection, bytes),
             Input::Record(change) => self.record(change),
             Input::Revoked { credentials } => self.handle_revoked(now, credentials),
             Input::Sent { connection, bytes } => self.handle_sent(now, connection, bytes),
             Input::Stop => self.handle_stop(now),
+            Input::StoreRoom(room) => self.handle_store_room(now, room),
             Input::Surroundings(surroundings) => self.handle_surroundings(now, surroundings),
             Input::Timeout => self.handle_timeout(now),
         }
@@ -582,42 +567,5 @@ impl Core {
             }
         }
         self.turn.cursors.clear();
-    }
-
-    /// The first position of the log that anybody still needs.
-    fn log_start(&self) -> Sequence {
-        let lagging = self.readers.iter().filter(|reader| reader.last > reader.done);
-        let needed = lagging.map(|reader| reader.done.next());
-        needed.fold(self.log.start(), Sequence::min)
-    }
-
-    fn handle_reader_done(&mut self, reader: ReaderId, sequence: Sequence) {
-        let Some(known) = self.readers.iter_mut().find(|known| known.config.reader == reader)
-        else {
-            return;
-        };
-        if sequence > known.done {
-            self.log.read(known.done, sequence);
-            known.done = sequence;
-            self.record_unawaited(Change::ReaderMoved { reader, done: sequence });
-        }
-    }
-
-    /// The QoS that a reader gets: everything as it was published.
-    pub(crate) const READER_QOS: QoS = QoS::ExactlyOnce;
-}
-
-/// A small deterministic generator (SplitMix64, Steele et al. 2014).
-#[derive(Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    /// The next 64 bits.
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }

@@ -2,7 +2,8 @@
 //! after lost messages, with the reason.
 //!
 //! Letters are made while a message is routed, and published when that is over, in the same turn:
-//! what is durable of the one is durable of the other. A letter that is lost makes no letter.
+//! what is durable of the one is durable of the other. A letter that is lost makes no letter, and
+//! while the store has no room none is made.
 
 use weir_mqtt::PublishProperties;
 
@@ -30,7 +31,7 @@ impl Core {
         if !is_worth_a_letter(reason) || is_below(root, parts.topic) {
             return;
         }
-        if self.turn.dead_letters.len() >= LETTERS_MAX {
+        if self.turn.dead_letters.len() >= LETTERS_MAX || self.is_store_full() {
             self.metrics.dead_letters_missed += 1;
             return;
         }
@@ -125,7 +126,7 @@ impl Core {
 }
 
 /// What an ACL forbids is nobody else's to read, and what was QoS 0 to a slow client was to be
-/// dropped in such a case: letters would make an overload worse.
+/// dropped in such a case: letters would make an overload worse, or a full disk fuller.
 fn is_worth_a_letter(reason: DropReason) -> bool {
     match reason {
         DropReason::Expired
@@ -133,6 +134,7 @@ fn is_worth_a_letter(reason: DropReason) -> bool {
         | DropReason::Refused
         | DropReason::TooLarge => true,
         DropReason::Acl
+        | DropReason::DiskFull
         | DropReason::RetainedFull
         | DropReason::SlowQos0
         | DropReason::Unreadable => false,

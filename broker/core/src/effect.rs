@@ -233,6 +233,17 @@ impl Records {
         self.bytes.len()
     }
 
+    /// Those that are in the log, and how many are not.
+    #[must_use]
+    pub fn without_unlogged(&self) -> (Self, u64) {
+        let mut logged = Self::default();
+        for (sequence, message) in self.iter().filter(|(sequence, _)| sequence.is_some()) {
+            logged.push(sequence, &message);
+        }
+        let missing = (self.len() - logged.len()) as u64;
+        (logged, missing)
+    }
+
     /// The messages in order.
     pub fn iter(&self) -> impl Iterator<Item = (Option<Sequence>, MessageParts<'_>)> {
         let mut rest = self.bytes.as_slice();
@@ -270,5 +281,8 @@ mod tests {
         let seen: Vec<_> = records.iter().map(|(s, m)| (s, m.payload.to_vec())).collect();
         assert_eq!(seen, [(None, b"1".to_vec()), (Some(Sequence(7)), b"2".to_vec())]);
         assert_eq!(records.len(), 2);
+        let (logged, missing) = records.without_unlogged();
+        let seen: Vec<_> = logged.iter().map(|(s, m)| (s, m.payload.to_vec())).collect();
+        assert_eq!((seen, missing), (vec![(Some(Sequence(7)), b"2".to_vec())], 1));
     }
 }

@@ -17,9 +17,20 @@ pub(crate) fn encode(
     connection: &Connection,
     frame: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
+    encode_because(packet, None, connection, frame)
+}
+
+/// The same with a text that says more than the reason code does, if there is one.
+pub(crate) fn encode_because(
+    packet: &Packet<'_>,
+    why: Option<&'static str>,
+    connection: &Connection,
+    frame: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
     let is_wanted = connection.wants_explanations
         || matches!(packet, Packet::Connack(_) | Packet::Disconnect(_));
-    let explained = explained(packet).filter(|_| is_wanted && connection.version == Version::V5);
+    let explained =
+        explained(packet, why).filter(|_| is_wanted && connection.version == Version::V5);
     if let Some(explained) = explained {
         let start = frame.len();
         explained.encode(Version::V5, frame)?;
@@ -32,7 +43,9 @@ pub(crate) fn encode(
 }
 
 /// The packet with the explanation of its reason, if that is an error.
-fn explained<'a>(packet: &Packet<'a>) -> Option<Packet<'a>> {
+fn explained<'a>(packet: &Packet<'a>, why: Option<&'static str>) -> Option<Packet<'a>> {
+    let text =
+        |reason| why.filter(|_| reason == ReasonCode::QuotaExceeded).or_else(|| text(reason));
     let explain = |acknowledge: &Acknowledge<'a>| {
         let reason_string = Some(text(acknowledge.reason)?);
         Some(Acknowledge { reason_string, ..*acknowledge })

@@ -10,6 +10,7 @@ use crate::authorize::{Acl, Credential, Identity};
 use crate::change::Change;
 use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence};
 use crate::message::{Message, MessageParts};
+use crate::store_room::StoreRoom;
 use crate::surroundings::Surroundings;
 
 /// One thing that happened, handed to [`Core::handle`](crate::Core::handle).
@@ -68,6 +69,12 @@ pub enum Input<'a> {
         /// The last position it is done with.
         sequence: Sequence,
     },
+    /// A reader could not take so many QoS 0 messages, because what comes of them has to wait for
+    /// room in the store. They are counted.
+    ReaderMissed {
+        /// How many.
+        messages: u64,
+    },
     /// Bytes were read from a connection.
     Received {
         /// Which.
@@ -91,6 +98,8 @@ pub enum Input<'a> {
     },
     /// The broker ends: every client is told, and loses its connection.
     Stop,
+    /// What the store takes from now on. Until it is told, a core takes it that it is everything.
+    StoreRoom(StoreRoom),
     /// How it stands around the core. It publishes its `$SYS` tree, as far as that has changed.
     Surroundings(&'a Surroundings),
     /// A timer may be due: see [`Core::poll_timeout`](crate::Core::poll_timeout).

@@ -43,8 +43,10 @@ mod memory;
 mod paging;
 mod publish;
 mod queue;
+mod readers;
 mod receive;
 mod recover;
+mod room;
 mod router;
 mod subscribe;
 mod sys;
@@ -96,7 +98,9 @@ mod identity;
 mod key;
 mod message;
 mod pressure;
+mod random;
 mod share_mark;
+mod store_room;
 mod surroundings;
 
 pub use authorize::{Access, Acl, Credential, Identity, Rule, Validity};
@@ -105,7 +109,7 @@ pub use change::{
     WillRecord,
 };
 pub use clock::{Instant, Now};
-pub use core::{Core, ReaderConfig};
+pub use core::Core;
 pub use durability::{Durability, DurabilityLevels};
 pub use effect::{
     AuthenticationRequest, Denial, DropNotice, Effect, Exchange, Occasion, Records, ThrottleNotice,
@@ -118,5 +122,7 @@ pub use metrics::{DropReason, Drops, Metrics};
 pub use outbound::Outbound;
 pub use pressure::MemoryPressure;
 pub use rates::{ClientRates, RateLimit, Throttles};
+pub use readers::ReaderConfig;
 pub use recovered::{LogRecord, QueuedRecord, Recovered, RecoveredSession};
+pub use store_room::StoreRoom;
 pub use surroundings::{Memory, StoreFacts, Surroundings};

@@ -9,6 +9,8 @@ use crate::rates::Throttles;
 pub struct Drops {
     /// Its publisher may not write the topic, or its receiver may not read it.
     pub acl: u64,
+    /// The store had no room for it: refused, or delivered and not kept.
+    pub disk_full: u64,
     /// Its time was over.
     pub expired: u64,
     /// The queue, or the memory of all queues, was full.
@@ -30,6 +32,8 @@ pub struct Drops {
 pub enum DropReason {
     /// See [`Drops::acl`].
     Acl,
+    /// See [`Drops::disk_full`].
+    DiskFull,
     /// See [`Drops::expired`].
     Expired,
     /// See [`Drops::queue_full`].
@@ -48,8 +52,9 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of their names.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Acl,
+        Self::DiskFull,
         Self::Expired,
         Self::QueueFull,
         Self::Refused,
@@ -64,6 +69,7 @@ impl DropReason {
     pub fn name(self) -> &'static str {
         match self {
             Self::Acl => "acl",
+            Self::DiskFull => "disk_full",
             Self::Expired => "expired",
             Self::QueueFull => "queue_full",
             Self::Refused => "refused",
@@ -81,6 +87,7 @@ impl Drops {
     pub fn of(&self, reason: DropReason) -> u64 {
         match reason {
             DropReason::Acl => self.acl,
+            DropReason::DiskFull => self.disk_full,
             DropReason::Expired => self.expired,
             DropReason::QueueFull => self.queue_full,
             DropReason::Refused => self.refused,
@@ -105,6 +112,7 @@ impl Drops {
     pub(crate) fn count(&mut self, reason: DropReason) {
         *match reason {
             DropReason::Acl => &mut self.acl,
+            DropReason::DiskFull => &mut self.disk_full,
             DropReason::Expired => &mut self.expired,
             DropReason::QueueFull => &mut self.queue_full,
             DropReason::Refused => &mut self.refused,

@@ -24,6 +24,7 @@ use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
 use crate::mount;
 use crate::pressure::MemoryPressure;
+use crate::room::NO_ROOM;
 use crate::router::Origin;
 
 /// Which acknowledgement a packet gets.
@@ -96,17 +97,20 @@ impl Core {
             return self.violation(now, id, reason);
         }
         // While it waits for its time it is kept whatever the topic says.
-        let level = if delay_s > 0 { Durability::Commit } else { self.levels.of(&whole) };
+        let level = if delay_s > 0 { Durability::Commit } else { self.level_of(&whole) };
         let is_too_large = publish.payload.len() > self.listener_of(id).payload_bytes_max;
         let has_room = delay_s == 0 || self.has_room_for_delayed(publish);
+        let is_full = self.is_store_full();
         let Some(packet_id) = publish.packet_id else {
             if is_too_large {
                 self.count_drop(now, key, DropReason::TooLarge);
             } else if self.may_publish(now, id, key, publish.topic) {
-                if has_room {
-                    self.publish_packet(now, key, level, publish, delay_s);
-                } else {
+                if !has_room {
                     self.count_drop(now, key, DropReason::QueueFull);
+                } else if is_full && delay_s > 0 {
+                    self.count_drop(now, key, DropReason::DiskFull);
+                } else {
+                    self.publish_packet(now, key, level, publish, delay_s);
                 }
             }
             return;
@@ -129,6 +133,10 @@ impl Core {
             return self.refuse_publish(id, reply, packet_id, ReasonCode::NotAuthorized);
         }
         if !has_room {
+            return self.refuse_for_now(id, reply, packet_id);
+        }
+        if is_full && self.needs_room(key, publish, delay_s) {
+            self.count_drop(now, key, DropReason::DiskFull);
             return self.refuse_for_room(id, reply, packet_id);
         }
         let changes_before = self.turn.changes.len();
@@ -211,10 +219,30 @@ impl Core {
 
     /// Refuses a message that may be taken later. A client of 3.x, which cannot be told, gets no
     /// answer: it keeps the message and offers it again.
-    fn refuse_for_room(&mut self, id: ConnectionId, reply: Reply, packet_id: PacketId) {
+    fn refuse_for_now(&mut self, id: ConnectionId, reply: Reply, packet_id: PacketId) {
         let version = self.connections.get(id).map(|connection| connection.version);
         if version == Some(Version::V5) {
             self.refuse_publish(id, reply, packet_id, ReasonCode::QuotaExceeded);
+        }
+    }
+
+    /// The same because the store has no room. The answer rests on nothing, so it waits for no
+    /// commit, which may be long in coming, unless an earlier one to the client does.
+    fn refuse_for_room(&mut self, id: ConnectionId, reply: Reply, packet_id: PacketId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.version != Version::V5 {
+            connection.unanswered = true;
+            return;
+        }
+        let is_first = connection.gated == 0;
+        let frame =
+            reply_frame(reply, packet_id, ReasonCode::QuotaExceeded, Some(NO_ROOM), connection);
+        match self.gate.last_batch().filter(|_| !is_first) {
+            Some(batch) => self.gate_reply(batch, id, frame, true),
+            None => {
+                self.end_exchange(id);
+                self.write(id, &frame);
+            }
         }
     }
 
@@ -277,7 +305,10 @@ impl Core {
             self.delay(now, &parts, delay_s, expiry_s);
             true
         } else {
-            self.publish_at(now, level, &parts, Origin { session: Some(key), ..Origin::default() })
+            // Without room QoS 0 is for those who are there.
+            let is_unkept = publish.qos == QoS::AtMostOnce && self.is_store_full();
+            let origin = Origin { session: Some(key), is_unkept, ..Origin::default() };
+            self.publish_at(now, level, &parts, origin)
         };
         self.properties = properties;
         // Before it is acknowledged: what became of it is durable with the rest.
@@ -293,7 +324,7 @@ impl Core {
                 // What a rule sends comes with the state that it was computed from. Before that is
                 // durable nobody may see it: after a crash it might never have been.
                 let is_provisional = origin.is_none() && !self.turn.changes.is_empty();
-                let origin = Origin { session: None, reader: origin, is_provisional };
+                let origin = Origin { reader: origin, is_provisional, ..Origin::default() };
                 self.publish(now, &publication.message, origin);
             }
         }
@@ -314,6 +345,7 @@ impl Core {
     ) -> bool {
         let is_retained = parts.retain && self.limits.retain_available;
         let retained = if is_retained { self.retain(now, level, parts, origin) } else { None };
+        let level = if origin.is_unkept { Durability::None } else { level };
         self.route(now, level, parts, origin, retained)
     }
 
@@ -330,6 +362,13 @@ impl Core {
             // Also when there is none: whatever removed it may not be durable yet.
             if self.retained.remove(parts.topic) || parts.qos > QoS::AtMostOnce {
                 self.record_at(level, Change::RetainedRemoved { topic: parts.topic.into() });
+            }
+            return None;
+        }
+        if origin.is_unkept && level.is_written() && !self.replaces_retained(parts) {
+            match origin.session {
+                Some(key) => self.count_drop(now, key, DropReason::DiskFull),
+                None => self.metrics.drops.count(DropReason::DiskFull),
             }
             return None;
         }
@@ -389,7 +428,7 @@ impl Core {
             Reply::Puback | Reply::Pubcomp => true,
             Reply::Pubrec | Reply::Pubrel => false,
         };
-        let frame = reply_frame(reply, packet_id, reason, connection);
+        let frame = reply_frame(reply, packet_id, reason, None, connection);
         if let Some(batch) = batch {
             return self.gate_reply(batch, id, frame, ends_exchange);
         }
@@ -417,11 +456,13 @@ impl Core {
     }
 }
 
-/// The packet, with its reason and an explanation for 5.0 only.
+/// The packet, with its reason and an explanation for 5.0 only; `why` takes the place of the
+/// general one.
 fn reply_frame(
     reply: Reply,
     packet_id: PacketId,
     reason: ReasonCode,
+    why: Option<&'static str>,
     connection: &Connection,
 ) -> SmallVec<[u8; 8]> {
     let [high, low] = packet_id.get().to_be_bytes();
@@ -445,7 +486,7 @@ fn reply_frame(
         Reply::Pubrel => Packet::Pubrel(acknowledge),
     };
     let mut frame = Vec::new();
-    explanation::encode(&packet, connection, &mut frame)
+    explanation::encode_because(&packet, why, connection, &mut frame)
         .expect("a reason that the packet may carry");
     SmallVec::from_vec(frame)
 }

@@ -10,12 +10,13 @@ use weir_mqtt::QoS;
 use crate::authorize::Access;
 use crate::change::{Destination, Target};
 use crate::clock::Now;
-use crate::core::{Core, Reader, ReaderConfig};
+use crate::core::Core;
 use crate::durability::Durability;
 use crate::identity::{ReaderId, Sequence};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
+use crate::readers::{Reader, ReaderConfig};
 use crate::share_mark::ShareMark;
 use crate::subscriptions::{Holder, Subscriber};
 
@@ -28,6 +29,8 @@ pub(crate) struct Origin {
     pub(crate) reader: Option<ReaderId>,
     /// It rests on changes of the turn, and nobody gets it before those are durable.
     pub(crate) is_provisional: bool,
+    /// The store has no room for it: nothing of it is written.
+    pub(crate) is_unkept: bool,
 }
 
 /// One receiver of a message, with all its matching subscriptions in one.

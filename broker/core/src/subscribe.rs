@@ -16,6 +16,7 @@ use crate::change::{Change, Destination, SubscriptionRecord, Target};
 use crate::clock::Now;
 use crate::connection::State;
 use crate::core::Core;
+use crate::durability::Durability;
 use crate::explanation;
 use crate::identity::ConnectionId;
 use crate::inflight::Delivered;
@@ -24,6 +25,7 @@ use crate::message::Message;
 use crate::metrics::DropReason;
 use crate::mount;
 use crate::pressure::MemoryPressure;
+use crate::room::NO_ROOM;
 use crate::subscriptions;
 
 impl Core {
@@ -42,6 +44,7 @@ impl Core {
         let mut replays: SmallVec<[(TopicFilter<'_>, SubscriptionRecord); 8]> = SmallVec::new();
         let qos_max = self.qos_max(id);
         let retain_available = self.retain_available(id);
+        let mut lacks_room = false;
         for (wanted, whole) in subscribe.filters.iter().zip(&whole) {
             let filter = match whole {
                 None => Ok(wanted.filter),
@@ -53,7 +56,12 @@ impl Core {
                 continue;
             };
             let wanted = SubscribeFilter { filter, ..wanted };
+            let needs_room = self.needs_subscription_room(key, wanted.filter);
             let reason = match self.check_filter(key, &wanted) {
+                Ok(()) if needs_room => {
+                    lacks_room = true;
+                    ReasonCode::QuotaExceeded
+                }
                 Err(reason) => {
                     if reason == ReasonCode::NotAuthorized {
                         self.tell_denied(id, key, Access::Read, wanted.filter.as_str());
@@ -82,7 +90,8 @@ impl Core {
         }
         let durable = self.turn.changes.len() > changes_before;
         let suback = Packet::Suback(Suback::new(subscribe.packet_id, &reasons));
-        self.reply_packet(now, id, key, &suback, durable);
+        let why = lacks_room.then_some(NO_ROOM);
+        self.reply_packet(now, id, key, &suback, why, durable);
         // An answer too long for the client ends the connection, and may end the session.
         let is_open = |core: &Self| {
             core.connections.get(id).is_some_and(|open| open.state == State::Open(key))
@@ -122,7 +131,7 @@ impl Core {
         }
         let durable = self.turn.changes.len() > changes_before;
         let unsuback = Packet::Unsuback(Unsuback::new(unsubscribe.packet_id, &reasons));
-        self.reply_packet(now, id, key, &unsuback, durable);
+        self.reply_packet(now, id, key, &unsuback, None, durable);
     }
 
     /// The filters with the mount point of the session; none where it has no mount point.
@@ -161,6 +170,12 @@ impl Core {
             return Err(ReasonCode::QuotaExceeded);
         }
         Ok(())
+    }
+
+    /// Whether a subscription would have to be kept and the store has no room for it.
+    fn needs_subscription_room(&self, key: SessionKey, filter: TopicFilter<'_>) -> bool {
+        let session = &self.sessions[key as usize];
+        self.is_store_full() && session.stored && session.subscription(filter.as_str()).is_err()
     }
 
     /// True when the session had no subscription to this filter.
@@ -237,7 +252,11 @@ impl Core {
 
     /// Lets one retained message wait for a session.
     fn replay(&mut self, now: Now, key: SessionKey, message: &Message, record: SubscriptionRecord) {
-        let level = self.levels.of(message.topic());
+        // Without room it waits in memory: it is retained, and so not lost with that.
+        let level = match self.is_store_full() {
+            true => Durability::None,
+            false => self.levels.of(message.topic()),
+        };
         let qos = self.outgoing_qos(key, record.options.qos, message.parts().qos);
         let qos = self.qos_at(level, key, qos);
         let identifiers: SmallVec<[u32; 1]> = record.identifier.into_iter().collect();
@@ -277,11 +296,12 @@ impl Core {
         id: ConnectionId,
         key: SessionKey,
         packet: &Packet<'_>,
+        why: Option<&'static str>,
         durable: bool,
     ) {
         let Some(open) = self.connections.get(id) else { return };
         let mut frame = Vec::new();
-        explanation::encode(packet, open, &mut frame)
+        explanation::encode_because(packet, why, open, &mut frame)
             .expect("an answer to a valid packet can be encoded");
         if frame.len() > open.packet_bytes_max {
             return self.disconnect(now, id, ReasonCode::PacketTooLarge);

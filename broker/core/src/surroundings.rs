@@ -32,6 +32,8 @@ pub struct StoreFacts {
     pub status: &'static str,
     /// Length of the file.
     pub bytes: u64,
+    /// What its records take.
+    pub used_bytes: u64,
     /// Bytes written to the disk since the start.
     pub bytes_written: u64,
     /// Flushes of the disk since the start.

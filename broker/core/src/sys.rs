@@ -3,6 +3,7 @@
 
 use crate::clock::Now;
 use crate::core::Core;
+use crate::durability::Durability;
 use crate::router::Origin;
 use crate::surroundings::Surroundings;
 
@@ -11,7 +12,10 @@ impl Core {
         let metrics = self.metrics();
         for message in self.sys.update(now, &metrics, surroundings) {
             let origin = Origin::default();
-            let level = self.levels.of(message.topic());
+            let level = match self.is_store_full() {
+                true => Durability::None,
+                false => self.levels.of(message.topic()),
+            };
             self.route(now, level, &message.parts(), origin, Some(message.clone()));
         }
     }

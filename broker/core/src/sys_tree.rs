@@ -83,6 +83,7 @@ fn put_surroundings(leaves: &mut Leaves<'_>, surroundings: &Surroundings) {
     if let Some(store) = surroundings.store {
         leaves.put("store/status", store.status);
         leaves.put("store/bytes", store.bytes);
+        leaves.put("store/used", store.used_bytes);
         leaves.put("store/flash/bytes_written", store.bytes_written);
         leaves.put("store/flash/flushes", store.flushes);
         leaves.put("store/commit/p50", milliseconds(store.commit_p50_us));

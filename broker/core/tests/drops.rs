@@ -7,6 +7,7 @@ fn only(reason: DropReason, count: u64) -> Drops {
     let mut drops = Drops::default();
     *match reason {
         DropReason::Acl => &mut drops.acl,
+        DropReason::DiskFull => &mut drops.disk_full,
         DropReason::Expired => &mut drops.expired,
         DropReason::QueueFull => &mut drops.queue_full,
         DropReason::Refused => &mut drops.refused,

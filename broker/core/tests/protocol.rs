@@ -36,6 +36,7 @@ mod qos2;
 mod readers;
 mod recovery;
 mod retained;
+mod room;
 mod sequences;
 mod session;
 mod shared;

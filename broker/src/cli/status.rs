@@ -112,6 +112,9 @@ fn table(status: &Status) -> String {
             store.bytes_written, store.commits, store.log_records
         ),
     );
+    if let Some(problem) = &store.problem {
+        line(&format!("  {}", store.status), problem.clone());
+    }
     if let Some(bytes) = bytes_per_day(status) {
         let flushes = store.flushes;
         line("  flash", format!("{} a day at this pace, {flushes} flushes", size(bytes)));
@@ -219,6 +222,11 @@ mod tests {
                 service: Some(ServiceStatus { requests: 9, failures: 1, remembered: 4 }),
                 ..AuthStatus::default()
             },
+            store: StoreStatus {
+                status: "full".into(),
+                problem: Some("the disk is full; make room".into()),
+                ..StoreStatus::default()
+            },
             rules: vec![
                 RuleStatus { name: "room-average".into(), matched: 1200, ..RuleStatus::default() },
                 RuleStatus { name: "tank".into(), emitted: 7, ..RuleStatus::default() },
@@ -246,6 +254,7 @@ subscriptions  0
 retained       0
 messages       0 received, 0 sent
 store          0 bytes written, 0 commits, 0 queued messages
+  full         the disk is full; make room
 
 rule          matched  emitted  late  errors  keys
 room-average     1200        0     0       0     0

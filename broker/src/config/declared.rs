@@ -21,10 +21,9 @@ const TB: u64 = 1 << 40;
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Keys of other versions and of the plan, so that a message can say more than "unknown".
-pub(crate) const LATER: [&str; 7] = [
+pub(crate) const LATER: [&str; 6] = [
     "auth.hook",
     "store.durability",
-    "store.max_store_bytes",
     "upstream.backlog_full",
     "upstream.backlog_max_age",
     "upstream.drain_rate",
@@ -240,6 +239,21 @@ pub(crate) static STORE: Section = Section {
                    one commit is written the next group gathers by itself.",
             kind: Kind::Duration { min: Duration::ZERO, max: Duration::from_secs(1) },
             initial: Initial::Default("\"0s\""),
+        },
+        Key {
+            name: "max_store_bytes",
+            text: "What queued and retained messages, sessions, subscriptions and the state of \
+                   rules may take in the store. Beyond it what would have to be kept is refused \
+                   (0x97) until there is room again. 0 = no limit.",
+            kind: Kind::Size { min: 0, max: TB },
+            initial: Initial::Default("\"256MB\""),
+        },
+        Key {
+            name: "min_free_disk",
+            text: "What stays free on the disk of data_dir. With less, what would have to be kept \
+                   is refused in the same way. 0 = no limit.",
+            kind: Kind::Size { min: 0, max: TB },
+            initial: Initial::Default("\"64MB\""),
         },
         Key {
             name: "on_damage",

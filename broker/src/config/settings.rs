@@ -55,6 +55,10 @@ pub struct StoreConfig {
     pub cache_bytes: u64,
     /// How long a commit may wait for more messages.
     pub group_commit_max_delay: Duration,
+    /// What the records may take; `None` = no limit.
+    pub max_store_bytes: Option<u64>,
+    /// What stays free on the disk of the store; `None` = no limit.
+    pub min_free_disk: Option<u64>,
     /// What a start does with a store that is damaged.
     pub on_damage: OnDamage,
 }
@@ -301,6 +305,8 @@ impl StoreConfig {
         Self {
             cache_bytes: values.size("cache_bytes"),
             group_commit_max_delay: values.duration("group_commit_max_delay"),
+            max_store_bytes: unless_zero(values.size("max_store_bytes")),
+            min_free_disk: unless_zero(values.size("min_free_disk")),
             on_damage: OnDamage::from_name(values.choice("on_damage")),
         }
     }

@@ -2,8 +2,10 @@
 //!
 //! It first reads from the log what was not handled before the last end of the process, then
 //! what shards hand over, in order. What waits for it is bounded: shards stop reading their
-//! sockets while it has no room.
+//! sockets while it has no room. So is what it has sent and is not durable: past that the rules
+//! stand still until the store has caught up.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -15,6 +17,7 @@ use weir_rules::RuleStatus;
 
 use super::Pipeline;
 use crate::clock::unix_ms;
+use crate::inner_turn::InnerTurn;
 use crate::mailbox::{Mail, Mailbox};
 use crate::shard::RecordSink;
 use crate::store::{Store, StoreError};
@@ -23,6 +26,8 @@ use crate::store::{Store, StoreError};
 const WAITING_BYTES_MAX: usize = 4 << 20;
 /// Messages of one turn; more wait for the next.
 const TURN_BYTES_MAX: usize = 1 << 20;
+/// Turns that are not durable, until the rules wait.
+const UNSETTLED_TURNS_MAX: usize = 64;
 /// Longest sleep; the calendar may be set while the thread waits.
 const SLEEP_MAX: Duration = Duration::from_secs(3600);
 /// Bytes read from the log at a time.
@@ -30,6 +35,8 @@ const CATCH_UP_BYTES: usize = 1 << 20;
 
 enum Work {
     Records(Records),
+    /// Turns that it waited for are durable.
+    Settled,
     Stop,
 }
 
@@ -38,6 +45,7 @@ enum Work {
 pub(crate) struct PipelineHandle {
     sender: mpsc::Sender<Work>,
     waiting_bytes: Arc<AtomicUsize>,
+    unsettled_turns: Arc<AtomicUsize>,
     status: Arc<Mutex<Vec<RuleStatus>>>,
 }
 
@@ -56,12 +64,16 @@ impl PipelineThread {
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let status = Arc::new(Mutex::new(pipeline.status()));
-        let handle =
-            PipelineHandle { sender, waiting_bytes: Arc::new(AtomicUsize::new(0)), status };
+        let handle = PipelineHandle {
+            sender,
+            waiting_bytes: Arc::new(AtomicUsize::new(0)),
+            unsettled_turns: Arc::new(AtomicUsize::new(0)),
+            status,
+        };
         let thread = std::thread::Builder::new().name("weir-rules".to_owned()).spawn({
             let handle = handle.clone();
             move || {
-                let mut runner = Runner { pipeline, mailbox, handle };
+                let mut runner = Runner { pipeline, mailbox, handle, waiting: VecDeque::new() };
                 runner.handle(&waiting);
                 runner.finish_turn();
                 runner.run(&receiver);
@@ -107,35 +119,64 @@ struct Runner {
     pipeline: Pipeline,
     mailbox: Mailbox,
     handle: PipelineHandle,
+    /// Messages that were handed over and not handled.
+    waiting: VecDeque<Records>,
 }
 
 impl Runner {
     fn run(&mut self, receiver: &mpsc::Receiver<Work>) {
         loop {
-            let work = receiver.recv_timeout(self.sleep());
-            let mut next = match work {
+            let first = match receiver.recv_timeout(self.patience()) {
                 Ok(work) => Some(work),
                 Err(mpsc::RecvTimeoutError::Timeout) => None,
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
             };
-            let mut bytes = 0;
-            while let Some(work) = next {
+            for work in first.into_iter().chain(receiver.try_iter()) {
                 match work {
-                    Work::Records(records) => {
-                        bytes += records.bytes();
-                        self.handle(&records);
-                        self.release(records.bytes());
-                    }
-                    Work::Stop => {
-                        self.finish_turn();
-                        self.send(Pipeline::take_last_turn);
-                        return;
-                    }
+                    Work::Records(records) => self.waiting.push_back(records),
+                    Work::Settled => {}
+                    Work::Stop => return self.finish(),
                 }
-                next = if bytes < TURN_BYTES_MAX { receiver.try_recv().ok() } else { None };
             }
-            self.finish_turn();
+            if !self.is_held_up() {
+                self.handle_waiting(TURN_BYTES_MAX);
+                self.finish_turn();
+            }
         }
+    }
+
+    /// The end. What is held up is in the log, or was QoS 0.
+    fn finish(&mut self) {
+        if !self.is_held_up() {
+            self.handle_waiting(usize::MAX);
+            self.finish_turn();
+            self.send(Pipeline::take_last_turn);
+        }
+    }
+
+    fn handle_waiting(&mut self, bytes_max: usize) {
+        let mut bytes = 0;
+        while bytes < bytes_max
+            && let Some(records) = self.waiting.pop_front()
+        {
+            bytes += records.bytes();
+            self.handle(&records);
+            self.release(records.bytes());
+        }
+    }
+
+    /// How long nothing has to be done unless something comes.
+    fn patience(&self) -> Duration {
+        match (self.is_held_up(), self.waiting.is_empty()) {
+            (true, _) => SLEEP_MAX,
+            (false, true) => self.sleep(),
+            (false, false) => Duration::ZERO,
+        }
+    }
+
+    /// Whether so much is not durable that the rules have to wait.
+    fn is_held_up(&self) -> bool {
+        self.handle.unsettled_turns.load(Ordering::Acquire) >= UNSETTLED_TURNS_MAX
     }
 
     fn sleep(&self) -> Duration {
@@ -156,8 +197,17 @@ impl Runner {
         *self.handle.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
 
-    fn send(&mut self, take: fn(&mut Pipeline) -> Option<crate::inner_turn::InnerTurn>) {
-        if let Some(turn) = take(&mut self.pipeline) {
+    fn send(&mut self, take: fn(&mut Pipeline) -> Option<InnerTurn>) {
+        if let Some(mut turn) = take(&mut self.pipeline) {
+            self.handle.unsettled_turns.fetch_add(1, Ordering::AcqRel);
+            let (unsettled, sender) =
+                (self.handle.unsettled_turns.clone(), self.handle.sender.clone());
+            turn.committed = Some(Box::new(move || {
+                if unsettled.fetch_sub(1, Ordering::AcqRel) == UNSETTLED_TURNS_MAX {
+                    // A thread that has ended waits for nothing.
+                    let _ = sender.send(Work::Settled);
+                }
+            }));
             self.mailbox.send(Mail::Turn(turn));
         }
     }
@@ -190,5 +240,87 @@ pub(crate) fn not_handled(
             return Ok(records);
         }
         after = scanned;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    use mio::{Poll, Token, Waker};
+    use weir_core::MessageParts;
+    use weir_mqtt::QoS;
+    use weir_rules::{Engine, Source};
+
+    use crate::mailbox::{MailReceiver, mailbox};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const RULE: &str = "[rule.copy]\nfrom = \"in\"\ndecode = \"number\"\n\
+                        select = { value = \"value\" }\nto = { topic = \"out\", qos = 1 }\n";
+
+    fn started() -> (PipelineThread, MailReceiver, Poll) {
+        let poll = Poll::new().expect("the system gives a poll");
+        let waker = Waker::new(poll.registry(), Token(0)).expect("and a way to wake it");
+        let (mailbox, mail) = mailbox(waker);
+        let plan = weir_rules::compile(&[Source::new("copy.toml", RULE)]).expect("a rule");
+        let pipeline = Pipeline::new(Engine::new(plan), ReaderId(1), Vec::new());
+        let thread = PipelineThread::start(pipeline, Records::default(), mailbox);
+        (thread.expect("the system gives a thread"), mail, poll)
+    }
+
+    fn give(handle: &PipelineHandle, position: u64) {
+        let parts = MessageParts {
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            expires_at_ms: None,
+            received_at_ms: unix_ms(),
+            topic: "in",
+            properties: &[],
+            payload: b"1",
+        };
+        let mut records = Records::default();
+        records.push(Some(Sequence(position)), &parts);
+        handle.give(records);
+    }
+
+    /// The next turn with messages.
+    fn turn(mail: &MailReceiver, turns: &mut VecDeque<InnerTurn>) -> InnerTurn {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            turns.extend(mail.take().filter_map(|mail| match mail {
+                Mail::Turn(turn) => Some(turn),
+                _ => None,
+            }));
+            if let Some(turn) = turns.pop_front() {
+                return turn;
+            }
+            assert!(Instant::now() < deadline, "no turn in time");
+            std::thread::yield_now();
+        }
+    }
+
+    /// What is not durable is bounded: past that the rules take nothing more until it is.
+    #[test]
+    fn rules_stand_still_until_their_turns_are_durable() {
+        let (thread, mail, _poll) = started();
+        let handle = thread.handle();
+        let mut arrived = VecDeque::new();
+        let mut unsettled = VecDeque::new();
+        for position in 1..=UNSETTLED_TURNS_MAX as u64 {
+            give(&handle, position);
+            let turn = turn(&mail, &mut arrived);
+            assert_eq!(turn.publications.len(), 1);
+            unsettled.push_back(turn);
+        }
+        for position in 0..6 {
+            give(&handle, UNSETTLED_TURNS_MAX as u64 + 1 + position);
+        }
+        assert!(handle.waiting_bytes.load(Ordering::Relaxed) > 0);
+        let oldest = unsettled.pop_front().and_then(|turn| turn.committed);
+        oldest.expect("it says when it is durable")();
+        // All that waited comes in one turn: before that the rules took nothing of it.
+        assert_eq!(turn(&mail, &mut arrived).publications.len(), 6);
+        thread.stop();
     }
 }

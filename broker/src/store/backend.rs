@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::{BackendError, StorageBackend};
 
+use crate::store::error::StoreError;
+
 /// What went to the disk since the store was opened.
 #[derive(Debug, Default)]
 pub(crate) struct DiskCounters {
@@ -20,20 +22,33 @@ pub(crate) struct DiskCounters {
     pub(crate) syncs: AtomicU64,
 }
 
+/// The files of a store.
+pub(crate) struct Files {
+    pub(crate) database: Box<dyn StorageBackend>,
+    pub(crate) journal: Box<dyn StorageBackend>,
+}
+
+/// Opens the files of a store that let go of them. They exist.
+pub(crate) type OpenFiles = Box<dyn Fn() -> Result<Files, StoreError> + Send + Sync>;
+
 /// A backend that counts.
 #[derive(Debug)]
-pub(crate) struct CountingBackend<B> {
-    backend: B,
+pub(crate) struct CountingBackend {
+    backend: Box<dyn StorageBackend>,
     counters: Arc<DiskCounters>,
 }
 
-impl<B: StorageBackend> CountingBackend<B> {
-    pub(crate) fn new(backend: B, counters: Arc<DiskCounters>) -> Self {
+impl CountingBackend {
+    pub(crate) fn new(backend: impl StorageBackend, counters: Arc<DiskCounters>) -> Self {
+        Self::boxed(Box::new(backend), counters)
+    }
+
+    pub(crate) fn boxed(backend: Box<dyn StorageBackend>, counters: Arc<DiskCounters>) -> Self {
         Self { backend, counters }
     }
 }
 
-impl<B: StorageBackend> StorageBackend for CountingBackend<B> {
+impl StorageBackend for CountingBackend {
     fn len(&self) -> Result<u64, io::Error> {
         let bytes = self.backend.len()?;
         self.counters.file_bytes.store(bytes, Ordering::Relaxed);

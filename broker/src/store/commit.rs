@@ -13,7 +13,7 @@
 //! says which readers it is for.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::sync::atomic::Ordering;
 
 use redb::{Durability, ReadableTable as _, Table, WriteTransaction};
@@ -23,6 +23,7 @@ use crate::store::error::StoreError;
 use crate::store::group::{Group, Logged};
 use crate::store::journal::Journal;
 use crate::store::position::{LogPosition, Positions};
+use crate::store::release::Removed;
 use crate::store::{Store, record, release, schema};
 
 /// A trimming frees this many messages at least, unless they are large.
@@ -59,7 +60,7 @@ pub(crate) fn commit(store: &Store, batches: &[Batch]) -> Result<Committed, Stor
             store.totals.commits.fetch_add(1, Ordering::Relaxed);
         }
         Ok(_) => {}
-        Err(_) => store.failed.store(true, Ordering::Release),
+        Err(_) => store.set_failed(true),
     }
     result
 }
@@ -73,7 +74,7 @@ pub(crate) fn checkpoint(store: &Store) -> Result<(), StoreError> {
     }
     let result = to_database(store, journal.as_mut(), &[], Group::default());
     if result.is_err() {
-        store.failed.store(true, Ordering::Release);
+        store.set_failed(true);
     }
     result.map(|_| ())
 }
@@ -86,7 +87,7 @@ fn to_journal(
 ) -> Result<Committed, StoreError> {
     let group = Group::of(batches);
     let records = group.records();
-    if records == 0 {
+    if records == 0 && group.released.is_empty() {
         return Ok(Committed::default());
     }
     if !store.overlay().goes_before(&group) {
@@ -97,28 +98,39 @@ fn to_journal(
     }
     let left = group.to_batches();
     let record_bytes = journal.prepare(&left);
-    let memory_bytes = record_bytes + records * size_of::<Change>();
+    let ranges: usize = group.released.values().map(Vec::len).sum();
+    let memory_bytes = record_bytes
+        + (records + group.released.len()) * size_of::<Change>()
+        + ranges * size_of::<Range<Sequence>>();
     let is_large = record_bytes >= RECORD_BYTES_MAX;
     let memory_after = store.overlay().bytes() + memory_bytes;
-    let is_due = !journal.has_room() || memory_after as u64 > 2 * journal.bytes_max();
+    let is_due = !journal.has_room()
+        || memory_after as u64 > 2 * journal.bytes_max()
+        || store.is_tight(memory_bytes);
     if is_large || is_due {
         return to_database(store, Some(journal), batches, group);
     }
-    journal.append()?;
+    let committed = if records == 0 {
+        // What nobody waits for is named again after a crash; it needs no record.
+        Committed::default()
+    } else {
+        journal.append()?;
+        Committed { records: records as u64, record_bytes: record_bytes as u64 }
+    };
     store.overlay_mut().add(left, memory_bytes, &group.log_starts);
-    let committed = Committed { records: records as u64, record_bytes: record_bytes as u64 };
     store.totals.add(committed);
     Ok(committed)
 }
 
 /// Writes what is pending and the batches, which come to `group`, in one transaction. Readers see
 /// one or the other meanwhile, never neither.
-fn to_database<'b>(
+pub(crate) fn to_database<'b>(
     store: &Store,
     journal: Option<&mut Journal>,
     batches: &'b [Batch],
     group: Group<'b>,
 ) -> Result<Committed, StoreError> {
+    let is_tight = store.is_tight(0);
     let overlay = store.overlay();
     let is_checkpoint = !overlay.batches().is_empty();
     // Also when nothing is pending: the records of an epoch follow the transaction that names it
@@ -127,6 +139,8 @@ fn to_database<'b>(
     let group =
         if is_checkpoint { Group::of(overlay.batches().iter().chain(batches)) } else { group };
     let mut after = overlay.positions_after();
+    after.is_tight = is_tight;
+    store.last_transaction().begin(!batches.is_empty());
     let result = store
         .guarded(|| write(store, &group, &mut after, epoch).map_err(|error| store.engine(error)));
     drop(group);
@@ -150,7 +164,7 @@ fn write(
     positions: &mut Positions,
     epoch: Option<u64>,
 ) -> Result<Committed, redb::Error> {
-    let mut transaction = store.database.begin_write()?;
+    let mut transaction = store.begin_write()?;
     transaction.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
     let readers = store.readers().clone();
     let committed = write_group(&transaction, group, &readers, positions, epoch)?;
@@ -170,7 +184,13 @@ pub(crate) fn write_group(
     positions: &mut Positions,
     epoch: Option<u64>,
 ) -> Result<Committed, redb::Error> {
-    let mut writing = Writing { transaction, readers, committed: Committed::default() };
+    let mut writing = Writing {
+        transaction,
+        readers,
+        committed: Committed::default(),
+        row_bytes: positions.row_bytes,
+        is_tight: positions.is_tight,
+    };
     writing.removed_sessions(group)?;
     writing.sessions(group)?;
     writing.cursors(group)?;
@@ -186,6 +206,11 @@ pub(crate) fn write_group(
         let mut meta = transaction.open_table(schema::META)?;
         meta.insert(schema::META_JOURNAL_EPOCH, epoch)?;
     }
+    positions.row_bytes = writing.row_bytes;
+    if writing.committed.records > 0 || epoch.is_some() {
+        let mut meta = transaction.open_table(schema::META)?;
+        meta.insert(schema::META_ROW_BYTES, positions.row_bytes)?;
+    }
     Ok(writing.committed)
 }
 
@@ -194,6 +219,10 @@ struct Writing<'t> {
     transaction: &'t WriteTransaction,
     readers: &'t BTreeSet<ReaderId>,
     committed: Committed,
+    /// What all rows take.
+    row_bytes: u64,
+    /// Whatever can go goes at once.
+    is_tight: bool,
 }
 
 impl Writing<'_> {
@@ -207,20 +236,27 @@ impl Writing<'_> {
         let mut inflight = self.transaction.open_table(schema::INFLIGHT_OUT)?;
         let mut received = self.transaction.open_table(schema::RECEIVED_QOS2)?;
         for session in &group.removed_sessions {
-            let mut removed = 0;
-            removed += u64::from(sessions.remove(session)?.is_some());
-            removed += u64::from(cursors.remove(session)?.is_some());
+            let mut removed = Removed::default();
+            if let Some(value) = sessions.remove(session)? {
+                removed.count(session.len() + value.value().len());
+            }
+            if let Some(value) = cursors.remove(session)? {
+                removed.count(session.len() + value.value().len());
+            }
             let after = schema::session_key_after(session);
             let end = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(&key[..]));
             let range: (Bound<&[u8]>, Bound<&[u8]>) = (Bound::Included(&session[..]), end);
-            subscriptions.retain_in::<&[u8], _>(range, |_, _| counted(&mut removed))?;
-            let (first, last) = schema::packet_key_bounds(session);
-            inflight
-                .retain_in::<&schema::PacketKey, _>(&first..=&last, |_, _| counted(&mut removed))?;
-            received.retain_in::<&schema::PacketKey, _>(&first..=&last, |_, ()| {
-                counted(&mut removed)
+            subscriptions.retain_in::<&[u8], _>(range, |key, value| {
+                removed.count(key.len() + value.len())
             })?;
-            self.committed.records += removed;
+            let (first, last) = schema::packet_key_bounds(session);
+            inflight.retain_in::<&schema::PacketKey, _>(&first..=&last, |key, _| {
+                removed.count(key.len() + size_of::<u64>())
+            })?;
+            received.retain_in::<&schema::PacketKey, _>(&first..=&last, |key, ()| {
+                removed.count(key.len())
+            })?;
+            self.removed(removed);
         }
         Ok(())
     }
@@ -234,8 +270,9 @@ impl Writing<'_> {
         for (key, session) in &group.sessions {
             value.clear();
             record::encode_session(session, &mut value);
-            table.insert(key, value.as_slice())?;
-            self.wrote(key.len() + value.len());
+            let before = table.insert(key, value.as_slice())?;
+            let before = before.map(|before| key.len() + before.value().len());
+            self.wrote(key.len() + value.len(), before);
         }
         Ok(())
     }
@@ -249,8 +286,9 @@ impl Writing<'_> {
         for (key, cursor) in &group.cursors {
             value.clear();
             record::encode_cursor(cursor, &mut value);
-            table.insert(key, value.as_slice())?;
-            self.wrote(key.len() + value.len());
+            let before = table.insert(key, value.as_slice())?;
+            let before = before.map(|before| key.len() + before.value().len());
+            self.wrote(key.len() + value.len(), before);
         }
         Ok(())
     }
@@ -266,12 +304,13 @@ impl Writing<'_> {
             match subscription {
                 Some(subscription) => {
                     let value = record::encode_subscription(subscription);
-                    table.insert(key.as_slice(), &value)?;
-                    self.wrote(key.len() + value.len());
+                    let bytes = key.len() + value.len();
+                    let is_there = table.insert(key.as_slice(), &value)?.is_some();
+                    self.wrote(bytes, is_there.then_some(bytes));
                 }
                 None => {
-                    let removed = table.remove(key.as_slice())?.is_some();
-                    self.removed(removed);
+                    let value = table.remove(key.as_slice())?;
+                    self.removed_row(value.map(|value| key.len() + value.value().len()));
                 }
             }
         }
@@ -284,14 +323,15 @@ impl Writing<'_> {
         }
         let mut table = self.transaction.open_table(schema::INFLIGHT_OUT)?;
         for (key, state) in &group.inflight {
+            let bytes = key.len() + size_of::<u64>();
             match state {
                 Some(state) => {
-                    table.insert(key, record::encode_inflight(*state))?;
-                    self.wrote(key.len() + size_of::<u64>());
+                    let is_there = table.insert(key, record::encode_inflight(*state))?.is_some();
+                    self.wrote(bytes, is_there.then_some(bytes));
                 }
                 None => {
-                    let removed = table.remove(key)?.is_some();
-                    self.removed(removed);
+                    let is_there = table.remove(key)?.is_some();
+                    self.removed_row(is_there.then_some(bytes));
                 }
             }
         }
@@ -306,12 +346,12 @@ impl Writing<'_> {
         for (key, state) in &group.received {
             match state {
                 Some(()) => {
-                    table.insert(key, ())?;
-                    self.wrote(key.len());
+                    let is_there = table.insert(key, ())?.is_some();
+                    self.wrote(key.len(), is_there.then_some(key.len()));
                 }
                 None => {
-                    let removed = table.remove(key)?.is_some();
-                    self.removed(removed);
+                    let is_there = table.remove(key)?.is_some();
+                    self.removed_row(is_there.then_some(key.len()));
                 }
             }
         }
@@ -326,12 +366,13 @@ impl Writing<'_> {
         for (topic, message) in &group.retained {
             match message {
                 Some(message) => {
-                    table.insert(topic, message.as_record())?;
-                    self.wrote(topic.len() + message.len());
+                    let before = table.insert(topic, message.as_record())?;
+                    let before = before.map(|before| topic.len() + before.value().len());
+                    self.wrote(topic.len() + message.len(), before);
                 }
                 None => {
-                    let removed = table.remove(topic)?.is_some();
-                    self.removed(removed);
+                    let value = table.remove(topic)?;
+                    self.removed_row(value.map(|value| topic.len() + value.value().len()));
                 }
             }
         }
@@ -344,8 +385,9 @@ impl Writing<'_> {
         }
         let mut table = self.transaction.open_table(schema::READER_CURSOR)?;
         for (key, done) in &group.reader_cursors {
-            table.insert(key, done.0)?;
-            self.wrote(key.len() + size_of::<u64>());
+            let bytes = key.len() + size_of::<u64>();
+            let is_there = table.insert(key, done.0)?.is_some();
+            self.wrote(bytes, is_there.then_some(bytes));
         }
         Ok(())
     }
@@ -354,15 +396,18 @@ impl Writing<'_> {
         if let Some(shards) = group.rule_snapshot {
             let mut table = self.transaction.open_table(schema::RULE_SNAPSHOT)?;
             for (place, shard) in (0_u32..).zip(shards) {
-                table.insert(place, shard.as_slice())?;
-                self.wrote(size_of::<u32>() + shard.len());
+                let before = table.insert(place, shard.as_slice())?;
+                let before = before.map(|before| size_of::<u32>() + before.value().len());
+                self.wrote(size_of::<u32>() + shard.len(), before);
             }
-            let mut removed = 0;
+            let mut removed = Removed::default();
             let end = u32::try_from(shards.len()).unwrap_or(u32::MAX);
-            table.retain_in::<u32, _>(end.., |_, _| counted(&mut removed))?;
+            table.retain_in::<u32, _>(end.., |_, value| {
+                removed.count(size_of::<u32>() + value.len())
+            })?;
             let mut deltas = self.transaction.open_table(schema::RULE_DELTA)?;
-            deltas.retain(|_, _| counted(&mut removed))?;
-            self.committed.records += removed;
+            deltas.retain(|_, value| removed.count(size_of::<u64>() + value.len()))?;
+            self.removed(removed);
         }
         if group.rule_deltas.is_empty() {
             return Ok(());
@@ -371,7 +416,7 @@ impl Writing<'_> {
         for delta in &group.rule_deltas {
             table.insert(positions.next_rule_delta, *delta)?;
             positions.next_rule_delta += 1;
-            self.wrote(size_of::<u64>() + delta.len());
+            self.wrote(size_of::<u64>() + delta.len(), None);
         }
         Ok(())
     }
@@ -408,8 +453,8 @@ impl Writing<'_> {
             return Ok(());
         }
         let removed = release::remove(self.transaction, shard, position, self.readers)?;
-        self.committed.records += removed;
-        if removed == 0 {
+        self.removed(removed);
+        if removed.rows == 0 {
             return Ok(());
         }
         let log = self.transaction.open_table(schema::LOG)?;
@@ -425,8 +470,9 @@ impl Writing<'_> {
     /// What was removed may have been the last that told how far the shard had come.
     fn remember_next(&mut self, shard: ShardId, next: Sequence) -> Result<(), redb::Error> {
         let mut table = self.transaction.open_table(schema::POSITION)?;
-        table.insert(shard.0, next.0)?;
-        self.wrote(size_of::<u8>() + size_of::<u64>());
+        let bytes = size_of::<u8>() + size_of::<u64>();
+        let is_there = table.insert(shard.0, next.0)?.is_some();
+        self.wrote(bytes, is_there.then_some(bytes));
         Ok(())
     }
 
@@ -448,7 +494,7 @@ impl Writing<'_> {
             record::encode_logged(logged.message, logged.targets, &mut value);
             let key = schema::log_key(logged.shard, logged.sequence);
             gap.insert_before(&key, value.as_slice())?;
-            self.wrote(key.len() + value.len());
+            self.wrote(key.len() + value.len(), None);
         }
         gap.close()?;
         Ok(self.committed.record_bytes - before)
@@ -462,7 +508,9 @@ impl Writing<'_> {
     ) -> Result<(), redb::Error> {
         let start = start.min(position.next);
         let count = start.0.saturating_sub(position.first.0);
-        let worth_it = count >= TRIM_RECORDS_MIN || position.untrimmed_bytes >= TRIM_BYTES_MIN;
+        let worth_it = self.is_tight
+            || count >= TRIM_RECORDS_MIN
+            || position.untrimmed_bytes >= TRIM_BYTES_MIN;
         if count == 0 || !worth_it {
             return Ok(());
         }
@@ -470,14 +518,16 @@ impl Writing<'_> {
         let mut table = self.transaction.open_table(schema::LOG)?;
         let from = schema::log_key(shard, position.first);
         let to = schema::log_key(shard, end);
-        let mut removed = 0;
-        table.retain_in::<&schema::LogKey, _>(&from..&to, |_, _| counted(&mut removed))?;
-        self.committed.records += removed;
+        let mut removed = Removed::default();
+        table.retain_in::<&schema::LogKey, _>(&from..&to, |key, value| {
+            removed.count(key.len() + value.len())
+        })?;
         position.first = end;
         position.untrimmed_bytes = 0;
-        if removed > 0 {
+        if removed.rows > 0 {
             self.remember_next(shard, position.next)?;
         }
+        self.removed(removed);
         Ok(())
     }
 
@@ -488,31 +538,33 @@ impl Writing<'_> {
         group: &Group<'_>,
         positions: &Positions,
     ) -> Result<(), redb::Error> {
-        let mut table = self.transaction.open_table(schema::POSITION)?;
         for (shard, ends) in &group.log_starts {
             let Some(position) = positions.shards.get(shard) else { continue };
             let last = group.logged.iter().rfind(|logged| logged.shard == *shard);
             let has_row = last.is_some_and(|last| last.sequence.next() == position.next);
             if ends.next > Sequence(0) && !has_row {
-                table.insert(shard.0, position.next.0)?;
-                self.wrote(size_of::<u8>() + size_of::<u64>());
+                self.remember_next(*shard, position.next)?;
             }
         }
         Ok(())
     }
 
-    fn wrote(&mut self, bytes: usize) {
+    /// A row was written, in the place of one that took `before` bytes if there was one.
+    fn wrote(&mut self, bytes: usize, before: Option<usize>) {
         self.committed.records += 1;
         self.committed.record_bytes += bytes as u64;
+        self.row_bytes = (self.row_bytes + bytes as u64).saturating_sub(before.unwrap_or(0) as u64);
     }
 
-    fn removed(&mut self, was_there: bool) {
-        self.committed.records += u64::from(was_there);
+    /// A row was removed that took so many bytes, if there was one.
+    fn removed_row(&mut self, bytes: Option<usize>) {
+        let mut removed = Removed::default();
+        bytes.map(|bytes| removed.count(bytes));
+        self.removed(removed);
     }
-}
 
-/// For `retain`: counts a row and lets it go.
-fn counted(removed: &mut u64) -> bool {
-    *removed += 1;
-    false
+    fn removed(&mut self, removed: Removed) {
+        self.committed.records += removed.rows;
+        self.row_bytes = self.row_bytes.saturating_sub(removed.bytes);
+    }
 }

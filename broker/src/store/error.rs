@@ -136,6 +136,15 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The file is not the one that was open before.
+    #[error(
+        "the store {} was changed or replaced by somebody else while it could not be written; \
+         restart weir to go on with what it holds now", path.display()
+    )]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+    },
     /// Every number for a reader is taken.
     #[error(
         "the store {} has names for {limit} readers already; remove upstreams or start with an \

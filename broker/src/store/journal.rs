@@ -125,6 +125,19 @@ impl Journal {
         })
     }
 
+    /// Closes the file, until there is another one.
+    pub(crate) fn let_go(&mut self) {
+        self.backend = Box::new(redb::backends::InMemoryBackend::new());
+    }
+
+    /// Goes on with the file opened anew. What it holds counts no more once the next transaction
+    /// of the database is done.
+    pub(crate) fn take_up(&mut self, backend: Box<dyn StorageBackend>) -> Result<(), StoreError> {
+        self.len = backend.len().map_err(|error| self.error(error))?;
+        self.backend = backend;
+        Ok(())
+    }
+
     /// The name of the store.
     pub(crate) fn store_id(&self) -> u64 {
         self.store_id

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use weir_core::{Message, Sequence, ShardId};
 
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Between two attempts to read what cannot be read.
 const RETRY: Duration = Duration::from_secs(1);
@@ -66,6 +66,8 @@ fn run(
         loop {
             match store.read_messages(shard, &sequences) {
                 Ok(messages) => break answer(messages),
+                // The writer has told of that, and tries again.
+                Err(StoreError::Failed { .. }) => {}
                 Err(error) => {
                     tracing::error!(%error, "queued messages cannot be read; trying again");
                 }

@@ -32,6 +32,8 @@ mod maintain;
 mod loader;
 mod writer;
 
+mod reopen;
+
 mod commit;
 mod open;
 mod read_log;
@@ -54,15 +56,17 @@ mod latency;
 mod options;
 mod queue;
 mod quiet;
+mod room;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTableMetadata};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTableMetadata, WriteTransaction};
 use weir_core::{Batch, ReaderId};
 
 pub use self::commit::Committed;
@@ -79,15 +83,24 @@ pub use self::options::{Condition, StoreOptions};
 pub use self::position::LogStats;
 pub use self::queue::Refused;
 pub use self::recover::RuleState;
+pub use self::reopen::LastGroup;
+pub use self::room::{RoomLimits, RoomWatch, Shortage, free_disk};
 pub use self::writer::{BatchSender, Writer, WriterOptions, WriterState, WriterStatus};
 
-use self::backend::DiskCounters;
+use self::backend::{DiskCounters, OpenFiles};
 use self::journal::Journal;
 use self::overlay::Overlay;
+use self::reopen::LastTransaction;
 
 /// The open store. Everything takes `&self`; share it in an `Arc`.
 pub struct Store {
-    database: Database,
+    /// None while a store that has failed is opened anew.
+    database: RwLock<Option<Database>>,
+    cache_bytes: usize,
+    /// None for a store that ends with the process.
+    open_files: Option<OpenFiles>,
+    last_transaction: Mutex<LastTransaction>,
+    tightness: Tightness,
     /// The file, for messages to the operator.
     path: PathBuf,
     boot_epoch: u64,
@@ -95,7 +108,7 @@ pub struct Store {
     disk: Arc<DiskCounters>,
     journal_disk: Arc<DiskCounters>,
     totals: Totals,
-    /// Set by the first commit that fails; nothing is written afterwards.
+    /// Set by a commit that fails; nothing is written until the store is opened anew.
     failed: AtomicBool,
     /// Held for the whole of a commit. A store in memory has no journal.
     journal: Mutex<Option<Journal>>,
@@ -104,6 +117,19 @@ pub struct Store {
     overlay: RwLock<Overlay>,
     /// The readers that this process has named.
     readers: Mutex<BTreeSet<ReaderId>>,
+}
+
+/// When room is so short that each byte counts.
+#[derive(Debug)]
+struct Tightness {
+    at: AtomicU64,
+    now: AtomicBool,
+}
+
+impl Default for Tightness {
+    fn default() -> Self {
+        Self { at: AtomicU64::new(u64::MAX), now: AtomicBool::new(false) }
+    }
 }
 
 /// What was committed since the store was opened.
@@ -153,7 +179,7 @@ impl Store {
     ///
     /// # Errors
     /// When the group could not be written. It is then unknown whether it is on the disk, and
-    /// every later commit fails too: only a restart finds out.
+    /// every later commit fails too, until [`Store::reopen`] or a restart has found out.
     pub fn commit(&self, batches: &[Batch]) -> Result<Committed, StoreError> {
         commit::commit(self, batches)
     }
@@ -177,7 +203,7 @@ impl Store {
         self.condition
     }
 
-    /// True once a commit has failed.
+    /// True once a commit has failed, until [`Store::reopen`] has worked.
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
@@ -210,8 +236,59 @@ impl Store {
         })
     }
 
+    /// What the records take, keys and values, and what is in the journal only.
+    pub fn used_bytes(&self) -> u64 {
+        let overlay = self.overlay();
+        overlay.positions.row_bytes + overlay.bytes() as u64
+    }
+
+    /// Bytes of the database on the disk that hold nothing and will be written before the file
+    /// grows: at least so many, since records take less than twice their bytes.
+    pub fn reusable_bytes(&self) -> u64 {
+        let on_disk = std::fs::metadata(&self.path).map_or(0, |file| file.blocks() * 512);
+        on_disk.saturating_sub(2 * self.used_bytes())
+    }
+
+    /// From so many bytes on every group goes to the database at once and everything that nobody
+    /// waits for goes from it, so that what the records take is exact.
+    pub fn set_tight_at(&self, bytes: u64) {
+        self.tightness.at.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The same from now on, or not any more.
+    pub fn set_tight(&self, is_tight: bool) {
+        self.tightness.now.store(is_tight, Ordering::Relaxed);
+    }
+
+    fn is_tight(&self, more: usize) -> bool {
+        self.tightness.now.load(Ordering::Relaxed)
+            || self.used_bytes() + more as u64 >= self.tightness.at.load(Ordering::Relaxed)
+    }
+
     fn read(&self) -> Result<ReadTransaction, StoreError> {
-        self.database.begin_read().map_err(|error| self.engine(error))
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(database) = &*database else {
+            return Err(StoreError::Failed { path: self.path.clone() });
+        };
+        database.begin_read().map_err(|error| self.engine(error))
+    }
+
+    fn begin_write(&self) -> Result<WriteTransaction, redb::Error> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
+        Ok(database.begin_write()?)
+    }
+
+    fn database_mut(&self) -> RwLockWriteGuard<'_, Option<Database>> {
+        self.database.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn last_transaction(&self) -> MutexGuard<'_, LastTransaction> {
+        self.last_transaction.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_failed(&self, has_failed: bool) {
+        self.failed.store(has_failed, Ordering::Release);
     }
 
     fn engine(&self, error: impl Into<redb::Error>) -> StoreError {

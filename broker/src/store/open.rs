@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadableTable as _, StorageBackend, WriteTransaction};
 
-use crate::store::backend::{CountingBackend, DiskCounters};
+use crate::store::backend::{CountingBackend, DiskCounters, Files, OpenFiles};
 use crate::store::commit::write_group;
 use crate::store::error::{StoreError, engine, engine_panic, io_error};
 use crate::store::group::Group;
@@ -23,7 +23,7 @@ use crate::store::options::{Condition, StoreOptions};
 use crate::store::overlay::Overlay;
 use crate::store::position::Positions;
 use crate::store::quiet::catch_quietly;
-use crate::store::{Store, Totals, schema};
+use crate::store::{Store, Tightness, Totals, schema};
 
 /// The name of the file in the data directory.
 pub(crate) const FILE_NAME: &str = "weir.redb";
@@ -100,6 +100,30 @@ impl Store {
         Self::open_backends(database, Some((journal, 1)), disks, path, &options)
     }
 
+    /// Opens a store on disks that can be opened again after a failure: `open` gives the one of
+    /// the database and the one of the journal, as they are found without anything that a system
+    /// remembers of them.
+    ///
+    /// # Errors
+    /// As [`Store::open`], without those about directories.
+    pub fn with_disks<D: StorageBackend, J: StorageBackend>(
+        open: impl Fn() -> io::Result<(D, J)> + Send + Sync + 'static,
+        options: StoreOptions,
+    ) -> Result<Self, StoreError> {
+        let path = PathBuf::from(FILE_NAME);
+        let open_files = move || {
+            let (database, journal) = open().map_err(|error| io_error(FILE_NAME.into(), error))?;
+            Ok(Files { database: Box::new(database), journal: Box::new(journal) })
+        };
+        let Files { database, journal } = open_files()?;
+        let disks = Disks::default();
+        let database = CountingBackend::boxed(database, Arc::clone(&disks.database));
+        let journal = CountingBackend::boxed(journal, Arc::clone(&disks.journal));
+        let journal: Box<dyn StorageBackend> = Box::new(journal);
+        let store = Self::open_counting(database, Some((journal, 1)), disks, path, &options)?;
+        Ok(store.with_files(Box::new(open_files)))
+    }
+
     fn open_files(
         file: File,
         path: PathBuf,
@@ -117,7 +141,13 @@ impl Store {
         let journal = FileBackend::new(journal).map_err(|error| engine(&journal_path, error))?;
         let journal = CountingBackend::new(journal, Arc::clone(&disks.journal));
         let new_id = new_store_id().map_err(|error| io_error(RANDOM.into(), error))?;
-        Self::open_backends(database, Some((Box::new(journal), new_id)), disks, path, options)
+        let open_files = {
+            let path = path.clone();
+            move || open_files_again(&path, &journal_path)
+        };
+        let store =
+            Self::open_backends(database, Some((Box::new(journal), new_id)), disks, path, options)?;
+        Ok(store.with_files(Box::new(open_files)))
     }
 
     fn open_backends(
@@ -128,9 +158,24 @@ impl Store {
         options: &StoreOptions,
     ) -> Result<Self, StoreError> {
         let database = CountingBackend::new(database, Arc::clone(&disks.database));
+        Self::open_counting(database, journal, disks, path, options)
+    }
+
+    fn open_counting(
+        database: CountingBackend,
+        journal: Option<(Box<dyn StorageBackend>, u64)>,
+        disks: Disks,
+        path: PathBuf,
+        options: &StoreOptions,
+    ) -> Result<Self, StoreError> {
         // The engine asserts some of what a corrupt file can break; that is an error like others.
         catch_quietly(|| Self::open_engine(database, journal, disks, &path, options))
             .unwrap_or_else(|payload| Err(engine_panic(&path, payload.as_ref())))
+    }
+
+    fn with_files(mut self, open_files: OpenFiles) -> Self {
+        self.open_files = Some(open_files);
+        self
     }
 
     fn open_engine(
@@ -140,18 +185,8 @@ impl Store {
         path: &Path,
         options: &StoreOptions,
     ) -> Result<Self, StoreError> {
-        let is_interrupted = Arc::new(AtomicBool::new(false));
-        let mut database = Builder::new()
-            .set_cache_size(options.cache_bytes)
-            .set_repair_callback({
-                let is_interrupted = Arc::clone(&is_interrupted);
-                move |_| is_interrupted.store(true, Ordering::Relaxed)
-            })
-            .create_with_backend(backend)
-            .map_err(|error| engine(path, error))?;
-        let is_damaged = !is_interrupted.load(Ordering::Relaxed)
-            && options.verify
-            && !database.check_integrity().map_err(|error| engine(path, error))?;
+        let opened = open_database(backend, path, options.cache_bytes, options.verify)?;
+        let Opened { database, is_interrupted, is_damaged } = opened;
         // The database is locked by now, and with it the journal.
         let journal_path = path.with_file_name(JOURNAL_NAME);
         let mut journal = journal
@@ -162,13 +197,17 @@ impl Store {
         let prepared = prepare(&database, journal.as_mut(), path)?;
         let condition = if is_damaged || prepared.is_damaged {
             Condition::Damaged
-        } else if is_interrupted.load(Ordering::Relaxed) || prepared.replayed > 0 {
+        } else if is_interrupted || prepared.replayed > 0 {
             Condition::Interrupted
         } else {
             Condition::Clean
         };
         Ok(Self {
-            database,
+            database: RwLock::new(Some(database)),
+            cache_bytes: options.cache_bytes,
+            open_files: None,
+            last_transaction: Mutex::default(),
+            tightness: Tightness::default(),
             path: path.to_path_buf(),
             boot_epoch: prepared.boot_epoch,
             condition,
@@ -181,6 +220,39 @@ impl Store {
             readers: Mutex::new(BTreeSet::new()),
         })
     }
+}
+
+/// A database that was opened.
+pub(crate) struct Opened {
+    pub(crate) database: Database,
+    /// Its last user did not close it.
+    pub(crate) is_interrupted: bool,
+    /// It failed its check and was repaired.
+    pub(crate) is_damaged: bool,
+}
+
+/// Opens a database, which its engine repairs if its last user did not close it; that checks all
+/// of it too.
+pub(crate) fn open_database(
+    backend: impl StorageBackend,
+    path: &Path,
+    cache_bytes: usize,
+    verify: bool,
+) -> Result<Opened, StoreError> {
+    let is_interrupted = Arc::new(AtomicBool::new(false));
+    let mut database = Builder::new()
+        .set_cache_size(cache_bytes)
+        .set_repair_callback({
+            let is_interrupted = Arc::clone(&is_interrupted);
+            move |_| is_interrupted.store(true, Ordering::Relaxed)
+        })
+        .create_with_backend(backend)
+        .map_err(|error| engine(path, error))?;
+    let is_interrupted = is_interrupted.load(Ordering::Relaxed);
+    let is_damaged = !is_interrupted
+        && verify
+        && !database.check_integrity().map_err(|error| engine(path, error))?;
+    Ok(Opened { database, is_interrupted, is_damaged })
 }
 
 /// What goes to the two files is counted apart.
@@ -326,6 +398,24 @@ fn new_store_id() -> io::Result<u64> {
     let mut bytes = [0; size_of::<u64>()];
     File::open(RANDOM)?.read_exact(&mut bytes)?;
     Ok(u64::from_le_bytes(bytes))
+}
+
+/// The files of a store that was open before, without what the system remembers of them: after a
+/// flush that failed that may be what the disk does not hold.
+fn open_files_again(path: &Path, journal_path: &Path) -> Result<Files, StoreError> {
+    let file = open_file(path, false)?;
+    check_magic(&file, path)?;
+    forget(&file);
+    let journal = open_file(journal_path, true)?;
+    forget(&journal);
+    let database = FileBackend::new(file).map_err(|error| engine(path, error))?;
+    let journal = FileBackend::new(journal).map_err(|error| engine(journal_path, error))?;
+    Ok(Files { database: Box::new(database), journal: Box::new(journal) })
+}
+
+/// Advice, which a system need not follow; whatever it says is no reason not to go on.
+fn forget(file: &File) {
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
 }
 
 /// Throws away what an interrupted first start left behind, but not what another process is

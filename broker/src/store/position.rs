@@ -8,7 +8,11 @@ use std::ops::Range;
 
 use weir_core::{Sequence, ShardId};
 
-use crate::store::schema::{LOG, LogKey, POSITION, RULE_DELTA, log_key, log_key_parts};
+use crate::store::schema::{
+    CURSOR, INFLIGHT_OUT, LOG, LogKey, META, META_ROW_BYTES, POSITION, READER_CURSOR,
+    RECEIVED_QOS2, RETAINED, RULE_DELTA, RULE_SNAPSHOT, SESSION, SUBSCRIPTION, log_key,
+    log_key_parts,
+};
 
 /// What the writer knows about the file without reading it.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +21,10 @@ pub(crate) struct Positions {
     pub(crate) shards: BTreeMap<ShardId, LogPosition>,
     /// The number of the next delta of the rules.
     pub(crate) next_rule_delta: u64,
+    /// What the rows of all tables but `meta` and `reader` take, keys and values.
+    pub(crate) row_bytes: u64,
+    /// Room is short: see [`Store::set_tight_at`](crate::store::Store::set_tight_at).
+    pub(crate) is_tight: bool,
 }
 
 /// Where the log of one shard begins and ends.
@@ -68,8 +76,54 @@ impl Positions {
             from = log_key(ShardId(after), Sequence(0));
         }
         let deltas = transaction.open_table(RULE_DELTA)?;
-        let last_delta = deltas.last()?;
-        let next_rule_delta = last_delta.map_or(0, |(key, _)| key.value().saturating_add(1));
-        Ok(Self { shards, next_rule_delta })
+        let last_delta = deltas.last()?.map(|(key, _)| key.value());
+        let next_rule_delta = last_delta.map_or(0, |key| key.saturating_add(1));
+        // A transaction opens a table once at a time.
+        drop((log, deltas));
+        let known = transaction.open_table(META)?.get(META_ROW_BYTES)?.map(|bytes| bytes.value());
+        let row_bytes = match known {
+            Some(bytes) => bytes,
+            None => count_row_bytes(transaction)?,
+        };
+        Ok(Self { shards, next_rule_delta, row_bytes, is_tight: false })
     }
+}
+
+/// Looks at every row: for a file of a version that did not count them.
+fn count_row_bytes(transaction: &redb::WriteTransaction) -> Result<u64, redb::Error> {
+    use redb::ReadableTable as _;
+    use redb::ReadableTableMetadata as _;
+    let mut bytes = 0;
+    for row in transaction.open_table(LOG)?.iter()? {
+        let (key, value) = row?;
+        bytes += key.value().len() + value.value().len();
+    }
+    for row in transaction.open_table(RETAINED)?.iter()? {
+        let (key, value) = row?;
+        bytes += key.value().len() + value.value().len();
+    }
+    for table in [SESSION, CURSOR] {
+        for row in transaction.open_table(table)?.iter()? {
+            let (key, value) = row?;
+            bytes += key.value().len() + value.value().len();
+        }
+    }
+    for row in transaction.open_table(SUBSCRIPTION)?.iter()? {
+        let (key, value) = row?;
+        bytes += key.value().len() + value.value().len();
+    }
+    for row in transaction.open_table(RULE_SNAPSHOT)?.iter()? {
+        bytes += size_of::<u32>() + row?.1.value().len();
+    }
+    for row in transaction.open_table(RULE_DELTA)?.iter()? {
+        bytes += size_of::<u64>() + row?.1.value().len();
+    }
+    // The rows of the others are of one length.
+    let fixed = [
+        (transaction.open_table(INFLIGHT_OUT)?.len()?, 7 + 8),
+        (transaction.open_table(RECEIVED_QOS2)?.len()?, 7),
+        (transaction.open_table(READER_CURSOR)?.len()?, 3 + 8),
+        (transaction.open_table(POSITION)?.len()?, 1 + 8),
+    ];
+    Ok(bytes as u64 + fixed.iter().map(|(rows, bytes)| rows * bytes).sum::<u64>())
 }

@@ -129,10 +129,11 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits until the queue is closed.
-    pub(crate) fn wait_closed(&self) {
-        let waiting = self.lock();
-        drop(self.changed.wait_while(waiting, |waiting| !waiting.is_closed));
+    /// Waits until the queue is closed, but no longer than this; true when it is.
+    pub(crate) fn wait_closed_for(&self, pause: Duration) -> bool {
+        let is_open = |waiting: &mut Waiting| !waiting.is_closed;
+        let waited = self.changed.wait_timeout_while(self.lock(), pause, is_open);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_closed
     }
 
     /// How many batches and bytes wait.

@@ -61,7 +61,7 @@ impl Store {
 
     /// Writes only when a name is new. None when there is no number left.
     fn number_readers(&self, names: &[&str]) -> Result<Option<Vec<ReaderId>>, redb::Error> {
-        let transaction = self.database.begin_write()?;
+        let transaction = self.begin_write()?;
         let mut ids = Vec::with_capacity(names.len());
         let mut is_changed = false;
         {

@@ -22,6 +22,22 @@ const RANGES_MAX: usize = 8 * 1024;
 /// it does after a restart.
 const WAITING_MAX: usize = 64 * 1024;
 
+/// Rows that went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Removed {
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Removed {
+    /// For `retain`: counts a row and lets it go.
+    pub(crate) fn count(&mut self, bytes: usize) -> bool {
+        self.rows += 1;
+        self.bytes += bytes as u64;
+        false
+    }
+}
+
 /// Notes positions that no session waits for. What is not below `position.next` is not in the file.
 pub(crate) fn note(position: &mut LogPosition, ranges: &[Range<Sequence>]) {
     let (first, next) = (position.first, position.next);
@@ -30,17 +46,17 @@ pub(crate) fn note(position: &mut LogPosition, ranges: &[Range<Sequence>]) {
     merge(&mut position.released);
 }
 
-/// Removes what was noted; answers how many rows that were. `known` are the readers that count.
+/// Removes what was noted; answers which rows that were. `known` are the readers that count.
 pub(crate) fn remove(
     transaction: &WriteTransaction,
     shard: ShardId,
     position: &mut LogPosition,
     known: &BTreeSet<ReaderId>,
-) -> Result<u64, redb::Error> {
+) -> Result<Removed, redb::Error> {
     let mut waiting = std::mem::take(&mut position.released).into_iter();
     let readers = cursors(transaction, shard, known)?;
     let mut table = transaction.open_table(schema::LOG)?;
-    let (mut looked_at, mut removed) = (0, 0);
+    let (mut looked_at, mut removed) = (0, Removed::default());
     for range in waiting.by_ref().take(RANGES_MAX) {
         let from = schema::log_key(shard, range.start.max(position.first));
         let to = schema::log_key(shard, range.end);
@@ -65,8 +81,7 @@ pub(crate) fn remove(
             };
             // A bad record is told of when it is read.
             let stays = record::is_for_reader(value, is_awaited).unwrap_or(true);
-            removed += u64::from(!stays);
-            stays
+            stays || removed.count(key.len() + value.len())
         })?;
         if let Some(stop) = stop {
             let (_, stop) = schema::log_key_parts(&stop);

@@ -20,6 +20,8 @@ pub(crate) const META_BOOT_EPOCH: &str = "boot_epoch";
 pub(crate) const META_JOURNAL_EPOCH: &str = "journal_epoch";
 /// What the journal names the store by.
 pub(crate) const META_STORE_ID: &str = "store_id";
+/// What the keys and values of all other tables take.
+pub(crate) const META_ROW_BYTES: &str = "row_bytes";
 
 /// Name -> number.
 pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");

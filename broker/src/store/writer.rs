@@ -2,11 +2,12 @@
 //!
 //! While one group is on its way to the disk the next one gathers by itself, so a lone batch
 //! waits for one flush and a storm of them shares each. A batch that nobody waits for goes with the
-//! next group, or after some time. After a commit has failed nothing is
-//! reported as committed any more: what was not acknowledged then is sent again by its sender,
-//! and what was acknowledged before is on the disk.
+//! next group, or after some time. When a commit fails nothing more is reported as committed. The
+//! group stays, what comes after it waits in the queue up to its bound, and the writer tries again
+//! from time to time, with the files opened anew.
 
 use std::io;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -14,10 +15,10 @@ use std::time::{Duration, Instant};
 
 use weir_core::{Batch, ShardId};
 
-use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::latency::Latency;
 use crate::store::queue::{Pace, Queue, QueueLimits, Refused};
+use crate::store::{LastGroup, Store};
 
 /// How the writer groups, and how much may wait for it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,6 +35,11 @@ pub struct WriterOptions {
     pub group_commit_max_delay: Duration,
     /// Batches that nobody waits for are put off for so long, unless others go anyway.
     pub flush_interval: Duration,
+    /// How long after a failed commit it is tried again; each time that fails too, twice as long
+    /// as before.
+    pub retry_after: Duration,
+    /// The longest of these pauses.
+    pub retry_after_max: Duration,
 }
 
 impl Default for WriterOptions {
@@ -44,6 +50,8 @@ impl Default for WriterOptions {
             group_bytes_max: 4 * 1024 * 1024,
             group_commit_max_delay: Duration::ZERO,
             flush_interval: Duration::from_secs(1),
+            retry_after: Duration::from_secs(1),
+            retry_after_max: Duration::from_secs(30),
         }
     }
 }
@@ -51,9 +59,9 @@ impl Default for WriterOptions {
 /// What the writer does.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum WriterState {
-    /// A commit failed; nothing is written or acknowledged any more.
+    /// A commit failed; nothing is acknowledged until one works.
     Failed {
-        /// The text of the error.
+        /// The text of the last error.
         error: String,
     },
     /// It takes batches and commits them.
@@ -105,8 +113,9 @@ struct Shared {
 
 impl Writer {
     /// Starts the thread. After each commit it calls `notify` with the shard and the number of
-    /// every batch that is safe now, in the order in which they were handed in, and once with
-    /// the error when a commit fails. `notify` runs on the thread and must not wait.
+    /// every batch that is safe now, in the order in which they were handed in, and with the
+    /// error when a commit fails, once for as long as it is of the same kind. `notify` runs on the
+    /// thread and must not wait.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -131,7 +140,7 @@ impl Writer {
         });
         let thread = thread::Builder::new().name("weir-store".to_owned()).spawn({
             let shared = Arc::clone(&shared);
-            move || run(&shared, &store, notify)
+            move || run(&shared, &store, &options, notify)
         })?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -141,8 +150,8 @@ impl Writer {
         BatchSender { shared: Arc::clone(&self.shared) }
     }
 
-    /// Takes no more batches, commits those that wait, and ends the thread. Answers how it went:
-    /// stopped, or failed and how.
+    /// Takes no more batches, commits those that wait, and ends the thread. A store that fails is
+    /// tried once more. Answers how it went: stopped, or failed and how.
     pub fn stop(mut self) -> WriterState {
         self.join();
         self.shared.state()
@@ -211,20 +220,26 @@ impl Drop for Watch<'_> {
     }
 }
 
-fn run(shared: &Shared, store: &Store, notify: impl Fn(Result<&[(ShardId, u64)], &StoreError>)) {
+fn run(
+    shared: &Shared,
+    store: &Store,
+    options: &WriterOptions,
+    notify: impl Fn(Result<&[(ShardId, u64)], &StoreError>),
+) {
     let _watch = Watch(shared);
     let mut group = Vec::new();
     let mut committed = Vec::new();
     while shared.queue.take(&mut group) {
         let started = Instant::now();
-        if let Err(error) = store.commit(&group) {
-            shared.set_state(WriterState::Failed { error: error.to_string() });
-            notify(Err(&error));
-            // The queue goes on taking batches up to its bound, for shards that are told later.
-            shared.queue.wait_closed();
-            return;
+        match store.commit(&group) {
+            Ok(_) => shared.latency.record(started.elapsed()),
+            Err(error) => {
+                if !commit_again(shared, store, options, &notify, &group, error) {
+                    return;
+                }
+                shared.set_state(WriterState::Running);
+            }
         }
-        shared.latency.record(started.elapsed());
         shared.groups.fetch_add(1, Ordering::Relaxed);
         shared.batches.fetch_add(group.len() as u64, Ordering::Relaxed);
         committed.extend(group.drain(..).map(|batch| (batch.shard, batch.number)));
@@ -232,4 +247,38 @@ fn run(shared: &Shared, store: &Store, notify: impl Fn(Result<&[(ShardId, u64)],
         committed.clear();
     }
     shared.set_state(WriterState::Stopped);
+}
+
+/// Tries again to commit a group until that works; false when it was told to stop before.
+/// Meanwhile the queue takes batches up to its bound.
+fn commit_again(
+    shared: &Shared,
+    store: &Store,
+    options: &WriterOptions,
+    notify: &impl Fn(Result<&[(ShardId, u64)], &StoreError>),
+    group: &[Batch],
+    mut error: StoreError,
+) -> bool {
+    let mut told = None;
+    let mut pause = options.retry_after;
+    loop {
+        shared.set_state(WriterState::Failed { error: error.to_string() });
+        let kind = mem::discriminant(&error);
+        if told.replace(kind) != Some(kind) {
+            notify(Err(&error));
+        }
+        let is_last = shared.queue.wait_closed_for(pause);
+        pause = (pause * 2).min(options.retry_after_max);
+        match store.reopen().and_then(|found| match found {
+            LastGroup::IsMissing => store.commit(group).map(|_| ()),
+            LastGroup::IsThere => Ok(()),
+        }) {
+            Ok(()) => return true,
+            Err(again) => error = again,
+        }
+        if is_last {
+            shared.set_state(WriterState::Failed { error: error.to_string() });
+            return false;
+        }
+    }
 }

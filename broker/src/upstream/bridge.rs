@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::config::{HostPort, Route, UpstreamConfig};
 use crate::mailbox::{Mail, Mailbox};
 use crate::status::UpstreamState;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// One upstream; [`run`](Self::run) is its life.
 pub(crate) struct Upstream {
@@ -183,7 +183,10 @@ impl Upstream {
         match read {
             Ok(read) => self.reads_more = read == Read::More,
             Err(error) => {
-                tracing::error!(upstream = self.name, %error, "the log cannot be read");
+                // A store that has failed is told of by its writer, which tries again.
+                if !matches!(error, StoreError::Failed { .. }) {
+                    tracing::error!(upstream = self.name, %error, "the log cannot be read");
+                }
                 self.reads_more = true;
                 self.read_again_at = Some(now + READ_AGAIN_MS);
             }

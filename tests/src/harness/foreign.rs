@@ -51,6 +51,16 @@ pub fn made(test: &str, path: &str) -> Option<PathBuf> {
     found_or_named(test, path, find_made(path))
 }
 
+/// Whether a test can run that needs something of the system other than a program; it is named as
+/// not run when not.
+#[must_use]
+pub fn allows(test: &str, what: &str, is_allowed: bool) -> bool {
+    if !is_allowed {
+        not_run(&format!("{test}: {what} is not allowed here"));
+    }
+    is_allowed
+}
+
 /// What `tests/run` has put below its directory, if it has.
 fn find_made(path: &str) -> Option<PathBuf> {
     let directory = env::var_os("WEIR_TESTS_DIR").map(PathBuf::from);

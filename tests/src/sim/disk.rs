@@ -103,6 +103,37 @@ impl SimulatedDisks {
         self.database.fail_sync_after(operations);
     }
 
+    /// The same, and what it should have made durable is lost although it still looks as if it
+    /// were there: so Linux does it.
+    pub fn lose_sync_after(&self, operations: u64) {
+        self.database.lose_sync_after(operations);
+    }
+
+    /// After so many operations nothing can be written to either disk.
+    pub fn refuse_after(&self, operations: u64, kind: io::ErrorKind) {
+        self.database.refuse_after(operations, kind);
+    }
+
+    /// From now on what is written is written.
+    pub fn heal(&self) {
+        self.database.heal();
+    }
+
+    /// Opens the store on them, so that it can open them anew after a failure. What a system
+    /// would remember of them is dropped each time.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn open_for_good(&self, options: StoreOptions) -> Result<Store, StoreError> {
+        let disks = self.clone();
+        let open = move || {
+            disks.database.forget();
+            disks.journal.forget();
+            Ok((disks.database.clone(), disks.journal.clone()))
+        };
+        Store::with_disks(open, options)
+    }
+
     /// From now on no block of either can be written that was never written before.
     pub fn fill(&self) {
         self.database.fill();
@@ -167,8 +198,14 @@ struct Power {
     operations: u64,
     /// From this operation on everything fails.
     crash_at: Option<u64>,
-    /// This operation fails if it is a sync; what it should have made durable stays in the cache.
+    /// The first sync from this operation on fails.
     failing_sync_at: Option<u64>,
+    /// What a failing sync should have made durable is lost, and still looks as if it were there;
+    /// otherwise it stays in the cache.
+    failing_sync_loses: bool,
+    /// From this operation on whatever changes the disk fails like this. A write may have reached
+    /// the cache all the same.
+    refusing: Option<(u64, io::ErrorKind)>,
     trace: u64,
 }
 
@@ -193,6 +230,17 @@ struct State {
 enum Operation {
     Length(usize),
     Write { offset: usize, data: Vec<u8> },
+}
+
+impl Operation {
+    fn apply(&self, image: &mut Vec<u8>) {
+        match self {
+            Self::Length(length) => image.resize(*length, 0),
+            Self::Write { offset, data } => {
+                image[*offset..offset + data.len()].copy_from_slice(data);
+            }
+        }
+    }
 }
 
 /// What the cache does to the writes in it at a power cut.
@@ -239,6 +287,37 @@ impl SimulatedDisk {
     pub fn fail_sync_after(&self, operations: u64) {
         let mut power = self.power();
         power.failing_sync_at = Some(power.operations + operations);
+    }
+
+    /// The first sync after `operations` more operations fails, and what it should have made
+    /// durable is lost although it can still be read.
+    pub fn lose_sync_after(&self, operations: u64) {
+        self.fail_sync_after(operations);
+        self.power().failing_sync_loses = true;
+    }
+
+    /// After `operations` more operations whatever changes the disk fails.
+    pub fn refuse_after(&self, operations: u64, kind: io::ErrorKind) {
+        let mut power = self.power();
+        power.refusing = Some((power.operations + operations, kind));
+    }
+
+    /// Nothing fails any more, unless the power is gone.
+    pub fn heal(&self) {
+        let mut power = self.power();
+        power.refusing = None;
+        power.failing_sync_at = None;
+        power.failing_sync_loses = false;
+    }
+
+    /// Drops what only looks as if it were there.
+    pub fn forget(&self) {
+        let mut state = self.state();
+        let mut current = state.durable.clone();
+        for operation in &state.cached {
+            operation.apply(&mut current);
+        }
+        state.current = current;
     }
 
     /// The read after `reads` more fails; later ones work again.
@@ -363,17 +442,18 @@ impl redb::StorageBackend for SimulatedDisk {
 
     fn sync_data(&self) -> Result<(), io::Error> {
         let mut state = self.state();
-        self.power().begin_sync()?;
+        if let Err((error, loses)) = self.power().begin_sync() {
+            if loses {
+                // The length is kept by the file system, apart from what is in the file.
+                state.cached.retain(|operation| matches!(operation, Operation::Length(_)));
+            }
+            return Err(error);
+        }
         if state.has_lying_syncs {
             return Ok(());
         }
         for operation in std::mem::take(&mut state.cached) {
-            match operation {
-                Operation::Length(length) => state.durable.resize(length, 0),
-                Operation::Write { offset, data } => {
-                    state.durable[offset..offset + data.len()].copy_from_slice(&data);
-                }
-            }
+            operation.apply(&mut state.durable);
         }
         debug_assert_eq!(state.durable.len(), state.current.len());
         Ok(())
@@ -411,14 +491,20 @@ impl Power {
         for byte in bytes.iter().copied().flatten() {
             self.trace = (self.trace ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
-        self.check_alive()
+        self.check_alive()?;
+        match self.refusing {
+            Some((at, kind)) if self.operations > at => Err(kind.into()),
+            _ => Ok(()),
+        }
     }
 
-    fn begin_sync(&mut self) -> Result<(), io::Error> {
-        self.begin(&[b"sync"])?;
+    /// An error, and whether what was to be flushed is lost.
+    fn begin_sync(&mut self) -> Result<(), (io::Error, bool)> {
+        self.begin(&[b"sync"]).map_err(|error| (error, false))?;
         if self.failing_sync_at.is_some_and(|at| self.operations > at) {
             self.failing_sync_at = None;
-            return Err(io::Error::other("the disk did not take a flush"));
+            let loses = std::mem::take(&mut self.failing_sync_loses);
+            return Err((io::Error::other("the disk did not take a flush"), loses));
         }
         Ok(())
     }

@@ -188,13 +188,14 @@ impl ShardModel {
         if recovered.readers != readers {
             return Some(format!("{:?} instead of {readers:?}", recovered.readers));
         }
-        self.wrong_next(recovered.next_sequence)
+        let last = log.last().map_or(Sequence(0), |record| record.sequence);
+        self.wrong_next(recovered.next_sequence, last)
     }
 
     /// Positions of messages that were never written may be used again, those that anything in
     /// the store knows may not.
-    fn wrong_next(&self, next: Sequence) -> Option<String> {
-        let logged = self.log.keys().next_back().map_or(Sequence(1), |last| last.next());
+    fn wrong_next(&self, next: Sequence, last_row: Sequence) -> Option<String> {
+        let logged = last_row.next();
         let starts = self.sessions.values().map(|session| session.cursor.start);
         let done = self.readers.values().map(|done| done.next());
         let least = starts.chain(done).fold(logged, Sequence::max);

@@ -88,8 +88,9 @@ fn run(seed: u64, mut image: Image, moments: &mut Moments) {
             possible.model.difference(&reopened).expect("a repaired file").is_none()
         });
         let Some(found) = found else {
-            let difference = possible[0].model.difference(&reopened);
-            panic!("seed {seed}, cut {cut}: not the last acknowledged state: {difference:?}");
+            let differences: Vec<_> =
+                possible.iter().map(|possible| possible.model.difference(&reopened)).collect();
+            panic!("seed {seed}, cut {cut}: not the last acknowledged state: {differences:?}");
         };
         workload = found.clone();
     }
@@ -117,13 +118,13 @@ fn cut_while_opening(image: Image, after: u64, random: &mut Random) -> Image {
 
 /// A few groups that come to records, checkpoints and transactions of their own, and the state
 /// after each.
-struct Script {
-    groups: Vec<Vec<Batch>>,
+pub(crate) struct Script {
+    pub(crate) groups: Vec<Vec<Batch>>,
     states: Vec<Model>,
 }
 
 impl Script {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut workload = Workload::new(seed, 2);
         let (mut groups, mut states) = (Vec::new(), vec![workload.model.clone()]);
         for number in 0..14 {
@@ -149,7 +150,7 @@ impl Script {
         (committed, is_under_way)
     }
 
-    fn check(&self, image: Image, committed: usize, is_under_way: bool, place: &str) {
+    pub(crate) fn check(&self, image: Image, committed: usize, is_under_way: bool, place: &str) {
         let store = open(SimulatedDisks::from_image(image))
             .unwrap_or_else(|error| panic!("{place}: {error}"));
         assert_ne!(store.condition(), Condition::Damaged, "{place}");

@@ -1,5 +1,6 @@
 //! The thread that commits: groups, order, failure, stop.
 
+use std::io::ErrorKind;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -7,9 +8,9 @@ use std::time::Duration;
 
 use weir_broker::store::{Refused, Store, Writer, WriterOptions, WriterState};
 use weir_core::{Batch, Change, Sequence, ShardId};
-use weir_tests::sim::disk::SimulatedDisks;
+use weir_tests::sim::disk::{Random, SimulatedDisks};
 
-use crate::workload::{Workload, open};
+use crate::workload::{Workload, open, options};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -91,7 +92,8 @@ fn what_the_writer_reported_is_what_the_model_holds() {
 fn after_a_failed_commit_nothing_is_acknowledged_and_the_queue_stays_bounded() {
     let disks = SimulatedDisks::new();
     let store = Arc::new(open(disks.clone()).expect("an empty disk"));
-    let options = WriterOptions { queue_batches_max: 8, ..WriterOptions::default() };
+    let retry_after = DEADLINE * 100;
+    let options = WriterOptions { queue_batches_max: 8, retry_after, ..WriterOptions::default() };
     let (writer, reports) = start(&store, options);
     let sender = writer.sender();
     sender.submit(delta(0, 1)).expect("there is room");
@@ -170,4 +172,83 @@ fn a_group_ends_at_its_limit_of_bytes() {
     assert!(status.commit_p99 >= status.commit_p50);
     let groups: Vec<_> = reports.iter().map(|report| report.expect("it works").len()).collect();
     assert_eq!(groups, [1; 5]);
+}
+
+/// The writer of a store on disks that are full, with its first report.
+fn failing(
+    disks: &SimulatedDisks,
+    retry_after: Duration,
+) -> (Writer, Receiver<Report>, Arc<Store>) {
+    let store = Arc::new(disks.open_for_good(options()).expect("empty disks"));
+    let options = WriterOptions {
+        queue_batches_max: 8,
+        retry_after,
+        retry_after_max: retry_after,
+        ..WriterOptions::default()
+    };
+    let (writer, reports) = start(&store, options);
+    writer.sender().submit(delta(0, 1)).expect("there is room");
+    let report = reports.recv_timeout(DEADLINE).expect("it is committed");
+    assert_eq!(report, Ok(vec![(ShardId(0), 1)]));
+    disks.refuse_after(0, ErrorKind::StorageFull);
+    writer.sender().submit(delta(0, 2)).expect("there is room");
+    let report = reports.recv_timeout(DEADLINE).expect("it is reported");
+    assert!(report.as_ref().is_err_and(|error| error.contains("is full")), "{report:?}");
+    (writer, reports, store)
+}
+
+/// Everything from 2 on is reported as committed, once and in order.
+fn expect_all(reports: &Receiver<Report>, last: u64) {
+    let mut next = 2;
+    while next <= last {
+        let report = reports.recv_timeout(DEADLINE).expect("it is committed");
+        for (shard, number) in report.expect("the disk works again") {
+            assert_eq!((shard, number), (ShardId(0), next));
+            next += 1;
+        }
+    }
+}
+
+#[test]
+fn when_the_disk_works_again_what_waited_is_acknowledged_in_order() {
+    let disks = SimulatedDisks::new();
+    let (writer, reports, store) = failing(&disks, Duration::from_millis(1));
+    let sender = writer.sender();
+    for number in 3..11 {
+        sender.submit(delta(0, number)).expect("there is room");
+    }
+    assert_eq!(sender.submit(delta(0, 11)), Err(Refused::Full(delta(0, 11))));
+    assert!(matches!(sender.status().state, WriterState::Failed { .. }));
+    assert!(reports.try_recv().is_err(), "the same error is told once");
+    disks.heal();
+    expect_all(&reports, 10);
+    sender.submit(delta(0, 11)).expect("there is room again");
+    let report = reports.recv_timeout(DEADLINE).expect("it is committed");
+    assert_eq!(report, Ok(vec![(ShardId(0), 11)]));
+    assert_eq!(sender.status().state, WriterState::Running);
+    let image = disks.power_cut(&mut Random::new(1));
+    let found = SimulatedDisks::from_image(image).open(options()).expect("a working disk");
+    assert_eq!(found.rules().expect("a working disk").deltas.len(), 11);
+    assert_eq!(writer.stop(), WriterState::Stopped);
+    drop(store);
+}
+
+#[test]
+fn a_stop_tries_a_failing_store_once_more() {
+    for works_again in [false, true] {
+        let disks = SimulatedDisks::new();
+        let (writer, reports, _store) = failing(&disks, DEADLINE * 100);
+        writer.sender().submit(delta(0, 3)).expect("there is room");
+        if works_again {
+            disks.heal();
+        }
+        let state = writer.stop();
+        if works_again {
+            assert_eq!(state, WriterState::Stopped);
+            expect_all(&reports, 3);
+        } else {
+            assert!(matches!(state, WriterState::Failed { .. }), "{state:?}");
+            assert!(reports.try_recv().is_err(), "nothing is reported");
+        }
+    }
 }

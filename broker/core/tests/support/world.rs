@@ -8,8 +8,8 @@ use std::sync::Arc;
 use weir_core::{
     Acl, AuthenticationRequest, Batch, Change, ConnectionId, Core, Credential, Denial, DropNotice,
     DropReason, Drops, Effect, Identity, Input, Instant, Limits, ListenerId, MemoryPressure,
-    Metrics, Now, Outcome, Publication, ReaderConfig, ReaderId, Sequence, ShardId, Surroundings,
-    ThrottleNotice,
+    Metrics, Now, Outcome, Publication, ReaderConfig, ReaderId, Sequence, ShardId, StoreRoom,
+    Surroundings, ThrottleNotice,
 };
 use weir_mqtt::frame_len;
 
@@ -295,6 +295,16 @@ impl World {
     /// Lets the core bring its `$SYS` tree up to date.
     pub(crate) fn surroundings(&self, surroundings: &Surroundings) {
         self.net().handle(Input::Surroundings(surroundings));
+    }
+
+    /// From now on the store has room, or none.
+    pub(crate) fn room(&self, room: StoreRoom) {
+        self.net().handle(Input::StoreRoom(room));
+    }
+
+    /// Whether a message from inside the broker has to wait for room.
+    pub(crate) fn must_wait(&self, publication: &Publication<'_>) -> bool {
+        self.net().core.must_wait_for_room(publication)
     }
 
     pub(crate) fn reader_done(&self, reader: ReaderId, sequence: Sequence) {

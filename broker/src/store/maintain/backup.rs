@@ -181,6 +181,9 @@ impl Drop for Copy {
     }
 }
 
+/// A table, a key and a value.
+type RawRow = (Table, Vec<u8>, Vec<u8>);
+
 /// Rows from a stream, with the checksum of what came so far.
 struct Incoming<'s> {
     stream: &'s mut dyn Read,
@@ -194,7 +197,7 @@ impl Incoming<'_> {
         if line == *FIRST_LINE { Ok(()) } else { Err(broken("it does not begin as it should")) }
     }
 
-    fn row(&mut self) -> Result<Option<(Table, Vec<u8>, Vec<u8>)>, BackupError> {
+    fn row(&mut self) -> Result<Option<RawRow>, BackupError> {
         let [number] = self.array()?;
         if number == END {
             self.end()?;

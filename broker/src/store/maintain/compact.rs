@@ -29,8 +29,8 @@ pub fn compact(data_dir: &Path) -> Result<Compacted, StoreError> {
         Ok::<u64, StoreError>(found.len())
     };
     let before = length()?;
-    let mut store = Store::open(data_dir, StoreOptions::default())?;
-    let compacted = store.database.compact();
+    let store = Store::open(data_dir, StoreOptions::default())?;
+    let compacted = store.database_mut().as_mut().map(redb::Database::compact).transpose();
     compacted.map_err(|error| store.engine(error))?;
     drop(store);
     Ok(Compacted { before, after: length()? })

@@ -61,12 +61,14 @@ impl<'s> Filler<'s> {
 /// Writes and removes rows in one transaction.
 pub(crate) fn write(store: &Store, changes: &[Change]) -> Result<(), StoreError> {
     let write = || -> Result<(), redb::Error> {
-        let transaction = store.database.begin_write()?;
+        let transaction = store.begin_write()?;
         for of_table in changes.chunk_by(|(one, ..), (next, ..)| one == next) {
             if let Some((table, ..)) = of_table.first() {
                 change(&transaction, *table, of_table)?;
             }
         }
+        // It is counted anew when the store is opened.
+        transaction.open_table(schema::META)?.remove(schema::META_ROW_BYTES)?;
         transaction.commit()?;
         Ok(())
     };

@@ -140,7 +140,7 @@ impl Pages {
                 std::str::from_utf8(name).is_ok() && table(definition).is_some()
             });
             let has = |name: &&str| leaf.pairs().any(|(found, _)| found == name.as_bytes());
-            if is_list && names.iter().all(|name| has(name)) {
+            if is_list && names.iter().all(has) {
                 found.push(Root { page, checksum: None, rows: leaf.count as u64 });
             }
             if found.len() == LISTS_MAX {
