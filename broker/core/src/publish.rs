@@ -478,10 +478,13 @@ impl Core {
         self.push_deferred(id, Deferred { waits_for, batch: None, frame, ends_exchange });
     }
 
+    /// A connection for which messages are held is not read on when they are too many, of its own or
+    /// in all; it is when its own are released.
     fn push_deferred(&mut self, id: ConnectionId, deferred: Deferred) {
+        let is_full = self.held.bytes() > self.limits.held_bytes_max;
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.deferred.push_back(deferred);
-        if connection.unanswered() >= self.limits.unacknowledged_inbound_max {
+        if is_full || connection.unanswered() >= self.limits.unacknowledged_inbound_max {
             self.pause(id);
         }
     }
