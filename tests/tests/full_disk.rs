@@ -83,7 +83,8 @@ fn take_all(subscriber: &mut Subscriber, count: usize) -> Vec<u16> {
 /// What the admin server says.
 fn status(admin: SocketAddr) -> String {
     let mut stream = TcpStream::connect(admin).unwrap();
-    let request = format!("GET /status HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET /api/v1/status HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

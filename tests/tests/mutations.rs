@@ -37,8 +37,8 @@ const PLACES: &[Place] = &[
     Place {
         file: "broker/core/src/publish.rs",
         faults: &[("received-unchecked", "a QoS 2 message that comes again is published again")],
-        find: "        if again {\n",
-        replace: "        if again && !is_on(\"received-unchecked\") {\n",
+        find: "before.filter(|_| reply == Reply::Pubrec)",
+        replace: "before.filter(|_| reply == Reply::Pubrec && !is_on(\"received-unchecked\"))",
     },
     Place {
         file: "broker/core/src/publish.rs",

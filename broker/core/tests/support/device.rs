@@ -109,11 +109,9 @@ impl Device {
         let mut answered = BTreeSet::new();
         if let Some(link) = &self.link {
             for frame in &self.world.net().link(link.connection).frames {
-                match Packet::decode(frame, self.options.version) {
-                    Ok(Packet::Puback(answer) | Packet::Pubrec(answer)) => {
-                        answered.insert(answer.packet_id.get());
-                    }
-                    _ => {}
+                let packet = Packet::decode(frame, self.options.version);
+                if let Ok(Packet::Puback(answer) | Packet::Pubrec(answer)) = packet {
+                    answered.insert(answer.packet_id.get());
                 }
             }
         }

@@ -160,10 +160,12 @@ impl Source {
             let lists = pages.lists_of_tables(&LANDMARKS);
             let looks = lists.iter().map(|root| Look::at(&pages, Some(root), path));
             let looks = looks.collect::<Result<Vec<Look>, StoreError>>()?;
-            best = looks.into_iter().filter(|look| look.is_ours).min_by_key(|look| {
+            let found = looks.into_iter().filter(|look| look.is_ours).min_by_key(|look| {
                 let Examination { starts, furthest, .. } = look.examination;
                 (look.loss(), Reverse(starts), Reverse(furthest))
             });
+            // Without one, what is wrong with the commits is all that can be said.
+            best = found.or(best);
         }
         let mut look = match best {
             Some(best) => best,

@@ -80,10 +80,10 @@ impl Client {
     /// Sometimes gives up its attempt at once, unseen by the broker, and makes another. The two
     /// may overtake each other, so it must not matter which one is the later.
     pub(super) fn connect_twice(&mut self, around: &mut Surroundings) {
-        let is_same = !self.wants_clean
-            && !(self.profile.is_kept && self.may_have_expired_within(around, DIALLING_MS))
-            && !around.network.is_cut_off(around.now, self.number);
-        if !around.is_calm && is_same && around.random.chance(around.conduct.twin_percent) {
+        let is_other = self.wants_clean
+            || self.profile.is_kept && self.may_have_expired_within(around, DIALLING_MS)
+            || around.network.is_cut_off(around.now, self.number);
+        if !around.is_calm && !is_other && around.random.chance(around.conduct.twin_percent) {
             self.has_twins = true;
             let keeps_session = self.keeps_session;
             if let Some(will) = self.next_will {
