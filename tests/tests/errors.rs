@@ -116,7 +116,10 @@ fn a_store_that_is_damaged_is_not_started_with_if_it_is_to_be_refused() {
     let refuse = format!("{LISTENER}[store]\non_damage = \"refuse\"\n");
     let said = refused(&folder, &refuse);
     let way_out = "restore a backup, or set `on_damage = \"salvage\"`";
-    assert_says(&said, &["data/weir.redb", "corrupt", "not what was written", way_out]);
+    assert_says(
+        &said,
+        &["data/weir.redb", "corrupt", "the list of the tables is damaged", way_out],
+    );
     assert_eq!(fs::read(&store).unwrap().len(), damaged.len(), "what is damaged is not cut off");
 
     // Cut off in the middle, as by a full disk.
