@@ -86,7 +86,7 @@ const PLACES: &[Place] = &[
         replace: "                if !is_on(\"cursor-stays\") {\n                    self.turn.changes.push(change);\n                }\n            }\n        }\n        self.turn.cursors.clear();",
     },
     Place {
-        file: "broker/core/src/core.rs",
+        file: "broker/core/src/readers.rs",
         faults: &[
             ("log-trimmed-too-far", "the log is given up past what sessions and readers wait for"),
             (
@@ -151,8 +151,8 @@ const PLACES: &[Place] = &[
     Place {
         file: "broker/core/src/handover.rs",
         faults: &[("share-legacy-lost", "what a member of a share leaves behind goes to nobody")],
-        find: "        for (share, message) in legacy {",
-        replace: "        let count = if is_on(\"share-legacy-lost\") { 0 } else { legacy.len() };\n        for (share, message) in legacy.into_iter().take(count) {",
+        find: "        for Legacy { share, message, logged } in legacy {",
+        replace: "        let count = if is_on(\"share-legacy-lost\") { 0 } else { legacy.len() };\n        for Legacy { share, message, logged } in legacy.into_iter().take(count) {",
     },
     Place {
         file: "broker/core/src/handover.rs",

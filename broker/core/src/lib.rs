@@ -66,8 +66,8 @@ mod sys_tree;
 
 mod released;
 
-mod durability;
 mod held;
+mod level_table;
 mod retained;
 mod schedule;
 mod subscriptions;
@@ -85,6 +85,7 @@ mod input;
 mod limits;
 mod metrics;
 
+mod durability;
 mod rates;
 
 mod bucket;

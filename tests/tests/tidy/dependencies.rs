@@ -58,6 +58,7 @@ const ONE_MODULE: [(&str, &[&str]); 2] = [
             "expiry",
             "handover",
             "invariants",
+            "level",
             "memory",
             "paging",
             "publish",
