@@ -299,6 +299,10 @@ fn prepare(
     // A journal lets go of nothing, so no reader has to be known.
     write_group(&transaction, &group, &BTreeSet::new(), &mut positions, Some(found.last_epoch + 1))
         .map_err(|error| engine(path, error))?;
+    // As after a start that finds it in the database: what was reserved may have been given.
+    for position in positions.shards.values_mut() {
+        position.next = position.next.max(position.reserved);
+    }
     transaction.commit().map_err(|error| engine(path, error))?;
     let Found { records, is_damaged, .. } = found;
     Ok(Prepared { boot_epoch, positions, replayed: records, is_damaged })
