@@ -33,6 +33,8 @@ pub(crate) const JOURNAL_NAME: &str = "weir.journal";
 const RANDOM: &str = "/dev/urandom";
 /// Its name until it is complete.
 const NEW_FILE_NAME: &str = "weir.redb.new";
+/// A page of the database engine.
+const PAGE_BYTES: u64 = 4096;
 /// How each file of the database engine begins.
 const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 
@@ -240,6 +242,7 @@ pub(crate) fn open_database(
     cache_bytes: usize,
     verify: bool,
 ) -> Result<Opened, StoreError> {
+    fill_last_page(&backend).map_err(|error| io_error(path.to_path_buf(), error))?;
     let is_interrupted = Arc::new(AtomicBool::new(false));
     let mut database = Builder::new()
         .set_cache_size(cache_bytes)
@@ -254,6 +257,14 @@ pub(crate) fn open_database(
         && verify
         && !database.check_integrity().map_err(|error| engine(path, error))?;
     Ok(Opened { database, is_interrupted, is_damaged })
+}
+
+/// The engine refuses a file that does not end with a whole page, as a power cut while it grew may
+/// leave one. What was durable ends before that.
+fn fill_last_page(backend: &impl StorageBackend) -> io::Result<()> {
+    let len = backend.len()?;
+    let whole = len.next_multiple_of(PAGE_BYTES);
+    if whole == len { Ok(()) } else { backend.set_len(whole) }
 }
 
 /// What goes to the two files is counted apart.

@@ -194,13 +194,19 @@ fn a_full_disk_goes_on_when_it_has_room() {
         let mut workload = Workload::new(seed, 1);
         let disks = SimulatedDisks::from_image(fresh());
         let store = open(&disks);
-        let (full, capacity) = match seed % 2 {
-            0 => (&disks.database, 2_000_000),
-            _ => (&disks.journal, 20_000),
+        let (full, batches_max) = match seed % 2 {
+            0 => (&disks.database, 20),
+            _ => (&disks.journal, 2),
         };
-        full.set_capacity(Some(capacity));
+        for _ in 0..5 {
+            store.commit(&workload.group(batches_max)).expect("there is room");
+        }
+        full.fill();
+        let mut groups = 0;
         let group = loop {
-            let group = workload.group(20);
+            groups += 1;
+            assert!(groups < 5_000, "seed {seed}: the disk does not become full");
+            let group = workload.group(batches_max);
             match store.commit(&group) {
                 Ok(_) => {}
                 Err(StoreError::DiskFull { .. }) => break group,
@@ -227,6 +233,8 @@ fn a_store_that_somebody_else_has_opened_meanwhile_stays_failed() {
             break group;
         }
     };
+    // The files are locked until they are let go.
+    assert!(store.reopen().is_err());
     disks.heal();
     drop(open(&disks));
     let error = commit_again(&store, &group).expect_err("it is another one");
