@@ -114,16 +114,24 @@ fn first_failure() {
 /// A failure is told with less, and the text of that repeats it.
 #[test]
 fn a_failure_is_told_with_as_little_as_possible() {
-    let misbehaviour = Some(Misbehaviour::ReceivedForgotten);
-    let failed = (0..SEEDS_PER_FAULT)
-        .find_map(|seed| run(&Setup { misbehaviour, ..Setup::of_seed(seed) }).err());
-    let failed = *failed.expect("the fault is found");
-    let events = failed.events;
-    let small = shrink(failed, 150);
-    assert!(small.events * 4 < events, "{} of {events} events are left", small.events);
-    let again = Setup::read(small.setup.seed, &small.setup.to_string()).expect("its own text");
-    let again = run(&again).expect_err("it fails again");
-    assert_eq!((again.problem, again.events), (small.problem, small.events));
+    for misbehaviour in [
+        Misbehaviour::CursorsForgotten,
+        Misbehaviour::DelayedForgotten,
+        Misbehaviour::ForwardedTooEarly,
+        Misbehaviour::OlderRetained,
+        Misbehaviour::ReleasesForgotten,
+    ] {
+        let setup = |seed| Setup { misbehaviour: Some(misbehaviour), ..Setup::of_seed(seed) };
+        let failed = (0..SEEDS_PER_FAULT).find_map(|seed| run(&setup(seed)).err());
+        let failed = *failed.expect("the fault is found");
+        let events = failed.events;
+        let small = shrink(failed, 150);
+        println!("{misbehaviour:?}: {} of {events} events are left", small.events);
+        assert!(small.events * 4 < events, "{} of {events} events are left", small.events);
+        let again = Setup::read(small.setup.seed, &small.setup.to_string()).expect("its own text");
+        let again = run(&again).expect_err("it fails again");
+        assert_eq!((again.problem, again.events), (small.problem, small.events));
+    }
 }
 
 fn kept_seeds() -> impl Iterator<Item = u64> {

@@ -6,7 +6,7 @@ use super::reduction::{Reduction, Trouble};
 use super::setup::Setup;
 use super::world::{attempt, run};
 
-/// A smaller run that fails in the same way, after at most `attempts` runs.
+/// A run that fails in the same way with less happening in it, after at most `attempts` runs.
 #[must_use]
 pub fn shrink(failure: Failure, attempts: u32) -> Failure {
     let mut search = Search { kind: kind_of(&failure.problem), best: failure, left: attempts };
@@ -34,7 +34,7 @@ struct Search {
 }
 
 impl Search {
-    /// Whether the run still fails with less; then that is the best.
+    /// Whether the run still fails, and not later than before; then that is the best.
     fn takes(&mut self, reduction: Reduction) -> bool {
         if self.left == 0 || reduction == self.best.setup.reduction {
             return false;
@@ -42,9 +42,10 @@ impl Search {
         self.left -= 1;
         let setup = Setup { reduction, ..self.best.setup.clone() };
         let failed = attempt(&setup).err();
-        let Some(failure) = failed.filter(|found| kind_of(&found.problem) == self.kind) else {
-            return false;
+        let is_less = |found: &Failure| {
+            found.events <= self.best.events && kind_of(&found.problem) == self.kind
         };
+        let Some(failure) = failed.filter(|found| is_less(found)) else { return false };
         self.best = *failure;
         true
     }

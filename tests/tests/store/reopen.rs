@@ -206,7 +206,8 @@ fn a_full_disk_goes_on_when_it_has_room() {
         let group = loop {
             groups += 1;
             assert!(groups < 5_000, "seed {seed}: the disk does not become full");
-            let group = workload.group(batches_max);
+            let mut group = workload.group(batches_max);
+            group.push(workload.growth());
             match store.commit(&group) {
                 Ok(_) => {}
                 Err(StoreError::DiskFull { .. }) => break group,

@@ -103,6 +103,31 @@ impl Workload {
         batch
     }
 
+    /// A batch that makes the store grow: a retained message on a topic of its own.
+    pub(crate) fn growth(&mut self) -> Batch {
+        let number = &mut self.numbers[0];
+        *number += 1;
+        let parts = MessageParts {
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            expires_at_ms: None,
+            received_at_ms: 0,
+            topic: &format!("growth/{number}"),
+            properties: &[],
+            payload: &[b'x'; 2_000],
+        };
+        let message = Message::new(&parts, &mut Vec::new());
+        let batch = Batch {
+            shard: ShardId(0),
+            number: *number,
+            changes: vec![Change::RetainedPut { message }],
+            log_start: self.model.shard(ShardId(0)).log_start,
+            is_awaited: true,
+        };
+        self.model.apply(&batch);
+        batch
+    }
+
     /// Some of what no session waits for, with positions that are in nobody's way.
     fn released(&mut self, shard: ShardId) -> Option<Change> {
         let model = self.model.shard(shard);
