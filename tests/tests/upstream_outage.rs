@@ -1,6 +1,6 @@
 //! A real mosquitto as the upstream is away for a while, and the broker is killed meanwhile and
-//! once more while the backlog drains: every message arrives there in its order, at QoS 1 once
-//! for each `id`, at QoS 2 once.
+//! once more while the backlog drains: every message arrives there in its order and once for each
+//! `id`. What the upstream had not acknowledged at a kill is sent again with its `id`, at QoS 2 too.
 //!
 //! `WEIR_OUTAGE_SECONDS` says how long it is away.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -185,7 +185,6 @@ impl Records {
         let (_, id) = id.unwrap_or_else(|| panic!("no id in {message:?}"));
         if let Some(before) = self.ids.insert(id.clone(), number) {
             assert_eq!(before, number, "one id for two messages");
-            assert_eq!(message.qos, QoS::AtLeastOnce, "{number} came twice at QoS 2");
             self.repeated += 1;
             return;
         }
