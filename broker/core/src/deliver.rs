@@ -14,7 +14,7 @@ use crate::durability::Durability;
 use crate::frames;
 use crate::gate::Gated;
 use crate::handover;
-use crate::identity::{ConnectionId, SessionId};
+use crate::identity::{ConnectionId, Sequence, SessionId};
 use crate::inflight::{Delivered, Inflight, Progress};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
@@ -365,9 +365,16 @@ impl Core {
         if delivered.logged && delivered.qos == QoS::ExactlyOnce {
             return Some(self.turn.batch);
         }
-        let place = self.provisional.binary_search_by_key(&delivered.sequence, |(_, s)| *s).ok()?;
-        let (batch, _) = *self.provisional.get(place)?;
+        let batch = self.rests_on(delivered.sequence)?;
         Some(self.gate.last_batch().map_or(batch, |last| last.max(batch)))
+    }
+
+    /// The batch with what a message came from, while that is not durable.
+    pub(crate) fn rests_on(&self, sequence: Sequence) -> Option<u64> {
+        let place = self.provisional.binary_search_by_key(&sequence, |(_, known)| *known).ok()?;
+        // One that went to another member stands behind others that rest on later batches.
+        let (batch, _) = self.provisional.get(place)?;
+        Some(*batch).filter(|batch| !self.gate.is_committed(*batch))
     }
 
     /// Appends a PUBLISH of the message that is being routed; the frame is shared with everybody

@@ -35,6 +35,19 @@ pub(crate) struct Legacy {
     message: Message,
     /// The store has it, or is about to.
     logged: bool,
+    /// The batch with what it came from, if that is not durable yet.
+    rests_on: Option<u64>,
+}
+
+impl Legacy {
+    fn new(core: &Core, share: ShareKey, delivered: &Delivered) -> Self {
+        Self {
+            share,
+            message: core.shared_message(delivered),
+            logged: delivered.logged,
+            rests_on: core.rests_on(delivered.sequence),
+        }
+    }
 }
 
 /// A member that is there.
@@ -148,14 +161,15 @@ impl Core {
                     continue;
                 }
                 for delivered in taken {
-                    let message = self.shared_message(&delivered);
-                    let level = self.level_again(message.topic(), delivered.logged);
+                    let legacy = Legacy::new(self, share, &delivered);
+                    let level = self.level_again(legacy.message.topic(), legacy.logged);
                     self.settle(from, delivered);
                     // The queue is empty and the window bounds what comes in.
-                    let delivered = self.handed_over(level, member, mark, &message);
+                    let delivered = self.handed_over(level, member, mark, &legacy);
+                    let message = &legacy.message;
                     self.push_waiting(key, delivered, message.len());
-                    self.log.hold(delivered.sequence, &message, message.len());
-                    self.record_handover(level, member, mark, delivered, &message);
+                    self.log.hold(delivered.sequence, message, message.len());
+                    self.record_handover(level, member, mark, delivered, message);
                 }
                 return true;
             }
@@ -194,8 +208,7 @@ impl Core {
             .filter_map(|delivered| {
                 let mark = session.share_of(delivered)?;
                 let share = session.shares.iter().find(|share| self.shares.mark(**share) == mark);
-                let message = self.shared_message(delivered);
-                Some(Legacy { share: *share?, message, logged: delivered.logged })
+                Some(Legacy::new(self, *share?, delivered))
             })
             .collect()
     }
@@ -203,21 +216,22 @@ impl Core {
     /// Gives what a member left behind to the others.
     pub(crate) fn bequeath(&mut self, now: Now, legacy: Vec<Legacy>) {
         let mut heirs: Vec<SessionKey> = Vec::new();
-        for Legacy { share, message, logged } in legacy {
+        for legacy in legacy {
+            let Legacy { share, message, logged, .. } = &legacy;
             if message.is_expired(now.unix_ms) {
                 self.metrics.drops.expired += 1;
                 continue;
             }
             let parts = message.parts();
             let hash = hash(parts.topic);
-            let Some(member) = self.choose_member(share, &parts, hash, UNACKNOWLEDGED) else {
+            let Some(member) = self.choose_member(*share, &parts, hash, UNACKNOWLEDGED) else {
                 continue;
             };
-            let mark = self.shares.mark(share);
-            let level = self.level_again(parts.topic, logged);
-            let delivered = self.handed_over(level, member, mark, &message);
-            if self.enqueue_held(now, member.session, delivered, &message) {
-                self.record_handover(level, member, mark, delivered, &message);
+            let mark = self.shares.mark(*share);
+            let level = self.level_again(parts.topic, *logged);
+            let delivered = self.handed_over(level, member, mark, &legacy);
+            if self.enqueue_held(now, member.session, delivered, message) {
+                self.record_handover(level, member, mark, delivered, message);
             }
             if !heirs.contains(&member.session) {
                 heirs.push(member.session);
@@ -237,12 +251,7 @@ impl Core {
             return;
         }
         let taken = self.take_waiting(key, mark, usize::MAX, None);
-        let left = |delivered: &Delivered| Legacy {
-            share,
-            message: self.shared_message(delivered),
-            logged: delivered.logged,
-        };
-        let legacy = taken.iter().map(left).collect();
+        let legacy = taken.iter().map(|left| Legacy::new(self, share, left)).collect();
         taken.into_iter().for_each(|delivered| self.settle(key, delivered));
         self.bequeath(now, legacy);
     }
@@ -297,13 +306,16 @@ impl Core {
         level: Durability,
         member: Member,
         mark: ShareMark,
-        message: &Message,
+        legacy: &Legacy,
     ) -> Delivered {
-        let parts = message.parts();
+        let parts = legacy.message.parts();
         let qos = self.outgoing_qos(member.session, member.qos, parts.qos);
         let qos = self.qos_at(level, member.session, qos);
         let identifiers = identifiers_of(Some(mark), &[member.identifier]);
         let sequence = self.log.reserve();
+        if let Some(batch) = legacy.rests_on {
+            self.provisional.push_back((batch, sequence));
+        }
         Delivered {
             sequence,
             identifier: self.keep_identifiers(member.session, sequence, &identifiers),

@@ -174,6 +174,25 @@ fn a_result_that_leaves_the_queue_waits_for_its_state_too() {
     }
 }
 
+/// A result that goes from one member of a group to another was sent at once, because it moves to
+/// another position.
+#[test]
+fn a_result_that_goes_to_another_member_waits_for_its_state_too() {
+    let world = world();
+    let first_member = world.connect(v5("a").receive_max(1));
+    first_member.subscribe("$share/group/out", QOS1);
+    world.connect(v5("publisher")).publish(QOS1, "out", "first");
+    assert_eq!(first_member.receive().payload, "first");
+    let other_member = world.connect(v5("b"));
+    world.hold_commits();
+    world.in_one_turn(|| send_result(&world, "r"));
+    other_member.subscribe("$share/group/out", QOS1);
+    first_member.hang_up();
+    assert_eq!(other_member.payloads(), ["first"]);
+    world.commit();
+    assert_eq!(other_member.payloads(), ["r"]);
+}
+
 /// One that leaves the queue waits at the gate behind later batches. Once its own was durable, the
 /// next one of the queue had nothing to wait for and went out before it.
 #[test]
