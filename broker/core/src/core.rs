@@ -22,6 +22,7 @@ use crate::clock::{Instant, Now};
 use crate::connection::{Connection, Connections, State};
 use crate::durability::Durability;
 use crate::effect::Effect;
+use crate::expiry::ExpiryWatch;
 use crate::frames::Frames;
 use crate::gate::{Gate, Gated};
 use crate::held::Held;
@@ -73,7 +74,7 @@ pub struct Core {
     pub(crate) readers: Vec<Reader>,
     pub(crate) gate: Gate,
     pub(crate) held: Held,
-    /// Messages that rest on changes which are not durable, with the batch of those, in order.
+    /// Messages that rest on changes which are not durable, in order, each with the batch of those.
     pub(crate) provisional: VecDeque<(u64, Sequence)>,
     pub(crate) paging: Paging,
     /// Bytes that the buffers of connections take.
@@ -81,9 +82,8 @@ pub struct Core {
     pub(crate) pressure: MemoryPressure,
     pub(crate) store_room: StoreRoom,
     pub(crate) timers: Timers,
-    /// The timer for messages that expire while they wait, and the time by the calendar that it is
-    /// for.
-    pub(crate) expiry_watched: Option<(Instant, u64)>,
+    pub(crate) queue_expiry: ExpiryWatch,
+    pub(crate) retained_expiry: ExpiryWatch,
     pub(crate) turn: Turn,
     pub(crate) metrics: Metrics,
     pub(crate) sys: SysTree,
@@ -163,7 +163,8 @@ impl Core {
             pressure: MemoryPressure::default(),
             store_room: StoreRoom::default(),
             timers: Timers::default(),
-            expiry_watched: None,
+            queue_expiry: ExpiryWatch::default(),
+            retained_expiry: ExpiryWatch::default(),
             turn: Turn { batch: 1, ..Turn::default() },
             metrics: Metrics::default(),
             sys: SysTree::default(),
@@ -403,6 +404,7 @@ impl Core {
                 Timer::Delayed(message) => self.publish_delayed(now, message),
                 Timer::KeepAlive(connection) => self.check_keep_alive(now, connection),
                 Timer::QueueExpiry => self.expire_queued(now),
+                Timer::RetainedExpiry => self.expire_retained(now),
                 Timer::SessionExpiry(session) => self.check_expiry(now, session),
                 Timer::Throttle(connection) => self.end_throttle(now, connection),
                 Timer::Will(session) => self.check_will(now, session),

@@ -40,7 +40,8 @@ impl Core {
             + self.connections.iter().filter(|open| is_waiting(&open.allowance)).count()
             + self.listener_allowances.iter().filter(|listener| is_waiting(listener)).count()
             + self.schedule.count()
-            + usize::from(self.expiry_watched.is_some());
+            + usize::from(self.queue_expiry.is_armed())
+            + usize::from(self.retained_expiry.is_armed());
         assert!(self.timers.len() <= timers, "each timer has an owner");
         let throttled = self.connections.iter().filter(|open| is_waiting(&open.allowance));
         throttled.for_each(|open| assert!(open.paused || open.state == State::Closing));

@@ -43,6 +43,7 @@ impl Core {
             + self.log.count() * QUEUED_BYTES
             + self.retained.bytes()
             + self.retained.count() * RETAINED_BYTES
+            + self.retained.expiring_count() * EXPIRING_BYTES
             + self.held.bytes()
             + self.schedule.bytes()
             + self.schedule.count() * DELAYED_BYTES
@@ -58,6 +59,7 @@ const TIGHT_BUFFER_BYTES: usize = 16 * 1024;
 // holds them against the allocator (tests/allocations.rs).
 const CONNECTION_BYTES: usize = 250;
 const DELAYED_BYTES: usize = 140;
+const EXPIRING_BYTES: usize = 45;
 const QUEUED_BYTES: usize = 44;
 const RETAINED_BYTES: usize = 55;
 const SESSION_BYTES: usize = 800;

@@ -1,7 +1,8 @@
 //! The retained messages: one per topic, ordered by topic.
 //!
 //! The topics that begin alike stand together, so a filter is answered by walking the range that
-//! its literal beginning leaves open. The topic is held once, in the message itself.
+//! its literal beginning leaves open. The topic is held once, in the message itself. Messages that
+//! expire stand a second time in the order in which they do.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -16,6 +17,8 @@ use crate::message::Message;
 #[derive(Debug, Default)]
 pub(crate) struct Retained {
     messages: BTreeSet<ByTopic>,
+    /// Those that expire, with when, in milliseconds since 1970.
+    expiring: BTreeSet<(u64, ByTopic)>,
     bytes: usize,
 }
 
@@ -23,16 +26,38 @@ impl Retained {
     /// Keeps `message` for its topic in place of the one before.
     pub(crate) fn put(&mut self, message: Message) {
         self.bytes += message.len();
+        let expiry = expiry_of(&message);
         if let Some(before) = self.messages.replace(ByTopic(message)) {
-            self.bytes -= before.0.len();
+            self.forget(&before);
         }
+        self.expiring.extend(expiry);
     }
 
     /// Forgets the message of a topic; true when there was one.
     pub(crate) fn remove(&mut self, topic: &str) -> bool {
         let before = self.messages.take(topic);
-        self.bytes -= before.as_ref().map_or(0, |message| message.0.len());
-        before.is_some()
+        before.inspect(|before| self.forget(before)).is_some()
+    }
+
+    /// Takes out one whose time is over.
+    pub(crate) fn take_expired(&mut self, unix_ms: u64) -> Option<Message> {
+        let (_, first) = self.expiring.first().filter(|(at, _)| *at <= unix_ms)?;
+        let expired = self.messages.take(first.0.topic()).expect("those that expire are there");
+        self.forget(&expired);
+        Some(expired.0)
+    }
+
+    /// When the first one expires, in milliseconds since 1970.
+    pub(crate) fn first_expiry_ms(&self) -> Option<u64> {
+        self.expiring.first().map(|(at, _)| *at)
+    }
+
+    /// Counts a message no more that is not there any more.
+    fn forget(&mut self, before: &ByTopic) {
+        self.bytes -= before.0.len();
+        if let Some(expiry) = expiry_of(&before.0) {
+            self.expiring.remove(&expiry);
+        }
     }
 
     /// The message of a topic.
@@ -50,6 +75,11 @@ impl Retained {
         self.messages.len()
     }
 
+    /// Number of those that expire.
+    pub(crate) fn expiring_count(&self) -> usize {
+        self.expiring.len()
+    }
+
     /// Bytes of all messages.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -58,6 +88,8 @@ impl Retained {
     /// Counts again what the counter counts; for checks.
     pub(crate) fn check_counters(&self) {
         assert_eq!(self.bytes, self.messages.iter().map(|message| message.0.len()).sum());
+        let expiring = self.messages.iter().filter_map(|message| expiry_of(&message.0));
+        assert_eq!(self.expiring, expiring.collect());
     }
 
     /// Calls `found` for each message that `filter` matches, in the order of their topics.
@@ -84,6 +116,11 @@ impl Retained {
             }
         }
     }
+}
+
+/// Where a message stands that expires.
+fn expiry_of(message: &Message) -> Option<(u64, ByTopic)> {
+    message.expires_at_ms().map(|at| (at, ByTopic(message.clone())))
 }
 
 /// A message that is found by its topic.
@@ -122,20 +159,22 @@ mod tests {
     use crate::message::MessageParts;
     use weir_mqtt::QoS;
 
+    fn message(topic: &str, expires_at_ms: Option<u64>) -> Message {
+        let parts = MessageParts {
+            qos: QoS::AtMostOnce,
+            retain: true,
+            expires_at_ms,
+            received_at_ms: 0,
+            topic,
+            properties: &[],
+            payload: b"x",
+        };
+        Message::new(&parts, &mut Vec::new())
+    }
+
     fn retained(topics: &[&str]) -> Retained {
         let mut retained = Retained::default();
-        for topic in topics {
-            let parts = MessageParts {
-                qos: QoS::AtMostOnce,
-                retain: true,
-                expires_at_ms: None,
-                received_at_ms: 0,
-                topic,
-                properties: &[],
-                payload: b"x",
-            };
-            retained.put(Message::new(&parts, &mut Vec::new()));
-        }
+        topics.iter().for_each(|topic| retained.put(message(topic, None)));
         retained
     }
 
@@ -166,5 +205,24 @@ mod tests {
         assert!(!retained.remove("a"));
         assert!(retained.remove("b"));
         assert_eq!((retained.count(), retained.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn what_expires_is_taken_in_the_order_in_which_it_does() {
+        let mut retained = Retained::default();
+        for (topic, at) in [("a", Some(30)), ("b", None), ("c", Some(10)), ("d", Some(20))] {
+            retained.put(message(topic, at));
+        }
+        retained.put(message("d", Some(40)));
+        retained.put(message("c", Some(15)));
+        assert_eq!(retained.first_expiry_ms(), Some(15));
+        assert!(retained.take_expired(14).is_none());
+        let taken: Vec<String> = std::iter::from_fn(|| retained.take_expired(30))
+            .map(|message| message.topic().to_owned())
+            .collect();
+        assert_eq!(taken, ["c", "a"]);
+        retained.put(message("d", None));
+        assert_eq!((retained.first_expiry_ms(), retained.count()), (None, 2));
+        retained.check_counters();
     }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Timer {
     KeepAlive(ConnectionId),
     /// Messages that wait may have expired.
     QueueExpiry,
+    /// Retained messages may have expired.
+    RetainedExpiry,
     /// A session without connection may have expired.
     SessionExpiry(SessionId),
     /// A client that was too fast may go on.

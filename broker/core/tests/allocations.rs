@@ -252,10 +252,15 @@ fn subscribe(core: &mut Core, slot: u32, filter: &str) {
 }
 
 fn publish(core: &mut Core, topic: &str, retain: bool) {
+    publish_with(core, topic, retain, None);
+}
+
+fn publish_with(core: &mut Core, topic: &str, retain: bool, expiry_s: Option<u32>) {
     let mut publish = Publish::new(topic, b"{\"value\":21.5,\"unit\":\"celsius\"}");
     publish.qos = QoS::AtLeastOnce;
     publish.packet_id = PacketId::new(1);
     publish.retain = retain;
+    publish.properties.message_expiry_interval_s = expiry_s;
     receive(core, 0, Packet::Publish(publish));
 }
 
@@ -304,6 +309,10 @@ fn the_memory_that_is_counted_is_about_what_the_allocator_gives() {
         }),
         growth("retained message", limits(), |core, n| {
             publish(core, &format!("site/line/device-{n:08}/temperature"), true);
+        }),
+        growth("retained message that expires", limits(), |core, n| {
+            let topic = format!("site/line/device-{n:08}/temperature");
+            publish_with(core, &topic, true, Some(100 + n % 1_000));
         }),
         growth("queued message", limits(), |core, n| {
             publish(core, &format!("queue/{n:08}"), false)

@@ -75,6 +75,32 @@ fn a_retained_message_keeps_its_age() {
     client.expect_nothing();
 }
 
+/// One that nobody asks for kept its place until the next start.
+#[test]
+fn a_retained_message_leaves_when_its_time_is_over() {
+    let world = World::new();
+    let publisher = world.connect(v5("publisher"));
+    let publish = |topic: &str, seconds| {
+        publisher.publish_with(QOS0, topic, "x", |publish| {
+            publish.retain = true;
+            publish.properties.message_expiry_interval_s = seconds;
+        });
+    };
+    (0..300).for_each(|number| publish(&format!("many/{number}"), Some(10)));
+    publish("later", Some(60));
+    publish("replaced", Some(10));
+    publish("replaced", None);
+    let left = || (world.metrics().retained, world.net().store.retained.len());
+    assert_eq!(left(), (302, 302));
+    world.advance_s(9);
+    assert_eq!(left(), (302, 302));
+    world.advance_s(1);
+    assert_eq!(left(), (2, 2));
+    world.crash_for_s(1);
+    world.advance_s(60);
+    assert_eq!(left(), (1, 1));
+}
+
 #[test]
 fn a_message_that_goes_out_at_once_keeps_its_whole_expiry() {
     let world = World::new();
