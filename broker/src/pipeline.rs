@@ -92,7 +92,9 @@ impl Pipeline {
             client: "",
             arrived: timestamp(parts.received_at_ms),
         };
-        self.engine.handle(timestamp(unix_ms), &event, &mut self.emissions);
+        // Somebody may have set the calendar back since then.
+        let now = timestamp(unix_ms.max(parts.received_at_ms));
+        self.engine.handle(now, &event, &mut self.emissions);
         self.publish_emissions(unix_ms);
     }
 

@@ -76,8 +76,8 @@ const PLACES: &[Place] = &[
     Place {
         file: "broker/core/src/retained.rs",
         faults: &[("retains-the-older", "a retained message does not replace the one before")],
-        find: "        self.bytes += message.len();\n        if let Some",
-        replace: "        if is_on(\"retains-the-older\") && self.messages.contains(message.topic()) {\n            return;\n        }\n        self.bytes += message.len();\n        if let Some",
+        find: "        self.bytes += message.len();\n        let expiry",
+        replace: "        if is_on(\"retains-the-older\") && self.messages.contains(message.topic()) {\n            return;\n        }\n        self.bytes += message.len();\n        let expiry",
     },
     Place {
         file: "broker/core/src/core.rs",
@@ -151,8 +151,8 @@ const PLACES: &[Place] = &[
     Place {
         file: "broker/core/src/handover.rs",
         faults: &[("share-legacy-lost", "what a member of a share leaves behind goes to nobody")],
-        find: "        for Legacy { share, message, logged } in legacy {",
-        replace: "        let count = if is_on(\"share-legacy-lost\") { 0 } else { legacy.len() };\n        for Legacy { share, message, logged } in legacy.into_iter().take(count) {",
+        find: "        for legacy in legacy {",
+        replace: "        let count = if is_on(\"share-legacy-lost\") { 0 } else { legacy.len() };\n        for legacy in legacy.into_iter().take(count) {",
     },
     Place {
         file: "broker/core/src/handover.rs",

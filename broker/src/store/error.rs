@@ -60,8 +60,8 @@ pub enum StoreError {
     },
     /// The store does not write any more because it failed before.
     #[error(
-        "the store {} stopped writing after an earlier error; read that one in the log, cure it \
-         and restart", path.display()
+        "the store {} stopped after an earlier error; read that one in the log and cure it, and \
+         it goes on by itself", path.display()
     )]
     Failed {
         /// The file.
@@ -186,6 +186,17 @@ impl StoreError {
     /// Whether the file is not what was written: then there is something to salvage.
     pub(crate) fn is_damage(&self) -> bool {
         matches!(self, Self::BadRecord { .. } | Self::Corrupt { .. })
+    }
+
+    /// Whether the disk has failed, now or before.
+    pub(crate) fn is_of_disk(&self) -> bool {
+        matches!(
+            self,
+            Self::DiskFull { .. }
+                | Self::Failed { .. }
+                | Self::Io { .. }
+                | Self::NotWritable { .. }
+        )
     }
 }
 

@@ -112,6 +112,8 @@ pub struct Store {
     totals: Totals,
     /// Set by a commit that fails; nothing is written until the store is opened anew.
     failed: AtomicBool,
+    /// Set by a read that fails, until the files are opened anew.
+    refuses_reads: AtomicBool,
     /// Held for the whole of a commit. A store in memory has no journal.
     journal: Mutex<Option<Journal>>,
     /// What the database does not hold yet. Only who holds the journal changes it, and for a
@@ -219,11 +221,14 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn stats(&self) -> Result<StoreStats, StoreError> {
-        let (transaction, pending) = {
-            let overlay = self.overlay();
-            (self.read()?, overlay.log_records())
-        };
-        let log = transaction.open_table(schema::LOG).map_err(|error| self.engine(error))?;
+        let log_records = self.reading(|| {
+            let (transaction, pending) = {
+                let overlay = self.overlay();
+                (self.read()?, overlay.log_records())
+            };
+            let log = transaction.open_table(schema::LOG).map_err(|error| self.engine(error))?;
+            Ok(log.len().map_err(|error| self.engine(error))? + pending)
+        })?;
         let of_both = |counter: fn(&DiskCounters) -> &AtomicU64| {
             counter(&self.disk).load(Ordering::Relaxed)
                 + counter(&self.journal_disk).load(Ordering::Relaxed)
@@ -238,7 +243,7 @@ impl Store {
             syncs: of_both(|disk| &disk.syncs),
             file_bytes: self.disk.file_bytes.load(Ordering::Relaxed),
             journal_bytes: self.journal_disk.file_bytes.load(Ordering::Relaxed),
-            log_records: log.len().map_err(|error| self.engine(error))? + pending,
+            log_records,
             held_records: self.held().count() as u64,
         })
     }

@@ -217,6 +217,7 @@ impl Store {
             journal_disk: disks.journal,
             totals: Totals::default(),
             failed: AtomicBool::new(false),
+            refuses_reads: AtomicBool::new(false),
             journal: Mutex::new(journal),
             overlay: RwLock::new(Overlay::new(prepared.positions)),
             held: Mutex::default(),

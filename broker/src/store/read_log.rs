@@ -47,7 +47,7 @@ impl Store {
         bytes_max: usize,
         out: &mut Vec<LogRecord>,
     ) -> Result<(Sequence, bool), StoreError> {
-        self.guarded(|| {
+        self.reading(|| {
             let mut scan = Scan { reader, bytes_max, bytes: 0, looked_at: 0, scanned: after, out };
             loop {
                 let (checkpoints, transaction) = {
@@ -94,7 +94,7 @@ impl Store {
         shard: ShardId,
         sequences: &[Sequence],
     ) -> Result<Vec<(Sequence, Message)>, StoreError> {
-        self.guarded(|| {
+        self.reading(|| {
             let (transaction, pending) = {
                 let overlay = self.overlay();
                 let message = |sequence: &Sequence| overlay.message(shard, *sequence).cloned();

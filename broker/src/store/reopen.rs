@@ -1,4 +1,4 @@
-//! The way back after a failed commit, without a restart.
+//! The way back after a failed commit or read, without a restart.
 //!
 //! A flush that has failed may have left pages in the memory of the system that are not on the
 //! disk and look as if they were. So nothing of that is believed: the files are let go and opened
@@ -10,6 +10,7 @@
 //! whether the one that failed is in it: see `docs/decisions/0010-recovery-without-a-restart.md`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -63,14 +64,40 @@ impl Store {
     /// meanwhile, or that fails its checks, stays failed until the next start.
     pub fn reopen(&self) -> Result<LastGroup, StoreError> {
         let mut journal = self.journal();
-        if !self.has_failed() {
-            return Ok(LastGroup::IsMissing);
+        if self.has_failed() {
+            self.open_anew(&mut journal)?;
         }
-        self.guarded(|| self.take_up(&mut journal))?;
-        self.set_failed(false);
-        let mut last = self.last_transaction();
-        let found = std::mem::take(&mut last.found_group);
+        let found = std::mem::take(&mut self.last_transaction().found_group);
         Ok(if found { LastGroup::IsThere } else { LastGroup::IsMissing })
+    }
+
+    /// Runs `work`, which reads. After an error of the disk the engine refuses everything until
+    /// the files are opened anew. The journal does not need the engine, so commits may go on for
+    /// long and notice nothing: the next one who reads does it.
+    pub(crate) fn reading<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if self.refuses_reads.load(Ordering::Acquire) {
+            let mut journal = self.journal();
+            if self.refuses_reads.load(Ordering::Acquire) {
+                // Without its files it takes no commit either.
+                self.open_anew(&mut journal).inspect_err(|_| self.set_failed(true))?;
+            }
+        }
+        let result = self.guarded(work);
+        // After a commit that has failed, whoever commits opens them.
+        if result.as_ref().is_err_and(StoreError::is_of_disk) && !self.has_failed() {
+            self.refuses_reads.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    fn open_anew(&self, journal: &mut Option<Journal>) -> Result<(), StoreError> {
+        self.guarded(|| self.take_up(journal))?;
+        self.refuses_reads.store(false, Ordering::Release);
+        self.set_failed(false);
+        Ok(())
     }
 
     fn take_up(&self, journal: &mut Option<Journal>) -> Result<(), StoreError> {

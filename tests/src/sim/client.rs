@@ -279,6 +279,9 @@ impl Client {
         if self.link.is_some() {
             self.will_is_due(around);
         }
+        if let Some(session) = self.session.filter(|_| !self.profile.is_kept) {
+            around.model.sessions[session].is_lost = true;
+        }
     }
 
     /// The broker is back, and takes the session's connection as ended at its start or before.

@@ -62,6 +62,8 @@ pub(crate) struct SessionRun {
     /// The last first delivery by publisher, topic, QoS of publishing and of delivery.
     last: BTreeMap<(Publisher, String, u8, u8), MessageId>,
     pub(crate) is_over: bool,
+    /// It was not kept, and the broker died with it.
+    pub(crate) is_lost: bool,
     /// The broker has ended it before that: the next one has begun.
     pub(crate) ended: Option<u64>,
 }
@@ -221,6 +223,7 @@ impl Model {
             deliveries: BTreeMap::new(),
             last: BTreeMap::new(),
             is_over: false,
+            is_lost: false,
             ended: None,
         });
         self.sessions.len() - 1
@@ -390,6 +393,9 @@ impl Model {
             }
             return None;
         }
+        // The wills of a client belong to different connections, which the broker hears of in any
+        // order.
+        let is_in_order = is_in_order && !is_will;
         match run.last.insert(key, given.message) {
             Some(last) if last > given.message && is_steady && is_in_order => {
                 Some(format!("message {last} of the same publisher and topic came before it"))

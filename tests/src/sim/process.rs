@@ -5,6 +5,7 @@
 //! goes out to a client is compared with what the disk knows.
 
 mod checks;
+mod commit;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -17,6 +18,7 @@ use weir_core::{
 use weir_mqtt::frame_len;
 use weir_rules::Plan;
 
+use self::commit::Group;
 use super::client::Client;
 use super::disk::{Image, Random, SimulatedDisks};
 use super::misbehaviour::{Misbehaviour, Saboteur};
@@ -27,6 +29,7 @@ use super::surroundings::{Event, Surroundings};
 use super::trace::About;
 use super::unsure::Unsure;
 use super::upstream::{self, Upstream};
+use super::workload::Role;
 
 /// A running broker.
 pub(crate) struct Process {
@@ -62,12 +65,6 @@ enum Mail {
     Turn(InnerTurn),
 }
 
-/// Batches that are on their way to the disk.
-struct Group {
-    batches: Vec<Batch>,
-    is_written: bool,
-}
-
 struct Socket {
     link: LinkId,
     is_paused: bool,
@@ -90,7 +87,7 @@ impl Process {
         plan: Plan,
         misbehaviour: Option<Misbehaviour>,
     ) -> Result<(Self, Recovered), StoreError> {
-        let store = disks.open(store_options())?;
+        let store = disks.open_for_good(store_options())?;
         if store.condition() == Condition::Damaged && around.kind != Kind::Lying {
             around.model.blame(About::ALL, "the store was found damaged".to_owned());
         }
@@ -183,6 +180,9 @@ impl Process {
     /// One turn of the shard.
     pub(crate) fn turn(&mut self, around: &mut Surroundings, clients: &[Client]) {
         let now = around.clock(self.started);
+        let mut profiles = clients.iter().map(|client| &client.profile);
+        self.unsure.has_unkept_members =
+            profiles.any(|profile| profile.role == Role::Worker && !profile.is_kept);
         self.take_mail(now);
         for link in around.network.accept(around.now) {
             let client = &clients[around.network.client_of(link)];
@@ -203,20 +203,6 @@ impl Process {
         if let Some(at) = self.core.poll_timeout() {
             around.schedule(self.started + at.0, Event::Turn);
         }
-    }
-
-    /// The commit that was under way has ended.
-    pub(crate) fn end_commit(&mut self, around: &mut Surroundings) {
-        let Some(mut group) = self.group.take() else { return };
-        if !group.is_written && !self.write(around, &mut group) {
-            return;
-        }
-        if let Some(last) = group.batches.last() {
-            self.mail.push_back(Mail::Committed(last.number));
-            let at = around.within(1);
-            around.schedule(at, Event::Turn);
-        }
-        self.begin_commit(around);
     }
 
     /// A turn of the rules.
@@ -252,12 +238,11 @@ impl Process {
         self.upstream.crash(around);
         if let Some(group) = self.group.take()
             && !group.is_written
-            && !self.has_failed
             && random.chance(60)
         {
             // In the middle of the commit; whether it came through is not known.
             self.disks.crash_after(random.below(40));
-            let _ = self.store.commit(&group.batches);
+            let _ = commit::commit_again(&self.store, &group.batches);
         }
         let image =
             if is_power_cut { self.disks.power_cut(&mut random) } else { self.disks.image() };
@@ -455,31 +440,6 @@ impl Process {
         }
     }
 
-    /// Reading goes on also when nothing can be written any more.
-    fn load(&mut self, around: &mut Surroundings, sequences: &[Sequence]) {
-        if around.happens(around.conduct.failing_read_permille) {
-            self.disks.database.fail_read_after(0);
-        }
-        match self.store.read_messages(SHARD, sequences) {
-            Ok(messages) => {
-                self.mail.push_back(Mail::Loaded(messages));
-                let at = around.within(2);
-                around.schedule(at, Event::Turn);
-            }
-            Err(error) => {
-                around.note(About::ALL, format_args!("messages cannot be read: {error}"));
-                self.unread = sequences.to_vec();
-                around.schedule(around.now + READ_AGAIN_MS, Event::Reload(self.number));
-            }
-        }
-    }
-
-    /// Reads again what could not be read.
-    pub(crate) fn reload(&mut self, around: &mut Surroundings) {
-        let sequences = std::mem::take(&mut self.unread);
-        self.load(around, &sequences);
-    }
-
     fn flush(
         &mut self,
         around: &mut Surroundings,
@@ -529,70 +489,7 @@ impl Process {
         self.free_slots.push(connection.slot);
         self.core.handle(now, Input::Closed { connection });
     }
-
-    fn submit(&mut self, around: &mut Surroundings, mut batch: Batch) {
-        self.saboteur.spoil(&mut batch);
-        self.unsure.submitted(&batch);
-        around.note(
-            About::ALL,
-            format_args!("batch {} with {} changes", batch.number, batch.changes.len()),
-        );
-        if self.waiting.is_empty() {
-            self.waiting_since = around.now;
-        }
-        self.waiting.push(batch);
-    }
-
-    /// While one group is on its way, the next one gathers. One that nobody waits for may take its
-    /// time.
-    fn begin_commit(&mut self, around: &mut Surroundings) {
-        if self.group.is_some() || self.waiting.is_empty() || self.has_failed {
-            return;
-        }
-        let due = self.waiting_since + FLUSH_INTERVAL_MS;
-        if around.now < due && !self.waiting.iter().any(|batch| batch.is_awaited) {
-            return around.schedule(due, Event::Turn);
-        }
-        let batches = std::mem::take(&mut self.waiting);
-        let mut group = Group { batches, is_written: false };
-        let is_early = self.saboteur.does(Misbehaviour::CommittedTooEarly);
-        if is_early {
-            let number = group.batches.last().map_or(0, |batch| batch.number);
-            self.mail.push_back(Mail::Committed(number));
-            around.schedule(around.now, Event::Turn);
-        } else if around.random.chance(50) && !self.write(around, &mut group) {
-            return;
-        }
-        self.group = Some(group);
-        let at = around.within(around.conduct.commit_ms_max);
-        around.schedule(at, Event::Committed(self.number));
-    }
-
-    /// Writes a group; false when the store has failed.
-    fn write(&mut self, around: &mut Surroundings, group: &mut Group) -> bool {
-        let permille = around.conduct.failing_sync_permille;
-        if around.happens(permille) {
-            self.disks.fail_sync_after(0);
-        }
-        if let Err(error) = self.store.commit(&group.batches) {
-            around.note(About::ALL, format_args!("the store fails: {error}"));
-            self.has_failed = true;
-            // Somebody restarts it after a while.
-            let wait = if self.disks.have_no_power() { 0 } else { 3_000 };
-            let at = around.within(wait);
-            around.schedule(at, Event::Crash(self.number));
-            return false;
-        }
-        group.batches.iter().for_each(|batch| self.unsure.committed(batch));
-        group.is_written = true;
-        let last = group.batches.last().map_or(0, |batch| batch.number);
-        around.note(About::ALL, format_args!("batches up to {last} are durable"));
-        self.upstream.log_grew();
-        around.schedule(around.now, Event::Upstream(self.number));
-        true
-    }
 }
-
 fn store_options() -> StoreOptions {
     // Small, so that runs of a few seconds come to checkpoints.
     StoreOptions {
@@ -605,8 +502,4 @@ fn store_options() -> StoreOptions {
 /// The one shard.
 const SHARD: ShardId = ShardId(0);
 const READ_BYTES: usize = 64 * 1024;
-/// How long a batch waits that nobody waits for.
-const FLUSH_INTERVAL_MS: u64 = 1_000;
-/// As the thread that reads the queues does.
-const READ_AGAIN_MS: u64 = 1_000;
 const ROUNDS_PER_TURN: usize = 4;

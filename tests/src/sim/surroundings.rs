@@ -35,6 +35,8 @@ pub(crate) enum Event {
     DiskRoom,
     /// The process reads again what it could not read; which one.
     Reload(u32),
+    /// A process whose store has failed opens it anew.
+    Reopen(u32),
     /// The rules have a turn; in which process.
     Rules(u32),
     /// The machine or the process of the broker sleeps for a while.
@@ -238,6 +240,7 @@ impl Event {
             Self::Committed(_)
                 | Self::Crash(_)
                 | Self::Reload(_)
+                | Self::Reopen(_)
                 | Self::Rules(_)
                 | Self::Turn
                 | Self::Upstream(_)
@@ -256,11 +259,12 @@ impl Event {
             Self::DiskFull => (6, 0),
             Self::DiskRoom => (7, 0),
             Self::Reload(process) => (8, u64::from(process)),
-            Self::Rules(process) => (9, u64::from(process)),
-            Self::Sleep => (10, 0),
-            Self::Start => (11, 0),
-            Self::Turn => (12, 0),
-            Self::Upstream(process) => (13, u64::from(process)),
+            Self::Reopen(process) => (9, u64::from(process)),
+            Self::Rules(process) => (10, u64::from(process)),
+            Self::Sleep => (11, 0),
+            Self::Start => (12, 0),
+            Self::Turn => (13, 0),
+            Self::Upstream(process) => (14, u64::from(process)),
         };
         kind << 32 | which
     }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_core::{Batch, Change, Destination, InflightState, Recovered, SessionId, Target};
+use weir_core::{
+    Batch, Change, Destination, InflightState, Recovered, SessionId, SessionRecord, Target,
+};
 use weir_mqtt::{Packet, PacketId, QoS};
 
 use super::misbehaviour::is_delayed;
@@ -15,6 +17,9 @@ pub(crate) struct Unsure {
     /// Messages and sessions that are durable, although they may be written once more: for another
     /// member of a share, for another connection.
     durable: BTreeSet<Fact>,
+    /// Somebody shares a subscription with a session that is not kept. What was for that one needs
+    /// not be durable, and may be written later for another member.
+    pub(crate) has_unkept_members: bool,
     /// The sessions by the names of their clients, as of the last batch.
     sessions: BTreeMap<String, SessionId>,
     /// Results of rules with the batch that holds the state they came from.
@@ -29,6 +34,8 @@ enum Fact {
     Received(SessionId, PacketId),
     Released(SessionId, PacketId),
     Session(SessionId),
+    /// A message that members of shared subscriptions get, and nobody else.
+    Shared(MessageId),
     Subscription(SessionId, String),
 }
 
@@ -38,10 +45,12 @@ impl Unsure {
         for session in &recovered.sessions {
             self.sessions.insert(session.record.client_id.to_string(), session.session);
             self.durable.insert(Fact::Session(session.session));
+            let delayed = delayed_message(&session.record);
+            self.durable.extend(delayed.into_iter().flat_map(facts_of));
         }
         let messages = recovered.log.iter().filter_map(|record| record.message.as_ref());
         let messages = messages.filter_map(|message| message_of(message.payload()));
-        self.durable.extend(messages.map(Fact::Message));
+        self.durable.extend(messages.flat_map(facts_of));
     }
 
     /// A batch is on its way.
@@ -70,8 +79,12 @@ impl Unsure {
         self.results.retain(|_, rests_on| *rests_on > batch.number);
         for change in &batch.changes {
             for_each_fact(change, |fact| {
-                if matches!(fact, Fact::Message(_) | Fact::Session(_)) {
-                    self.durable.insert(fact.clone());
+                match fact {
+                    Fact::Message(id) | Fact::Shared(id) => {
+                        self.durable.extend(facts_of(id));
+                    }
+                    Fact::Session(_) => self.durable.extend([fact.clone()]),
+                    _ => {}
                 }
                 if let Some(count) = self.counts.get_mut(&fact) {
                     *count -= 1;
@@ -102,10 +115,10 @@ impl Unsure {
         }
         let session = self.sessions.get(client).copied();
         let facts: Vec<Fact> = match (packet, session) {
-            (Packet::Puback(_), _) => message.map(Fact::Message).into_iter().collect(),
+            (Packet::Puback(_), _) => self.of_message(message).collect(),
             (Packet::Pubrec(acknowledge), session) => {
                 let received = session.map(|id| Fact::Received(id, acknowledge.packet_id));
-                message.map(Fact::Message).into_iter().chain(received).collect()
+                self.of_message(message).chain(received).collect()
             }
             (Packet::Pubrel(acknowledge), Some(id)) => {
                 vec![Fact::Released(id, acknowledge.packet_id)]
@@ -124,6 +137,12 @@ impl Unsure {
             facts.find(|fact| self.counts.contains_key(fact) && !self.durable.contains(fact));
         early.map(|fact| format!("{} was said, but {fact:?} is not durable", packet.kind()))
     }
+
+    /// What makes a message durable that is acknowledged.
+    fn of_message(&self, message: Option<MessageId>) -> impl Iterator<Item = Fact> {
+        let shared = message.filter(|_| !self.has_unkept_members);
+        message.map(Fact::Message).into_iter().chain(shared.map(Fact::Shared))
+    }
 }
 
 fn for_each_fact(change: &Change, mut fact: impl FnMut(Fact)) {
@@ -136,7 +155,8 @@ fn for_each_fact(change: &Change, mut fact: impl FnMut(Fact)) {
                 && targets.iter().any(is_live)
                 && !message.topic().starts_with("dead/")
             {
-                fact(Fact::Message(id));
+                let is_shared = targets.iter().filter(|target| is_live(target)).all(is_shared);
+                fact(if is_shared { Fact::Shared(id) } else { Fact::Message(id) });
             }
             for target in targets {
                 if let (Destination::Session(session), Some(packet_id)) =
@@ -158,14 +178,27 @@ fn for_each_fact(change: &Change, mut fact: impl FnMut(Fact)) {
         }
         Change::SessionPut { session, record } => {
             fact(Fact::Session(*session));
-            let waiting = record.will.as_ref().filter(|_| is_delayed(&record.client_id));
-            if let Some(id) = waiting.and_then(|waiting| message_of(waiting.message.payload())) {
-                fact(Fact::Message(id));
-            }
+            delayed_message(record).into_iter().for_each(|id| fact(Fact::Message(id)));
         }
         Change::SubscriptionPut { session, filter, .. } => {
             fact(Fact::Subscription(*session, filter.to_string()));
         }
         _ => {}
     }
+}
+
+fn facts_of(message: MessageId) -> [Fact; 2] {
+    [Fact::Message(message), Fact::Shared(message)]
+}
+
+/// Whether a message waits for a member of a shared subscription: the core puts a mark among the
+/// identifiers, which have 28 bits.
+fn is_shared(target: &Target) -> bool {
+    target.subscription_identifiers.iter().any(|identifier| identifier >> 28 != 0)
+}
+
+/// The message that waits for its time in a record.
+fn delayed_message(record: &SessionRecord) -> Option<MessageId> {
+    let waiting = record.will.as_ref().filter(|_| is_delayed(&record.client_id))?;
+    message_of(waiting.message.payload())
 }

@@ -274,6 +274,7 @@ impl World {
             Event::DiskRoom => self.give_room(),
             Event::Committed(number)
             | Event::Reload(number)
+            | Event::Reopen(number)
             | Event::Rules(number)
             | Event::Upstream(number) => {
                 let Some(process) = self.process.as_mut().filter(|p| p.number == number) else {
@@ -287,6 +288,10 @@ impl World {
                     Event::Reload(_) => {
                         around.enter(Actor::Store);
                         process.reload(around);
+                    }
+                    Event::Reopen(_) => {
+                        around.enter(Actor::Store);
+                        process.reopen(around);
                     }
                     Event::Rules(_) => {
                         around.enter(Actor::Rules);

@@ -243,6 +243,57 @@ fn a_store_that_somebody_else_has_opened_meanwhile_stays_failed() {
     assert!(store.has_failed());
 }
 
+/// A store with messages that nothing of is in memory, and where they are.
+fn with_messages() -> (SimulatedDisks, Store, Workload, Vec<Sequence>) {
+    let disks = SimulatedDisks::from_image(fresh());
+    let mut workload = Workload::new(1, 1);
+    let store = open(&disks);
+    for _ in 0..100 {
+        store.commit(&workload.group(4)).expect("a working disk");
+    }
+    drop(store);
+    let log: Vec<Sequence> = workload.model.shard(ShardId(0)).log.keys().copied().collect();
+    assert!(log.len() > 100, "{}", log.len());
+    let store = open(&disks);
+    (disks, store, workload, log)
+}
+
+/// A read that fails stops the database engine. The journal does not need it, so commits went on,
+/// and nothing could be read until the next checkpoint.
+#[test]
+fn after_a_failed_read_the_next_one_opens_the_files_anew() {
+    let (disks, store, mut workload, log) = with_messages();
+    disks.database.fail_read_after(0);
+    let error = store.read_messages(ShardId(0), &log).expect_err("the disk");
+    assert!(matches!(error, StoreError::Io { .. }), "{error:?}");
+    store.commit(&workload.group(1)).expect("the journal works");
+    let messages = store.read_messages(ShardId(0), &log).expect("the files are opened anew");
+    assert!(!messages.is_empty());
+    workload.model.check(&store, 1);
+    store.commit(&workload.group(4)).expect("a working disk");
+    let image = disks.power_cut(&mut workload.random);
+    workload.model.check(&open(&SimulatedDisks::from_image(image)), 1);
+}
+
+/// Without its files the store would keep nothing of what it says to have committed.
+#[test]
+fn nothing_is_committed_while_the_files_cannot_be_opened_anew() {
+    let (disks, store, mut workload, log) = with_messages();
+    disks.database.fail_read_after(0);
+    let read = || store.read_messages(ShardId(0), &log);
+    assert!(matches!(read(), Err(StoreError::Io { .. })));
+    disks.refuse_after(0, ErrorKind::Other);
+    assert!(matches!(read(), Err(StoreError::Io { .. })));
+    let group = workload.group(4);
+    assert!(matches!(store.commit(&group), Err(StoreError::Failed { .. })));
+    disks.heal();
+    assert!(!read().expect("the disk works").is_empty());
+    commit_again(&store, &group).expect("the disk works");
+    workload.model.check(&store, 1);
+    let image = disks.power_cut(&mut workload.random);
+    workload.model.check(&open(&SimulatedDisks::from_image(image)), 1);
+}
+
 #[test]
 fn a_store_that_has_not_failed_is_left_alone() {
     let disks = SimulatedDisks::from_image(fresh());
