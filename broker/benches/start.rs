@@ -34,6 +34,7 @@ const PAYLOAD: &[u8] =
 const CONFIG: &str = "data_dir = \"data\"\n\
     [[listener]]\naddress = \"127.0.0.1:0\"\n\
     [auth]\nallow_anonymous = true\n\
+    [log]\nlevel = \"warn\"\n\
     [limits]\nmax_queued_messages = 0\nmax_queued_bytes = 0\nmemory_limit = \"1GB\"\n";
 
 #[derive(Clone, Copy)]

@@ -279,7 +279,7 @@ impl Client {
         if self.link.is_some() {
             self.will_is_due(around);
         }
-        if let Some(session) = self.session.filter(|_| !self.profile.is_kept) {
+        if let Some(session) = self.session.filter(|_| !self.keeps_session) {
             around.model.sessions[session].is_lost = true;
         }
     }
@@ -290,6 +290,11 @@ impl Client {
             let doubt_ms = around.doubt_ms();
             self.gone(around.now, doubt_ms);
         }
+    }
+
+    /// Whether its session ends with the connection.
+    pub(crate) fn has_unkept_session(&self) -> bool {
+        self.session.is_some() && !self.keeps_session
     }
 
     /// What it still waits for; none when it is connected and all is done.

@@ -180,9 +180,8 @@ impl Process {
     /// One turn of the shard.
     pub(crate) fn turn(&mut self, around: &mut Surroundings, clients: &[Client]) {
         let now = around.clock(self.started);
-        let mut profiles = clients.iter().map(|client| &client.profile);
-        self.unsure.has_unkept_members =
-            profiles.any(|profile| profile.role == Role::Worker && !profile.is_kept);
+        let mut workers = clients.iter().filter(|client| client.profile.role == Role::Worker);
+        self.unsure.has_unkept_members |= workers.any(Client::has_unkept_session);
         self.take_mail(now);
         for link in around.network.accept(around.now) {
             let client = &clients[around.network.client_of(link)];

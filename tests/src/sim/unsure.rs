@@ -17,7 +17,7 @@ pub(crate) struct Unsure {
     /// Messages and sessions that are durable, although they may be written once more: for another
     /// member of a share, for another connection.
     durable: BTreeSet<Fact>,
-    /// Somebody shares a subscription with a session that is not kept. What was for that one needs
+    /// Somebody shares, or has shared, a subscription with a session that is not kept. What was for that one needs
     /// not be durable, and may be written later for another member.
     pub(crate) has_unkept_members: bool,
     /// The sessions by the names of their clients, as of the last batch.
