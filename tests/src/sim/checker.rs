@@ -125,10 +125,11 @@ fn difference_of_share(
     let came = |session: &SessionNumber| {
         model.sessions[*session].deliveries.get(&id).copied().unwrap_or_default()
     };
-    // What a session that is not kept has got may have been sent before it was durable that the
-    // message had come.
-    let kept = sessions.iter().filter(|session| !model.sessions[**session].is_lost);
-    let exact = kept.filter(|session| came(session).exact_live > 0).count();
+    // A session that is not kept gets a message before it is durable that it has come.
+    let is_counted =
+        |session: &SessionNumber| model.crashes == 0 || model.sessions[*session].is_kept;
+    let counted = sessions.iter().filter(|session| is_counted(session));
+    let exact = counted.filter(|session| came(session).exact_live > 0).count();
     if exact > 1 {
         return Some(format!("it is exactly once, and came to {exact} members"));
     }

@@ -34,6 +34,8 @@ pub(crate) struct Client {
     wants_clean: bool,
     /// The session outlives the connection at hand: in 3.1.1 a clean one does not.
     keeps_session: bool,
+    /// When the broker left the connection, which the client may not know yet.
+    left: Option<u64>,
     outgoing: Vec<Outgoing>,
     last_id: u16,
     /// QoS 2 messages that it has and that are not released.
@@ -53,8 +55,6 @@ pub(crate) struct Client {
     /// How often the broker had crashed when the last connection began.
     crashes_at_connect: u32,
     presence: Presence,
-    /// Crashes of the broker before the connection at hand.
-    life: u32,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -135,6 +135,7 @@ impl Client {
             may_have_session: false,
             wants_clean: false,
             keeps_session: false,
+            left: None,
             outgoing: Vec::new(),
             last_id: 0,
             incoming: BTreeSet::new(),
@@ -148,7 +149,6 @@ impl Client {
             has_twins: false,
             crashes_at_connect: 0,
             presence: Presence::default(),
-            life: 0,
         }
     }
 
@@ -267,6 +267,7 @@ impl Client {
         self.gone(around.now, doubt_ms);
         if self.link == Some(link) {
             self.will_is_due(around);
+            self.left = Some(around.model.moment());
         }
     }
 
@@ -278,9 +279,6 @@ impl Client {
         self.presence.gone_max = gone_max;
         if self.link.is_some() {
             self.will_is_due(around);
-        }
-        if let Some(session) = self.session.filter(|_| !self.keeps_session) {
-            around.model.sessions[session].is_lost = true;
         }
     }
 

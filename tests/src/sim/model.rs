@@ -62,8 +62,8 @@ pub(crate) struct SessionRun {
     /// The last first delivery by publisher, topic, QoS of publishing and of delivery.
     last: BTreeMap<(Publisher, String, u8, u8), MessageId>,
     pub(crate) is_over: bool,
-    /// It was not kept, and the broker died with it.
-    pub(crate) is_lost: bool,
+    /// It outlives its connections.
+    pub(crate) is_kept: bool,
     /// The broker has ended it before that: the next one has begun.
     pub(crate) ended: Option<u64>,
 }
@@ -212,7 +212,7 @@ impl Model {
         self.sessions.iter().any(|run| run.deliveries.contains_key(&id))
     }
 
-    pub(crate) fn begin_session(&mut self, client: usize) -> SessionNumber {
+    pub(crate) fn begin_session(&mut self, client: usize, is_kept: bool) -> SessionNumber {
         let moment = self.moment();
         for before in self.sessions.iter_mut().filter(|run| run.client == client) {
             before.ended.get_or_insert(moment);
@@ -223,7 +223,7 @@ impl Model {
             deliveries: BTreeMap::new(),
             last: BTreeMap::new(),
             is_over: false,
-            is_lost: false,
+            is_kept,
             ended: None,
         });
         self.sessions.len() - 1

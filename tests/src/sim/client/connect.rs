@@ -25,6 +25,7 @@ impl Client {
         self.wants_clean = clean && self.profile.is_kept;
         let is_v5 = self.profile.version == Version::V5;
         self.keeps_session = self.profile.is_kept && (is_v5 || !clean);
+        self.left = None;
         self.may_have_session = self.keeps_session || (self.may_have_session && !clean);
         let stamp_ms = around.true_unix_ms();
         let will = self.profile.will.map(|will| {
@@ -119,10 +120,9 @@ impl Client {
         self.settle_will(around, since, present);
         self.wants_clean = false;
         self.presence = Presence::default();
-        self.life = around.model.crashes;
         self.state = State::Online;
         if self.session.is_none() {
-            self.session = Some(around.model.begin_session(self.number));
+            self.session = Some(around.model.begin_session(self.number, self.keeps_session));
         }
         for again in self.outgoing.clone() {
             if again.stage == Stage::Pubcomp {

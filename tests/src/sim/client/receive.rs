@@ -64,7 +64,7 @@ impl Client {
                 qos: publish.qos,
                 dup: publish.dup,
                 retain: publish.retain,
-                life: self.life,
+                life: self.crashes_at_connect,
             };
             around.model.delivered(session, &delivered);
         }

@@ -44,8 +44,11 @@ impl Client {
             delay_s: (keeps_session && is_alone).then_some(delay_s).filter(|delay| *delay > 0),
             goodbye: None,
             is_cancelled: false,
-            is_due: false,
+            is_due: self.left.is_some(),
         });
+        if let (Some(will), Some(left)) = (&self.will, self.left) {
+            around.model.message_mut(will.message).first_sent = left;
+        }
     }
 
     /// The delay of the will was over before the client came back.
