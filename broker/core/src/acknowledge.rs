@@ -12,7 +12,7 @@ use crate::identity::ConnectionId;
 use crate::inflight::{Delivered, Progress};
 use crate::key::SessionKey;
 use crate::metrics::DropReason;
-use crate::publish::Reply;
+use crate::reply::Reply;
 
 impl Core {
     pub(crate) fn handle_puback(

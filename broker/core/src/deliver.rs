@@ -20,7 +20,7 @@ use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
 use crate::pressure::MemoryPressure;
-use crate::publish::Reply;
+use crate::reply::Reply;
 use crate::router::{Match, Routing};
 
 impl Core {

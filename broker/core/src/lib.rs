@@ -47,6 +47,7 @@ mod queue;
 mod readers;
 mod receive;
 mod recover;
+mod reply;
 mod room;
 mod router;
 mod subscribe;
