@@ -66,6 +66,7 @@ const ONE_MODULE: [(&str, &[&str]); 2] = [
             "readers",
             "receive",
             "recover",
+            "reply",
             "room",
             "router",
             "subscribe",
