@@ -21,19 +21,6 @@ fn world_with(limits: Limits) -> World {
     )
 }
 
-fn message<'a>(qos: QoS, topic: &'a str, payload: &'a str) -> MessageParts<'a> {
-    let payload = payload.as_bytes();
-    MessageParts {
-        qos,
-        retain: false,
-        expires_at_ms: None,
-        received_at_ms: 0,
-        topic,
-        properties: &[],
-        payload,
-    }
-}
-
 /// Each in order, with its position if it has one, and no position for what is not logged.
 #[test]
 fn a_reader_is_handed_what_its_filters_match() {

@@ -406,18 +406,6 @@ fn world_with_readers() -> World {
     World::with_readers(Limits::default(), readers)
 }
 
-fn result<'a>(qos: QoS, topic: &'a str) -> MessageParts<'a> {
-    MessageParts {
-        qos,
-        retain: false,
-        expires_at_ms: None,
-        received_at_ms: 0,
-        topic,
-        properties: &[],
-        payload: b"x",
-    }
-}
-
 #[test]
 fn what_rules_and_upstreams_would_have_to_read_from_the_log_is_refused() {
     let world = world_with_readers();
@@ -441,7 +429,7 @@ fn results_wait_for_room_unless_their_reader_is_behind() {
     kept.subscribe("out/#", QOS1);
     let from = |origin| Route::Subscribers { origin };
     let waits = |world: &World, qos, topic, route| {
-        world.must_wait(&Publication { message: result(qos, topic), route })
+        world.must_wait(&Publication { message: message(qos, topic, "x"), route })
     };
     let needy = [
         (QOS1, "out/1", from(None)),

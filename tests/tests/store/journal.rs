@@ -2,48 +2,15 @@
 
 use std::fs;
 
-use smallvec::smallvec;
 use weir_broker::store::{Condition, Store, StoreError, StoreOptions, journal_records};
-use weir_core::{
-    Batch, Change, Cursor, Destination, Message, MessageParts, Sequence, SessionId, ShardId, Target,
-};
-use weir_mqtt::QoS;
+use weir_core::{Batch, Change, Cursor, Sequence, ShardId};
 use weir_tests::sim::disk::{Image, SimulatedDisk, SimulatedDisks};
 
 use crate::model::Model;
 use crate::start::directory;
-use crate::workload::{READERS, Workload, open, options};
+use crate::workload::{READERS, SESSION, Workload, logged_alone, open, options};
 
 const SHARD: ShardId = ShardId(0);
-const SESSION: SessionId = SessionId(1);
-
-/// A message for one session that is away.
-fn logged(sequence: u64, payload_bytes: usize) -> Batch {
-    let payload = vec![7; payload_bytes];
-    let parts = MessageParts {
-        qos: QoS::AtLeastOnce,
-        retain: false,
-        expires_at_ms: None,
-        received_at_ms: 0,
-        topic: "site/a/value",
-        properties: &[],
-        payload: &payload,
-    };
-    let target = Target {
-        destination: Destination::Session(SESSION),
-        qos: QoS::AtLeastOnce,
-        retain: false,
-        packet_id: None,
-        subscription_identifiers: smallvec![],
-    };
-    let change = Change::LogAppended {
-        sequence: Sequence(sequence),
-        message: Message::new(&parts, &mut Vec::new()),
-        targets: smallvec![target],
-    };
-    let changes = vec![change];
-    Batch { shard: SHARD, number: sequence, changes, log_start: Sequence(0), is_awaited: true }
-}
 
 /// The session takes what is below `start`.
 fn acknowledged(number: u64, start: u64) -> Batch {
@@ -58,7 +25,7 @@ fn a_lone_message_writes_one_block_and_flushes_once() {
     let store = SimulatedDisks::new().open(StoreOptions::default()).expect("an empty disk");
     for sequence in 1..=200 {
         let before = store.stats().expect("a working disk");
-        store.commit(&[logged(sequence, 100)]).expect("a working disk");
+        store.commit(&[logged_alone(sequence, 100)]).expect("a working disk");
         let after = store.stats().expect("a working disk");
         assert_eq!(after.bytes_written - before.bytes_written, 4096);
         assert_eq!(after.journal_bytes_written - before.journal_bytes_written, 4096);
@@ -74,7 +41,7 @@ fn lone_messages_come_to_less_than_8_kb_each_with_their_checkpoints() {
     let store = SimulatedDisks::new().open(StoreOptions::default()).expect("an empty disk");
     let before = store.stats().expect("a working disk");
     for sequence in 1..=3_000 {
-        store.commit(&[logged(sequence, 64)]).expect("a working disk");
+        store.commit(&[logged_alone(sequence, 64)]).expect("a working disk");
     }
     store.checkpoint().expect("a working disk");
     let after = store.stats().expect("a working disk");
@@ -88,7 +55,7 @@ fn what_is_acknowledged_before_a_checkpoint_never_comes_to_the_database() {
     let disks = SimulatedDisks::new();
     let store = disks.open(StoreOptions::default()).expect("an empty disk");
     for sequence in 1..=100 {
-        store.commit(&[logged(sequence, 10_000)]).expect("a working disk");
+        store.commit(&[logged_alone(sequence, 10_000)]).expect("a working disk");
     }
     store.commit(&[acknowledged(101, 101)]).expect("a working disk");
     assert_eq!(store.stats().expect("a working disk").log_records, 0);
@@ -109,7 +76,7 @@ fn what_is_acknowledged_before_a_checkpoint_never_comes_to_the_database() {
 fn a_position_that_was_committed_is_never_given_again() {
     let disks = SimulatedDisks::new();
     let store = disks.open(StoreOptions::default()).expect("an empty disk");
-    store.commit(&[logged(1, 10)]).expect("a working disk");
+    store.commit(&[logged_alone(1, 10)]).expect("a working disk");
     // Nobody waits any more, and no cursor tells how far the log had come.
     let forgotten = Batch {
         shard: SHARD,
@@ -124,7 +91,7 @@ fn a_position_that_was_committed_is_never_given_again() {
     let recovered = store.recover(SHARD, usize::MAX).expect("a working disk");
     assert!(recovered.log.is_empty());
     assert_eq!(recovered.next_sequence, Sequence(2));
-    let error = store.commit(&[logged(1, 10)]).expect_err("the position is taken");
+    let error = store.commit(&[logged_alone(1, 10)]).expect_err("the position is taken");
     assert!(matches!(error, StoreError::PositionTaken { .. }), "{error:?}");
 }
 

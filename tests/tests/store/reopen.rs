@@ -4,16 +4,12 @@
 
 use std::io::ErrorKind;
 
-use smallvec::SmallVec;
 use weir_broker::store::{LastGroup, Store, StoreError};
-use weir_core::{
-    Batch, Change, Destination, Message, MessageParts, Sequence, SessionId, ShardId, Target,
-};
-use weir_mqtt::QoS;
+use weir_core::{Batch, Change, Sequence, ShardId};
 use weir_tests::sim::disk::{Image, Random, SimulatedDisks};
 
 use crate::power_cut::Script;
-use crate::workload::{READERS, Workload, options, seeds};
+use crate::workload::{READERS, Workload, logged_alone, options, seeds};
 
 /// How the disk fails.
 #[derive(Clone, Copy, Debug)]
@@ -345,32 +341,9 @@ fn the_bytes_of_all_rows_are_counted() {
     }
 }
 
-/// A QoS 1 message with a payload of so many bytes that waits for one session.
-fn logged(number: u64, payload_bytes: usize) -> Batch {
-    let parts = MessageParts {
-        qos: QoS::AtLeastOnce,
-        retain: false,
-        expires_at_ms: None,
-        received_at_ms: 0,
-        topic: "site/1/value",
-        properties: &[],
-        payload: &vec![b'x'; payload_bytes],
-    };
-    let message = Message::new(&parts, &mut Vec::new());
-    let target = Target {
-        destination: Destination::Session(SessionId(1)),
-        qos: QoS::AtLeastOnce,
-        retain: false,
-        packet_id: None,
-        subscription_identifiers: SmallVec::new(),
-    };
-    let targets = SmallVec::from_iter([target]);
-    let changes = vec![Change::LogAppended { sequence: Sequence(number), message, targets }];
-    Batch { shard: ShardId(0), number, changes, log_start: Sequence(0), is_awaited: true }
-}
-
 fn fill(store: &Store, messages: u64, payload_bytes: usize) {
-    let batches: Vec<Batch> = (1..=messages).map(|number| logged(number, payload_bytes)).collect();
+    let batches: Vec<Batch> =
+        (1..=messages).map(|number| logged_alone(number, payload_bytes)).collect();
     for group in batches.chunks(16) {
         store.commit(group).expect("a working disk");
     }

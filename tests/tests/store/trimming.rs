@@ -2,20 +2,14 @@
 
 use std::env;
 
-use smallvec::smallvec;
 use weir_broker::store::Store;
-use weir_core::{
-    Batch, Change, Cursor, Destination, Limits, Message, MessageParts, Sequence, SessionId,
-    ShardId, Target,
-};
-use weir_mqtt::QoS;
+use weir_core::{Batch, Change, Cursor, Limits, Sequence, ShardId};
 use weir_tests::sim::disk::SimulatedDisks;
 
 use crate::broker::Broker;
-use crate::workload::open;
+use crate::workload::{SESSION, logged, open};
 
 const SHARD: ShardId = ShardId(0);
-const SESSION: SessionId = SessionId(1);
 
 struct Load {
     store: Store,
@@ -32,31 +26,9 @@ impl Load {
 
     /// Publishes `count` messages and acknowledges all but the last `waiting`.
     fn turn(&mut self, count: u64, waiting: u64, payload_bytes: usize) {
-        let payload = vec![7; payload_bytes];
-        let parts = MessageParts {
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            expires_at_ms: None,
-            received_at_ms: 0,
-            topic: "site/a/value",
-            properties: &[],
-            payload: &payload,
-        };
-        let message = Message::new(&parts, &mut Vec::new());
-        let target = Target {
-            destination: Destination::Session(SESSION),
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            packet_id: None,
-            subscription_identifiers: smallvec![],
-        };
-        let mut changes: Vec<_> = (self.next..self.next + count)
-            .map(|sequence| Change::LogAppended {
-                sequence: Sequence(sequence),
-                message: message.clone(),
-                targets: smallvec![target.clone()],
-            })
-            .collect();
+        let sequences = self.next..self.next + count;
+        let mut changes: Vec<_> =
+            sequences.map(|sequence| logged(sequence, payload_bytes)).collect();
         self.next += count;
         self.number += 1;
         let start = Sequence(self.next.saturating_sub(waiting).max(1));

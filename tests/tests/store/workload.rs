@@ -16,6 +16,45 @@ use crate::model::Model;
 
 pub(crate) const READERS: [&str; 2] = ["rules", "upstream/cloud"];
 
+/// The session that a lone message waits for.
+pub(crate) const SESSION: SessionId = SessionId(1);
+
+/// A QoS 1 message of so many bytes that waits for a session.
+pub(crate) fn logged(sequence: u64, payload_bytes: usize) -> Change {
+    let parts = MessageParts {
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        expires_at_ms: None,
+        received_at_ms: 0,
+        topic: "site/a/value",
+        properties: &[],
+        payload: &vec![7; payload_bytes],
+    };
+    let target = Target {
+        destination: Destination::Session(SESSION),
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        packet_id: None,
+        subscription_identifiers: SmallVec::new(),
+    };
+    Change::LogAppended {
+        sequence: Sequence(sequence),
+        message: Message::new(&parts, &mut Vec::new()),
+        targets: SmallVec::from_iter([target]),
+    }
+}
+
+/// A batch with nothing but that.
+pub(crate) fn logged_alone(sequence: u64, payload_bytes: usize) -> Batch {
+    Batch {
+        shard: ShardId(0),
+        number: sequence,
+        changes: vec![logged(sequence, payload_bytes)],
+        log_start: Sequence(0),
+        is_awaited: true,
+    }
+}
+
 /// Small, so that the engine also writes pages before the commit, and checkpoints are frequent.
 pub(crate) fn options() -> StoreOptions {
     StoreOptions {

@@ -24,6 +24,20 @@ pub(crate) fn packet_id(number: u16) -> PacketId {
     PacketId::new(number).expect("not zero")
 }
 
+/// A message as rules and upstreams publish it.
+pub(crate) fn message<'a>(qos: QoS, topic: &'a str, payload: &'a str) -> MessageParts<'a> {
+    let payload = payload.as_bytes();
+    MessageParts {
+        qos,
+        retain: false,
+        expires_at_ms: None,
+        received_at_ms: 0,
+        topic,
+        properties: &[],
+        payload,
+    }
+}
+
 /// Chooses what happens next, the same way for the same seed.
 pub(crate) struct Chance(pub(crate) u64);
 
