@@ -580,6 +580,7 @@ fn durability(config: &Config) -> DurabilityLevels {
 fn limits(config: &Config) -> Limits {
     let from = &config.limits;
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let queued_memory = bytes(from.memory_for_queues(config.store.cache_bytes));
     Limits {
         listeners: config
             .listeners
@@ -615,9 +616,9 @@ fn limits(config: &Config) -> Limits {
             config::QueueFull::DropNew => QueueFull::DropNew,
             config::QueueFull::DropOld => QueueFull::DropOld,
         },
-        queued_memory_max: bytes(from.queued_memory),
+        queued_memory_max: queued_memory,
         // A store without a disk is memory too.
-        queued_memory_eased_at: bytes(from.queued_memory) / if config.persistence { 2 } else { 1 },
+        queued_memory_eased_at: queued_memory / if config.persistence { 2 } else { 1 },
         memory_max: from.memory_for_clients(config.store.cache_bytes).map_or(usize::MAX, bytes),
         send_buffer_bytes_max: from.max_send_buffer as usize,
         session_expiry_s_max: from

@@ -158,6 +158,12 @@ impl LimitsConfig {
         Some(self.memory_limit?.saturating_sub(PROGRAM_BYTES.saturating_add(cache_bytes)))
     }
 
+    /// What queued messages may take: `queued_memory`, but no more than there is for clients.
+    pub(crate) fn memory_for_queues(&self, cache_bytes: u64) -> u64 {
+        let for_clients = self.memory_for_clients(cache_bytes);
+        for_clients.map_or(self.queued_memory, |bytes| bytes.min(self.queued_memory))
+    }
+
     /// The least `memory_limit` that leaves clients something.
     pub(crate) fn memory_limit_min(cache_bytes: u64) -> u64 {
         PROGRAM_BYTES.saturating_add(cache_bytes).saturating_add(CLIENTS_BYTES_MIN)

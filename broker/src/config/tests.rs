@@ -191,6 +191,8 @@ fn a_memory_limit_leaves_something_for_clients() {
     ] {
         let config = Folder::new("memory", text).load().unwrap().config;
         assert_eq!(config.limits.memory_for_clients(config.store.cache_bytes), left);
+        let queued = left.map_or(config.limits.queued_memory, |left| left.min(64_000_000));
+        assert_eq!(config.limits.memory_for_queues(config.store.cache_bytes), queued);
     }
 }
 

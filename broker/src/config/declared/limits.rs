@@ -224,7 +224,8 @@ pub(crate) static LIMITS: Section = Section {
         },
         Key {
             name: "queued_memory",
-            text: "Memory of the whole broker for queued messages. From half of it on, those of \
+            text: "Memory of the whole broker for queued messages, at most what memory_limit leaves \
+                   beside 24MB and cache_bytes. From half of it on, those of \
                    kept sessions stay on disk until their client takes them; beyond it, what has \
                    to stay in memory (sessions that are not kept, shared subscriptions, anything \
                    without persistence) is dropped as from a full queue.",
