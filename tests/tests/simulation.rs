@@ -65,7 +65,7 @@ fn a_power_cut_at_any_operation_of_the_disk_loses_nothing() {
         let short = |power_cuts| Setup { kind: Kind::Short, power_cuts, ..Setup::of_seed(seed) };
         let whole = run(&short(Vec::new())).unwrap_or_else(|failure| panic!("{failure}"));
         let operations = whole.disk_operations;
-        assert!(operations > 100, "{operations} operations are too few to be worth it");
+        assert!(operations > 50, "{operations} operations are too few to be worth it");
         cuts.extend((0..operations).step_by(stride).map(|first| short(vec![first])));
         let starts = (0..STARTING_OPERATIONS).step_by(stride);
         let twice = starts.map(|second| short(vec![operations / 2, second, second / 2]));

@@ -39,6 +39,8 @@ struct World {
     processes: u32,
     /// The disk while no process runs.
     image: Image,
+    /// A first start has come to its end.
+    has_store: bool,
     disk_operations: u64,
     plan: Plan,
     setup: Setup,
@@ -68,6 +70,7 @@ impl World {
             process: None,
             processes: 0,
             image: Image::default(),
+            has_store: false,
             disk_operations: 0,
             plan,
             setup: setup.clone(),
@@ -369,9 +372,8 @@ impl World {
         if misbehaviour == Some(Misbehaviour::JournalUnsynced) || is_lying && which != 1 {
             disks.journal.let_syncs_lie();
         }
-        // A file that is not complete yet has another name, and is not looked at again.
         let percent = around.conduct.broken_start_percent;
-        let is_broken = self.processes > 0 && around.random.chance(percent);
+        let is_broken = self.has_store && around.random.chance(percent);
         if is_broken && !around.is_calm {
             Process::interrupted_start(around, &disks);
             return self.start_again(&disks, "the broker dies while it starts");
@@ -413,6 +415,7 @@ impl World {
             ),
         );
         self.process = Some(process);
+        self.has_store = true;
         for client in &mut self.clients {
             let sessions = &mut recovered.sessions.iter();
             let session = sessions.find(|s| *s.record.client_id == *client.profile.name);
@@ -428,7 +431,9 @@ impl World {
         let around = &mut self.around;
         around.note(About::ALL, format_args!("{why}"));
         let mut random = Random::new(around.random.number());
-        self.image = disks.power_cut(&mut random);
+        let image = disks.power_cut(&mut random);
+        // A file that is not complete yet has another name, and is not looked at again.
+        self.image = if self.has_store { image } else { Image::default() };
         disks.crash_after(0);
         let at = around.within(500);
         around.schedule(at, Event::Start);
