@@ -253,8 +253,10 @@ struct MutatedSource {
 
 impl MutatedSource {
     fn of(root: &Path) -> Self {
-        let target = root.join("target");
-        let folder = target.join("mutated");
+        // Cargo tells packages of two workspaces apart by their paths within these, so the copy must
+        // not share a folder with the source: a build of one would pass for one of the other.
+        let target = root.join("target/mutations");
+        let folder = target.join("source");
         for file in files_of(root) {
             let text = fs::read(root.join(&file)).expect("a file of the source");
             let to = folder.join(&file);
