@@ -8,7 +8,8 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Answer, CliError, say, stop};
+use super::stop::Stop;
+use super::{Answer, CliError, say};
 use crate::{
     admin::STATUS_PATH,
     broker::Broker,
@@ -48,6 +49,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     // Before anybody can know that it runs: until then SIGHUP would end it.
     let hung_up = hang_ups(&runtime)?;
     let broker = Broker::start(loaded.config)?;
+    // The same, but a start that takes long is ended by them at once.
+    let stop = {
+        let _context = runtime.enter();
+        Stop::listen()?
+    };
     for socket in sockets {
         say(&format!("weir {} listens on {socket}\n", env!("CARGO_PKG_VERSION")))?;
     }
@@ -58,19 +64,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
         say(&format!("  status at http://{address}{STATUS_PATH}\n"))?;
     }
     say(&told)?;
-    let ended = runtime.block_on(wait(&broker, hung_up));
+    let ended = runtime.block_on(wait(&broker, stop, hung_up));
     broker.shutdown();
     ended.map(|()| Answer::Yes)
 }
 
 /// Waits until the process is told to end, or until the broker cannot go on: then a service
 /// manager shall start the process again.
-async fn wait(broker: &Broker, mut hung_up: Signal) -> Result<(), CliError> {
-    let stopped = stop::wait();
-    tokio::pin!(stopped);
+async fn wait(broker: &Broker, mut stop: Stop, mut hung_up: Signal) -> Result<(), CliError> {
     loop {
         tokio::select! {
-            stopped = &mut stopped => return stopped.map_err(CliError::Runtime),
+            () = stop.requested() => return Ok(()),
             Some(()) = hung_up.recv() => reload(broker),
             () = sleep(LOOK) => {
                 if let Some(reason) = broker.failure() {

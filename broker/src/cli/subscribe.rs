@@ -19,7 +19,7 @@ use super::{
     connect::ConnectArguments,
     format::Format,
     publish::{await_connection, await_end},
-    stop,
+    stop::Stop,
 };
 
 /// The longest wait for the end of the connection.
@@ -108,17 +108,15 @@ async fn print(
             None => std::future::pending().await,
         }
     };
-    let stopped = stop::wait();
-    tokio::pin!(end, stopped);
+    let mut stop = Stop::listen()?;
+    tokio::pin!(end);
     loop {
         let event = tokio::select! {
             event = events.recv() => event,
             () = &mut end => {
                 return Ok(if arguments.count.is_some() { Answer::No } else { Answer::Yes });
             }
-            stopped = &mut stopped => {
-                return stopped.map(|()| Answer::Yes).map_err(CliError::Runtime);
-            }
+            () = stop.requested() => return Ok(Answer::Yes),
         };
         match event {
             Some(Event::Connected { session_present: false }) => {

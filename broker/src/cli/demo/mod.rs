@@ -21,7 +21,8 @@ use super::{
     connect::ConnectArguments,
     property::Properties,
     publish::await_connection,
-    say, stop,
+    say,
+    stop::Stop,
 };
 use crate::{
     broker::Broker,
@@ -155,6 +156,7 @@ async fn show(mut view: View, port: u16, upstream_port: u16) -> Result<(), CliEr
     let (devices, mut device_events) = join(port, "demo-devices").await?;
     let (watcher, mut results) = join(upstream_port, "demo-watcher").await?;
     watcher.subscribe(&["#".to_owned()], 1).await;
+    let mut stop = Stop::listen()?;
     say(&view.introduction())?;
 
     let start = Instant::now();
@@ -162,11 +164,9 @@ async fn show(mut view: View, port: u16, upstream_port: u16) -> Result<(), CliEr
     let mut step = interval(STEP);
     step.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut redraw = interval(REDRAW);
-    let stopped = stop::wait();
-    tokio::pin!(stopped);
     loop {
         tokio::select! {
-            stopped = &mut stopped => return stopped.map_err(CliError::Runtime),
+            () = stop.requested() => return Ok(()),
             _ = step.tick() => {
                 let elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
                 for reading in sensors.poll(elapsed_ms, unix_ms()) {
