@@ -316,9 +316,11 @@ impl Permissions {
 /// Whether a topic is the broker's own, whatever the ACL says. Other topics that begin with `$` are
 /// only hidden from wildcards at the beginning.
 pub(crate) fn is_of_broker(topic: &str) -> bool {
-    let first = topic.split('/').next().unwrap_or_default();
-    // Rules say there what they cannot use.
-    matches!(first, "$SYS" | "$rules")
+    topic.starts_with('$') && {
+        let first = topic.split('/').next().unwrap_or_default();
+        // Rules say there what they cannot use.
+        matches!(first, "$SYS" | "$rules")
+    }
 }
 
 /// Both lists in one, the rules that deny first; otherwise in the order in which they are.

@@ -1,7 +1,10 @@
 //! Who wants which topics: exact filters in one map, filters with wildcards in a trie.
 //!
 //! A publish costs one hash and a walk over the trie nodes that its levels reach, never a scan
-//! of filters. The walk keeps its own stack, so the number of levels cannot exhaust the thread's.
+//! of filters; a topic that comes again costs a comparison. The walk keeps its own stack, so the
+//! number of levels cannot exhaust the thread's.
+
+mod recent;
 
 use std::sync::Arc;
 
@@ -10,6 +13,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 use weir_mqtt::{QoS, SubscriptionOptions};
 
+use self::recent::RecentMatches;
 use crate::key::SessionKey;
 use crate::shared::ShareKey;
 
@@ -73,6 +77,7 @@ pub(crate) struct Subscriptions {
     count: usize,
     /// The nodes and topic offsets that a match has still to visit.
     stack: Vec<(u32, usize)>,
+    recent: RecentMatches,
 }
 
 #[derive(Debug, Default)]
@@ -98,6 +103,7 @@ impl Subscriptions {
             exact: HashMap::with_hasher(hasher.clone()),
             nodes: vec![Node::new(hasher.clone())],
             free: Vec::new(),
+            recent: RecentMatches::new(hasher.clone()),
             hasher,
             count: 0,
             stack: Vec::new(),
@@ -106,6 +112,7 @@ impl Subscriptions {
 
     /// Adds a subscription, or changes the options of the one that its holder has already.
     pub(crate) fn insert(&mut self, filter: &Arc<str>, subscriber: Subscriber) {
+        self.recent.forget();
         let added = if has_wildcards(filter) {
             let (node, below) = self.node_for(filter);
             let node = &mut self.nodes[node as usize];
@@ -124,6 +131,7 @@ impl Subscriptions {
 
     /// Removes the subscription of `holder`; true when there was one.
     pub(crate) fn remove(&mut self, filter: &str, holder: Holder) -> bool {
+        self.recent.forget();
         let removed = if has_wildcards(filter) {
             self.remove_wildcard(filter, holder)
         } else if let Some(holders) = self.exact.get_mut(filter) {
@@ -147,6 +155,24 @@ impl Subscriptions {
     /// Calls `found` for each subscription that matches `topic`; a holder with several matching
     /// filters is found several times.
     pub(crate) fn matching(&mut self, topic: &str, mut found: impl FnMut(&Subscriber)) {
+        let place = self.recent.place_of(topic);
+        if let Some(known) = self.recent.get(place, topic) {
+            return known.iter().for_each(found);
+        }
+        match self.recent.begin(place, topic) {
+            None => self.walk(topic, found),
+            Some(mut list) => {
+                self.walk(topic, |subscriber| {
+                    list.push(subscriber);
+                    found(subscriber);
+                });
+                self.recent.end(place, topic, list);
+            }
+        }
+    }
+
+    /// Looks at the filters.
+    fn walk(&mut self, topic: &str, mut found: impl FnMut(&Subscriber)) {
         if let Some(holders) = self.exact.get(topic) {
             holders.iter().for_each(&mut found);
         }
@@ -338,6 +364,46 @@ mod tests {
                 .map(|(number, _)| number)
                 .collect();
             assert_eq!(found(&mut subscriptions, topic), expected, "{topic}");
+        }
+    }
+
+    /// A topic is remembered from its second time on, and never longer than its subscribers stay
+    /// the same.
+    #[test]
+    fn what_a_topic_matches_is_right_however_often_it_comes() {
+        let mut subscriptions = Subscriptions::new(1);
+        let mut wanted: Vec<u16> = Vec::new();
+        for number in 0..40 {
+            subscriptions.insert(&Arc::from("a/+"), subscriber(number));
+            wanted.push(number);
+            for _ in 0..4 {
+                assert_eq!(found(&mut subscriptions, "a/b"), wanted);
+                assert_eq!(found(&mut subscriptions, "b"), []);
+            }
+        }
+        for number in 0..40 {
+            assert!(subscriptions.remove("a/+", Holder::Reader(number)));
+            wanted.remove(0);
+            for _ in 0..4 {
+                assert_eq!(found(&mut subscriptions, "a/b"), wanted);
+            }
+        }
+    }
+
+    #[test]
+    fn topics_that_share_a_slot_are_told_apart() {
+        let mut subscriptions = Subscriptions::new(1);
+        for number in 0..2_000 {
+            subscriptions.insert(&Arc::from(format!("t/{number}/#").as_str()), subscriber(number));
+        }
+        for round in 0..3 {
+            for number in (0..2_000).flat_map(|number| [number; 3]) {
+                assert_eq!(
+                    found(&mut subscriptions, &format!("t/{number}/x")),
+                    [number],
+                    "{round}"
+                );
+            }
         }
     }
 

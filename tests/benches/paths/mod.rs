@@ -16,10 +16,11 @@ pub(crate) struct HotPath {
     pub(crate) run: fn(u64),
 }
 
-pub(crate) const PATHS: [HotPath; 7] = [
+pub(crate) const PATHS: [HotPath; 8] = [
     HotPath { name: "decode", says: "decode a PUBLISH of 5.0 with two properties", run: decode },
     HotPath { name: "encode", says: "encode it", run: encode },
     HotPath { name: "match", says: "a message that 10,000 filters do not match", run: no_match },
+    HotPath { name: "fan-in", says: "20 of QoS 0 in one read, to one subscriber", run: fan_in },
     HotPath { name: "fan-out", says: "QoS 0 to 50 subscribers", run: fan_out },
     HotPath { name: "qos1", says: "QoS 1 to one subscriber, until its PUBACK", run: qos1 },
     HotPath { name: "qos1-kept", says: "the same to a session that is kept", run: qos1_kept },
@@ -59,6 +60,16 @@ fn no_match(times: u64) {
     let publisher = broker.connect("publisher", false);
     let frame = broker::encoded(Version::V311, message(QoS::AtMostOnce));
     (0..times).for_each(|_| broker.receive(publisher, &frame));
+}
+
+fn fan_in(times: u64) {
+    let mut broker = Broker::new();
+    let subscriber = broker.connect("subscriber", false);
+    broker.subscribe(subscriber, "site/line/#", QoS::AtMostOnce);
+    let publisher = broker.connect("publisher", false);
+    let frames = broker::encoded(Version::V311, message(QoS::AtMostOnce)).repeat(20);
+    (0..times).for_each(|_| broker.receive(publisher, &frames));
+    assert_eq!(broker.delivered(), times * 20);
 }
 
 fn fan_out(times: u64) {

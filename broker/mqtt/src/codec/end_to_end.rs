@@ -22,12 +22,24 @@ pub(crate) struct EndToEnd<'a> {
 impl EndToEnd<'_> {
     /// Appends the properties; leaves `out` as it was if one cannot be written.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if self.is_empty() {
+            return Ok(());
+        }
         let start = out.len();
         let result = self.encode_each(out);
         if result.is_err() {
             out.truncate(start);
         }
         result
+    }
+
+    /// As in most messages.
+    fn is_empty(&self) -> bool {
+        self.payload_format_utf8.is_none()
+            && self.content_type.is_none()
+            && self.response_topic.is_none()
+            && self.correlation_data.is_none()
+            && self.user_properties.is_empty()
     }
 
     fn encode_each(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
