@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 
 use super::Subscriber;
 
-/// The cache. Bounded by its constants: about a quarter of a megabyte when it is full.
+/// The cache. Bounded by its constants: less than half a megabyte when it is full.
 #[derive(Debug)]
 pub(crate) struct RecentMatches {
     /// Empty until the first topic.
