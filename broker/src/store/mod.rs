@@ -112,8 +112,10 @@ pub struct Store {
     totals: Totals,
     /// Set by a commit that fails; nothing is written until the store is opened anew.
     failed: AtomicBool,
-    /// Set by a read that fails, until the files are opened anew.
-    refuses_reads: AtomicBool,
+    /// How often the files were opened, from one.
+    opening: AtomicU64,
+    /// The last opening in which a read has failed; zero for none.
+    refused_opening: AtomicU64,
     /// Held for the whole of a commit. A store in memory has no journal.
     journal: Mutex<Option<Journal>>,
     /// What the database does not hold yet. Only who holds the journal changes it, and for a

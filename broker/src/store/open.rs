@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use redb::backends::FileBackend;
@@ -217,7 +217,8 @@ impl Store {
             journal_disk: disks.journal,
             totals: Totals::default(),
             failed: AtomicBool::new(false),
-            refuses_reads: AtomicBool::new(false),
+            opening: AtomicU64::new(1),
+            refused_opening: AtomicU64::new(0),
             journal: Mutex::new(journal),
             overlay: RwLock::new(Overlay::new(prepared.positions)),
             held: Mutex::default(),

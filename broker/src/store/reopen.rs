@@ -78,24 +78,31 @@ impl Store {
         &self,
         work: impl FnOnce() -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        if self.refuses_reads.load(Ordering::Acquire) {
+        if self.refuses_reads() {
             let mut journal = self.journal();
-            if self.refuses_reads.load(Ordering::Acquire) {
+            if self.refuses_reads() {
                 // Without its files it takes no commit either.
                 self.open_anew(&mut journal).inspect_err(|_| self.set_failed(true))?;
             }
         }
+        let opening = self.opening.load(Ordering::Acquire);
         let result = self.guarded(work);
         // After a commit that has failed, whoever commits opens them.
         if result.as_ref().is_err_and(StoreError::is_of_disk) && !self.has_failed() {
-            self.refuses_reads.store(true, Ordering::Release);
+            self.refused_opening.fetch_max(opening, Ordering::AcqRel);
         }
         result
     }
 
+    /// Whether a read of the files as they are open now has failed; that one of them failed which
+    /// were open before says nothing.
+    fn refuses_reads(&self) -> bool {
+        self.refused_opening.load(Ordering::Acquire) == self.opening.load(Ordering::Acquire)
+    }
+
     fn open_anew(&self, journal: &mut Option<Journal>) -> Result<(), StoreError> {
         self.guarded(|| self.take_up(journal))?;
-        self.refuses_reads.store(false, Ordering::Release);
+        self.opening.fetch_add(1, Ordering::AcqRel);
         self.set_failed(false);
         Ok(())
     }
