@@ -213,7 +213,7 @@ impl Default for Limits {
             authentication: false,
             connect_timeout_ms: 10_000,
             packet_bytes_max: 2_000_000,
-            inflight_messages_max: 20,
+            inflight_messages_max: 100,
             inflight_bytes_max: 0,
             unacknowledged_inbound_max: 1024,
             topic_aliases_max: 10,

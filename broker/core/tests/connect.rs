@@ -167,7 +167,7 @@ fn connack_says_what_the_broker_takes() {
         let properties = &connack.properties;
         assert_eq!(properties.session_expiry_interval_s, Some(100));
         assert_eq!(properties.server_keep_alive_s, Some(30));
-        assert_eq!(properties.receive_maximum.map(|max| max.get()), Some(20));
+        assert_eq!(properties.receive_maximum.map(|max| max.get()), Some(100));
         assert_eq!(properties.maximum_packet_size.map(|max| max.get()), Some(2_000_000));
         assert_eq!(properties.topic_alias_maximum, Some(10));
         assert_eq!(properties.shared_subscription_available, None);

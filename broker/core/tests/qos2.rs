@@ -25,7 +25,7 @@ fn a_long_queue_of_qos2_messages_goes_through_the_window() {
         .iter()
         .map(|batch| batch.changes.iter().filter(|c| put(c)).count())
         .sum();
-    assert_eq!(under_way, 20);
+    assert_eq!(under_way, 100);
     world.release_commits();
     assert!(back.expect_connack());
     assert_eq!(back.receive_all().len(), 300);

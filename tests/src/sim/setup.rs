@@ -279,7 +279,7 @@ fn limits(random: &mut Random, pick: impl Fn(&mut Random, &[u64]) -> u64) -> Lim
     ];
     Limits {
         listeners,
-        inflight_messages_max: pick(random, &[1, 2, 5, 20, 20]) as u16,
+        inflight_messages_max: pick(random, &[1, 2, 5, 20, 100]) as u16,
         send_buffer_bytes_max: pick(random, &[300, 4_000, 256_000]) as usize,
         unacknowledged_inbound_max: pick(random, &[2, 10, 1024]) as u32,
         // In some runs every message leaves memory, in others some or none.

@@ -153,19 +153,19 @@ fn a_new_client_past_its_quota_is_told_so() {
     let world = World::new();
     let mut neighbours = Neighbours::new(&world);
     let client = world.connect(v5("greedy").kept());
-    for id in 1..=20 {
+    for id in 1..=100 {
         client.publish_with(QOS2, "t", "x", |publish| publish.packet_id = PacketId::new(id));
         client.expect_reason(PacketKind::Pubrec, id);
     }
     // Again, which is no new exchange, any number of times.
-    for id in (1..=20).cycle().take(10_000) {
+    for id in (1..=100).cycle().take(10_000) {
         client.publish_with(QOS2, "t", "x", |publish| {
             publish.packet_id = PacketId::new(id);
             publish.dup = true;
         });
         client.expect_reason(PacketKind::Pubrec, id);
     }
-    client.publish_with(QOS2, "t", "x", |publish| publish.packet_id = PacketId::new(21));
+    client.publish_with(QOS2, "t", "x", |publish| publish.packet_id = PacketId::new(101));
     client.expect_disconnected(ReasonCode::ReceiveMaximumExceeded);
     neighbours.check();
 }

@@ -11,6 +11,7 @@ fn a_client_that_wants_everything_and_reads_nothing_hurts_only_itself() {
         (QOS2, v5("deaf").kept()),
     ] {
         let world = World::with_limits(Limits {
+            inflight_messages_max: 20,
             queued_bytes_max: 1_000_000,
             queued_messages_max: 5_000,
             ..Limits::default()

@@ -17,7 +17,7 @@ pub(crate) static LIMITS: Section = Section {
             name: "max_inflight_messages",
             text: "QoS 1 and 2 messages that are under way to or from one client at a time.",
             kind: Kind::Whole { min: 1, max: 65_535, unit: "messages" },
-            initial: Initial::Default("20"),
+            initial: Initial::Default("100"),
         },
         Key {
             name: "max_inflight_bytes",
