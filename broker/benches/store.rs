@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 use smallvec::smallvec;
 use weir_broker::store::{Store, StoreOptions, StoreStats};
 use weir_core::{
-    Batch, Change, Cursor, Destination, Message, MessageParts, Sequence, SessionId, ShardId, Target,
+    Batch, Change, Cursor, Destination, Links, Message, MessageParts, Sequence, SessionId, ShardId,
+    Target,
 };
 use weir_mqtt::QoS;
 
@@ -300,7 +301,14 @@ impl Load {
         if first == 1 {
             changes.push(session());
         }
-        Batch { shard: ShardId(0), number: first, changes, log_start: start, is_awaited: true }
+        Batch {
+            shard: ShardId(0),
+            number: first,
+            changes,
+            log_start: start,
+            is_awaited: true,
+            links: Links::default(),
+        }
     }
 }
 

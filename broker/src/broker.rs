@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use mio::{Poll, Waker};
 use weir_core::{
-    ClientRates, Core, Durability, DurabilityLevels, Input, Limits, ListenerLimits, QueueFull,
-    ReaderConfig, ReaderId, ShardId, ShareStrategy, StoreRoom,
+    ClientRates, Core, Durability, DurabilityLevels, Effect, Input, Limits, ListenerLimits, Now,
+    Placement, QueueFull, ReaderConfig, ReaderId, ShardId, ShareStrategy, StoreRoom,
 };
 use weir_mqtt::QoS;
 use weir_rules::{Diagnostic, Engine, Plan};
@@ -31,7 +31,7 @@ use crate::clock::{Clock, unix_ms};
 use crate::config::{self, Config, TlsError};
 use crate::control::Control;
 use crate::listener::{Listener, Refused};
-use crate::mailbox::{Mail, Mailbox, mailbox};
+use crate::mailbox::{Mail, MailReceiver, Mailboxes, mailbox};
 use crate::pipeline::{Pipeline, PipelineThread, not_handled};
 use crate::probe::Probe;
 use crate::shard::{self, Parts, RecordSink, Shard};
@@ -42,9 +42,10 @@ use crate::store::{
 };
 use crate::stream::TlsServer;
 use crate::upstream::Upstream;
+use crate::ways::Ways;
 
-/// The one shard of a broker.
-const SHARD: ShardId = ShardId(0);
+/// The shard whose log the rules and the upstreams read.
+const SHARD: ShardId = ShardId::FIRST;
 /// The name under which the rule engine reads the log.
 const RULES: &str = "rules";
 /// How long a client waits that has the wrong password: long for a program that guesses, short
@@ -150,8 +151,8 @@ pub struct Broker {
 }
 
 struct Running {
-    mailbox: Mailbox,
-    shard: JoinHandle<()>,
+    mailboxes: Mailboxes,
+    shards: Vec<JoinHandle<()>>,
     ended: mpsc::Receiver<io::Error>,
     pipeline: Option<PipelineThread>,
     writer: Writer,
@@ -179,19 +180,16 @@ impl Broker {
         let readers = register_readers(&store, &config, &plan)?;
         let reader_configs = reader_configs(&readers, &config, &plan);
         let pipeline = restore_pipeline(&store, &config, &readers, plan)?;
-        let limits = limits(&config);
-        let recovered = store.recover(SHARD, limits.queued_memory_eased_at)?;
         let refused = Arc::new(Refused::default());
         let tls = read_certificates(&config)?;
-        let now = clock.now();
-        let mut core = Core::new(SHARD, limits, reader_configs, recovered, seed()?, now);
-        core.handle(now, Input::Permissions(rights.acl.clone()));
+        let mut cores = cores(&store, &config, &reader_configs, &rights, clock.now())?;
         // Not before every session that was kept can be given messages.
         let listeners = bind(&config, &tls, &refused)?;
         let addresses = listeners.iter().filter_map(Listener::address).collect();
 
-        let poll = Poll::new()?;
-        let (mailbox, mail) = mailbox(Waker::new(poll.registry(), shard::WAKER)?);
+        let (mailboxes, receivers) = mailboxes(cores.len())?;
+        // Whatever is inside the broker but no client deals with the first shard.
+        let mailbox = mailboxes.first();
         let upstreams: Vec<Upstream> = config
             .upstreams
             .iter()
@@ -201,19 +199,17 @@ impl Broker {
             })
             .collect();
         let handles: Vec<_> = upstreams.iter().map(Upstream::handle).collect();
-        let room = Arc::new(room_watch(&config, store.clone(), mailbox.clone()));
+        let room = Arc::new(room_watch(&config, store.clone(), mailboxes.clone()));
         room.look();
         let writer = Writer::start(store.clone(), writer_options(&config), {
-            let (mailbox, handles, room) = (mailbox.clone(), handles.clone(), room.clone());
+            let (mailboxes, handles, room) = (mailboxes.clone(), handles.clone(), room.clone());
             let is_failing = Cell::new(false);
             move |outcome| match outcome {
                 Ok(batches) => {
                     if is_failing.replace(false) {
                         tracing::info!("the store is written again: what waited goes on");
                     }
-                    if let Some((_, number)) = batches.last() {
-                        mailbox.send(Mail::Committed(*number));
-                    }
+                    mailboxes.tell_committed(batches);
                     handles.iter().for_each(|upstream| upstream.log_grew());
                     room.written();
                 }
@@ -224,27 +220,28 @@ impl Broker {
                 }
             }
         })?;
-        let loader = Loader::start(store.clone(), SHARD, {
-            let mailbox = mailbox.clone();
-            move |messages| mailbox.send(Mail::Loaded(messages))
-        })?;
         let pipeline = match pipeline {
             Some((pipeline, waiting)) => {
                 Some(PipelineThread::start(pipeline, waiting, mailbox.clone())?)
             }
             None => None,
         };
-        let mut sinks: Vec<(ReaderId, Box<dyn RecordSink>)> = Vec::new();
-        if let (Some(reader), Some(pipeline)) = (readers.rules, &pipeline) {
-            sinks.push((reader, Box::new(pipeline.handle())));
-        }
-        for ((_, reader), handle) in readers.upstreams.iter().zip(&handles) {
-            sinks.push((*reader, Box::new(handle.clone())));
-        }
+        let sinks = || {
+            let rules = readers.rules.zip(pipeline.as_ref());
+            let rules = rules.map(|(reader, pipeline)| {
+                (reader, Box::new(pipeline.handle()) as Box<dyn RecordSink>)
+            });
+            let upstreams = readers.upstreams.iter().zip(&handles);
+            let upstreams = upstreams.map(|((_, reader), handle)| {
+                (*reader, Box::new(handle.clone()) as Box<dyn RecordSink>)
+            });
+            rules.into_iter().chain(upstreams).collect::<Vec<_>>()
+        };
+        let sinks: Vec<_> = receivers.iter().map(|_| sinks()).collect();
         let probe = Arc::new(Probe {
             clock,
-            mailbox: mailbox.clone(),
-            store,
+            mailboxes: mailboxes.clone(),
+            store: store.clone(),
             writer: writer.sender(),
             pipeline: pipeline.as_ref().map(PipelineThread::handle),
             upstreams: handles,
@@ -253,23 +250,40 @@ impl Broker {
             service: sources.service.as_ref().map(|service| service.figures.clone()),
             refused,
         });
-        let (task, authenticator) = authenticator(&config, rights, salts, mailbox.clone());
+        let (task, authenticator) = authenticator(&config, rights, salts, mailboxes.clone());
         let tls: Vec<Arc<TlsServer>> = tls.into_iter().flatten().collect();
         let (control, admin_address) =
             Control::start(&config, upstreams, task, tls.clone(), probe.clone(), room)?;
-        let parts = Parts {
-            poll,
-            core,
-            clock,
-            mail,
-            listeners,
-            store: writer.sender(),
-            loader,
-            readers: sinks,
-            authenticator: authenticator.clone(),
-        };
-        let (shard, ended) = start_shard(Shard::new(parts)?)?;
-        let running = Some(Running { mailbox, shard, ended, pipeline, writer, control });
+        let entrances: Vec<_> = listeners.iter().map(Listener::entrance).cloned().collect();
+        let mut listeners = Some(listeners);
+        let mut shards = Vec::new();
+        let beginnings = join(&mut cores, clock.now());
+        let ways = Ways::between(mailboxes.all().to_vec());
+        let parts = cores.into_iter().zip(beginnings).zip(ways).zip(receivers).zip(sinks);
+        for (id, ((((core, effects), ways), (poll, mail)), readers)) in
+            (0..).map(ShardId).zip(parts)
+        {
+            let mailbox = mailboxes.of(id).clone();
+            let answer = move |messages| mailbox.send(Mail::Loaded(messages));
+            let parts = Parts {
+                id,
+                poll,
+                core,
+                effects,
+                clock,
+                mail,
+                listeners: listeners.take().unwrap_or_default(),
+                entrances: entrances.clone(),
+                ways,
+                store: writer.sender(),
+                loader: Loader::start(store.clone(), id, answer)?,
+                readers,
+                authenticator: authenticator.clone(),
+            };
+            shards.push(Shard::new(parts)?);
+        }
+        let (shards, ended) = start_shards(shards)?;
+        let running = Some(Running { mailboxes, shards, ended, pipeline, writer, control });
         Ok(Self { addresses, admin_address, probe, tls, sources, authenticator, running })
     }
 
@@ -303,7 +317,8 @@ impl Broker {
         self.authenticator.replace(rights.clone(), |before| {
             if let Some(running) = &self.running {
                 let (acl, revoked) = (rights.acl.clone(), before.revoked_by(&rights));
-                running.mailbox.send(Mail::Rights { acl, revoked });
+                let rights = || Mail::Rights { acl: acl.clone(), revoked: revoked.clone() };
+                running.mailboxes.send_all(rights);
             }
         });
         Ok(())
@@ -341,9 +356,11 @@ impl Broker {
         if let Some(pipeline) = running.pipeline {
             pipeline.stop();
         }
-        running.mailbox.send(Mail::Stop);
-        if running.shard.join().is_err() {
-            tracing::error!("the thread of the shard panicked");
+        running.mailboxes.send_all(|| Mail::Stop);
+        for shard in running.shards {
+            if shard.join().is_err() {
+                tracing::error!("the thread of a shard panicked");
+            }
         }
         running.writer.stop();
     }
@@ -470,7 +487,7 @@ fn authenticator(
     config: &Config,
     rights: Rights,
     salts: SaltKey,
-    mailbox: Mailbox,
+    mailboxes: Mailboxes,
 ) -> (Authenticator, AuthenticatorHandle) {
     let settings = Settings {
         failures_max: config.auth.max_failures.unwrap_or(0),
@@ -478,7 +495,9 @@ fn authenticator(
         delay: WRONG_CREDENTIALS_DELAY,
         salts,
     };
-    let answer = move |connection, outcome| mailbox.send(Mail::Authenticated(connection, outcome));
+    let answer = move |shard, connection, outcome| {
+        mailboxes.of(shard).send(Mail::Authenticated(connection, outcome));
+    };
     Authenticator::new(rights, settings, Box::new(answer))
 }
 
@@ -490,8 +509,8 @@ fn writer_options(config: &Config) -> WriterOptions {
     }
 }
 
-/// Tells the shard whether there is room. A store in memory has no limits of its own.
-fn room_watch(config: &Config, store: Arc<Store>, mailbox: Mailbox) -> RoomWatch {
+/// Tells the shards whether there is room. A store in memory has no limits of its own.
+fn room_watch(config: &Config, store: Arc<Store>, mailboxes: Mailboxes) -> RoomWatch {
     let limits = RoomLimits {
         store_bytes_max: config.store.max_store_bytes.filter(|_| config.persistence),
         free_disk_min: config.store.min_free_disk.filter(|_| config.persistence),
@@ -508,21 +527,91 @@ fn room_watch(config: &Config, store: Arc<Store>, mailbox: Mailbox) -> RoomWatch
         move || Some(free_disk(&data_dir)? + free.reusable_bytes()),
         move |room| {
             store.set_tight(room == StoreRoom::Full);
-            mailbox.send(Mail::StoreRoom(room));
+            mailboxes.send_all(|| Mail::StoreRoom(room));
         },
     )
 }
 
-fn start_shard(shard: Shard) -> io::Result<(JoinHandle<()>, mpsc::Receiver<io::Error>)> {
-    let (report, ended) = mpsc::sync_channel(1);
-    let thread = std::thread::Builder::new().name("weir-shard-0".to_owned()).spawn(move || {
-        if let Err(error) = shard.run() {
-            tracing::error!(%error, "the shard has ended");
-            // Whoever owns the broker may have dropped it already.
-            let _ = report.send(error);
-        }
-    })?;
-    Ok((thread, ended))
+/// The cores of all shards, with what each finds in the store. There are no fewer than the store
+/// has sessions of.
+fn cores(
+    store: &Store,
+    config: &Config,
+    readers: &[ReaderConfig],
+    rights: &Rights,
+    now: Now,
+) -> Result<Vec<Core>, StartError> {
+    let kept = store.clients()?;
+    let needed = kept.iter().map(|(_, shard)| shard.0 + 1).max().unwrap_or(1);
+    let shards = config.shards().max(needed);
+    if shards > config.shards() {
+        tracing::warn!(shards, "there are kept sessions of more shards than `shards` says");
+    }
+    let kept = kept.iter().map(|(client_id, shard)| (&**client_id, *shard));
+    let placement = Placement::new(shards, kept);
+    let limits = limits(config, shards);
+    let seed = seed()?;
+    let of_shard = |shard| {
+        let recovered = store.recover(shard, limits.queued_memory_eased_at)?;
+        let (placement, limits) = (placement.clone(), limits.clone());
+        let readers = readers.to_vec();
+        let mut core = Core::of_shard(shard, placement, limits, readers, recovered, seed, now);
+        core.handle(now, Input::Permissions(rights.acl.clone()));
+        Ok(core)
+    };
+    (0..shards).map(ShardId).map(of_shard).collect()
+}
+
+/// Lets all shards know what the sessions of the others want, before there is any client. Answers
+/// what is to be done for each besides.
+fn join(cores: &mut [Core], now: Now) -> Vec<Vec<Effect>> {
+    let mut effects: Vec<Vec<Effect>> = cores.iter().map(|_| Vec::new()).collect();
+    if cores.len() == 1 {
+        return effects;
+    }
+    let mut forwards = Vec::new();
+    for (from, (core, effects)) in (0..).map(ShardId).zip(cores.iter_mut().zip(&mut effects)) {
+        core.drain(|effect| match effect {
+            Effect::Forward { shard, forwards: sent } => forwards.push((from, shard, sent)),
+            other => effects.push(other),
+        });
+    }
+    for (from, to, forwards) in forwards {
+        cores[usize::from(to.0)].handle(now, Input::Forwarded { from, forwards });
+    }
+    cores.iter_mut().for_each(|core| core.handle(now, Input::Joined));
+    effects
+}
+
+fn start_shards(
+    shards: Vec<Shard>,
+) -> io::Result<(Vec<JoinHandle<()>>, mpsc::Receiver<io::Error>)> {
+    let (report, ended) = mpsc::sync_channel(shards.len());
+    let start = |(number, shard): (usize, Shard)| {
+        let report = report.clone();
+        std::thread::Builder::new().name(format!("weir-shard-{number}")).spawn(move || {
+            if let Err(error) = shard.run() {
+                tracing::error!(%error, "the shard has ended");
+                // Whoever owns the broker may have dropped it already.
+                let _ = report.try_send(error);
+            }
+        })
+    };
+    let threads = shards.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
+    Ok((threads, ended))
+}
+
+/// A mailbox for each shard, and what its thread waits with.
+fn mailboxes(shards: usize) -> io::Result<(Mailboxes, Vec<(Poll, MailReceiver)>)> {
+    let mut senders = Vec::new();
+    let mut receivers = Vec::new();
+    for _ in 0..shards {
+        let poll = Poll::new()?;
+        let (sender, mail) = mailbox(Waker::new(poll.registry(), shard::WAKER)?);
+        senders.push(sender);
+        receivers.push((poll, mail));
+    }
+    Ok((Mailboxes::new(senders), receivers))
 }
 
 fn seed() -> io::Result<u64> {
@@ -577,10 +666,12 @@ fn durability(config: &Config) -> DurabilityLevels {
     }
 }
 
-fn limits(config: &Config) -> Limits {
+/// Those of one of several shards: each has its part of the memory.
+fn limits(config: &Config, shards: u8) -> Limits {
     let from = &config.limits;
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let queued_memory = bytes(from.memory_for_queues(config.store.cache_bytes));
+    let part = |bytes: usize| bytes / usize::from(shards);
+    let queued_memory = part(bytes(from.memory_for_queues(config.store.cache_bytes)));
     Limits {
         listeners: config
             .listeners
@@ -619,7 +710,9 @@ fn limits(config: &Config) -> Limits {
         queued_memory_max: queued_memory,
         // A store without a disk is memory too.
         queued_memory_eased_at: queued_memory / if config.persistence { 2 } else { 1 },
-        memory_max: from.memory_for_clients(config.store.cache_bytes).map_or(usize::MAX, bytes),
+        memory_max: from
+            .memory_for_clients(config.store.cache_bytes)
+            .map_or(usize::MAX, |memory| part(bytes(memory))),
         send_buffer_bytes_max: from.max_send_buffer as usize,
         session_expiry_s_max: from
             .persistent_client_expiration
@@ -632,7 +725,7 @@ fn limits(config: &Config) -> Limits {
         subscriptions_max: from.max_subscriptions as usize,
         retained_messages_max: from.max_retained_messages as usize,
         dead_letter: from.dead_letter.as_deref().map(Into::into),
-        delayed_messages_max: from.max_delayed_messages as usize,
+        delayed_messages_max: part(from.max_delayed_messages as usize).max(1),
         delay_s_max: u32::try_from(from.max_delay.as_secs()).unwrap_or(u32::MAX),
         ..Limits::default()
     }

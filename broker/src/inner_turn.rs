@@ -103,7 +103,7 @@ impl OwnedPublication {
 mod tests {
     use super::*;
     use weir_core::{
-        Input, Instant, Limits, MessageParts, Now, ReaderConfig, Recovered, ShardId, StoreRoom,
+        Input, Instant, Limits, MessageParts, Now, ReaderConfig, Recovered, StoreRoom,
     };
     use weir_mqtt::QoS;
 
@@ -120,7 +120,7 @@ mod tests {
         };
         let readers = vec![reader(RULES, "in/#"), reader(CLOUD, "up/#"), reader(PLANT, "down/#")];
         let recovered = Recovered::default();
-        Core::new(ShardId(0), Limits::default(), readers, recovered, 1, NOW)
+        Core::new(Limits::default(), readers, recovered, 1, NOW)
     }
 
     fn publication(qos: QoS, topic: &str, payload: &str, route: Route) -> OwnedPublication {

@@ -17,8 +17,10 @@ mod shard;
 
 mod lingering;
 mod listener;
-mod mailbox;
 mod sockets;
+mod ways;
+
+mod mailbox;
 
 mod clock;
 mod inner_turn;

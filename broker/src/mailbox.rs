@@ -10,10 +10,12 @@ use std::sync::mpsc;
 
 use mio::Waker;
 use weir_core::{
-    Acl, ConnectionId, Credential, Message, Metrics, Outcome, Sequence, StoreRoom, Surroundings,
+    Acl, ConnectionId, Credential, Forwards, Message, Metrics, Outcome, Sequence, ShardId,
+    StoreRoom, Surroundings,
 };
 
 use crate::inner_turn::InnerTurn;
+use crate::stream::Stream;
 
 /// What a shard can be told.
 pub(crate) enum Mail {
@@ -23,8 +25,12 @@ pub(crate) enum Mail {
     Certificates,
     /// The store has made every batch up to this number durable.
     Committed(u64),
+    /// What another shard has for the core.
+    Forwarded { from: ShardId, forwards: Forwards },
     /// The messages that the core wanted to read.
     Loaded(Vec<(Sequence, Message)>),
+    /// A connection whose client belongs here.
+    Moved(Box<Moved>),
     /// The store has room, or none.
     StoreRoom(StoreRoom),
     /// Messages and changes from inside the broker, durable together.
@@ -39,6 +45,15 @@ pub(crate) enum Mail {
     Stop,
 }
 
+/// A connection on its way to the shard of its client.
+pub(crate) struct Moved {
+    pub(crate) stream: Stream,
+    /// Number of the listener that it came in by.
+    pub(crate) listener: u16,
+    /// What the client has said so far.
+    pub(crate) bytes: Vec<u8>,
+}
+
 /// Hands mail to one shard.
 #[derive(Clone)]
 pub(crate) struct Mailbox {
@@ -46,6 +61,10 @@ pub(crate) struct Mailbox {
     waker: Arc<Waker>,
     awake: Arc<AtomicBool>,
 }
+
+/// Those of all shards.
+#[derive(Clone)]
+pub(crate) struct Mailboxes(Arc<[Mailbox]>);
 
 /// The shard's end.
 pub(crate) struct MailReceiver {
@@ -73,6 +92,41 @@ impl Mailbox {
     pub(crate) fn wake(&self) {
         if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "a shard cannot be woken");
+        }
+    }
+}
+
+impl Mailboxes {
+    /// By the number of the shard; there is one at least.
+    pub(crate) fn new(mailboxes: Vec<Mailbox>) -> Self {
+        Self(mailboxes.into())
+    }
+
+    pub(crate) fn all(&self) -> &[Mailbox] {
+        &self.0
+    }
+
+    pub(crate) fn of(&self, shard: ShardId) -> &Mailbox {
+        &self.0[usize::from(shard.0)]
+    }
+
+    /// That of the shard which the rules and the upstreams deal with.
+    pub(crate) fn first(&self) -> Mailbox {
+        self.of(ShardId::FIRST).clone()
+    }
+
+    /// Hands the same to each shard.
+    pub(crate) fn send_all(&self, mail: impl Fn() -> Mail) {
+        self.0.iter().for_each(|mailbox| mailbox.send(mail()));
+    }
+
+    /// Tells each shard the last of its batches among those that are durable now.
+    pub(crate) fn tell_committed(&self, batches: &[(ShardId, u64)]) {
+        for (shard, mailbox) in (0..).map(ShardId).zip(self.0.iter()) {
+            let of_shard = batches.iter().rev().find(|(of, _)| *of == shard);
+            if let Some((_, number)) = of_shard {
+                mailbox.send(Mail::Committed(*number));
+            }
         }
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use weir_core::{Metrics, StoreFacts, Surroundings};
 
 use crate::auth::ServiceFigures;
 use crate::clock::Clock;
 use crate::listener::Refused;
-use crate::mailbox::{Mail, Mailbox};
+use crate::mailbox::{Mail, Mailbox, Mailboxes};
 use crate::memory;
 use crate::pipeline::PipelineHandle;
 use crate::status::{
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Asks every part of the broker how it is.
 pub(crate) struct Probe {
     pub(crate) clock: Clock,
-    pub(crate) mailbox: Mailbox,
+    pub(crate) mailboxes: Mailboxes,
     pub(crate) store: Arc<Store>,
     pub(crate) writer: BatchSender,
     pub(crate) pipeline: Option<PipelineHandle>,
@@ -40,14 +40,14 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// Tells the shard how it stands around its core.
+    /// Tells the first shard how it stands around its core.
     pub(crate) fn tell_surroundings(&self) {
-        self.mailbox.send(Mail::Surroundings(Box::new(self.surroundings())));
+        self.mailboxes.first().send(Mail::Surroundings(Box::new(self.surroundings())));
     }
 
-    /// Tells the shard that the certificates of a listener are others.
+    /// Tells the shards that the certificates of a listener are others.
     pub(crate) fn tell_certificates(&self) {
-        self.mailbox.send(Mail::Certificates);
+        self.mailboxes.send_all(|| Mail::Certificates);
     }
 
     fn surroundings(&self) -> Surroundings {
@@ -60,6 +60,7 @@ impl Probe {
             upstreams: upstreams
                 .map(|upstream| (upstream.name, upstream.state == UpstreamState::Connected))
                 .collect(),
+            elsewhere: metrics_of(&self.mailboxes.all()[1..]).unwrap_or_default(),
         }
     }
 
@@ -110,14 +111,14 @@ impl Probe {
     }
 
     pub(crate) fn status(&self) -> Status {
-        let metrics = self.metrics();
+        let metrics = metrics_of(self.mailboxes.all());
         let ready = metrics.is_some();
         let metrics = metrics.unwrap_or_default();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: self.clock.uptime().as_secs(),
             ready,
-            shards: 1,
+            shards: u32::try_from(self.mailboxes.all().len()).unwrap_or(u32::MAX),
             connections: metrics.connections,
             refused: self.refused.counts(),
             auth: AuthStatus {
@@ -135,13 +136,6 @@ impl Probe {
             rules: self.pipeline.as_ref().map(rules).unwrap_or_default(),
             upstreams: self.upstreams.iter().map(UpstreamHandle::status).collect(),
         }
-    }
-
-    /// None when the shard does not answer.
-    fn metrics(&self) -> Option<Metrics> {
-        let (reply, answer) = mpsc::sync_channel(1);
-        self.mailbox.send(Mail::Metrics(reply));
-        answer.recv_timeout(PATIENCE).ok()
     }
 
     fn store_status(&self) -> StoreStatus {
@@ -163,6 +157,21 @@ impl Probe {
             log_records: stats.log_records,
         }
     }
+}
+
+/// What some shards count, together; none when one of them does not answer.
+fn metrics_of(mailboxes: &[Mailbox]) -> Option<Metrics> {
+    let ask = |mailbox: &Mailbox| {
+        let (reply, answer) = mpsc::sync_channel(1);
+        mailbox.send(Mail::Metrics(reply));
+        answer
+    };
+    let answers: Vec<_> = mailboxes.iter().map(ask).collect();
+    let until = Instant::now() + PATIENCE;
+    answers.into_iter().try_fold(Metrics::default(), |sum, answer| {
+        let left = until.saturating_duration_since(Instant::now());
+        Some(sum.plus(&answer.recv_timeout(left).ok()?))
+    })
 }
 
 fn microseconds(time: Duration) -> u64 {

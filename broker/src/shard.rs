@@ -8,15 +8,17 @@
 mod accept;
 mod certificates;
 mod ending;
+mod moving;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 use weir_core::{
-    AuthenticationRequest, Batch, ConnectionId, Core, Effect, Input, Now, Outcome, ReaderId,
-    Records, StoreRoom,
+    AuthenticationRequest, Batch, ConnectionId, Core, Effect, Forwards, Input, Now, Outcome,
+    ReaderId, Records, ShardId, StoreRoom,
 };
 use weir_mqtt::ReasonCode;
 
@@ -24,11 +26,12 @@ use crate::auth::{self, AuthenticatorHandle, Question, Throttle};
 use crate::clock::Clock;
 use crate::inner_turn::{InnerTurn, TurnQueue};
 use crate::lingering::Lingering;
-use crate::listener::Listener;
+use crate::listener::{Entrance, Listener};
 use crate::logging;
 use crate::mailbox::{Mail, MailReceiver};
 use crate::sockets::Sockets;
-use crate::store::{BatchSender, Loader, Refused};
+use crate::store::{BatchSender, Loader, Refused, batch_bytes};
+use crate::ways::Ways;
 
 /// One buffer for all sockets of the shard.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -63,7 +66,13 @@ pub(crate) struct Parts {
     pub(crate) core: Core,
     pub(crate) clock: Clock,
     pub(crate) mail: MailReceiver,
+    pub(crate) id: ShardId,
+    /// What is to be done first.
+    pub(crate) effects: Vec<Effect>,
+    /// The first shard takes the connections of all listeners.
     pub(crate) listeners: Vec<Listener>,
+    pub(crate) entrances: Vec<Arc<Entrance>>,
+    pub(crate) ways: Ways,
     pub(crate) store: BatchSender,
     pub(crate) loader: Loader,
     pub(crate) readers: Vec<(ReaderId, Box<dyn RecordSink>)>,
@@ -94,7 +103,16 @@ pub(crate) struct Shard {
     turns: TurnQueue,
     room: StoreRoom,
     effects: Vec<Effect>,
+    in_store: InStore,
     stop_by: Option<Instant>,
+}
+
+/// Batches of the shard that are not durable. With several shards one may have to wait for one of
+/// another, so the store refuses none of them, and it is here that they are bounded.
+#[derive(Default)]
+struct InStore {
+    batches: VecDeque<(u64, usize)>,
+    bytes: usize,
 }
 
 impl Shard {
@@ -105,7 +123,6 @@ impl Shard {
             parts.poll.registry().register(listener.source(), token, Interest::READABLE)?;
         }
         Ok(Self {
-            parts,
             sockets: Sockets::default(),
             lingering: Lingering::default(),
             buffer: vec![0; READ_BUFFER_BYTES],
@@ -119,7 +136,9 @@ impl Shard {
             watchers: VecDeque::new(),
             turns: TurnQueue::default(),
             room: StoreRoom::default(),
-            effects: Vec::new(),
+            effects: std::mem::take(&mut parts.effects),
+            parts,
+            in_store: InStore::default(),
             stop_by: None,
         })
     }
@@ -169,6 +188,8 @@ impl Shard {
     fn may_read(&self) -> bool {
         self.stop_by.is_none()
             && self.refused.is_empty()
+            && self.in_store.have_room()
+            && self.parts.ways.have_room()
             && (self.room == StoreRoom::Full
                 || self.parts.readers.iter().all(|(_, sink)| sink.has_room()))
     }
@@ -215,6 +236,8 @@ impl Shard {
                     self.parts.core.handle(now, answer);
                 }
                 Mail::Certificates => self.doubt_certificates(now),
+                Mail::Forwarded { from, forwards } => self.take_forwards(now, from, forwards),
+                Mail::Moved(moved) => self.take_moved(now, *moved),
                 Mail::Committed(batch) => self.handle_committed(now, batch),
                 Mail::Loaded(messages) => {
                     self.parts.core.handle(now, Input::Loaded { messages: &messages });
@@ -243,7 +266,24 @@ impl Shard {
         }
     }
 
+    fn take_forwards(&mut self, now: Now, from: ShardId, forwards: Forwards) {
+        let bytes = forwards.bytes();
+        self.parts.ways.arrived(from, bytes);
+        self.parts.core.handle(now, Input::Forwarded { from, forwards });
+        self.count_turn_bytes(now, bytes);
+    }
+
+    /// Writes what came of so many bytes before there is too much of it.
+    fn count_turn_bytes(&mut self, now: Now, bytes: usize) {
+        self.turn_bytes += bytes;
+        if self.turn_bytes >= TURN_BYTES {
+            self.turn_bytes = 0;
+            self.settle(now);
+        }
+    }
+
     fn handle_committed(&mut self, now: Now, batch: u64) {
+        self.in_store.committed(batch);
         self.parts.core.handle(now, Input::Committed { batch });
         while self.watchers.front().is_some_and(|(waits_for, _)| *waits_for <= batch) {
             if let Some((_, tell)) = self.watchers.pop_front() {
@@ -317,11 +357,7 @@ impl Shard {
                     socket.blocked |= socket.stream.wants_write();
                     let bytes = &buffer[..count];
                     self.parts.core.handle(now, Input::Received { connection: id, bytes });
-                    self.turn_bytes += count;
-                    if self.turn_bytes >= TURN_BYTES {
-                        self.turn_bytes = 0;
-                        self.settle(now);
-                    }
+                    self.count_turn_bytes(now, count);
                     if drained || !self.parts.core.takes_bytes(id) {
                         return;
                     }
@@ -391,8 +427,10 @@ impl Shard {
             Effect::Denied { denial, .. } => auth::denied(&denial),
             Effect::Dropping(notice) => logging::dropping(&notice),
             Effect::Flush { connection } => self.flush(now, connection),
+            Effect::Forward { shard, forwards } => self.parts.ways.forward(shard, forwards),
             Effect::Load { sequences } => self.parts.loader.read(sequences),
             Effect::MemoryPressure { pressure, bytes } => logging::memory(pressure, bytes),
+            Effect::Move { connection, shard, bytes } => self.hand_over(connection, shard, bytes),
             Effect::Pause { connection } => {
                 if let Some(socket) = self.sockets.get_mut(connection) {
                     socket.paused = true;
@@ -405,7 +443,7 @@ impl Shard {
                 self.read_again(connection);
             }
             Effect::Throttled(notice) => {
-                let listener = &self.parts.listeners[usize::from(notice.listener.0)];
+                let listener = &self.parts.entrances[usize::from(notice.listener.0)];
                 logging::throttled(&notice, listener.name());
             }
             Effect::ToReader { reader, records } => {
@@ -431,11 +469,12 @@ impl Shard {
     ) {
         let Some(socket) = self.sockets.get_mut(connection) else { return };
         let address = socket.stream.peer().map(|peer| peer.ip());
-        if self.parts.listeners[usize::from(socket.listener)].knows_clients() {
+        if self.parts.entrances[usize::from(socket.listener)].knows_clients() {
             let outcome = auth::by_certificate(&request, socket.stream.user_name(), address);
             return self.parts.core.handle(now, Input::Authenticated { connection, outcome });
         }
-        if !self.parts.authenticator.ask(Question { connection, address, request }) {
+        let question = Question { shard: self.parts.id, connection, address, request };
+        if !self.parts.authenticator.ask(question) {
             let outcome = Outcome::Refused(ReasonCode::ServerBusy);
             self.parts.core.handle(now, Input::Authenticated { connection, outcome });
         }
@@ -443,6 +482,11 @@ impl Shard {
 
     /// False when the store has no room; the batch then waits here.
     fn submit(&mut self, batch: Batch) -> bool {
+        if self.parts.ways.any() {
+            self.in_store.submitted(&batch);
+            self.parts.store.submit_linked(batch);
+            return true;
+        }
         match self.parts.store.submit(batch) {
             Ok(()) => true,
             Err(Refused::Full(batch) | Refused::Stopped(batch)) => {
@@ -483,5 +527,27 @@ impl Shard {
         self.parts.core.handle(now, Input::Stop);
         self.settle(now);
         true
+    }
+}
+
+impl InStore {
+    /// Batches of one shard that may wait, if others have to come to rest with them.
+    const BATCHES_MAX: usize = 1024;
+    const BYTES_MAX: usize = 16 * 1024 * 1024;
+
+    fn submitted(&mut self, batch: &Batch) {
+        let bytes = batch_bytes(batch);
+        self.bytes += bytes;
+        self.batches.push_back((batch.number, bytes));
+    }
+
+    fn committed(&mut self, number: u64) {
+        while let Some((_, bytes)) = self.batches.pop_front_if(|(first, _)| *first <= number) {
+            self.bytes -= bytes;
+        }
+    }
+
+    fn have_room(&self) -> bool {
+        self.batches.len() < Self::BATCHES_MAX && self.bytes < Self::BYTES_MAX
     }
 }

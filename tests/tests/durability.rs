@@ -44,6 +44,12 @@ const COMPACT_MAX: Duration = Duration::from_millis(300);
 /// How often the report is written.
 const REPORT_ROUNDS: u64 = 100;
 
+/// Every other lane has its clients spread over three shards.
+fn config(lane: u64) -> String {
+    let shards = if lane.is_multiple_of(2) { 1 } else { 3 };
+    format!("shards = {shards}\n{CONFIG}")
+}
+
 const CONFIG: &str = r#"
 data_dir = "data"
 rules = ["rules.toml"]
@@ -121,7 +127,7 @@ impl Campaign {
 
     fn run(&self, lane: u64, seed: u64) {
         let _failed = FailedWhenPanicking(&self.failed);
-        let mut run = Run::new(seed + lane);
+        let mut run = Run::new(lane, seed + lane);
         while !self.failed.load(Ordering::Relaxed)
             && self.begun.fetch_add(1, Ordering::Relaxed) < self.rounds
         {
@@ -199,9 +205,9 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64) -> Self {
+    fn new(lane: u64, seed: u64) -> Self {
         let folder = Folder::new("durability");
-        folder.write("weir.toml", CONFIG);
+        folder.write("weir.toml", config(lane));
         folder.write("rules.toml", RULES);
         Self {
             folder,

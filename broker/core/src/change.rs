@@ -27,6 +27,35 @@ pub struct Batch {
     /// Something must not be said before it is durable, or must not be put off: it is to be
     /// committed at once. Any other may wait for one that is awaited, for some time.
     pub is_awaited: bool,
+    /// Batches of other shards that it is to be durable with.
+    pub links: Links,
+}
+
+/// How a batch hangs together with those of other shards. One that has sent something and the one
+/// of the turn in which that was handled are committed together or not at all.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Links {
+    /// What its turn has sent, and to whom.
+    pub sent: Vec<Link>,
+    /// What its turn has handled, and from whom.
+    pub handled: Vec<Link>,
+}
+
+/// What one shard has sent to another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Link {
+    /// The other shard.
+    pub shard: ShardId,
+    /// Counts up by one for all that one shard sends to another in this way.
+    pub number: u64,
+}
+
+impl Links {
+    /// True for a batch that stands for itself.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sent.is_empty() && self.handled.is_empty()
+    }
 }
 
 /// One durable change.

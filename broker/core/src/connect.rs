@@ -85,7 +85,7 @@ impl Core {
             self.turn.effects.push(Effect::Denied { connection: id, denial });
             return self.refuse(id, ReasonCode::NotAuthorized);
         }
-        let changes_before = self.turn.changes.len();
+        let changes_before = self.durable_changes();
         let last_word = self.take_last_word(id);
         if identity.username.is_none() {
             let client_id = client_id.clone();
@@ -104,7 +104,7 @@ impl Core {
         self.record_session(key);
         // A session that is not kept has no record, so there is nothing to wait for, unless an
         // older one of the same name had to go.
-        let changed = self.turn.changes.len() > changes_before;
+        let changed = self.durable_changes() > changes_before;
         let waits_for = changed.then_some(self.turn.batch);
         match waits_for.or_else(|| self.gate.removal_of(&client_id)) {
             Some(batch) => self.wait_for(batch, Gated::Connect { connection: id }),
@@ -123,6 +123,7 @@ impl Core {
         // CONNACK has waited in the buffer.
         self.buffer(id);
         self.sessions[key as usize].connection = Some(id);
+        self.groups_changed(key);
         let metrics = &mut self.metrics;
         metrics.clients_connected += 1;
         metrics.clients_connected_max =
@@ -184,9 +185,10 @@ impl Core {
         if !allow_anonymous && !self.has_credentials(id, connect) {
             return Err(ReasonCode::NotAuthorized);
         }
-        if self.connections.count() > self.limits.connections_max
+        let elsewhere = self.peers.census();
+        if self.connections.count() + elsewhere.connections > self.limits.connections_max
             || self.pressure >= MemoryPressure::RefusesClients
-            || (self.sessions.len() >= self.limits.sessions_max
+            || (self.sessions.len() + elsewhere.sessions >= self.limits.sessions_max
                 && !self.clients.contains_key(connect.client_id))
         {
             return Err(ReasonCode::QuotaExceeded);
@@ -252,7 +254,7 @@ impl Core {
     fn assign_client_id(&mut self) -> Arc<str> {
         loop {
             let name: Arc<str> = format!("auto-{:016x}", self.random.next()).into();
-            if !self.clients.contains_key(&name) {
+            if !self.clients.contains_key(&name) && self.home_elsewhere(&name).is_none() {
                 return name;
             }
         }
@@ -444,6 +446,7 @@ impl Core {
     /// The connection of a session is over. `with_will` is false after a normal DISCONNECT,
     /// which deletes the will [MQTT-3.14.4-3].
     pub(crate) fn end_connection(&mut self, now: Now, key: SessionKey, with_will: bool) {
+        self.groups_changed(key);
         let session = &mut self.sessions[key as usize];
         if session.connection.take().is_some() {
             self.metrics.clients_connected -= 1;

@@ -11,7 +11,7 @@ use crate::alias::OutboundAliases;
 use crate::authorize::Identity;
 use crate::clock::Instant;
 use crate::effect::Exchange;
-use crate::identity::{ConnectionId, ListenerId, Sequence};
+use crate::identity::{ConnectionId, ListenerId, Sequence, ShardId};
 use crate::key::SessionKey;
 use crate::outbound::Outbound;
 use crate::rates::Allowance;
@@ -23,6 +23,8 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) listener: ListenerId,
     pub(crate) state: State,
+    /// The shard that it goes to at the end of the turn, and its CONNECT.
+    pub(crate) moves_to: Option<(ShardId, Vec<u8>)>,
     pub(crate) version: Version,
     /// How the check of its client stands; none when there is nothing to be checked any more.
     pub(crate) authentication: Option<Box<Authentication>>,
@@ -113,6 +115,8 @@ pub(crate) enum State {
     Closing,
     /// CONNECT was taken and waits for the store; what follows waits with it.
     Connecting(SessionKey),
+    /// Its client belongs to another shard; what it has said goes there with it.
+    Moving,
     /// Packets are handled.
     Open(SessionKey),
 }
@@ -123,6 +127,7 @@ impl Connection {
             id,
             listener,
             state: State::AwaitingConnect,
+            moves_to: None,
             version: Version::V311,
             authentication: None,
             outbound: Outbound::default(),
@@ -162,9 +167,11 @@ impl Connection {
     pub(crate) fn session(&self) -> Option<SessionKey> {
         match self.state {
             State::Connecting(session) | State::Open(session) => Some(session),
-            State::Authenticating | State::AwaitingConnect | State::Challenged | State::Closing => {
-                None
-            }
+            State::Authenticating
+            | State::AwaitingConnect
+            | State::Challenged
+            | State::Closing
+            | State::Moving => None,
         }
     }
 

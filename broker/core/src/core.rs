@@ -13,14 +13,11 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use slab::Slab;
-use smallvec::SmallVec;
 use weir_mqtt::{QoS, ReasonCode};
 
 use crate::authorize::Acl;
-use crate::change::{Batch, Change, Target};
 use crate::clock::{Instant, Now};
 use crate::connection::{Connection, Connections, State};
-use crate::durability::Durability;
 use crate::effect::Effect;
 use crate::expiry::ExpiryWatch;
 use crate::frames::Frames;
@@ -32,10 +29,11 @@ use crate::key::SessionKey;
 use crate::level_table::LevelTable;
 use crate::limits::{Limits, ListenerLimits};
 use crate::log::Log;
-use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::outbound::{BufferPool, Outbound};
 use crate::paging::Paging;
+use crate::peers::Peers;
+use crate::placement::Placement;
 use crate::pressure::MemoryPressure;
 use crate::random::Random;
 use crate::rates::Allowance;
@@ -50,6 +48,7 @@ use crate::store_room::StoreRoom;
 use crate::subscriptions::Subscriptions;
 use crate::sys_tree::SysTree;
 use crate::timer::{Timer, Timers};
+use crate::turn::Turn;
 
 /// The protocol state machine of one shard.
 #[derive(Debug)]
@@ -71,6 +70,7 @@ pub struct Core {
     pub(crate) retained: Retained,
     pub(crate) schedule: Schedule,
     pub(crate) log: Log,
+    pub(crate) peers: Peers,
     pub(crate) readers: Vec<Reader>,
     pub(crate) gate: Gate,
     pub(crate) held: Held,
@@ -98,33 +98,32 @@ pub struct Core {
     pub(crate) doomed: Vec<(ConnectionId, ReasonCode)>,
     /// Number of the publish that is being routed.
     pub(crate) publish_number: u64,
-}
-
-/// What a turn has gathered so far.
-#[derive(Debug, Default)]
-pub(crate) struct Turn {
-    /// Number of the batch that its changes will form.
-    pub(crate) batch: u64,
-    pub(crate) changes: Vec<Change>,
-    /// Somebody waits for the batch.
-    pub(crate) is_awaited: bool,
-    /// The last batch before it that somebody waits for, or has waited for.
-    pub(crate) last_awaited: u64,
-    pub(crate) cursors: Vec<SessionKey>,
-    pub(crate) flush: Vec<ConnectionId>,
-    pub(crate) effects: Vec<Effect>,
-    /// The position of the message that was held last.
-    pub(crate) held: Option<Sequence>,
-    /// Dead letters that are still to be published.
-    pub(crate) dead_letters: VecDeque<Message>,
+    /// Sessions that came back and whose clocks stand until all shards know what they want.
+    pub(crate) returned: Vec<(SessionKey, Option<u64>)>,
 }
 
 impl Core {
-    /// A core that goes on from what the store has kept. `seed` feeds the names it makes up and
-    /// the hashes of names that clients choose; take it from the operating system.
+    /// The core of a broker with one shard. It goes on from what the store has kept. `seed` feeds
+    /// the names it makes up and the hashes of names that clients choose; take it from the
+    /// operating system.
     #[must_use]
     pub fn new(
+        limits: Limits,
+        readers: Vec<ReaderConfig>,
+        recovered: Recovered,
+        seed: u64,
+        now: Now,
+    ) -> Self {
+        Self::of_shard(ShardId::FIRST, Placement::one(), limits, readers, recovered, seed, now)
+    }
+
+    /// The core of one shard of several. All of them get the same `placement`, limits, readers
+    /// and retained messages. What the first turn of each has for the others is to be handed over
+    /// before anything else, and then each gets [`Input::Joined`].
+    #[must_use]
+    pub fn of_shard(
         shard: ShardId,
+        placement: Placement,
         limits: Limits,
         readers: Vec<ReaderConfig>,
         recovered: Recovered,
@@ -154,6 +153,7 @@ impl Core {
             retained: Retained::default(),
             schedule: Schedule::default(),
             log,
+            peers: Peers::new(shard, placement, seed),
             readers: Vec::new(),
             gate: Gate::default(),
             held: Held::default(),
@@ -176,9 +176,13 @@ impl Core {
             frames: Frames::default(),
             doomed: Vec::new(),
             publish_number: 0,
+            returned: Vec::new(),
         };
         core.add_readers(readers);
         core.recover(recovered, now);
+        if !core.peers.any() {
+            core.go_on(now);
+        }
         core.watch_expiry(now);
         core
     }
@@ -195,7 +199,14 @@ impl Core {
             }
             Input::Closed { connection } => self.handle_closed(now, connection),
             Input::Committed { batch } => self.handle_committed(now, batch),
+            Input::Forwarded { from, forwards } => self.handle_forwarded(now, from, forwards),
+            Input::Joined => self.go_on(now),
             Input::Loaded { messages } => self.handle_loaded(now, messages),
+            Input::Moved { connection, listener, bytes } => {
+                self.open(now, connection, listener);
+                // They were counted where they were read.
+                self.take_bytes(now, connection, bytes);
+            }
             Input::Opened { connection, listener } => {
                 self.handle_opened(now, connection, listener);
             }
@@ -232,62 +243,6 @@ impl Core {
         self.timers.next()
     }
 
-    /// Ends the turn and hands over what is to be done, in order: the commit, messages for
-    /// readers, buffers to flush, then connections to pause, resume or close.
-    pub fn drain(&mut self, mut effect: impl FnMut(Effect)) {
-        self.record_cursors();
-        if !self.turn.changes.is_empty() {
-            let log_start = self.log_start();
-            let ranges = self.log.take_released(log_start);
-            if !ranges.is_empty() {
-                self.record_unawaited(Change::LogReleased { ranges });
-            }
-            let batch = Batch {
-                shard: self.shard,
-                number: self.turn.batch,
-                changes: std::mem::take(&mut self.turn.changes),
-                log_start,
-                is_awaited: std::mem::take(&mut self.turn.is_awaited),
-            };
-            if batch.is_awaited {
-                self.turn.last_awaited = batch.number;
-            }
-            self.paging.batch_ended(batch.number, self.log.next());
-            self.turn.batch += 1;
-            effect(Effect::Commit(batch));
-        }
-        for reader in &mut self.readers {
-            if !reader.records.is_empty() {
-                let records = std::mem::take(&mut reader.records);
-                effect(Effect::ToReader { reader: reader.config.reader, records });
-            }
-        }
-        for index in 0..self.turn.flush.len() {
-            let connection = self.turn.flush[index];
-            if let Some(open) = self.connections.get_mut(connection) {
-                open.to_flush = false;
-                effect(Effect::Flush { connection });
-            }
-            self.count_buffers(connection);
-        }
-        self.turn.flush.clear();
-        self.check_memory();
-        self.turn.effects.drain(..).for_each(effect);
-    }
-
-    /// The number of the batch that this turn will form, once it has changed anything durable.
-    #[must_use]
-    pub fn pending_batch(&self) -> Option<u64> {
-        (!self.turn.changes.is_empty()).then_some(self.turn.batch)
-    }
-
-    /// The same for somebody who waits until that batch is durable.
-    #[must_use]
-    pub fn await_pending_batch(&mut self) -> Option<u64> {
-        self.turn.is_awaited |= !self.turn.changes.is_empty();
-        self.pending_batch()
-    }
-
     /// What waits to be written to a connection.
     #[must_use]
     pub fn outbound(&self, connection: ConnectionId) -> Option<&Outbound> {
@@ -317,8 +272,7 @@ impl Core {
             sessions: self.sessions.len() as u64,
             shared_subscriptions: self.shares.member_count() as u64,
             // A group stands once among the others.
-            subscriptions: (self.subscriptions.count() + self.shares.member_count()
-                - self.shares.count()) as u64,
+            subscriptions: self.own_subscriptions() as u64,
             ..self.metrics
         }
     }
@@ -333,9 +287,7 @@ impl Core {
         assert!(usize::from(listener.0) < self.limits.listeners.len(), "a listener of the limits");
         self.metrics.connections_opened += 1;
         self.count_connect(now, listener);
-        self.connections.insert(Connection::new(connection, listener, now.monotonic));
-        let at = now.monotonic + self.limits.connect_timeout_ms;
-        self.arm(connection, Some((at, Timer::Connect(connection))));
+        self.open(now, connection, listener);
     }
 
     fn handle_closed(&mut self, now: Now, connection: ConnectionId) {
@@ -371,6 +323,10 @@ impl Core {
                 Gated::Connect { connection } => self.open_session(now, connection),
                 Gated::Deliver { session, packet_id } => {
                     self.release_delivery(now, session, packet_id);
+                }
+                Gated::Release { shard, waits } => self.peers.release(shard, waits),
+                Gated::Replay { connection, session, filter } => {
+                    self.replay_later(now, connection, session, &filter);
                 }
                 Gated::Reply { connection, frame, ends_exchange } => {
                     self.write(connection, &frame);
@@ -432,8 +388,11 @@ impl Core {
             // CONNACK waits for the commit, and nothing may be said before it
             // [MQTT-3.14.0-1].
             State::Connecting(_) => open.outbound.release(&mut self.pool),
-            State::Authenticating | State::AwaitingConnect | State::Challenged | State::Closing => {
-            }
+            State::Authenticating
+            | State::AwaitingConnect
+            | State::Challenged
+            | State::Closing
+            | State::Moving => {}
         }
         self.close_session(now, connection);
     }
@@ -485,46 +444,6 @@ impl Core {
         self.limits.retain_available && self.listener_of(connection).retain_available
     }
 
-    /// Remembers a durable change for the batch of this turn, which is to be committed at once.
-    pub(crate) fn record(&mut self, change: Change) {
-        self.turn.is_awaited = true;
-        self.turn.changes.push(change);
-    }
-
-    /// Remembers a message that waits for somebody, if its level says that it is written.
-    pub(crate) fn record_logged(
-        &mut self,
-        level: Durability,
-        sequence: Sequence,
-        message: Message,
-        targets: SmallVec<[Target; 2]>,
-    ) {
-        self.log.logged(message.len());
-        self.record_at(level, Change::LogAppended { sequence, message, targets });
-    }
-
-    /// Remembers a change that can be put off: what a client has acknowledged, for instance. When
-    /// it is lost a message comes twice that may come twice.
-    pub(crate) fn record_unawaited(&mut self, change: Change) {
-        self.turn.changes.push(change);
-    }
-
-    /// Remembers a change that a message of a topic with this level has made.
-    pub(crate) fn record_at(&mut self, level: Durability, change: Change) {
-        match level {
-            Durability::Commit => self.record(change),
-            Durability::None | Durability::Upstream => {}
-            Durability::Relaxed => self.record_unawaited(change),
-        }
-    }
-
-    /// Lets something wait for a batch: the one of this turn, or an earlier one that is awaited.
-    pub(crate) fn wait_for(&mut self, batch: u64, item: Gated) {
-        self.turn.is_awaited |= batch == self.turn.batch;
-        debug_assert!(batch <= self.turn.last_awaited.max(self.turn.batch), "a batch to come");
-        self.gate.wait(batch, item);
-    }
-
     /// The buffer of an open connection, which will be flushed at the end of the turn.
     pub(crate) fn buffer(&mut self, connection: ConnectionId) -> Option<&mut Vec<u8>> {
         let open = self.connections.get_mut(connection)?;
@@ -556,28 +475,5 @@ impl Core {
         if let Some(open) = self.connections.get_mut(connection) {
             open.outbound.count_packet();
         }
-    }
-
-    /// A session's place in the log has changed.
-    pub(crate) fn cursor_moved(&mut self, key: SessionKey) {
-        let session = &mut self.sessions[key as usize];
-        if !session.cursor_dirty {
-            session.cursor_dirty = true;
-            self.turn.cursors.push(key);
-        }
-    }
-
-    fn record_cursors(&mut self) {
-        let next = self.log.next();
-        for index in 0..self.turn.cursors.len() {
-            let key = self.turn.cursors[index] as usize;
-            if let Some(session) = self.sessions.get_mut(key).filter(|s| s.cursor_dirty) {
-                session.cursor_dirty = false;
-                let change =
-                    Change::CursorMoved { session: session.id, cursor: session.cursor(next) };
-                self.turn.changes.push(change);
-            }
-        }
-        self.turn.cursors.clear();
     }
 }

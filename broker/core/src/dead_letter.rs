@@ -98,7 +98,7 @@ impl Core {
         while let Some(letter) = self.turn.dead_letters.pop_front() {
             self.metrics.dead_letters += 1;
             // The message may be one that nobody may see before this turn is durable.
-            let is_provisional = !self.turn.changes.is_empty();
+            let is_provisional = self.durable_changes() > 0;
             let origin = Origin { is_provisional, ..Origin::default() };
             let level = self.level_inside(letter.topic());
             self.route(now, level, &letter.parts(), origin, Some(letter.clone()));

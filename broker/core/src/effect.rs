@@ -7,7 +7,8 @@ use weir_mqtt::Version;
 
 use crate::authorize::Access;
 use crate::change::Batch;
-use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence};
+use crate::forwards::Forwards;
+use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence, ShardId};
 use crate::message::{self, MessageParts};
 use crate::metrics::{DropReason, Drops};
 use crate::pressure::MemoryPressure;
@@ -63,6 +64,14 @@ pub enum Effect {
         /// Which.
         connection: ConnectionId,
     },
+    /// Hand this to another shard, as [`Input::Forwarded`](crate::Input), in the order in which it
+    /// comes.
+    Forward {
+        /// Which shard.
+        shard: ShardId,
+        /// What it gets.
+        forwards: Forwards,
+    },
     /// Read these messages of the log, which are durable, and report them with
     /// [`Input::Loaded`](crate::Input). One such effect is under way at a time.
     Load {
@@ -75,6 +84,16 @@ pub enum Effect {
         pressure: MemoryPressure,
         /// What the core takes.
         bytes: usize,
+    },
+    /// Hand the connection to another shard, as [`Input::Moved`](crate::Input). This one has
+    /// forgotten it.
+    Move {
+        /// Which.
+        connection: ConnectionId,
+        /// The shard of its client.
+        shard: ShardId,
+        /// What the client has said so far, its CONNECT first.
+        bytes: Vec<u8>,
     },
     /// Do not read from the connection until it is resumed.
     Pause {

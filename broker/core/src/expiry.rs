@@ -61,7 +61,7 @@ impl Core {
         self.retained_expiry.disarm(&mut self.timers, Timer::RetainedExpiry);
         for _ in 0..RETAINED_MAX {
             let Some(message) = self.retained.take_expired(now.unix_ms) else { return };
-            if self.level_of(message.topic()).is_written() {
+            if self.records_retained() && self.level_of(message.topic()).is_written() {
                 self.record_unawaited(Change::RetainedRemoved { topic: message.topic().into() });
             }
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use weir_mqtt::PacketId;
 
-use crate::identity::{ConnectionId, SessionId};
+use crate::identity::{ConnectionId, Sequence, SessionId, ShardId};
 
 /// Something that waits for a commit.
 #[derive(Debug)]
@@ -19,6 +19,10 @@ pub(crate) enum Gated {
     Connect { connection: ConnectionId },
     /// A QoS 2 message may go out under its identifier.
     Deliver { session: SessionId, packet_id: PacketId },
+    /// A message for which the publisher of another shard waits.
+    Release { shard: ShardId, waits: Sequence },
+    /// The retained messages of a subscription, once all shards know of it.
+    Replay { connection: ConnectionId, session: SessionId, filter: Arc<str> },
     /// An encoded packet.
     Reply {
         connection: ConnectionId,

@@ -19,6 +19,8 @@ use crate::change::{Destination, SubscriptionRecord, Target};
 use crate::clock::Now;
 use crate::core::Core;
 use crate::durability::Durability;
+use crate::forwards::{Interest, Members};
+use crate::identity::ShardId;
 use crate::inflight::{Delivered, Inflight, Progress};
 use crate::key::SessionKey;
 use crate::limits::ShareStrategy;
@@ -26,7 +28,7 @@ use crate::message::{Message, MessageParts};
 use crate::router::{Match, Origin};
 use crate::session::Session;
 use crate::share_mark::{ShareMark, hash};
-use crate::shared::{Candidate, Member, ShareKey, inner_filter};
+use crate::shared::{Candidate, Member, Place, ShareKey, inner_filter};
 use crate::subscriptions::{Holder, Subscriber};
 
 /// A message that a member leaves behind.
@@ -74,25 +76,35 @@ impl Core {
             let checked = self.sessions[key as usize].checks(filter);
             let subscriber = Subscriber::new(holder, record.options, record.identifier);
             let subscriber = Subscriber { checked, ..subscriber };
-            return self.subscriptions.insert(filter, subscriber);
+            let is_news = self.peers.any() && !self.subscriptions.has_session(filter);
+            self.subscriptions.insert(filter, subscriber);
+            if is_news {
+                self.tell_interest(&Interest::Wanted(filter.clone()));
+            }
+            return;
         };
+        self.group_changed(filter);
         let (share, is_new) = self.shares.join(filter, key, record);
         let shares = &mut self.sessions[key as usize].shares;
         if !shares.contains(&share) {
             shares.push(share);
         }
         if is_new {
-            let subscriber = Subscriber::new(Holder::Share(share), record.options, None);
-            self.subscriptions.insert(&inner.into(), subscriber);
+            self.subscriptions.insert(&inner.into(), Subscriber::of_share(share));
         }
     }
 
     /// Makes the router forget a session's subscription.
     pub(crate) fn leave_subscription(&mut self, key: SessionKey, filter: &str) {
         let (Some(inner), Some(share)) = (inner_filter(filter), self.shares.find(filter)) else {
-            self.subscriptions.remove(filter, Holder::Session(key));
+            let is_removed = self.subscriptions.remove(filter, Holder::Session(key));
+            if is_removed && self.peers.any() && !self.subscriptions.has_session(filter) {
+                self.tell_interest(&Interest::Unwanted(filter.into()));
+            }
             return;
         };
+        let whole = self.shares.filter(share).clone();
+        self.group_changed(&whole);
         if let Some(session) = self.sessions.get_mut(key as usize) {
             session.shares.retain(|known| *known != share);
         }
@@ -113,26 +125,80 @@ impl Core {
         }
         matches.retain_mut(|found| {
             let Holder::Share(share) = found.holder else { return true };
-            let hash = match self.limits.share_strategy {
-                ShareStrategy::HashClient => {
-                    origin.session.map_or(0, |key| hash(&self.sessions[key as usize].client_id))
+            match self.place_for(share, parts, origin) {
+                Place::Here => self.choose_member_for(share, parts, origin, found),
+                Place::There(shard) => {
+                    (found.holder, found.group) = (Holder::Shard(shard), Some(share));
+                    found.is_further = true;
+                    true
                 }
-                ShareStrategy::HashTopic => hash(parts.topic),
-                _ => 0,
-            };
-            let Some(member) = self.choose_member(share, parts, hash, ONLINE) else {
-                return false;
-            };
-            let mark = &mut self.sessions[member.session as usize].matched;
-            found.is_further = mark.0 == self.publish_number;
-            *mark = (self.publish_number, 0);
-            found.holder = Holder::Session(member.session);
-            found.qos = member.qos;
-            found.retain_as_published = member.retain_as_published;
-            found.identifiers.extend(Some(member.identifier).filter(|one| *one != 0));
-            found.share = Some(self.shares.mark(share));
-            true
+                Place::Nowhere => false,
+            }
         });
+    }
+
+    /// Where the member is that gets a message: the shard is chosen first, by how many members
+    /// each has.
+    pub(crate) fn place_for(
+        &mut self,
+        share: ShareKey,
+        parts: &MessageParts<'_>,
+        origin: Origin,
+    ) -> Place {
+        if !self.shares.is_spread(share) {
+            return Place::Here;
+        }
+        let own = self.count_members(share);
+        let strategy = self.limits.share_strategy;
+        let hash = self.share_hash(parts, origin);
+        self.shares.place(share, strategy, hash, self.shard, own)
+    }
+
+    /// Puts the chosen member in the place of a group; false when there is none.
+    pub(crate) fn choose_member_for(
+        &mut self,
+        share: ShareKey,
+        parts: &MessageParts<'_>,
+        origin: Origin,
+        found: &mut Match,
+    ) -> bool {
+        let hash = self.share_hash(parts, origin);
+        let Some(member) = self.choose_member(share, parts, hash, ONLINE) else {
+            return false;
+        };
+        let mark = &mut self.sessions[member.session as usize].matched;
+        found.is_further = mark.0 == self.publish_number;
+        *mark = (self.publish_number, 0);
+        found.holder = Holder::Session(member.session);
+        found.qos = member.qos;
+        found.retain_as_published = member.retain_as_published;
+        found.identifiers.extend(Some(member.identifier).filter(|one| *one != 0));
+        found.share = Some(self.shares.mark(share));
+        true
+    }
+
+    /// What the strategies that hash go by.
+    fn share_hash(&self, parts: &MessageParts<'_>, origin: Origin) -> u64 {
+        match self.limits.share_strategy {
+            ShareStrategy::HashClient => {
+                origin.session.map_or(0, |key| hash(&self.sessions[key as usize].client_id))
+            }
+            ShareStrategy::HashTopic => hash(parts.topic),
+            _ => 0,
+        }
+    }
+
+    /// The members of a group that are in this shard.
+    pub(crate) fn count_members(&self, share: ShareKey) -> Members {
+        let mut members = Members::default();
+        for member in self.shares.members(share) {
+            let session = &self.sessions[member.session as usize];
+            let is_online = session.connection.is_some();
+            members.all += 1;
+            members.online += u32::from(is_online);
+            members.online_kept += u32::from(is_online && session.stored);
+        }
+        members
     }
 
     /// Takes over what waits for members without a connection, as far as the client has room;
@@ -187,7 +253,42 @@ impl Core {
             self.shares.strand(share, key);
             let members: Vec<Member> = self.shares.members(share).collect();
             members.iter().for_each(|member| self.pump(now, member.session));
+            self.give_stranded(now, share, key);
         }
+    }
+
+    /// Gives what waits for a member without a connection to other shards, if somebody is there
+    /// and nobody here.
+    pub(crate) fn give_stranded(&mut self, now: Now, share: ShareKey, key: SessionKey) {
+        if self.count_members(share).online > 0 {
+            return;
+        }
+        let Some((shard, members)) = self.shares.online_elsewhere(share) else { return };
+        let session = &self.sessions[key as usize];
+        if session.connection.is_some() {
+            return;
+        }
+        // To lose none goes before to be quick.
+        if session.stored && members.online_kept < members.online {
+            return;
+        }
+        let mark = self.shares.mark(share);
+        for delivered in self.take_waiting(key, mark, usize::MAX, None) {
+            let legacy = Legacy::new(self, share, &delivered);
+            self.settle(key, delivered);
+            self.send_legacy(now, shard, &legacy);
+        }
+    }
+
+    /// Gives a message that a member has left behind to another shard.
+    fn send_legacy(&mut self, now: Now, shard: ShardId, legacy: &Legacy) {
+        let Legacy { share, message, logged, rests_on } = legacy;
+        if message.is_expired(now.unix_ms) {
+            self.metrics.drops.expired += 1;
+            return;
+        }
+        let level = self.level_again(message.topic(), *logged);
+        self.forward_to_member(shard, *share, message, level, rests_on.is_some());
     }
 
     /// What a session that ends owes to the other members of its groups.
@@ -223,6 +324,10 @@ impl Core {
                 continue;
             }
             let parts = message.parts();
+            if let Place::There(shard) = self.place_for(*share, &parts, Origin::default()) {
+                self.send_legacy(now, shard, &legacy);
+                continue;
+            }
             let hash = hash(parts.topic);
             let Some(member) = self.choose_member(*share, &parts, hash, UNACKNOWLEDGED) else {
                 continue;
@@ -247,7 +352,7 @@ impl Core {
         let share = share.map(|share| (share, self.shares.mark(share)));
         self.leave_subscription(key, filter);
         let Some((share, mark)) = share else { return };
-        if self.shares.members(share).next().is_none() {
+        if self.shares.members(share).next().is_none() && !self.shares.is_spread(share) {
             return;
         }
         let taken = self.take_waiting(key, mark, usize::MAX, None);

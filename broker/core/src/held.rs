@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::identity::{ConnectionId, ReaderId, Sequence};
+use crate::identity::{ConnectionId, ReaderId, Sequence, ShardId};
 
 /// The messages that are held.
 #[derive(Debug, Default)]
@@ -19,13 +19,22 @@ pub(crate) struct Held {
     reserved_end: Sequence,
 }
 
+/// Where a publisher waits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Waiter {
+    /// On a connection of this shard.
+    Connection(ConnectionId),
+    /// In another shard, under this position.
+    Shard(ShardId, Sequence),
+}
+
 #[derive(Debug)]
 struct HeldMessage {
     bytes: usize,
     /// Readers that are not done with it.
     readers: usize,
     /// Where its publisher waits, if it still does.
-    publisher: Option<ConnectionId>,
+    publisher: Option<Waiter>,
 }
 
 impl Held {
@@ -58,20 +67,19 @@ impl Held {
         Some(self.reserved_end)
     }
 
-    /// The publisher of a message waits on a connection; false when nobody waits for the message
-    /// any more.
-    pub(crate) fn wait(&mut self, sequence: Sequence, connection: ConnectionId) -> bool {
+    /// The publisher of a message waits; false when nobody waits for the message any more.
+    pub(crate) fn wait(&mut self, sequence: Sequence, publisher: Waiter) -> bool {
         let message = self.messages.get_mut(&sequence);
-        message.map(|message| message.publisher = Some(connection)).is_some()
+        message.map(|message| message.publisher = Some(publisher)).is_some()
     }
 
     /// A reader is done up to and with a position. Answers the messages that nobody waits for any
-    /// more, with the connections of their publishers.
+    /// more, with their publishers.
     pub(crate) fn done(
         &mut self,
         reader: ReaderId,
         done: Sequence,
-    ) -> Vec<(Sequence, Option<ConnectionId>)> {
+    ) -> Vec<(Sequence, Option<Waiter>)> {
         let mut released = Vec::new();
         let Some(waiting) = self.waiting.get_mut(&reader) else { return released };
         while let Some(sequence) = waiting.pop_front_if(|sequence| *sequence <= done) {
@@ -116,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_message_is_released_by_the_last_of_its_readers() {
-        let connection = ConnectionId { slot: 3, generation: 0 };
+        let connection = Waiter::Connection(ConnectionId { slot: 3, generation: 0 });
         let mut held = Held::default();
         held.hold(Sequence(5), 10, [ONE, OTHER].into_iter());
         held.hold(Sequence(8), 20, [OTHER].into_iter());

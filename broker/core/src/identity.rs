@@ -3,9 +3,17 @@
 //! They are part of the store's format, so their width never changes without a migration.
 //! None of them is a packet identifier: those belong to a connection and come from `weir-mqtt`.
 
-/// One core and the thread that owns it. A broker has 1 to 64 of them.
+/// One core and the thread that owns it. A broker has 1 to [`ShardId::COUNT_MAX`] of them.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ShardId(pub u8);
+
+impl ShardId {
+    /// The most shards that a broker has.
+    pub const COUNT_MAX: u8 = 64;
+    /// The shard that the others turn to: it has the readers of the log, and records what is
+    /// retained.
+    pub const FIRST: Self = Self(0);
+}
 
 /// A session, for as long as it exists, also over restarts. Numbers are not used again before
 /// the counter has gone round.

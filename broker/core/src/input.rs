@@ -8,7 +8,8 @@ use weir_mqtt::ReasonCode;
 
 use crate::authorize::{Acl, Credential, Identity};
 use crate::change::Change;
-use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence};
+use crate::forwards::Forwards;
+use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence, ShardId};
 use crate::message::{Message, MessageParts};
 use crate::store_room::StoreRoom;
 use crate::surroundings::Surroundings;
@@ -42,12 +43,32 @@ pub enum Input<'a> {
         /// The number of the last one.
         batch: u64,
     },
+    /// Another shard has something for this one: [`Effect::Forward`](crate::Effect::Forward).
+    Forwarded {
+        /// Which shard.
+        from: ShardId,
+        /// What it has.
+        forwards: Forwards,
+    },
+    /// All shards know what the sessions of all others want: see
+    /// [`Core::of_shard`](crate::Core::of_shard).
+    Joined,
     /// The answer to [`Effect::Load`]. A message that is missing cannot be read, now or ever.
     ///
     /// [`Effect::Load`]: crate::Effect::Load
     Loaded {
         /// What was found.
         messages: &'a [(Sequence, Message)],
+    },
+    /// A connection came from another shard: [`Effect::Move`](crate::Effect::Move). It has a new
+    /// name here.
+    Moved {
+        /// Its name from now on.
+        connection: ConnectionId,
+        /// The listener that it came in by.
+        listener: ListenerId,
+        /// What its client has said so far.
+        bytes: &'a [u8],
     },
     /// A connection was accepted. The shell names it: slots are small numbers that it uses
     /// again, with a new generation.

@@ -7,12 +7,12 @@
 //!
 //! ```
 //! use weir_core::{
-//!     ConnectionId, Core, Effect, Input, Instant, Limits, ListenerId, Now, Recovered, ShardId,
+//!     ConnectionId, Core, Effect, Input, Instant, Limits, ListenerId, Now, Recovered,
 //! };
 //!
 //! let now = Now { monotonic: Instant(0), unix_ms: 1_700_000_000_000 };
 //! let mut core =
-//!     Core::new(ShardId(0), Limits::default(), Vec::new(), Recovered::default(), 1, now);
+//!     Core::new(Limits::default(), Vec::new(), Recovered::default(), 1, now);
 //! let connection = ConnectionId { slot: 0, generation: 0 };
 //! core.handle(now, Input::Opened { connection, listener: ListenerId(0) });
 //! let connect = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a";
@@ -50,9 +50,11 @@ mod recover;
 mod reply;
 mod room;
 mod router;
+mod shards;
 mod subscribe;
 mod sys;
 mod throttle;
+mod turn;
 
 mod explanation;
 
@@ -65,6 +67,7 @@ mod log;
 mod outbound;
 mod sys_tree;
 
+mod peers;
 mod released;
 
 mod held;
@@ -84,7 +87,12 @@ mod shared;
 mod effect;
 mod input;
 mod limits;
+
+mod forwards;
+mod surroundings;
+
 mod metrics;
+mod placement;
 
 mod durability;
 mod rates;
@@ -105,12 +113,11 @@ mod pressure;
 mod random;
 mod share_mark;
 mod store_room;
-mod surroundings;
 
 pub use authorize::{Access, Acl, Credential, Identity, Rule, Validity};
 pub use change::{
-    Batch, Change, Cursor, Destination, InflightState, SessionRecord, SubscriptionRecord, Target,
-    WillRecord,
+    Batch, Change, Cursor, Destination, InflightState, Link, Links, SessionRecord,
+    SubscriptionRecord, Target, WillRecord,
 };
 pub use clock::{Instant, Now};
 pub use core::Core;
@@ -118,12 +125,14 @@ pub use durability::{Durability, DurabilityLevels};
 pub use effect::{
     AuthenticationRequest, Denial, DropNotice, Effect, Exchange, Occasion, Records, ThrottleNotice,
 };
+pub use forwards::Forwards;
 pub use identity::{ConnectionId, ListenerId, ReaderId, Sequence, SessionId, ShardId};
 pub use input::{Input, Outcome, Publication, Route};
 pub use limits::{Limits, ListenerLimits, QueueFull, ShareStrategy};
 pub use message::{Message, MessageParts, RecordError, parse as parse_message};
 pub use metrics::{DropReason, Drops, Metrics};
 pub use outbound::Outbound;
+pub use placement::Placement;
 pub use pressure::MemoryPressure;
 pub use rates::{ClientRates, RateLimit, Throttles};
 pub use readers::ReaderConfig;

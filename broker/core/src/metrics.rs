@@ -109,6 +109,22 @@ impl Drops {
         DropReason::ALL.into_iter().map(|reason| self.of(reason)).sum()
     }
 
+    /// What was dropped here and there.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            acl: self.acl + other.acl,
+            disk_full: self.disk_full + other.disk_full,
+            expired: self.expired + other.expired,
+            queue_full: self.queue_full + other.queue_full,
+            refused: self.refused + other.refused,
+            retained_full: self.retained_full + other.retained_full,
+            slow_qos0: self.slow_qos0 + other.slow_qos0,
+            too_large: self.too_large + other.too_large,
+            unreadable: self.unreadable + other.unreadable,
+        }
+    }
+
     pub(crate) fn count(&mut self, reason: DropReason) {
         *match reason {
             DropReason::Acl => &mut self.acl,
@@ -228,4 +244,55 @@ pub struct Metrics {
     pub throttled: Throttles,
     /// Connections that ended because of what the client sent.
     pub violations: u64,
+}
+
+impl Metrics {
+    /// What two shards have done together. The most clients at a time may have been fewer.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            bytes_received: self.bytes_received + other.bytes_received,
+            bytes_sent: self.bytes_sent + other.bytes_sent,
+            clients_connected: self.clients_connected + other.clients_connected,
+            clients_connected_max: self.clients_connected_max + other.clients_connected_max,
+            clients_expired: self.clients_expired + other.clients_expired,
+            connections: self.connections + other.connections,
+            connections_opened: self.connections_opened + other.connections_opened,
+            connects_received: self.connects_received + other.connects_received,
+            dead_letters: self.dead_letters + other.dead_letters,
+            dead_letters_missed: self.dead_letters_missed + other.dead_letters_missed,
+            delayed: self.delayed + other.delayed,
+            delayed_bytes: self.delayed_bytes + other.delayed_bytes,
+            drops: self.drops.plus(&other.drops),
+            held: self.held + other.held,
+            held_bytes: self.held_bytes + other.held_bytes,
+            held_full: self.held_full + other.held_full,
+            inflight: self.inflight + other.inflight,
+            memory_bytes: self.memory_bytes + other.memory_bytes,
+            outbound_bytes: self.outbound_bytes + other.outbound_bytes,
+            outbound_packets: self.outbound_packets + other.outbound_packets,
+            packets_received: self.packets_received + other.packets_received,
+            packets_sent: self.packets_sent + other.packets_sent,
+            publish_acknowledged_early: self.publish_acknowledged_early
+                + other.publish_acknowledged_early,
+            publish_bytes_received: self.publish_bytes_received + other.publish_bytes_received,
+            publish_bytes_sent: self.publish_bytes_sent + other.publish_bytes_sent,
+            publish_received: self.publish_received + other.publish_received,
+            publish_sent: self.publish_sent + other.publish_sent,
+            queued_messages: self.queued_messages + other.queued_messages,
+            queued_bytes: self.queued_bytes + other.queued_bytes,
+            queued_bytes_in_memory: self.queued_bytes_in_memory + other.queued_bytes_in_memory,
+            // The same messages are in all shards.
+            retained: self.retained.max(other.retained),
+            retained_bytes: self.retained_bytes.max(other.retained_bytes),
+            sessions: self.sessions + other.sessions,
+            shared_subscriptions: self.shared_subscriptions + other.shared_subscriptions,
+            subscriptions: self.subscriptions + other.subscriptions,
+            reauthenticated: self.reauthenticated + other.reauthenticated,
+            refused: self.refused + other.refused,
+            revoked: self.revoked + other.revoked,
+            throttled: self.throttled.plus(&other.throttled),
+            violations: self.violations + other.violations,
+        }
+    }
 }

@@ -18,7 +18,7 @@ use crate::metrics::DropReason;
 use crate::mount;
 use crate::pressure::MemoryPressure;
 use crate::reply::Reply;
-use crate::router::Origin;
+use crate::router::{Origin, ToAll};
 use crate::session::Received;
 
 impl Core {
@@ -94,7 +94,7 @@ impl Core {
         if let Some(before) = before.filter(|_| reply == Reply::Pubrec) {
             // Delivered before; only the answer was lost [MQTT-4.3.3-10], or is still to come.
             return match before {
-                Received::Held(sequence) if self.held.wait(sequence, id) => {
+                Received::Held(sequence) if self.wait_held(sequence, id) => {
                     self.defer(id, reply, packet_id, ReasonCode::Success, sequence);
                 }
                 _ => self.reply(id, reply, packet_id, ReasonCode::Success, false),
@@ -118,7 +118,7 @@ impl Core {
             return self.refuse_for_room(id, reply, packet_id);
         }
         let level = self.level_with_room(id, level, publish);
-        let changes_before = self.turn.changes.len();
+        let changes_before = self.durable_changes();
         if reply == Reply::Pubrec {
             let session = &mut self.sessions[key as usize];
             let is_recorded = session.stored && level.is_written();
@@ -130,7 +130,7 @@ impl Core {
             }
         }
         let matched = self.publish_packet(now, key, level, publish, delay_s);
-        let durable = self.turn.changes.len() > changes_before;
+        let durable = self.durable_changes() > changes_before;
         let reason = if matched { ReasonCode::Success } else { ReasonCode::NoMatchingSubscribers };
         match level {
             Durability::Commit => self.reply(id, reply, packet_id, reason, durable),
@@ -144,7 +144,7 @@ impl Core {
                         let received = &mut self.sessions[key as usize].received;
                         received.insert(packet_id, Received::Held(sequence));
                     }
-                    self.held.wait(sequence, id);
+                    self.wait_held(sequence, id);
                     self.defer(id, reply, packet_id, reason, sequence);
                 }
                 None => self.reply_at_once(id, reply, packet_id, reason),
@@ -296,7 +296,7 @@ impl Core {
             Route::Subscribers { origin } => {
                 // What a rule sends comes with the state that it was computed from. Before that is
                 // durable nobody may see it: after a crash it might never have been.
-                let is_provisional = origin.is_none() && !self.turn.changes.is_empty();
+                let is_provisional = origin.is_none() && self.durable_changes() > 0;
                 let origin = Origin { reader: origin, is_provisional, ..Origin::default() };
                 self.publish(now, &publication.message, origin);
             }
@@ -317,51 +317,62 @@ impl Core {
         origin: Origin,
     ) -> bool {
         let is_retained = parts.retain && self.limits.retain_available;
-        let mut retained = None;
+        let (mut retained, mut to_all) = (None, None);
         if is_retained {
             // Whatever has become of the level for want of room.
             let level = self.retained_level(level, parts.topic);
-            retained = self.retain(now, level, parts, origin);
+            if self.has_room_to_retain(now, level, parts, origin) {
+                retained = self.retain(level, parts);
+                to_all = self.retained_version(parts).map(ToAll::Retained);
+            }
         }
         let level = if origin.is_unkept { Durability::None } else { level };
-        self.route(now, level, parts, origin, retained)
+        self.route(now, level, parts, Origin { to_all, ..origin }, retained)
     }
 
-    fn retain(
+    /// Whether the retained message of a topic may be another one.
+    fn has_room_to_retain(
         &mut self,
         now: Now,
         level: Durability,
         parts: &MessageParts<'_>,
         origin: Origin,
-    ) -> Option<Message> {
+    ) -> bool {
         if parts.payload.is_empty() {
-            // An empty message removes the one before and is not kept itself
-            // [MQTT-3.3.1-6].
-            // Also when there is none: whatever removed it may not be durable yet.
-            if self.retained.remove(parts.topic) || parts.qos > QoS::AtMostOnce {
-                self.record_at(level, Change::RetainedRemoved { topic: parts.topic.into() });
-            }
-            return None;
-        }
-        if origin.is_unkept && level.is_written() && !self.replaces_retained(parts) {
-            match origin.session {
-                Some(key) => self.count_drop(now, key, DropReason::DiskFull),
-                None => self.metrics.drops.count(DropReason::DiskFull),
-            }
-            return None;
+            return true;
         }
         let is_full = self.retained.count() >= self.limits.retained_messages_max
             || self.pressure >= MemoryPressure::LeavesOnDisk;
-        if is_full && !self.retained.contains(parts.topic) {
-            match origin.session {
-                Some(key) => self.count_drop(now, key, DropReason::RetainedFull),
-                None => self.metrics.drops.count(DropReason::RetainedFull),
+        let reason = if origin.is_unkept && level.is_written() && !self.replaces_retained(parts) {
+            DropReason::DiskFull
+        } else if is_full && !self.retained.contains(parts.topic) {
+            DropReason::RetainedFull
+        } else {
+            return true;
+        };
+        match origin.session {
+            Some(key) => self.count_drop(now, key, reason),
+            None => self.metrics.drops.count(reason),
+        }
+        false
+    }
+
+    /// Retains a message, unless it removes the one before and is not kept itself
+    /// [MQTT-3.3.1-6].
+    fn retain(&mut self, level: Durability, parts: &MessageParts<'_>) -> Option<Message> {
+        if parts.payload.is_empty() {
+            // Also when there is none: whatever removed it may not be durable yet.
+            let is_news = self.retained.remove(parts.topic) || parts.qos > QoS::AtMostOnce;
+            if is_news && self.records_retained() {
+                self.record_at(level, Change::RetainedRemoved { topic: parts.topic.into() });
             }
             return None;
         }
         let message = Message::new(parts, &mut self.scratch);
         self.retained.put(message.clone());
-        self.record_at(level, Change::RetainedPut { message: message.clone() });
+        if self.records_retained() {
+            self.record_at(level, Change::RetainedPut { message: message.clone() });
+        }
         Some(message)
     }
 }

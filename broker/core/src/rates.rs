@@ -60,6 +60,17 @@ impl RateLimit {
 }
 
 impl Throttles {
+    /// What happened here and there.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            bytes: self.bytes + other.bytes,
+            connects: self.connects + other.connects,
+            messages: self.messages + other.messages,
+            subscriptions: self.subscriptions + other.subscriptions,
+        }
+    }
+
     /// Each limit with its count, in the order of their names.
     pub fn by_limit(&self) -> impl Iterator<Item = (&'static str, u64)> {
         RateLimit::ALL.into_iter().map(|limit| (limit.name(), self.of(limit)))

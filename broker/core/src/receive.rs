@@ -22,6 +22,11 @@ const CONNECT: u8 = 0x10;
 impl Core {
     pub(crate) fn handle_received(&mut self, now: Now, id: ConnectionId, bytes: &[u8]) {
         self.metrics.bytes_received += bytes.len() as u64;
+        self.take_bytes(now, id, bytes);
+    }
+
+    /// Handles bytes that are counted already.
+    pub(crate) fn take_bytes(&mut self, now: Now, id: ConnectionId, bytes: &[u8]) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.last_received = now.monotonic;
         if connection.unhandled.is_empty() {
@@ -121,7 +126,7 @@ impl Core {
             let Some(connection) = self.connections.get(id) else { return bytes.len() };
             match connection.state {
                 State::Closing => return bytes.len(),
-                State::Authenticating | State::Connecting(_) => return handled,
+                State::Authenticating | State::Connecting(_) | State::Moving => return handled,
                 State::AwaitingConnect | State::Challenged | State::Open(_) => {}
             }
             if connection.paused {
@@ -168,6 +173,9 @@ impl Core {
         };
         let session = match (state, &packet) {
             (State::AwaitingConnect, Packet::Connect(connect)) => {
+                if let Some(home) = self.home_elsewhere(connect.client_id) {
+                    return self.move_away(id, home, frame);
+                }
                 self.handle_connect(now, id, connect);
                 return self.keep_connect(id, frame);
             }

@@ -23,7 +23,8 @@ impl Core {
         for message in recovered.retained {
             let is_expired = message.is_expired(now.unix_ms);
             // What comes after it will not be written, and it would come back instead of that.
-            if is_expired || !self.level_of(message.topic()).is_written() {
+            let is_written = self.level_of(message.topic()).is_written();
+            if (is_expired || !is_written) && self.records_retained() {
                 self.record(Change::RetainedRemoved { topic: message.topic().into() });
             }
             if !is_expired {
@@ -48,7 +49,14 @@ impl Core {
         }
         for (key, recovered) in cursors {
             self.recover_released(key, &recovered);
-            self.go_on(now, key, &recovered);
+            self.returned.push((key, recovered.record.disconnected_at_ms));
+        }
+    }
+
+    /// Starts the clocks of the sessions that came back: from now on wills are published.
+    pub(crate) fn go_on(&mut self, now: Now) {
+        for (key, disconnected_at_ms) in std::mem::take(&mut self.returned) {
+            self.go_on_with(now, key, disconnected_at_ms);
         }
     }
 
@@ -175,15 +183,13 @@ impl Core {
         }
     }
 
-    /// Starts the clocks of a session that came back.
-    fn go_on(&mut self, now: Now, key: SessionKey, recovered: &RecoveredSession) {
-        let was_connected = recovered.record.disconnected_at_ms.is_none();
-        if was_connected {
+    fn go_on_with(&mut self, now: Now, key: SessionKey, disconnected_at_ms: Option<u64>) {
+        let Some(since) = disconnected_at_ms else {
+            // It was connected when the process ended.
             return self.end_connection(now, key, true);
-        }
+        };
         let session = &mut self.sessions[key as usize];
         let id = session.id;
-        let since = recovered.record.disconnected_at_ms.unwrap_or(now.unix_ms);
         let gone_ms = now.unix_ms.saturating_sub(since);
         let left = |seconds: u32| (u64::from(seconds) * 1000).saturating_sub(gone_ms);
         let expires_at = now.monotonic + left(session.expiry_interval_s);

@@ -14,6 +14,7 @@ use crate::connection::{Connection, Deferred};
 use crate::core::Core;
 use crate::explanation;
 use crate::gate::Gated;
+use crate::held::Waiter;
 use crate::identity::{ConnectionId, ReaderId, Sequence};
 use crate::room::NO_ROOM;
 
@@ -128,7 +129,8 @@ impl Core {
     /// A connection for which messages are held is not read on when they are too many, of its own or
     /// in all; it is when its own are released.
     fn push_deferred(&mut self, id: ConnectionId, deferred: Deferred) {
-        let is_full = self.held.bytes() > self.limits.held_bytes_max;
+        let bytes = self.held.bytes() + self.peers.waiting_bytes();
+        let is_full = bytes > self.limits.held_bytes_max;
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.deferred.push_back(deferred);
         if is_full || connection.unanswered() >= self.limits.unacknowledged_inbound_max {
@@ -142,10 +144,33 @@ impl Core {
         if released.is_empty() {
             return;
         }
+        let mut waiting: Vec<(Sequence, Option<ConnectionId>)> = Vec::new();
+        for (sequence, publisher) in &released {
+            match *publisher {
+                Some(Waiter::Connection(connection)) => waiting.push((*sequence, Some(connection))),
+                // A message that the far end has refused may be a dead letter of this turn.
+                Some(Waiter::Shard(shard, waits)) if self.turn.is_awaited => {
+                    self.wait_for(self.turn.batch, Gated::Release { shard, waits });
+                }
+                Some(Waiter::Shard(shard, waits)) => self.peers.release(shard, waits),
+                None => {}
+            }
+        }
+        let sequences = released.into_iter().map(|(sequence, _)| sequence).collect();
+        self.record_unawaited(Change::HeldReleased { sequences });
+        self.release_waiting(now, &waiting);
+    }
+
+    /// Lets publishers go whose messages upstreams have.
+    pub(crate) fn release_waiting(
+        &mut self,
+        now: Now,
+        released: &[(Sequence, Option<ConnectionId>)],
+    ) {
         // A message that the far end has refused may be a dead letter of this turn.
         let behind = self.turn.is_awaited.then_some(self.turn.batch);
         let mut connections: Vec<ConnectionId> = Vec::new();
-        for (sequence, publisher) in &released {
+        for (sequence, publisher) in released {
             let Some(id) = *publisher else { continue };
             let Some(connection) = self.connections.get_mut(id) else { continue };
             let of_message = |deferred: &&mut Deferred| deferred.waits_for == Some(*sequence);
@@ -157,8 +182,6 @@ impl Core {
                 connections.push(id);
             }
         }
-        let sequences = released.into_iter().map(|(sequence, _)| sequence).collect();
-        self.record_unawaited(Change::HeldReleased { sequences });
         connections.into_iter().for_each(|id| self.send_deferred(now, id));
     }
 

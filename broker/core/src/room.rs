@@ -156,8 +156,11 @@ impl Core {
                     let is_own = subscriber.no_local && origin.session == Some(key);
                     !is_own && is_kept_for(key, subscriber.qos)
                 }
+                // Nobody here knows for whom, so it counts as kept.
+                Holder::Shard(_) => true,
                 Holder::Share(share) => {
-                    shares.members(share).any(|member| is_kept_for(member.session, member.qos))
+                    shares.is_spread(share)
+                        || shares.members(share).any(|m| is_kept_for(m.session, m.qos))
                 }
             };
         });

@@ -12,12 +12,14 @@ use crate::change::{Destination, Target};
 use crate::clock::Now;
 use crate::core::Core;
 use crate::durability::Durability;
-use crate::identity::{ReaderId, Sequence};
+use crate::forwards::Forwarded;
+use crate::identity::{ReaderId, Sequence, ShardId};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
 use crate::readers::{Reader, ReaderConfig};
 use crate::share_mark::ShareMark;
+use crate::shared::ShareKey;
 use crate::subscriptions::{Holder, Subscriber};
 
 /// Where a message comes from.
@@ -31,6 +33,19 @@ pub(crate) struct Origin {
     pub(crate) is_provisional: bool,
     /// The store has no room for it: nothing of it is written.
     pub(crate) is_unkept: bool,
+    /// It was published in another shard, which has seen to all others.
+    pub(crate) is_forwarded: bool,
+    /// All other shards get it, whoever subscribes there.
+    pub(crate) to_all: Option<ToAll>,
+}
+
+/// Why a message goes to all shards.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ToAll {
+    /// It changes what is retained, with this version.
+    Retained(u64),
+    /// It belongs to the `$SYS` tree.
+    Sys,
 }
 
 /// One receiver of a message, with all its matching subscriptions in one.
@@ -45,6 +60,8 @@ pub(crate) struct Match {
     pub(crate) identifiers: SmallVec<[u32; 2]>,
     /// The share whose member this is.
     pub(crate) share: Option<ShareMark>,
+    /// The group, when another shard is to choose the member.
+    pub(crate) group: Option<ShareKey>,
     /// The receiver gets the message for another reason too; each copy has its own position.
     pub(crate) is_further: bool,
 }
@@ -83,15 +100,18 @@ impl Core {
             // Who subscribes now gets it too, and has to wait like the others.
             routing.sequence(self);
         }
+        if let Some(to_all) = origin.to_all {
+            self.forward_to_all(to_all, origin, &mut routing);
+        }
         for found in matches.iter().filter(|found| !found.is_further) {
-            self.give(now, found, &mut routing);
+            self.give(now, found, origin, &mut routing);
         }
         let message = routing.message.clone();
         self.record_routing(routing);
         for found in matches.iter().filter(|found| found.is_further) {
             let message = message.clone();
             let mut routing = Routing::new(level, parts, message, origin.is_provisional);
-            self.give(now, found, &mut routing);
+            self.give(now, found, origin, &mut routing);
             self.record_routing(routing);
         }
         matches.clear();
@@ -99,10 +119,20 @@ impl Core {
         any
     }
 
-    fn give(&mut self, now: Now, found: &Match, routing: &mut Routing<'_>) {
+    fn give(&mut self, now: Now, found: &Match, origin: Origin, routing: &mut Routing<'_>) {
         routing.has_member |= found.share.is_some();
         match found.holder {
             Holder::Reader(index) => self.give_to_reader(index, routing),
+            Holder::Shard(shard) => match found.group {
+                Some(share) => {
+                    let filter = self.shares.filter(share).clone();
+                    let kind = Forwarded::Member { filter, hops: 0 };
+                    self.forward(shard, kind, origin, routing);
+                }
+                // It has got what all shards get.
+                None if origin.to_all.is_some() => {}
+                None => self.forward(shard, Forwarded::Wanted, origin, routing),
+            },
             Holder::Session(key)
                 if found.checked
                     && !self.sessions[key as usize].may(Access::Read, routing.parts.topic) =>
@@ -111,6 +141,27 @@ impl Core {
             }
             Holder::Session(key) => self.deliver(now, key, found, routing),
             Holder::Share(_) => unreachable!("a member was put in its place"),
+        }
+    }
+
+    /// Gives a message to one member of a group, of those that are in this shard.
+    pub(crate) fn route_to_member(
+        &mut self,
+        now: Now,
+        share: ShareKey,
+        level: Durability,
+        origin: Origin,
+        parts: &MessageParts<'_>,
+        message: &Message,
+    ) {
+        self.publish_number += 1;
+        self.frames.clear();
+        let mut found = Match::new(&Subscriber::of_share(share));
+        if self.choose_member_for(share, parts, origin, &mut found) {
+            let message = Some(message.clone());
+            let mut routing = Routing::new(level, parts, message, origin.is_provisional);
+            self.give(now, &found, origin, &mut routing);
+            self.record_routing(routing);
         }
     }
 
@@ -155,8 +206,23 @@ impl Core {
     fn find_matches(&mut self, topic: &str, origin: Origin, matches: &mut Vec<Match>) {
         self.publish_number += 1;
         let (number, sessions, readers) = (self.publish_number, &mut self.sessions, &self.readers);
+        let has_readers = self.shard == ShardId::FIRST;
         self.subscriptions.matching(topic, |subscriber| {
             let known = match subscriber.holder {
+                Holder::Shard(_) | Holder::Share(_) if origin.is_forwarded => return,
+                Holder::Reader(_) if !has_readers => {
+                    if origin.is_forwarded {
+                        return;
+                    }
+                    let subscriber = Subscriber::of_shard(ShardId::FIRST);
+                    if !matches.iter().any(|found| found.holder == subscriber.holder) {
+                        matches.push(Match::new(&subscriber));
+                    }
+                    return;
+                }
+                Holder::Shard(_) => {
+                    matches.iter_mut().find(|found| found.holder == subscriber.holder)
+                }
                 Holder::Reader(index) => {
                     let id = readers[usize::from(index)].config.reader;
                     if origin.reader == Some(id) {
@@ -228,7 +294,7 @@ impl Core {
 }
 
 impl Match {
-    fn new(subscriber: &Subscriber) -> Self {
+    pub(crate) fn new(subscriber: &Subscriber) -> Self {
         let mut identifiers = SmallVec::new();
         if subscriber.identifier != 0 {
             identifiers.push(subscriber.identifier);
@@ -240,6 +306,7 @@ impl Match {
             checked: subscriber.checked,
             identifiers,
             share: None,
+            group: None,
             is_further: false,
         }
     }
@@ -270,6 +337,16 @@ impl<'a> Routing<'a> {
             has_member: false,
             targets: SmallVec::new(),
         }
+    }
+
+    /// One that goes on as it came.
+    pub(crate) fn of(
+        level: Durability,
+        parts: &'a MessageParts<'a>,
+        message: Message,
+        origin: Origin,
+    ) -> Self {
+        Self::new(level, parts, Some(message), origin.is_provisional)
     }
 
     /// The message in its shared form.

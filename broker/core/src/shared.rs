@@ -10,9 +10,12 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use slab::Slab;
+use smallvec::SmallVec;
 use weir_mqtt::{QoS, TopicFilter};
 
 use crate::change::SubscriptionRecord;
+use crate::forwards::Members;
+use crate::identity::ShardId;
 use crate::key::SessionKey;
 use crate::limits::ShareStrategy;
 use crate::share_mark::ShareMark;
@@ -61,6 +64,23 @@ struct Group {
     last: Option<SessionKey>,
     /// Members without a connection for which messages of the group may wait.
     stranded: Vec<SessionKey>,
+    /// The members that other shards have.
+    elsewhere: Vec<(ShardId, Members)>,
+    /// What other shards were told of those here.
+    told: Members,
+    /// Whose turn it is among all members of all shards.
+    turn: u64,
+}
+
+/// Where the member is that gets a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    /// In this shard.
+    Here,
+    /// Nobody gets it.
+    Nowhere,
+    /// In another shard.
+    There(ShardId),
 }
 
 impl Shares {
@@ -77,15 +97,7 @@ impl Shares {
         session: SessionKey,
         record: &SubscriptionRecord,
     ) -> (ShareKey, bool) {
-        let (key, is_new) = match self.by_filter.get(filter) {
-            Some(key) => (*key, false),
-            None => {
-                let group = self.groups.insert(Group::new(filter.clone()));
-                let key = ShareKey::try_from(group).expect("memory ends before the groups do");
-                self.by_filter.insert(filter.clone(), key);
-                (key, true)
-            }
-        };
+        let (key, is_new) = self.group(filter);
         let member = Member {
             session,
             qos: record.options.qos,
@@ -103,6 +115,17 @@ impl Shares {
         (key, is_new)
     }
 
+    /// The group of a filter; true when it is new.
+    fn group(&mut self, filter: &Arc<str>) -> (ShareKey, bool) {
+        if let Some(key) = self.by_filter.get(filter) {
+            return (*key, false);
+        }
+        let group = self.groups.insert(Group::new(filter.clone()));
+        let key = ShareKey::try_from(group).expect("memory ends before the groups do");
+        self.by_filter.insert(filter.clone(), key);
+        (key, true)
+    }
+
     /// Ends a membership; true when the group ended with it.
     pub(crate) fn leave(&mut self, key: ShareKey, session: SessionKey) -> bool {
         let group = &mut self.groups[key as usize];
@@ -114,12 +137,105 @@ impl Shares {
         }
         group.last = group.last.filter(|last| *last != session);
         group.stranded.retain(|stranded| *stranded != session);
-        if !group.members.is_empty() {
+        self.end_unused(key)
+    }
+
+    /// Ends a group that has no member any more, here or elsewhere; true when that was so.
+    pub(crate) fn end_unused(&mut self, key: ShareKey) -> bool {
+        let group = &self.groups[key as usize];
+        if !group.members.is_empty() || !group.elsewhere.is_empty() {
             return false;
         }
         let group = self.groups.remove(key as usize);
         self.by_filter.remove(&group.filter);
         true
+    }
+
+    /// Notes the members of a group in another shard; true when the group is new.
+    pub(crate) fn note_elsewhere(
+        &mut self,
+        filter: &Arc<str>,
+        shard: ShardId,
+        members: Members,
+    ) -> (ShareKey, bool) {
+        let (key, is_new) = self.group(filter);
+        let group = &mut self.groups[key as usize];
+        group.elsewhere.retain(|(known, _)| *known != shard);
+        if members.all > 0 {
+            group.elsewhere.push((shard, members));
+            // Every shard goes through them in one order.
+            group.elsewhere.sort_unstable_by_key(|(shard, _)| *shard);
+        }
+        (key, is_new)
+    }
+
+    /// What other shards are to be told of the members here; true when that is news.
+    pub(crate) fn tell(&mut self, filter: &str, members: Members) -> bool {
+        let Some(key) = self.find(filter) else { return true };
+        let told = &mut self.groups[key as usize].told;
+        std::mem::replace(told, members) != members
+    }
+
+    /// Whether other shards have members of a group.
+    pub(crate) fn is_spread(&self, key: ShareKey) -> bool {
+        self.groups.get(key as usize).is_some_and(|group| !group.elsewhere.is_empty())
+    }
+
+    /// A shard with members that are connected.
+    pub(crate) fn online_elsewhere(&self, key: ShareKey) -> Option<(ShardId, Members)> {
+        let group = &self.groups[key as usize];
+        group.elsewhere.iter().copied().find(|(_, members)| members.online > 0)
+    }
+
+    /// The shard of the member that gets a message, by how many each has: of those that are
+    /// connected, or of all when nobody is. `own` are those of this shard.
+    pub(crate) fn place(
+        &mut self,
+        key: ShareKey,
+        strategy: ShareStrategy,
+        hash: u64,
+        shard: ShardId,
+        own: Members,
+    ) -> Place {
+        let group = &mut self.groups[key as usize];
+        let mut places: SmallVec<[(ShardId, Members); 8]> =
+            group.elsewhere.iter().copied().collect();
+        places.push((shard, own));
+        places.sort_unstable_by_key(|(shard, _)| *shard);
+        let is_anybody_there = places.iter().any(|(_, members)| members.online > 0);
+        let weight = |members: &Members| {
+            u64::from(if is_anybody_there { members.online } else { members.all })
+        };
+        let total: u64 = places.iter().map(|(_, members)| weight(members)).sum();
+        if total == 0 {
+            return Place::Nowhere;
+        }
+        let mut place = match strategy {
+            ShareStrategy::HashClient | ShareStrategy::HashTopic => mix(hash) % total,
+            ShareStrategy::LeastInflight | ShareStrategy::RoundRobin => {
+                group.turn = group.turn.wrapping_add(1);
+                group.turn % total
+            }
+            ShareStrategy::Sticky => 0,
+        };
+        for (found, members) in &places {
+            let weight = weight(members);
+            if place < weight {
+                return if *found == shard { Place::Here } else { Place::There(*found) };
+            }
+            place -= weight;
+        }
+        unreachable!("a place below the sum is with one of them")
+    }
+
+    /// The whole filter of a group.
+    pub(crate) fn filter(&self, key: ShareKey) -> &Arc<str> {
+        &self.groups[key as usize].filter
+    }
+
+    /// Members without a connection for which messages of the group may wait.
+    pub(crate) fn stranded(&self, key: ShareKey) -> Vec<SessionKey> {
+        self.groups[key as usize].stranded.clone()
     }
 
     /// The member that gets a message. `look` says what there is to know of one, and nothing of
@@ -212,7 +328,17 @@ impl Shares {
 impl Group {
     fn new(filter: Arc<str>) -> Self {
         let mark = ShareMark::of(&filter);
-        Self { filter, mark, members: Vec::new(), next: 0, last: None, stranded: Vec::new() }
+        Self {
+            filter,
+            mark,
+            members: Vec::new(),
+            next: 0,
+            last: None,
+            stranded: Vec::new(),
+            elsewhere: Vec::new(),
+            told: Members::default(),
+            turn: 0,
+        }
     }
 }
 

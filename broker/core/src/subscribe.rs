@@ -18,7 +18,8 @@ use crate::connection::State;
 use crate::core::Core;
 use crate::durability::Durability;
 use crate::explanation;
-use crate::identity::ConnectionId;
+use crate::gate::Gated;
+use crate::identity::{ConnectionId, SessionId};
 use crate::inflight::Delivered;
 use crate::key::SessionKey;
 use crate::message::Message;
@@ -37,7 +38,7 @@ impl Core {
         subscribe: &Subscribe<'_>,
     ) {
         self.charge_filters(now, id, subscribe.filters.iter().count());
-        let changes_before = self.turn.changes.len();
+        let changes_before = self.durable_changes();
         let identifier = subscribe.properties.subscription_identifier;
         let whole = self.whole_filters(key, subscribe);
         let mut reasons: SmallVec<[ReasonCode; 8]> = SmallVec::new();
@@ -88,17 +89,26 @@ impl Core {
             };
             reasons.push(reason);
         }
-        let durable = self.turn.changes.len() > changes_before;
+        let durable = self.durable_changes() > changes_before;
         let suback = Packet::Suback(Suback::new(subscribe.packet_id, &reasons));
         let why = lacks_room.then_some(NO_ROOM);
-        self.reply_packet(now, id, key, &suback, why, durable);
+        let told_after = self.reply_packet(now, id, key, &suback, why, durable);
         // An answer too long for the client ends the connection, and may end the session.
         let is_open = |core: &Self| {
             core.connections.get(id).is_some_and(|open| open.state == State::Open(key))
         };
         for (filter, record) in replays {
-            if is_open(self) {
-                self.replay_retained(now, key, filter, record);
+            if !is_open(self) {
+                break;
+            }
+            match told_after.filter(|_| self.peers.any()) {
+                // What others have published until then is here by then.
+                Some(batch) => {
+                    let session = self.sessions[key as usize].id;
+                    let filter = filter.as_str().into();
+                    self.wait_for(batch, Gated::Replay { connection: id, session, filter });
+                }
+                None => self.replay_retained(now, key, filter, record),
             }
         }
         // Messages of a group may wait for somebody who is not there.
@@ -116,7 +126,7 @@ impl Core {
         unsubscribe: &Unsubscribe<'_>,
     ) {
         self.charge_filters(now, id, unsubscribe.filters.iter().count());
-        let changes_before = self.turn.changes.len();
+        let changes_before = self.durable_changes();
         let mut reasons: SmallVec<[ReasonCode; 8]> = SmallVec::new();
         for filter in unsubscribe.filters.iter() {
             let mount_point = self.sessions[key as usize].mount_point.as_ref();
@@ -129,7 +139,7 @@ impl Core {
                 ReasonCode::NoSubscriptionExisted
             });
         }
-        let durable = self.turn.changes.len() > changes_before;
+        let durable = self.durable_changes() > changes_before;
         let unsuback = Packet::Unsuback(Unsuback::new(unsubscribe.packet_id, &reasons));
         self.reply_packet(now, id, key, &unsuback, None, durable);
     }
@@ -221,6 +231,26 @@ impl Core {
         true
     }
 
+    /// Replays what is retained, now that all shards know of a subscription.
+    pub(crate) fn replay_later(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        session: SessionId,
+        filter: &str,
+    ) {
+        let Some(&key) = self.session_keys.get(&session) else { return };
+        let session = &self.sessions[key as usize];
+        let (Ok(place), Ok(parsed)) = (session.subscription(filter), TopicFilter::parse(filter))
+        else {
+            return;
+        };
+        if session.connection == Some(connection) {
+            let record = session.subscriptions[place].1;
+            self.replay_retained(now, key, parsed, record);
+        }
+    }
+
     fn replay_retained(
         &mut self,
         now: Now,
@@ -289,7 +319,8 @@ impl Core {
     }
 
     /// Answers SUBSCRIBE or UNSUBSCRIBE. For a kept session also an answer that changes nothing
-    /// waits behind the earlier ones: what it rests on may not be durable yet.
+    /// waits behind the earlier ones: what it rests on may not be durable yet. With several shards
+    /// it waits until all of them know. Answers the batch that it waits for.
     fn reply_packet(
         &mut self,
         now: Now,
@@ -298,19 +329,26 @@ impl Core {
         packet: &Packet<'_>,
         why: Option<&'static str>,
         durable: bool,
-    ) {
-        let Some(open) = self.connections.get(id) else { return };
+    ) -> Option<u64> {
+        let open = self.connections.get(id)?;
         let mut frame = Vec::new();
         explanation::encode_because(packet, why, open, &mut frame)
             .expect("an answer to a valid packet can be encoded");
         if frame.len() > open.packet_bytes_max {
-            return self.disconnect(now, id, ReasonCode::PacketTooLarge);
+            self.disconnect(now, id, ReasonCode::PacketTooLarge);
+            return None;
         }
-        let earlier = self.gate.last_batch().filter(|_| self.sessions[key as usize].stored);
-        match if durable { Some(self.turn.batch) } else { earlier } {
+        let last = self.gate.last_batch();
+        let earlier = match self.interest_batch().filter(|_| self.peers.any()) {
+            Some(known) => Some(last.map_or(known, |last| last.max(known))),
+            None => last.filter(|_| self.sessions[key as usize].stored),
+        };
+        let behind = if durable { Some(self.turn.batch) } else { earlier };
+        match behind {
             Some(batch) => self.gate_reply(batch, id, SmallVec::from_vec(frame), false),
             None => self.write(id, &frame),
         }
+        behind
     }
 }
 

@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use weir_mqtt::{QoS, SubscriptionOptions};
 
 use self::recent::RecentMatches;
+use crate::identity::ShardId;
 use crate::key::SessionKey;
 use crate::shared::ShareKey;
 
@@ -24,6 +25,8 @@ pub(crate) enum Holder {
     Reader(u16),
     /// A session.
     Session(SessionKey),
+    /// Another shard.
+    Shard(ShardId),
     /// A group of sessions, one of which gets each message.
     Share(ShareKey),
 }
@@ -54,6 +57,29 @@ impl Subscriber {
             retain_as_published: options.retain_as_published,
             checked: false,
             identifier: identifier.unwrap_or(0),
+        }
+    }
+}
+
+impl Subscriber {
+    /// Another shard, which chooses among its own subscriptions.
+    pub(crate) fn of_shard(shard: ShardId) -> Self {
+        Self::whole(Holder::Shard(shard))
+    }
+
+    /// A group, whose members say what they get.
+    pub(crate) fn of_share(share: ShareKey) -> Self {
+        Self::whole(Holder::Share(share))
+    }
+
+    fn whole(holder: Holder) -> Self {
+        Self {
+            holder,
+            qos: QoS::ExactlyOnce,
+            no_local: false,
+            retain_as_published: true,
+            checked: false,
+            identifier: 0,
         }
     }
 }
@@ -145,6 +171,28 @@ impl Subscriptions {
         };
         self.count -= usize::from(removed);
         removed
+    }
+
+    /// Whether a session of this shard subscribes to a filter.
+    pub(crate) fn has_session(&self, filter: &str) -> bool {
+        let holders = if has_wildcards(filter) {
+            self.wildcard_holders(filter)
+        } else {
+            self.exact.get(filter)
+        };
+        let is_session = |subscriber: &Subscriber| matches!(subscriber.holder, Holder::Session(_));
+        holders.is_some_and(|holders| holders.iter().any(is_session))
+    }
+
+    fn wildcard_holders(&self, filter: &str) -> Option<&Holders> {
+        let mut at = ROOT;
+        for level in filter.split('/') {
+            if level == "#" {
+                return Some(&self.nodes[at as usize].below);
+            }
+            at = self.child(at, level)?;
+        }
+        Some(&self.nodes[at as usize].here)
     }
 
     /// Number of subscriptions.
@@ -334,7 +382,7 @@ mod tests {
         let mut numbers = Vec::new();
         subscriptions.matching(topic, |subscriber| match subscriber.holder {
             Holder::Reader(number) => numbers.push(number),
-            Holder::Session(_) | Holder::Share(_) => unreachable!("only readers subscribe here"),
+            _ => unreachable!("only readers subscribe here"),
         });
         numbers.sort_unstable();
         numbers

@@ -1,6 +1,8 @@
 //! What a core cannot know itself and says in the `$SYS` tree: the process, its store and its
 //! upstreams, as the shell sees them.
 
+use crate::metrics::Metrics;
+
 /// How it stands around a core at one moment.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Surroundings {
@@ -14,6 +16,8 @@ pub struct Surroundings {
     pub store: Option<StoreFacts>,
     /// The names of the upstreams, and whether each is connected.
     pub upstreams: Vec<(String, bool)>,
+    /// What the other shards count.
+    pub elsewhere: Metrics,
 }
 
 /// Memory of the process.

@@ -4,14 +4,15 @@
 use crate::clock::Now;
 use crate::core::Core;
 use crate::durability::Durability;
-use crate::router::Origin;
+use crate::router::{Origin, ToAll};
 use crate::surroundings::Surroundings;
 
 impl Core {
     pub(crate) fn handle_surroundings(&mut self, now: Now, surroundings: &Surroundings) {
-        let metrics = self.metrics();
+        let metrics = self.metrics().plus(&surroundings.elsewhere);
         for message in self.sys.update(now, &metrics, surroundings) {
-            let origin = Origin::default();
+            let to_all = self.peers.any().then_some(ToAll::Sys);
+            let origin = Origin { to_all, ..Origin::default() };
             let level = match self.is_store_full() {
                 true => Durability::None,
                 false => self.level_inside(message.topic()),

@@ -38,6 +38,11 @@ impl SysTree {
         leaves.changed
     }
 
+    /// Takes over a message of the shard that publishes the tree.
+    pub(crate) fn put(&mut self, message: Message) {
+        self.retained.put(message);
+    }
+
     /// Calls `found` for each message that `filter` matches.
     pub(crate) fn matching(&self, filter: TopicFilter<'_>, found: impl FnMut(&Message)) {
         self.retained.matching(filter, found);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use allocation_counter::measure;
 use weir_core::{
     Access, Acl, ConnectionId, Core, Effect, Input, Instant, Limits, ListenerId, Now, Recovered,
-    Rule, ShardId,
+    Rule,
 };
 use weir_mqtt::{
     Connect, Packet, PacketId, Publish, QoS, Subscribe, SubscribeFilter, SubscribeProperties,
@@ -24,7 +24,7 @@ struct Fan {
 impl Fan {
     fn new(version: Version, filters: &[&str], identifier: Option<u32>) -> Self {
         let recovered = Recovered::default();
-        let core = Core::new(ShardId(0), Limits::default(), Vec::new(), recovered, 1, NOW);
+        let core = Core::new(Limits::default(), Vec::new(), recovered, 1, NOW);
         let mut fan = Self { core, dirty: Vec::with_capacity(SUBSCRIBERS as usize + 1) };
         fan.connect(0, version);
         for slot in 1..=SUBSCRIBERS {
@@ -177,7 +177,7 @@ fn checking_each_delivery_against_an_acl_allocates_nothing() {
 #[test]
 fn an_idle_connection_holds_little_memory() {
     let recovered = Recovered::default();
-    let mut core = Core::new(ShardId(0), Limits::default(), Vec::new(), recovered, 1, NOW);
+    let mut core = Core::new(Limits::default(), Vec::new(), recovered, 1, NOW);
     let names: Vec<Vec<u8>> = (0..1000)
         .map(|slot| {
             let name = format!("client-{slot}");
@@ -204,7 +204,7 @@ fn an_idle_connection_holds_little_memory() {
 fn growth(name: &str, limits: Limits, fill: impl Fn(&mut Core, u32)) -> (f64, f64) {
     const THINGS: u32 = 20_000;
     let recovered = Recovered::default();
-    let mut core = Core::new(ShardId(0), limits, Vec::new(), recovered, 1, NOW);
+    let mut core = Core::new(limits, Vec::new(), recovered, 1, NOW);
     for (slot, client_id) in [(0, "publisher"), (1, "subscriber"), (2, "away")] {
         open(&mut core, slot, client_id, 1000);
     }

@@ -13,6 +13,7 @@ fn world(limits: Limits) -> (World, Client, Client) {
 
 #[test]
 fn a_message_comes_when_its_time_has_come_and_not_before() {
+    in_one_shard();
     let (world, publisher, subscriber) = world(Limits::default());
     for qos in [QOS0, QOS1, QOS2] {
         publisher.publish_acknowledged_at(qos, "$delayed/10/a/b", "later");
@@ -246,6 +247,7 @@ fn the_acl_is_asked_about_the_real_topic() {
 /// Its record has the form of one of a session, and no client may come by that.
 #[test]
 fn a_message_that_waits_is_no_session_of_anybody() {
+    in_one_shard();
     let (world, publisher, _subscriber) = world(Limits::default());
     publisher.publish_acknowledged("$delayed/10/t", "x");
     let stored = |world: &World| {

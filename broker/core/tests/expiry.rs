@@ -157,6 +157,7 @@ fn a_session_expires_over_a_restart() {
 /// Nobody has to come for that: the room is free again when the time is over.
 #[test]
 fn messages_that_expire_while_their_session_is_away_free_their_room() {
+    in_one_shard();
     for is_on_disk in [false, true] {
         let eased_at = if is_on_disk { 0 } else { 32_000_000 };
         let limits = Limits { queued_memory_eased_at: eased_at, ..Limits::default() };

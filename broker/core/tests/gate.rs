@@ -51,6 +51,7 @@ fn a_client_with_many_answers_at_the_gate_is_read_again_after_the_commit() {
 /// Only PUBLISH had a brake; a client could queue any number of SUBACKs before a slow commit.
 #[test]
 fn subscribing_without_end_meets_the_brake_too() {
+    in_one_shard();
     let world = narrow();
     let client = world.connect(v5("a").kept());
     world.hold_commits();
@@ -104,6 +105,7 @@ fn unsubscribing_again_is_answered_after_the_first_time() {
 /// durable: after a crash the message was there again.
 #[test]
 fn clearing_a_retained_message_again_waits_for_the_first_time() {
+    in_one_shard();
     let world = World::new();
     let client = world.connect(v5("a"));
     client.publish_retained(QOS1, "t", "x");
@@ -136,6 +138,7 @@ fn connack_of_a_kept_session_waits_for_its_commit() {
 
 #[test]
 fn suback_and_unsuback_of_a_kept_session_wait_for_their_commit() {
+    in_one_shard();
     let world = World::new();
     let kept = world.connect(v311("kept").kept());
     let unkept = world.connect(v311("unkept"));
@@ -203,6 +206,7 @@ fn a_retained_message_is_acknowledged_when_it_is_durable() {
 /// All packets of a turn form one batch, and its commit releases them together.
 #[test]
 fn a_turn_is_one_batch() {
+    in_one_shard();
     let world = World::new();
     let publishers: Vec<Client> = (0..5).map(|n| world.connect(v311(&format!("p{n}")))).collect();
     let away = world.connect(v311("away").kept());

@@ -243,6 +243,7 @@ fn none_is_lost_with_the_process() {
 /// identifier, for this one. A session that ends with its connection needs no such care.
 #[test]
 fn none_reaches_a_kept_session_at_qos1_at_most() {
+    in_one_shard();
     let world = world();
     let kept = world.connect(v5("kept").kept());
     let clean = world.connect(v5("clean"));
@@ -423,6 +424,7 @@ fn the_acknowledgements_of_a_commit_are_released_together() {
 /// broker.md 23.
 #[test]
 fn what_waits_for_no_kept_session_is_not_written() {
+    in_one_shard();
     let world = World::new();
     let publisher = world.connect(v5("publisher"));
     let clean = world.connect(v5("clean"));
@@ -445,6 +447,7 @@ fn what_waits_for_no_kept_session_is_not_written() {
 /// broker.md 24: one record, whatever the number of those that wait for it.
 #[test]
 fn a_payload_is_stored_once_for_all_that_are_away() {
+    in_one_shard();
     let world = World::new();
     for n in 0..20 {
         away(&world, &format!("away-{n}"));

@@ -7,6 +7,9 @@
 
 mod support;
 
+/// Of the world of a test that says nothing else.
+const SHARDS: u8 = 1;
+
 mod aliases;
 mod announced;
 mod authentication;
@@ -17,6 +20,7 @@ mod delayed;
 mod drops;
 mod expiry;
 mod explanations;
+mod forwards;
 mod gate;
 mod hostile;
 mod keep_alive;

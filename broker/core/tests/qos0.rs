@@ -73,6 +73,7 @@ fn a_message_goes_to_everybody_who_wants_it_and_is_not_answered() {
 /// Not a byte is written to the store for it.
 #[test]
 fn qos0_costs_no_write() {
+    in_one_shard();
     let world = World::new();
     let subscriber = world.connect(v311("a").kept());
     subscriber.subscribe("t", QOS2);

@@ -127,6 +127,7 @@ fn what_a_rule_sends_waits_for_the_state_it_came_from() {
 /// A retained result was sent to whoever subscribed before the commit.
 #[test]
 fn a_retained_result_waits_for_its_state_with_a_new_subscriber_too() {
+    in_one_shard();
     let world = world();
     let subscriber = world.connect(v5("b"));
     world.hold_commits();
@@ -165,6 +166,7 @@ fn a_result_that_leaves_the_queue_waits_for_its_state_too() {
 /// another position.
 #[test]
 fn a_result_that_goes_to_another_member_waits_for_its_state_too() {
+    in_one_shard();
     let world = world();
     let first_member = world.connect(v5("a").receive_max(1));
     first_member.subscribe("$share/group/out", QOS1);

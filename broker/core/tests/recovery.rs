@@ -217,6 +217,7 @@ fn a_cursor_is_right_with_a_qos0_replay_in_front() {
 /// The log keeps what one session still needs, and lets go of the rest.
 #[test]
 fn the_log_is_trimmed_when_nobody_needs_it() {
+    in_one_shard();
     let world = World::new();
     let publisher = world.connect(v311("publisher"));
     let online = world.connect(v311("online").kept());

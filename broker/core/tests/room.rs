@@ -136,6 +136,7 @@ fn a_client_of_3_x_gets_no_answer_and_offers_its_message_again() {
 
 #[test]
 fn what_needs_no_room_goes_on() {
+    in_one_shard();
     for options in [v5("publisher"), v311("publisher")] {
         let (world, publisher) = world(options);
         let online = world.connect(v5("online"));
@@ -195,6 +196,7 @@ fn a_retained_message_is_delivered_and_kept_only_in_place_of_one_as_long() {
 
 #[test]
 fn retained_messages_can_be_removed() {
+    in_one_shard();
     let (world, publisher) = world(v5("publisher"));
     publisher.publish_retained(QOS0, "kept/a", "x");
     publisher.publish_retained(QOS0, "b", "x");
@@ -213,6 +215,7 @@ fn retained_messages_can_be_removed() {
 /// Each acknowledgement, and the end of whatever was begun, is a commit as ever.
 #[test]
 fn what_makes_room_goes_on() {
+    in_one_shard();
     for options in [v5("away").kept(), v311("away").kept()] {
         let world = World::new();
         let publisher = world.connect(v5("publisher").kept());
@@ -272,6 +275,7 @@ fn a_kept_session_gets_no_new_subscription() {
 /// A client that subscribes at each start, as most do, gets its retained messages without a row.
 #[test]
 fn a_subscription_that_is_renewed_brings_retained_messages_that_wait_in_memory() {
+    in_one_shard();
     let (world, publisher) = world(v5("publisher"));
     publisher.publish_retained(QOS2, "state/a", "a");
     publisher.publish_retained(QOS1, "state/b", "b");

@@ -119,6 +119,7 @@ impl Run {
 
     /// One thing happens.
     fn step(&mut self) {
+        self.world.hand_over_some(&mut self.chance);
         match self.chance.below(100) {
             0 => self.crash(),
             1..=3 => self.some_device().hang_up(),
@@ -247,6 +248,7 @@ impl Run {
     /// Faults stop, and everything comes to an end.
     fn settle(&mut self) {
         self.chaos.drain(..).for_each(|client| client.hang_up());
+        self.world.release_parcels();
         self.world.release_commits();
         self.world.release_loads();
         let mut idle = 0;
@@ -365,6 +367,7 @@ fn check_arrival(numbers: &[usize], may_miss: &[usize], once: bool, seed: u64) {
 fn run(seed: u64) {
     let mut run = Run::new(seed);
     run.world.hold_commits();
+    run.world.hold_parcels();
     run.world.hold_loads();
     for _ in 0..600 {
         run.step();

@@ -34,6 +34,7 @@ fn publish_numbers(publisher: &Client, qos: QoS, numbers: std::ops::Range<u32>) 
 /// [MQTT-4.8.2-3]: one after the other, each at the QoS that it was granted.
 #[test]
 fn one_member_gets_each_message() {
+    in_one_shard();
     let world = World::new();
     let publisher = world.connect(v311("publisher"));
     let members = [
@@ -450,6 +451,7 @@ fn a_backlog_is_taken_over_as_windows_have_room() {
 /// Each strategy as a client sees it.
 #[test]
 fn the_strategy_says_who_gets_a_message() {
+    in_one_shard();
     let spread = |share_strategy| {
         let world = World::with_limits(Limits { share_strategy, ..Limits::default() });
         let members = members::<3>(&world, QOS1, kept);
@@ -513,7 +515,9 @@ fn whatever_happens_each_message_reaches_one_member() {
             publisher.to_publish.push_back((qos, topic.to_owned(), format!("{topic} {n}")));
         }
         world.hold_commits();
+        world.hold_parcels();
         for _ in 0..400 {
+            world.hand_over_some(&mut chance);
             match chance.below(40) {
                 0 => world.crash(),
                 1..=4 => members[chance.below(3) as usize].hang_up(),
@@ -528,6 +532,7 @@ fn whatever_happens_each_message_reaches_one_member() {
                 }
             }
         }
+        world.release_parcels();
         world.release_commits();
         let mut idle = 0;
         while idle < 10 {

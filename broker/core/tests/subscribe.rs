@@ -220,6 +220,7 @@ fn a_delivery_that_has_begun_is_finished_after_unsubscribe() {
 /// [MQTT-4.5.0-1]
 #[test]
 fn every_matching_session_gets_the_message_whether_it_is_there_or_not() {
+    in_one_shard();
     let world = World::new();
     let publisher = world.connect(v311("publisher"));
     let names: Vec<String> = (0..10).map(|n| format!("s{n}")).collect();

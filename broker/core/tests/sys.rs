@@ -22,6 +22,7 @@ fn surroundings() -> Surroundings {
         memory: Some(Memory { bytes: 1000, bytes_max: 2000 }),
         store: Some(StoreFacts { status: "ok", bytes: 4096, ..StoreFacts::default() }),
         upstreams: vec![("cloud".to_owned(), true), ("plant".to_owned(), false)],
+        elsewhere: Metrics::default(),
     }
 }
 

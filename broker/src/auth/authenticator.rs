@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use base64ct::{Base64, Encoding};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{self, LocalSet};
-use weir_core::{AuthenticationRequest, ConnectionId, Exchange, Occasion, Outcome};
+use weir_core::{AuthenticationRequest, ConnectionId, Exchange, Occasion, Outcome, ShardId};
 use weir_mqtt::ReasonCode;
 
 use super::audit;
@@ -41,13 +41,15 @@ pub(crate) struct Settings {
 /// A client whose credentials are to be checked.
 #[derive(Debug)]
 pub(crate) struct Question {
+    /// The shard that has the connection.
+    pub(crate) shard: ShardId,
     pub(crate) connection: ConnectionId,
     pub(crate) address: Option<IpAddr>,
     pub(crate) request: Box<AuthenticationRequest>,
 }
 
 /// Takes the answers, from the task's thread.
-type Answer = Box<dyn Fn(ConnectionId, Outcome) + Send>;
+type Answer = Box<dyn Fn(ShardId, ConnectionId, Outcome) + Send>;
 
 /// The task before it runs.
 pub(crate) struct Authenticator {
@@ -140,12 +142,12 @@ impl AuthenticatorHandle {
 
 impl Desk {
     async fn answer(&self, question: &Question) {
-        let Question { connection, address, request } = question;
+        let Question { shard, connection, address, request } = question;
         let connects = request.occasion == Occasion::Connect;
         let is_banned = |address| self.bans.borrow().is_banned(address, Instant::now());
         if connects && address.is_some_and(is_banned) {
             audit::refused(request, *address, "the address is banned");
-            return (self.send)(*connection, Outcome::Refused(ReasonCode::Banned));
+            return (self.send)(*shard, *connection, Outcome::Refused(ReasonCode::Banned));
         }
         loop {
             let rights = self.rights();
@@ -168,7 +170,7 @@ impl Desk {
         if !Arc::ptr_eq(rights, &held) {
             return false;
         }
-        let Question { connection, address, request } = question;
+        let Question { shard, connection, address, request } = question;
         match &outcome {
             Outcome::Continue(_) => {}
             Outcome::Granted { identity, .. } => audit::granted(request, identity, *address),
@@ -182,13 +184,13 @@ impl Desk {
             Outcome::Refused(_) if request.occasion == Occasion::Renewal => {}
             Outcome::Refused(_) => audit::refused(request, *address, "it cannot be checked"),
         }
-        (self.send)(*connection, outcome);
+        (self.send)(*shard, *connection, outcome);
         true
     }
 
     /// Answers wrong credentials.
     async fn refuse(&self, question: &Question) {
-        let Question { connection, address, request } = question;
+        let Question { shard, connection, address, request } = question;
         audit::refused(request, *address, "wrong user name or password");
         if let Some(address) = *address
             && self.bans.borrow_mut().count_failure(address, Instant::now())
@@ -196,7 +198,7 @@ impl Desk {
             audit::banned(address, self.settings.ban.as_secs());
         }
         tokio::time::sleep(self.settings.delay).await;
-        (self.send)(*connection, Outcome::Refused(ReasonCode::BadUserNameOrPassword));
+        (self.send)(*shard, *connection, Outcome::Refused(ReasonCode::BadUserNameOrPassword));
     }
 
     async fn judge(

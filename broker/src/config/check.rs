@@ -50,6 +50,7 @@ pub(crate) fn check(
         rules,
         persistence: top.flag("persistence"),
         sys_interval: Config::read_sys_interval(top),
+        shards: top.optional("shards", Values::whole),
         listeners: listeners.into_iter().map(|(listener, _)| listener).collect(),
         auth,
         store: StoreConfig::read(tree.table(&STORE)),

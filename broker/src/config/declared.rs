@@ -89,6 +89,17 @@ pub(crate) static TOP: Section = Section {
             kind: Kind::Whole { min: 0, max: 86_400, unit: "seconds" },
             initial: Initial::Default("10"),
         },
+        Key {
+            name: "shards",
+            text: "Threads that serve clients. Each has some of them, so one alone is cheapest until \
+                   it has too much to do. Kept sessions stay with theirs: there are never fewer \
+                   than have some.",
+            kind: Kind::Whole { min: 1, max: 64, unit: "threads" },
+            initial: Initial::Unset {
+                example: "2",
+                meaning: "1 on a machine with up to 4 cores, otherwise a quarter of the cores",
+            },
+        },
     ],
 };
 

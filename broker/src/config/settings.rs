@@ -31,6 +31,8 @@ pub struct Config {
     pub persistence: bool,
     /// How often the `$SYS` tree is brought up to date; `None` = there is none.
     pub sys_interval: Option<Duration>,
+    /// Threads that serve clients; `None` = by the cores of the machine.
+    pub shards: Option<u8>,
     /// At least one listener.
     pub listeners: Vec<ListenerConfig>,
     /// Who may connect.
@@ -320,6 +322,7 @@ impl Default for Config {
             rules: Vec::new(),
             persistence: top.flag("persistence"),
             sys_interval: Self::read_sys_interval(&top),
+            shards: None,
             listeners: vec![ListenerConfig::new(HostPort::new("127.0.0.1", 1883))],
             auth: AuthConfig::default(),
             store: StoreConfig::default(),
@@ -333,6 +336,14 @@ impl Default for Config {
 }
 
 impl Config {
+    /// How many threads serve clients. One costs the least as long as it keeps up, and the disk, the
+    /// rules and the upstreams have threads of their own.
+    #[must_use]
+    pub fn shards(&self) -> u8 {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.shards.unwrap_or_else(|| u8::try_from(cores() / 4).unwrap_or(64).clamp(1, 64))
+    }
+
     pub(crate) fn read_sys_interval(values: &Values) -> Option<Duration> {
         unless_zero(values.whole::<u64>("sys_interval")).map(Duration::from_secs)
     }

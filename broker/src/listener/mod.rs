@@ -1,37 +1,31 @@
 //! Where clients come in.
 //!
-//! A listener turns a configured address into streams. It counts what is open, so that one
+//! A listener turns a configured address into streams. What is open is counted, so that one
 //! listener cannot take the places of another.
 
+mod entrance;
 mod refused;
 mod tcp;
 mod unix;
 
+pub(crate) use entrance::Entrance;
 pub(crate) use refused::Refused;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
 
-use crate::config::{ListenAddress, ListenerConfig, Protocol, ProxyProtocol};
+use crate::config::{ListenAddress, ListenerConfig};
 use crate::stream::{Layer, Layered, Layers, Socket, Stream, TlsServer};
 
 /// A bound listener.
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: Bound,
-    name: Box<str>,
-    tls: Option<Arc<TlsServer>>,
-    websocket: bool,
-    proxy: Option<ProxyProtocol>,
-    knows_clients: bool,
-    connections_max: Option<u32>,
-    connections: u32,
-    refused: Arc<Refused>,
+    entrance: Arc<Entrance>,
 }
 
 #[derive(Debug)]
@@ -62,17 +56,13 @@ impl Listener {
             Bound::Tcp { address, .. } => address.to_string(),
             Bound::Unix { .. } => config.address.to_string(),
         };
-        Ok(Self {
-            socket,
-            name: name.into(),
-            tls,
-            websocket: config.protocol == Protocol::WebSocket,
-            proxy: config.proxy_protocol,
-            knows_clients: config.knows_clients(),
-            connections_max: config.max_connections,
-            connections: 0,
-            refused,
-        })
+        let entrance = Arc::new(Entrance::new(config, name.into(), tls, refused));
+        Ok(Self { socket, entrance })
+    }
+
+    /// What all shards know of it.
+    pub(crate) fn entrance(&self) -> &Arc<Entrance> {
+        &self.entrance
     }
 
     /// The address that it has, with the port that the system chose if none was given; a Unix
@@ -82,27 +72,6 @@ impl Listener {
             Bound::Tcp { address, .. } => Some(*address),
             Bound::Unix { .. } => None,
         }
-    }
-
-    /// Whether the certificates of clients say who they are.
-    pub(crate) fn knows_clients(&self) -> bool {
-        self.knows_clients
-    }
-
-    /// Its address for the log.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Whether certificates of its clients can be revoked.
-    pub(crate) fn has_revocations(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.has_revocations())
-    }
-
-    /// Whether the certificate of a client is revoked by now.
-    pub(crate) fn is_revoked(&self, stream: &Stream) -> bool {
-        let (tls, certificates) = (self.tls.as_ref(), stream.certificates());
-        tls.zip(certificates).is_some_and(|(tls, certificates)| tls.is_revoked(certificates))
     }
 
     /// The next connection that waits; none when it was turned away. Answers are small, so they
@@ -116,34 +85,23 @@ impl Listener {
             }
             Bound::Unix { inner, .. } => Socket::Unix(inner.accept()?.0),
         };
-        if self.connections_max.is_some_and(|max| self.connections >= max) {
-            self.refused.max_connections.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!("a connection is turned away: its listener has max_connections");
+        let entrance = &self.entrance;
+        if !entrance.admit() {
             return Ok(None);
         }
-        self.connections += 1;
-        if self.tls.is_none() && !self.websocket && self.proxy.is_none() {
+        if entrance.tls.is_none() && !entrance.websocket && entrance.proxy.is_none() {
             return Ok(Some(Stream::Plain(socket)));
         }
-        let tls = match self.tls.as_ref().map(|tls| tls.accept()).transpose() {
+        let tls = match entrance.tls.as_ref().map(|tls| tls.accept()).transpose() {
             Ok(tls) => tls,
             Err(error) => {
                 tracing::error!(%error, "no TLS session can be begun for a connection");
-                self.note_closed(Some(Layer::Tls));
+                entrance.note_closed(Some(Layer::Tls));
                 return Ok(None);
             }
         };
-        let layers = Layers { proxy: self.proxy, tls, websocket: self.websocket };
+        let layers = Layers { proxy: entrance.proxy, tls, websocket: entrance.websocket };
         Ok(Some(Stream::Layered(Box::new(Layered::new(socket, layers)))))
-    }
-
-    /// Hears that a connection of its own has ended, maybe before a layer was open.
-    pub(crate) fn note_closed(&mut self, unfinished: Option<Layer>) {
-        assert!(self.connections > 0, "a connection is closed once");
-        self.connections -= 1;
-        if let Some(layer) = unfinished {
-            self.refused.count(layer);
-        }
     }
 
     pub(crate) fn source(&mut self) -> &mut dyn Source {

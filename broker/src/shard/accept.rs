@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 use mio::{Interest, Token};
-use weir_core::{Input, ListenerId, Now};
+use weir_core::{ConnectionId, Input, ListenerId, Now};
 
 use super::{FIRST_LISTENER, Shard};
 use crate::stream::Stream;
@@ -46,22 +46,29 @@ impl Shard {
         }
     }
 
-    pub(super) fn open(&mut self, now: Now, stream: Stream, listener: usize) {
-        let first_socket = FIRST_LISTENER + self.parts.listeners.len();
+    fn open(&mut self, now: Now, stream: Stream, listener: usize) {
         let number = u16::try_from(listener).expect("a file has fewer listeners");
-        let connection = self.sockets.insert(stream, number);
-        let Some(socket) = self.sockets.get_mut(connection) else { return };
+        if let Some(connection) = self.watch(stream, number) {
+            let listener = ListenerId(number);
+            self.parts.core.handle(now, Input::Opened { connection, listener });
+        }
+    }
+
+    /// Takes a socket in; none when the system does not watch it, which closes it.
+    pub(super) fn watch(&mut self, stream: Stream, listener: u16) -> Option<ConnectionId> {
+        let first_socket = FIRST_LISTENER + self.parts.listeners.len();
+        let connection = self.sockets.insert(stream, listener);
+        let socket = self.sockets.get_mut(connection)?;
         let token = Token(first_socket + connection.slot as usize);
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registry = self.parts.poll.registry();
         if let Err(error) = registry.register(&mut socket.stream, token, interest) {
             tracing::warn!(%error, "a connection cannot be watched and is closed");
             self.sockets.remove(connection);
-            self.parts.listeners[listener].note_closed(None);
-            return;
+            self.parts.entrances[usize::from(listener)].note_closed(None);
+            return None;
         }
-        let listener = ListenerId(number);
-        self.parts.core.handle(now, Input::Opened { connection, listener });
+        Some(connection)
     }
 }
 

@@ -13,7 +13,7 @@ impl Shard {
         self.to_verify.clear();
         for id in self.sockets.ids().collect::<Vec<_>>() {
             let Some(socket) = self.sockets.get_mut(id) else { continue };
-            if !self.parts.listeners[usize::from(socket.listener)].has_revocations() {
+            if !self.parts.entrances[usize::from(socket.listener)].has_revocations() {
                 continue;
             }
             match socket.stream.unfinished() {
@@ -28,7 +28,7 @@ impl Shard {
         let rest = self.to_verify.len().saturating_sub(HANDSHAKES_PER_TURN);
         for id in self.to_verify.split_off(rest) {
             let Some(socket) = self.sockets.get_mut(id) else { continue };
-            let listener = &self.parts.listeners[usize::from(socket.listener)];
+            let listener = &self.parts.entrances[usize::from(socket.listener)];
             if listener.is_revoked(&socket.stream) {
                 let address = socket.stream.peer().map(|peer| peer.ip());
                 let subject = socket.stream.subject();

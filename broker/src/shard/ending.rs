@@ -29,7 +29,7 @@ impl Shard {
             && let Some(not_told) = self.refusals.admit(Instant::now())
         {
             let address = socket.stream.peer().map(|peer| peer.ip());
-            let listener = self.parts.listeners[usize::from(socket.listener)].name();
+            let listener = self.parts.entrances[usize::from(socket.listener)].name();
             auth::handshake_refused(address, listener, &error.to_string(), not_told);
         }
         self.part(now, id);
@@ -46,7 +46,7 @@ impl Shard {
             tracing::debug!(?peer, ?layer, "a connection ends before its handshake");
         }
         socket.stream.close();
-        self.parts.listeners[usize::from(socket.listener)].note_closed(unfinished);
+        self.parts.entrances[usize::from(socket.listener)].note_closed(unfinished);
         self.parts.core.handle(now, Input::Closed { connection: id });
         Some(socket.stream)
     }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use weir_core::{
-    Batch, Change, Cursor, Destination, InflightState, Message, Sequence, SessionId, SessionRecord,
-    ShardId, SubscriptionRecord, Target,
+    Batch, Change, Cursor, Destination, InflightState, Links, Message, Sequence, SessionId,
+    SessionRecord, ShardId, SubscriptionRecord, Target,
 };
 use weir_mqtt::PacketId;
 
@@ -101,6 +101,7 @@ impl<'a> Group<'a> {
                 changes: Vec::new(),
                 log_start: ends.start,
                 is_awaited: false,
+                links: Links::default(),
             };
             batches.insert(*shard, batch);
         }

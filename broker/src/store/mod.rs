@@ -56,6 +56,8 @@ mod held;
 mod latency;
 mod options;
 mod queue;
+
+mod links;
 mod quiet;
 mod room;
 
@@ -83,6 +85,7 @@ pub(crate) use self::open::FILE_NAME;
 pub use self::options::{Condition, StoreOptions};
 pub use self::position::LogStats;
 pub use self::queue::Refused;
+pub(crate) use self::queue::batch_bytes;
 pub use self::recover::RuleState;
 pub use self::reopen::LastGroup;
 pub use self::room::{RoomLimits, RoomWatch, Shortage, free_disk};

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use weir_core::{Batch, Change};
 
+use crate::store::links::{self, Taken};
+
 /// A batch that was not taken, given back.
 #[derive(Debug, PartialEq)]
 #[non_exhaustive]
@@ -54,6 +56,9 @@ struct Waiting {
     bytes: usize,
     /// Batches that somebody waits for.
     awaited: usize,
+    /// Batches that hang together with those of other shards.
+    linked: usize,
+    links: Taken,
     /// When the last group was taken.
     last_taken: Option<Instant>,
     is_closed: bool,
@@ -95,6 +100,18 @@ impl Queue {
         drop(waiting);
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// Takes a batch whatever waits: another one may have to be durable together with one of those
+    /// behind it. Who hands such batches in has a limit of its own.
+    pub(crate) fn put_always(&self, batch: Batch) {
+        let bytes = batch_bytes(&batch);
+        let mut waiting = self.lock();
+        if !waiting.is_closed {
+            waiting.push(batch, bytes, Instant::now());
+        }
+        drop(waiting);
+        self.changed.notify_one();
     }
 
     /// Waits until a group is due and moves it into `group`. Answers false when the queue is
@@ -150,28 +167,66 @@ impl Queue {
 impl Waiting {
     fn push(&mut self, batch: Batch, bytes: usize, now: Instant) {
         self.awaited += usize::from(batch.is_awaited);
+        self.linked += usize::from(!batch.links.is_empty());
         self.bytes += bytes;
         self.batches.push_back(Entry { batch, bytes, since: now });
     }
 
-    /// Moves the oldest batches into `group`, up to `bytes_max` bytes, but one at least.
+    /// Moves the oldest batches into `group`, up to `bytes_max` bytes, but one at least; with those
+    /// that have to be durable together if need be more.
     fn take(&mut self, bytes_max: usize, now: Instant, group: &mut Vec<Batch>) {
         let mut taken = 0;
-        while let Some(entry) =
-            self.batches.pop_front_if(|next| taken == 0 || taken + next.bytes <= bytes_max)
-        {
+        let is_within = |entry: &&Entry| {
+            let is_first = taken == 0;
             taken += entry.bytes;
-            self.awaited -= usize::from(entry.batch.is_awaited);
-            group.push(entry.batch);
-        }
-        self.bytes -= taken;
+            is_first || taken <= bytes_max
+        };
+        let count = self.batches.iter().take_while(is_within).count();
         self.last_taken = Some(now);
+        if self.linked == 0 {
+            let entries: Vec<Entry> = self.batches.drain(..count).collect();
+            return entries.into_iter().for_each(|entry| self.hand_out(entry, group));
+        }
+        let mut ready = self.ready(count);
+        if !ready.contains(&true) {
+            ready = self.ready(self.batches.len());
+        }
+        let mut ready = ready.into_iter();
+        for entry in std::mem::take(&mut self.batches) {
+            if ready.next() == Some(true) {
+                self.hand_out(entry, group);
+            } else {
+                self.batches.push_back(entry);
+            }
+        }
+    }
+
+    fn hand_out(&mut self, entry: Entry, group: &mut Vec<Batch>) {
+        self.bytes -= entry.bytes;
+        self.awaited -= usize::from(entry.batch.is_awaited);
+        self.linked -= usize::from(!entry.batch.links.is_empty());
+        self.links.note(&entry.batch);
+        group.push(entry.batch);
+    }
+
+    /// Which of the first `count` batches can be committed as one group.
+    fn ready(&self, count: usize) -> Vec<bool> {
+        links::ready(self.batches.iter().take(count).map(|entry| &entry.batch), &self.links)
     }
 
     fn due(&self, pace: &Pace, limits: &QueueLimits) -> Due {
         let Some(oldest) = self.batches.front() else {
             return if self.is_closed { Due::Now } else { Due::Never };
         };
+        let mut awaited = self.awaited;
+        if self.linked > 0 && !self.is_closed {
+            let ready = self.ready(self.batches.len());
+            let ready = self.batches.iter().zip(ready).filter(|(_, ready)| *ready);
+            if ready.clone().next().is_none() {
+                return Due::Never;
+            }
+            awaited = ready.filter(|(entry, _)| entry.batch.is_awaited).count();
+        }
         // A queue that is nearly full would stop the shards, which may have nobody that waits.
         let is_crowded = self.bytes >= pace.group_bytes_max
             || self.bytes >= limits.bytes / 2
@@ -180,13 +235,13 @@ impl Waiting {
             return Due::Now;
         }
         let not_before = self.last_taken.map(|last| last + pace.spacing);
-        let wanted = (self.awaited == 0).then(|| oldest.since + pace.flush_interval);
+        let wanted = (awaited == 0).then(|| oldest.since + pace.flush_interval);
         not_before.into_iter().chain(wanted).max().map_or(Due::Now, Due::At)
     }
 }
 
 /// About what a batch holds in memory; exact for what can be large.
-fn batch_bytes(batch: &Batch) -> usize {
+pub(crate) fn batch_bytes(batch: &Batch) -> usize {
     let changes = batch.changes.iter().map(|change| match change {
         Change::LogAppended { message, .. } | Change::RetainedPut { message } => message.len(),
         Change::LogReleased { ranges } => size_of_val(&ranges[..]),

@@ -61,6 +61,28 @@ impl Store {
         })
     }
 
+    /// The client identifiers of all kept sessions, each with its shard. What is in the journal only
+    /// goes to the database first.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds a bad record.
+    pub fn clients(&self) -> Result<Vec<(Box<str>, ShardId)>, StoreError> {
+        self.settle()?;
+        self.guarded(|| {
+            let transaction = self.read()?;
+            let table = transaction.open_table(schema::SESSION).map_err(|e| self.engine(e))?;
+            let rows = table.iter().map_err(|e| self.engine(e))?;
+            rows.map(|row| {
+                let (key, value) = row.map_err(|e| self.engine(e))?;
+                let (shard, _) = schema::session_key_parts(key.value());
+                let record = record::decode_session(value.value())
+                    .map_err(|error| error.at("session", key.value()))?;
+                Ok((record.client_id, shard))
+            })
+            .collect()
+        })
+    }
+
     /// The state of the rules after the last committed group. What is in the journal only goes
     /// to the database first.
     ///

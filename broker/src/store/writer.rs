@@ -182,6 +182,12 @@ impl BatchSender {
         self.shared.queue.put(batch)
     }
 
+    /// Hands in a batch that may have to wait for one of another shard, or another one for it:
+    /// it is taken whatever waits already.
+    pub(crate) fn submit_linked(&self, batch: Batch) {
+        self.shared.queue.put_always(batch);
+    }
+
     /// How the writer is.
     pub fn status(&self) -> WriterStatus {
         let shared = &self.shared;

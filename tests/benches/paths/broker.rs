@@ -1,8 +1,6 @@
 //! A core with clients, whose disk keeps everything at once.
 
-use weir_core::{
-    ConnectionId, Core, Effect, Input, Instant, Limits, ListenerId, Now, Recovered, ShardId,
-};
+use weir_core::{ConnectionId, Core, Effect, Input, Instant, Limits, ListenerId, Now, Recovered};
 use weir_mqtt::{
     Connect, Packet, PacketId, QoS, Subscribe, SubscribeFilter, SubscribeProperties,
     SubscriptionOptions, TopicFilter, Version, frame_len,
@@ -21,7 +19,7 @@ pub(crate) struct Broker {
 impl Broker {
     pub(crate) fn new() -> Self {
         let recovered = Recovered::default();
-        let core = Core::new(ShardId(0), Limits::default(), Vec::new(), recovered, 1, NOW);
+        let core = Core::new(Limits::default(), Vec::new(), recovered, 1, NOW);
         Self { core, connections: 0, effects: Vec::new(), last: None }
     }
 

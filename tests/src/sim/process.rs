@@ -114,7 +114,7 @@ impl Process {
         let now = around.clock(around.now);
         let limits = around.conduct.limits.clone();
         let seed = around.random.number();
-        let core = Core::new(SHARD, limits, readers, recovered.clone(), seed, now);
+        let core = Core::new(limits, readers, recovered.clone(), seed, now);
         let mut process = Self {
             number,
             started: around.now,
@@ -415,6 +415,7 @@ impl Process {
                 around.note(About::ALL, format_args!("messages are dropped: {notice:?}"));
             }
             Effect::Flush { connection } => self.flush(around, clients, now, connection),
+            Effect::Forward { .. } | Effect::Move { .. } => unreachable!("there is one shard"),
             Effect::MemoryPressure { .. } => unreachable!("memory has no limit"),
             Effect::Load { sequences } => self.load(around, &sequences),
             Effect::Pause { connection } => {

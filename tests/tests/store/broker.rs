@@ -55,7 +55,7 @@ impl Broker {
             takes_logged: false,
         };
         let recovered = recovered.expect("a working disk");
-        let core = Core::new(SHARD, limits.clone(), vec![reader], recovered, 7, now);
+        let core = Core::new(limits.clone(), vec![reader], recovered, 7, now);
         let upstream_read = store.reader_cursor(SHARD, UPSTREAM).expect("a working disk");
         let mut broker = Self {
             core,

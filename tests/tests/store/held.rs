@@ -3,8 +3,8 @@
 use smallvec::{SmallVec, smallvec};
 use weir_broker::store::Store;
 use weir_core::{
-    Batch, Change, Destination, LogRecord, Message, MessageParts, ReaderId, Sequence, ShardId,
-    Target,
+    Batch, Change, Destination, Links, LogRecord, Message, MessageParts, ReaderId, Sequence,
+    ShardId, Target,
 };
 use weir_mqtt::QoS;
 use weir_tests::sim::disk::{Random, SimulatedDisks};
@@ -49,7 +49,14 @@ fn logged(at: u64, reader: ReaderId) -> Change {
 }
 
 fn batch(changes: Vec<Change>) -> Batch {
-    Batch { shard: SHARD, number: 0, changes, log_start: Sequence(1), is_awaited: true }
+    Batch {
+        shard: SHARD,
+        number: 0,
+        changes,
+        log_start: Sequence(1),
+        is_awaited: true,
+        links: Links::default(),
+    }
 }
 
 /// Everything that the reader finds after a position, in looks of so many bytes.

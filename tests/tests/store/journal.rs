@@ -3,7 +3,7 @@
 use std::fs;
 
 use weir_broker::store::{Condition, Store, StoreError, StoreOptions, journal_records};
-use weir_core::{Batch, Change, Cursor, Sequence, ShardId};
+use weir_core::{Batch, Change, Cursor, Links, Sequence, ShardId};
 use weir_tests::sim::disk::{Image, SimulatedDisk, SimulatedDisks};
 
 use crate::model::Model;
@@ -17,7 +17,14 @@ fn acknowledged(number: u64, start: u64) -> Batch {
     let start = Sequence(start);
     let cursor = Cursor { start, inflight: Vec::new() };
     let changes = vec![Change::CursorMoved { session: SESSION, cursor }];
-    Batch { shard: SHARD, number, changes, log_start: start, is_awaited: true }
+    Batch {
+        shard: SHARD,
+        number,
+        changes,
+        log_start: start,
+        is_awaited: true,
+        links: Links::default(),
+    }
 }
 
 #[test]
@@ -84,6 +91,7 @@ fn a_position_that_was_committed_is_never_given_again() {
         changes: vec![Change::SessionRemoved { session: SESSION }],
         log_start: Sequence(2),
         is_awaited: true,
+        links: Links::default(),
     };
     store.commit(&[forgotten]).expect("a working disk");
     drop(store);

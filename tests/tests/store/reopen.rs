@@ -5,7 +5,7 @@
 use std::io::ErrorKind;
 
 use weir_broker::store::{LastGroup, Store, StoreError};
-use weir_core::{Batch, Change, Sequence, ShardId};
+use weir_core::{Batch, Change, Links, Sequence, ShardId};
 use weir_tests::sim::disk::{Image, Random, SimulatedDisks};
 
 use crate::power_cut::Script;
@@ -365,6 +365,7 @@ fn what_the_records_take_goes_down_when_messages_go() {
         changes: vec![Change::RuleDelta { delta: vec![1] }],
         log_start: Sequence(2_001),
         is_awaited: true,
+        links: Links::default(),
     };
     store.commit(&[batch]).expect("a working disk");
     store.checkpoint().expect("a working disk");

@@ -8,8 +8,8 @@ use redb::TableDefinition;
 use weir_broker::config::OnDamage;
 use weir_broker::store::{ExportTable, Store, StoreError, StoreOptions, copy, examine, export};
 use weir_core::{
-    Batch, Change, Cursor, Destination, InflightState, Message, MessageParts, Sequence, SessionId,
-    SessionRecord, ShardId, SubscriptionRecord, Target,
+    Batch, Change, Cursor, Destination, InflightState, Links, Message, MessageParts, Sequence,
+    SessionId, SessionRecord, ShardId, SubscriptionRecord, Target,
 };
 use weir_mqtt::{PacketId, QoS, RetainHandling, SubscriptionOptions, Version};
 
@@ -90,7 +90,14 @@ fn message(topic: &str, payload: &str) -> Message {
 const SHARD: ShardId = ShardId(0);
 
 fn batch(number: u64, changes: Vec<Change>) -> Batch {
-    Batch { shard: SHARD, number, changes, log_start: Sequence(1), is_awaited: true }
+    Batch {
+        shard: SHARD,
+        number,
+        changes,
+        log_start: Sequence(1),
+        is_awaited: true,
+        links: Links::default(),
+    }
 }
 
 fn target(session: u32) -> Target {

@@ -3,7 +3,7 @@
 use std::env;
 
 use weir_broker::store::Store;
-use weir_core::{Batch, Change, Cursor, Limits, Sequence, ShardId};
+use weir_core::{Batch, Change, Cursor, Limits, Links, Sequence, ShardId};
 use weir_tests::sim::disk::SimulatedDisks;
 
 use crate::broker::Broker;
@@ -40,6 +40,7 @@ impl Load {
             changes,
             log_start: start,
             is_awaited: true,
+            links: Links::default(),
         };
         self.store.commit(&[batch]).expect("a working disk");
     }

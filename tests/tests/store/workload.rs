@@ -6,8 +6,8 @@ use std::ops::Range;
 use smallvec::SmallVec;
 use weir_broker::store::{Store, StoreOptions};
 use weir_core::{
-    Batch, Change, Cursor, Destination, InflightState, Message, MessageParts, ReaderId, Sequence,
-    SessionId, SessionRecord, ShardId, SubscriptionRecord, Target, WillRecord,
+    Batch, Change, Cursor, Destination, InflightState, Links, Message, MessageParts, ReaderId,
+    Sequence, SessionId, SessionRecord, ShardId, SubscriptionRecord, Target, WillRecord,
 };
 use weir_mqtt::{PacketId, QoS, RetainHandling, SubscriptionOptions, Version};
 use weir_tests::sim::disk::{Random, SimulatedDisks};
@@ -52,6 +52,7 @@ pub(crate) fn logged_alone(sequence: u64, payload_bytes: usize) -> Batch {
         changes: vec![logged(sequence, payload_bytes)],
         log_start: Sequence(0),
         is_awaited: true,
+        links: Links::default(),
     }
 }
 
@@ -111,6 +112,7 @@ impl Workload {
             changes: Vec::new(),
             log_start: Sequence(0),
             is_awaited: true,
+            links: Links::default(),
         };
         for _ in 0..self.random.below(12) {
             let Some(change) = self.change(shard) else { continue };
@@ -120,6 +122,7 @@ impl Workload {
                 changes: vec![change],
                 log_start: Sequence(0),
                 is_awaited: true,
+                links: Links::default(),
             };
             self.model.apply(&one);
             batch.changes.extend(one.changes);
@@ -134,6 +137,7 @@ impl Workload {
                 changes: changes.clone(),
                 log_start: Sequence(0),
                 is_awaited: true,
+                links: Links::default(),
             });
             batch.changes.extend(changes);
         }
@@ -162,6 +166,7 @@ impl Workload {
             changes: vec![Change::RetainedPut { message }],
             log_start: self.model.shard(ShardId(0)).log_start,
             is_awaited: true,
+            links: Links::default(),
         };
         self.model.apply(&batch);
         batch

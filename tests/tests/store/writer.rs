@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use weir_broker::store::{Refused, Store, Writer, WriterOptions, WriterState};
-use weir_core::{Batch, Change, Sequence, ShardId};
+use weir_core::{Batch, Change, Links, Sequence, ShardId};
 use weir_tests::sim::disk::{Random, SimulatedDisks};
 
 use crate::workload::{Workload, open, options};
@@ -29,7 +29,14 @@ fn start(store: &Arc<Store>, options: WriterOptions) -> (Writer, Receiver<Report
 fn delta(shard: u8, number: u64) -> Batch {
     let delta = [&[shard][..], &number.to_le_bytes()].concat();
     let changes = vec![Change::RuleDelta { delta }];
-    Batch { shard: ShardId(shard), number, changes, log_start: Sequence(0), is_awaited: true }
+    Batch {
+        shard: ShardId(shard),
+        number,
+        changes,
+        log_start: Sequence(0),
+        is_awaited: true,
+        links: Links::default(),
+    }
 }
 
 #[test]

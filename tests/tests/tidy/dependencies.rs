@@ -69,9 +69,11 @@ const ONE_MODULE: [(&str, &[&str]); 2] = [
             "reply",
             "room",
             "router",
+            "shards",
             "subscribe",
             "sys",
             "throttle",
+            "turn",
         ],
     ),
 ];

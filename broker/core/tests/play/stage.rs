@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use weir_core::{
     AuthenticationRequest, Batch, Change, ConnectionId, Core, Destination, Effect, Input, Instant,
-    Limits, ListenerId, Now, Outcome, ReaderConfig, Sequence, ShardId,
+    Limits, ListenerId, Now, Outcome, ReaderConfig, Sequence,
 };
 
 use super::ledger::Ledger;
@@ -46,7 +46,7 @@ impl Stage {
         let now = Now { monotonic: Instant(5_000), unix_ms: 1_700_000_000_000 };
         let mut store = Store::default();
         let recovered = store.recovered(limits.queued_memory_eased_at);
-        let core = Core::new(ShardId(0), limits.clone(), readers.clone(), recovered, 7, now);
+        let core = Core::new(limits.clone(), readers.clone(), recovered, 7, now);
         Self {
             now,
             peers: Vec::new(),
@@ -140,7 +140,7 @@ impl Stage {
             last = Some(batch.number);
             let readable = batch.changes.iter().filter_map(read_position).max();
             self.readable = self.readable.max(readable.unwrap_or_default());
-            self.store.apply(batch);
+            self.store.apply(batch, false);
         }
         let Some(batch) = last else { return false };
         self.ledger.commit(batch);
@@ -193,7 +193,7 @@ impl Stage {
         (self.opened, self.received, self.sent) = (0, 0, 0);
         let recovered = self.store.recovered(self.limits.queued_memory_eased_at);
         let (limits, readers) = (self.limits.clone(), self.readers.clone());
-        self.core = Core::new(ShardId(0), limits, readers, recovered, 8, self.now);
+        self.core = Core::new(limits, readers, recovered, 8, self.now);
         self.settle();
     }
 
@@ -336,6 +336,7 @@ impl Stage {
             Effect::ToReader { records, .. } => {
                 assert_eq!(records.iter().count(), records.len());
             }
+            Effect::Forward { .. } | Effect::Move { .. } => unreachable!("there is one shard"),
             Effect::Load { sequences } => {
                 assert!(self.to_load.is_none(), "one read at a time");
                 assert!(sequences.is_sorted() && !sequences.is_empty());

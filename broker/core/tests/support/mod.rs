@@ -2,6 +2,7 @@
 
 mod client;
 mod device;
+mod net;
 mod options;
 pub(crate) mod store;
 mod world;
@@ -14,7 +15,7 @@ pub(crate) use weir_mqtt::{
     Acknowledge, Auth, Packet, PacketId, PacketKind, Publish, QoS, ReasonCode, RetainHandling,
     Subscribe, SubscribeFilter, SubscriptionOptions, TopicFilter, Unsubscribe, Version,
 };
-pub(crate) use world::{World, granted};
+pub(crate) use world::{World, granted, in_one_shard};
 
 pub(crate) const QOS0: QoS = QoS::AtMostOnce;
 pub(crate) const QOS1: QoS = QoS::AtLeastOnce;

@@ -2,14 +2,68 @@
 //! was committed, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
 
 use weir_core::{
     Batch, Change, Cursor, Destination, InflightState, Message, QueuedRecord, ReaderId, Recovered,
-    RecoveredSession, Sequence, SessionId, SessionRecord, SubscriptionRecord, Target,
+    RecoveredSession, Sequence, SessionId, SessionRecord, ShardId, SubscriptionRecord, Target,
 };
 use weir_mqtt::PacketId;
 
-/// What is durable.
+/// The stores of all shards; to a test that knows of one it is that of the first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stores(Vec<Store>);
+
+impl Stores {
+    /// As many as there are shards; there are never fewer than before.
+    pub(crate) fn resize(&mut self, shards: u8) {
+        assert!(usize::from(shards) >= self.0.len(), "a shard with sessions stays");
+        self.0.resize_with(shards.into(), Store::default);
+    }
+
+    /// Makes a batch durable.
+    pub(crate) fn apply(&mut self, batch: Batch) {
+        let is_linked = self.0.len() > 1;
+        self.0[usize::from(batch.shard.0)].apply(batch, is_linked);
+    }
+
+    /// What a shard finds again. What is retained is the same for all.
+    pub(crate) fn recovered(&mut self, shard: ShardId, memory: usize) -> Recovered {
+        let retained = self.0[0].retained.values().cloned().collect();
+        Recovered { retained, ..self.0[usize::from(shard.0)].recovered(memory) }
+    }
+
+    /// The messages of a shard at these positions.
+    pub(crate) fn read(&self, shard: ShardId, sequences: &[Sequence]) -> Vec<(Sequence, Message)> {
+        self.0[usize::from(shard.0)].read(sequences)
+    }
+
+    /// The kept sessions and the shard of each.
+    pub(crate) fn clients(&self) -> Vec<(Box<str>, ShardId)> {
+        let stores = (0..).map(ShardId).zip(&self.0);
+        stores
+            .flat_map(|(shard, store)| {
+                store.sessions.values().map(move |stored| (stored.record.client_id.clone(), shard))
+            })
+            .collect()
+    }
+}
+
+impl Deref for Stores {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.0[0]
+    }
+}
+
+impl DerefMut for Stores {
+    fn deref_mut(&mut self) -> &mut Store {
+        &mut self.0[0]
+    }
+}
+
+/// What is durable of one shard.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Store {
     next_sequence: Sequence,
@@ -34,9 +88,12 @@ pub(crate) struct StoredSession {
 
 impl Store {
     /// Makes a batch durable, as a whole.
-    pub(crate) fn apply(&mut self, batch: Batch) {
+    pub(crate) fn apply(&mut self, batch: Batch, may_be_empty: bool) {
         assert_eq!(batch.number, self.last_batch + 1, "batches come one by one");
-        assert!(!batch.changes.is_empty(), "an empty batch would be a write for nothing");
+        assert!(
+            may_be_empty || !batch.changes.is_empty(),
+            "an empty batch would be a write for nothing"
+        );
         self.last_batch = batch.number;
         for change in batch.changes {
             self.apply_change(change);

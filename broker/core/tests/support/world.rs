@@ -1,90 +1,35 @@
 //! The shell of the virtual network: it carries bytes, commits batches and moves the clock.
 
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use weir_core::{
-    Acl, AuthenticationRequest, Batch, Change, ConnectionId, Core, Credential, Denial, DropNotice,
-    DropReason, Drops, Effect, Identity, Input, Instant, Limits, ListenerId, MemoryPressure,
-    Metrics, Now, Outcome, Publication, ReaderConfig, ReaderId, Sequence, ShardId, StoreRoom,
-    Surroundings, ThrottleNotice,
+    Acl, AuthenticationRequest, Core, Credential, Denial, DropReason, Drops, Identity, Input,
+    Instant, Limits, ListenerId, MemoryPressure, Metrics, Now, Outcome, Publication, ReaderConfig,
+    ReaderId, Sequence, ShardId, StoreRoom, Surroundings, ThrottleNotice,
 };
-use weir_mqtt::frame_len;
 
+use super::Chance;
 use super::client::Client;
+use super::net::{Net, Parcel, ReaderMessage};
 use super::options::Options;
-use super::store::Store;
+use super::store::Stores;
+use crate::SHARDS;
 
-/// One core and everything around it. Handles share the same world.
+/// The cores of a broker and everything around them. Handles share the same world.
 #[derive(Clone)]
 pub(crate) struct World(Rc<RefCell<Net>>);
 
-/// What is behind a [`World`].
-pub(crate) struct Net {
-    core: Core,
-    pub(crate) now: Now,
-    limits: Limits,
-    readers: Vec<ReaderConfig>,
-    pub(crate) store: Store,
-    /// Batches that the store has not made durable yet.
-    pub(crate) pending: VecDeque<Batch>,
-    /// Batches that are durable.
-    pub(crate) commits: usize,
-    /// Those of them of which anything was written.
-    pub(crate) writes: usize,
-    /// Payloads of the log that a crash has taken before they were durable.
-    pub(crate) lost: BTreeSet<String>,
-    /// Whether batches wait until the test commits them.
-    held: bool,
-    /// What the core wants to read from the store, if the test answers that itself.
-    pub(crate) to_load: Option<Vec<Sequence>>,
-    pub(crate) holds_loads: bool,
-    pub(crate) loads: usize,
-    pub(crate) pressure: MemoryPressure,
-    turns: u64,
-    /// Whether the test gathers several inputs in one turn.
-    in_turn: bool,
-    links: BTreeMap<ConnectionId, Link>,
-    generations: Vec<u32>,
-    free_slots: Vec<u32>,
-    /// Where clients come in.
-    listener: ListenerId,
-    pub(crate) to_readers: Vec<ReaderMessage>,
-    /// Clients whose credentials the test has to judge.
-    asking: VecDeque<(ConnectionId, AuthenticationRequest)>,
-    denials: Vec<Denial>,
-    drop_notices: Vec<DropNotice>,
-    throttle_notices: Vec<ThrottleNotice>,
-    /// Listeners that may take connections again.
-    accepting: Vec<ListenerId>,
-    /// Clients that were let in without a name.
-    pub(crate) admitted: Vec<String>,
-    /// Connections that were closed with a last word.
-    pub(crate) farewells: u32,
+thread_local! {
+    static ONE_SHARD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A message that was handed to a reader.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ReaderMessage {
-    pub(crate) reader: ReaderId,
-    pub(crate) sequence: Option<Sequence>,
-    pub(crate) topic: String,
-    pub(crate) payload: String,
-}
-
-/// The client's end of a connection.
-#[derive(Default)]
-pub(crate) struct Link {
-    bytes: Vec<u8>,
-    pub(crate) frames: VecDeque<Vec<u8>>,
-    pub(crate) closed: bool,
-    /// The core asked not to be given more; what the client sends waits here.
-    pub(crate) paused: bool,
-    unread: VecDeque<Vec<u8>>,
-    /// The client does not read.
-    stalled: bool,
+/// From now on a test has worlds with one shard: it looks at the batches or the log of a core, or
+/// subscribes while no commit works.
+pub(crate) fn in_one_shard() {
+    ONE_SHARD.set(true);
 }
 
 impl World {
@@ -97,22 +42,26 @@ impl World {
     }
 
     pub(crate) fn with_readers(limits: Limits, readers: Vec<ReaderConfig>) -> Self {
+        let shards = if ONE_SHARD.get() { 1 } else { SHARDS };
+        Self::with_shards(shards, limits, readers)
+    }
+
+    pub(crate) fn with_shards(shards: u8, limits: Limits, readers: Vec<ReaderConfig>) -> Self {
         let now = Now { monotonic: Instant(5_000), unix_ms: 1_700_000_000_000 };
-        let mut store = Store::default();
-        let recovered = store.recovered(limits.queued_memory_eased_at);
-        let core = Core::new(ShardId(0), limits.clone(), readers.clone(), recovered, 7, now);
-        Self(Rc::new(RefCell::new(Net {
-            core,
+        let mut net = Net {
+            cores: Vec::new(),
             now,
             limits,
             readers,
-            store,
+            store: Stores::default(),
+            parcels: VecDeque::new(),
+            holds_parcels: false,
             pending: VecDeque::new(),
             commits: 0,
             writes: 0,
             lost: BTreeSet::new(),
             held: false,
-            to_load: None,
+            to_load: Vec::new(),
             holds_loads: false,
             loads: 0,
             pressure: MemoryPressure::None,
@@ -130,7 +79,9 @@ impl World {
             accepting: Vec::new(),
             admitted: Vec::new(),
             farewells: 0,
-        })))
+        };
+        net.start(shards, 7);
+        Self(Rc::new(RefCell::new(net)))
     }
 
     pub(crate) fn net(&self) -> RefMut<'_, Net> {
@@ -206,6 +157,43 @@ impl World {
         committed
     }
 
+    /// From now on what shards have for each other waits until [`World::hand_over`].
+    pub(crate) fn hold_parcels(&self) {
+        self.net().holds_parcels = true;
+    }
+
+    /// Hands everything over that waits, and from now on everything at once.
+    pub(crate) fn release_parcels(&self) {
+        self.net().holds_parcels = false;
+        self.net().settle();
+    }
+
+    /// Hands over some of what waits, if there are shards to hand anything over.
+    pub(crate) fn hand_over_some(&self, chance: &mut Chance) {
+        if self.net().cores.len() > 1 {
+            for _ in 0..chance.below(4) {
+                self.hand_over(chance.below(7));
+            }
+        }
+    }
+
+    /// Hands over the oldest that waits from one shard to another, of those between which anything
+    /// waits; `choice` says which. False when nothing waits.
+    pub(crate) fn hand_over(&self, choice: u64) -> bool {
+        let mut net = self.net();
+        let mut ways: Vec<(ShardId, ShardId)> = net.parcels.iter().map(Parcel::way).collect();
+        ways.sort_unstable();
+        ways.dedup();
+        let Some(way) = ways.get((choice % ways.len().max(1) as u64) as usize) else {
+            return false;
+        };
+        let place = net.parcels.iter().position(|parcel| parcel.way() == *way);
+        let parcel = place.and_then(|place| net.parcels.remove(place)).expect("it was just seen");
+        net.hand_over(parcel);
+        net.settle();
+        true
+    }
+
     /// From now on what the core wants to read waits until [`World::load`].
     pub(crate) fn hold_loads(&self) {
         self.net().holds_loads = true;
@@ -220,7 +208,7 @@ impl World {
     /// Reads what the core wants to read; false when it wants nothing.
     pub(crate) fn load(&self) -> bool {
         let mut net = self.net();
-        let wants = net.to_load.is_some();
+        let wants = net.to_load.iter().any(Option::is_some);
         net.load();
         net.settle();
         wants
@@ -229,8 +217,13 @@ impl World {
     /// The store finds nothing of what the core wants to read.
     pub(crate) fn load_nothing(&self) {
         let mut net = self.net();
-        net.to_load = None;
-        net.handle(Input::Loaded { messages: &[] });
+        for shard in 0..net.cores.len() {
+            if net.to_load[shard].take().is_some() {
+                let now = net.now;
+                net.cores[shard].handle(now, Input::Loaded { messages: &[] });
+            }
+        }
+        net.settle();
     }
 
     /// How often the core wanted to read something.
@@ -273,6 +266,11 @@ impl World {
         self.net().crash(seconds);
     }
 
+    /// The process ends and starts again with more shards.
+    pub(crate) fn restart_with_shards(&self, shards: u8) {
+        self.net().crash_into(shards, 0);
+    }
+
     /// The process ends and starts again with other limits.
     pub(crate) fn restart_with(&self, limits: Limits) {
         self.net().limits = limits;
@@ -280,15 +278,26 @@ impl World {
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
-        self.net().core.metrics()
+        let net = self.net();
+        net.cores.iter().map(Core::metrics).reduce(|sum, metrics| sum.plus(&metrics)).expect("one")
+    }
+
+    /// Versions of retained messages that any shard remembers.
+    pub(crate) fn remembered_versions(&self) -> usize {
+        self.net().cores.iter().map(Core::remembered_versions).sum()
+    }
+
+    /// The shard that has a connection.
+    pub(crate) fn shard_of(&self, client: &Client) -> ShardId {
+        self.net().link(client.connection).shard
     }
 
     pub(crate) fn gated(&self) -> usize {
-        self.net().core.gated()
+        self.net().cores.iter().map(Core::gated).sum()
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.net().core.poll_timeout()
+        self.net().poll_timeout()
     }
 
     pub(crate) fn publish(&self, publication: Publication<'_>) {
@@ -297,17 +306,21 @@ impl World {
 
     /// Lets the core bring its `$SYS` tree up to date.
     pub(crate) fn surroundings(&self, surroundings: &Surroundings) {
-        self.net().handle(Input::Surroundings(surroundings));
+        let mut net = self.net();
+        let others = net.cores.iter().skip(1).map(Core::metrics);
+        let elsewhere = others.fold(Metrics::default(), |sum, metrics| sum.plus(&metrics));
+        let surroundings = Surroundings { elsewhere, ..surroundings.clone() };
+        net.handle(Input::Surroundings(&surroundings));
     }
 
     /// From now on the store has room, or none.
     pub(crate) fn room(&self, room: StoreRoom) {
-        self.net().handle(Input::StoreRoom(room));
+        self.net().handle_everywhere(|| Input::StoreRoom(room));
     }
 
     /// Whether a message from inside the broker has to wait for room.
     pub(crate) fn must_wait(&self, publication: &Publication<'_>) -> bool {
-        self.net().core.must_wait_for_room(publication)
+        self.net().cores[0].must_wait_for_room(publication)
     }
 
     pub(crate) fn reader_done(&self, reader: ReaderId, sequence: Sequence) {
@@ -323,7 +336,8 @@ impl World {
     pub(crate) fn judge(&self, outcome: Outcome) {
         let mut net = self.net();
         let (connection, _) = net.asking.pop_front().expect("a CONNECT waits");
-        net.handle(Input::Authenticated { connection, outcome });
+        let shard = net.link(connection).shard;
+        net.handle_in(shard, Input::Authenticated { connection, outcome });
     }
 
     /// Connects as a user whose credentials hold.
@@ -335,16 +349,20 @@ impl World {
     }
 
     pub(crate) fn permit(&self, acl: Option<Acl>) {
-        self.net().handle(Input::Permissions(acl.map(Arc::new)));
+        let acl = acl.map(Arc::new);
+        self.net().handle_everywhere(|| Input::Permissions(acl.clone()));
     }
 
     pub(crate) fn revoke(&self, username: &str) {
         let credentials = &BTreeSet::from([credential(username)]);
-        self.net().handle(Input::Revoked { credentials });
+        self.net().handle_everywhere(|| Input::Revoked { credentials });
     }
 
     pub(crate) fn revoke_certificate(&self, client: &Client) {
-        self.net().handle(Input::CertificateRevoked { connection: client.connection });
+        let connection = client.connection;
+        let mut net = self.net();
+        let shard = net.link(connection).shard;
+        net.handle_in(shard, Input::CertificateRevoked { connection });
     }
 
     /// What was denied since the last call.
@@ -365,7 +383,7 @@ impl World {
 
     /// Whether a listener may take connections.
     pub(crate) fn takes_connections(&self, listener: u16) -> bool {
-        self.net().core.takes_connections(ListenerId(listener))
+        self.net().cores[0].takes_connections(ListenerId(listener))
     }
 
     /// The listeners that may take connections again since the last call.
@@ -374,7 +392,8 @@ impl World {
     }
 
     pub(crate) fn drops_of(&self, client_id: &str) -> Drops {
-        self.net().core.drops_of(client_id).expect("it has a session")
+        let net = self.net();
+        net.cores.iter().find_map(|core| core.drops_of(client_id)).expect("it has a session")
     }
 
     /// What readers were handed since the last call.
@@ -392,236 +411,4 @@ pub(crate) fn granted(username: &str) -> Outcome {
 
 fn credential(username: &str) -> Credential {
     Credential(username.bytes().map(u64::from).sum())
-}
-
-impl Net {
-    pub(crate) fn link(&mut self, connection: ConnectionId) -> &mut Link {
-        self.links.get_mut(&connection).expect("it was opened")
-    }
-
-    /// Bytes from a client.
-    pub(crate) fn receive(&mut self, connection: ConnectionId, bytes: &[u8]) {
-        let link = self.link(connection);
-        if link.closed {
-            return;
-        }
-        if link.paused {
-            link.unread.push_back(bytes.to_vec());
-            return;
-        }
-        self.handle(Input::Received { connection, bytes });
-    }
-
-    /// The client's end is gone.
-    pub(crate) fn hang_up(&mut self, connection: ConnectionId) {
-        if !self.link(connection).closed {
-            self.close(connection);
-            self.settle();
-        }
-    }
-
-    /// From now on the client reads nothing.
-    pub(crate) fn stall(&mut self, connection: ConnectionId) {
-        self.link(connection).stalled = true;
-    }
-
-    /// The client reads some bytes, and then nothing again.
-    pub(crate) fn read(&mut self, connection: ConnectionId, bytes_max: usize) {
-        self.write(connection, bytes_max);
-        self.settle();
-    }
-
-    /// The client reads everything from now on.
-    pub(crate) fn go_on_reading(&mut self, connection: ConnectionId) {
-        self.link(connection).stalled = false;
-        self.write(connection, usize::MAX);
-        self.settle();
-    }
-
-    pub(crate) fn handle(&mut self, input: Input<'_>) {
-        self.core.handle(self.now, input);
-        self.settle();
-    }
-
-    fn open(&mut self) -> ConnectionId {
-        let slot = self.free_slots.pop().unwrap_or_else(|| {
-            self.generations.push(0);
-            u32::try_from(self.generations.len() - 1).expect("few connections")
-        });
-        let generation = self.generations[slot as usize];
-        let connection = ConnectionId { slot, generation };
-        self.links.insert(connection, Link::default());
-        let listener = self.listener;
-        self.handle(Input::Opened { connection, listener });
-        connection
-    }
-
-    fn close(&mut self, connection: ConnectionId) {
-        let link = self.link(connection);
-        link.closed = true;
-        link.unread.clear();
-        self.core.handle(self.now, Input::Closed { connection });
-        self.generations[connection.slot as usize] += 1;
-        self.free_slots.push(connection.slot);
-    }
-
-    fn settle(&mut self) {
-        while !self.in_turn {
-            let mut effects = Vec::new();
-            self.core.drain(|effect| effects.push(effect));
-            self.turns += 1;
-            // The check walks over every queue: with a long one, not at each turn.
-            if self.core.metrics().queued_messages < 200 || self.turns.is_multiple_of(4096) {
-                self.core.check_invariants();
-            }
-            if effects.is_empty() {
-                return;
-            }
-            effects.into_iter().for_each(|effect| self.carry_out(effect));
-        }
-    }
-
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Accept { listener } => self.accepting.push(listener),
-            Effect::Authenticate { connection, request } => {
-                self.asking.push_back((connection, *request));
-            }
-            Effect::Admitted { client_id, .. } => self.admitted.push(client_id.to_string()),
-            Effect::Close { connection, farewell } => {
-                self.farewells += u32::from(farewell);
-                if !self.link(connection).closed {
-                    if !self.link(connection).stalled {
-                        self.write(connection, usize::MAX);
-                    }
-                    self.close(connection);
-                }
-            }
-            Effect::Commit(batch) => {
-                self.pending.push_back(batch);
-                if !self.held {
-                    self.commit_one();
-                }
-            }
-            Effect::Denied { denial, .. } => self.denials.push(*denial),
-            Effect::Dropping(notice) => self.drop_notices.push(*notice),
-            Effect::Flush { connection } => {
-                if !self.link(connection).stalled {
-                    self.write(connection, usize::MAX);
-                }
-            }
-            Effect::Load { sequences } => {
-                assert!(self.to_load.is_none(), "one read at a time");
-                assert!(sequences.is_sorted() && !sequences.is_empty());
-                self.to_load = Some(sequences);
-                self.loads += 1;
-                if !self.holds_loads {
-                    self.load();
-                }
-            }
-            Effect::MemoryPressure { pressure, .. } => self.pressure = pressure,
-            Effect::Pause { connection } => self.link(connection).paused = true,
-            Effect::Resume { connection } => {
-                self.link(connection).paused = false;
-                while !self.link(connection).paused
-                    && let Some(bytes) = self.link(connection).unread.pop_front()
-                {
-                    self.core.handle(self.now, Input::Received { connection, bytes: &bytes });
-                }
-            }
-            Effect::Throttled(notice) => self.throttle_notices.push(*notice),
-            Effect::ToReader { reader, records } => {
-                let messages = records.iter().map(|(sequence, message)| ReaderMessage {
-                    reader,
-                    sequence,
-                    topic: message.topic.to_owned(),
-                    payload: String::from_utf8_lossy(message.payload).into_owned(),
-                });
-                self.to_readers.extend(messages);
-            }
-        }
-    }
-
-    fn commit_one(&mut self) -> bool {
-        let Some(batch) = self.pending.pop_front() else { return false };
-        let number = batch.number;
-        let is_written = |change: &Change| {
-            !matches!(change, Change::HeldReleased { .. } | Change::MessageHeld { .. })
-        };
-        self.writes += usize::from(batch.changes.iter().any(is_written));
-        self.store.apply(batch);
-        self.commits += 1;
-        self.core.handle(self.now, Input::Committed { batch: number });
-        true
-    }
-
-    /// Answers what the core wants to read.
-    fn load(&mut self) {
-        let Some(sequences) = self.to_load.take() else { return };
-        let messages = self.store.read(&sequences);
-        self.core.handle(self.now, Input::Loaded { messages: &messages });
-    }
-
-    fn write(&mut self, connection: ConnectionId, bytes_max: usize) {
-        let Some(outbound) = self.core.outbound(connection) else { return };
-        let bytes = outbound.bytes();
-        let bytes = bytes[..bytes.len().min(bytes_max)].to_vec();
-        if bytes.is_empty() {
-            return;
-        }
-        self.core.handle(self.now, Input::Sent { connection, bytes: bytes.len() });
-        self.link(connection).take(&bytes);
-    }
-
-    fn advance(&mut self, milliseconds: u64) {
-        let end = Instant(self.now.monotonic.0 + milliseconds);
-        while let Some(at) = self.core.poll_timeout().filter(|at| *at <= end) {
-            self.set_clock(at.max(self.now.monotonic));
-            self.handle(Input::Timeout);
-        }
-        self.set_clock(end);
-    }
-
-    fn set_clock(&mut self, monotonic: Instant) {
-        self.now.unix_ms += monotonic.0 - self.now.monotonic.0;
-        self.now.monotonic = monotonic;
-    }
-
-    fn crash(&mut self, seconds: u64) {
-        for change in self.pending.drain(..).flat_map(|batch| batch.changes) {
-            if let Change::LogAppended { message, .. } = change {
-                self.lost.insert(String::from_utf8_lossy(message.payload()).into_owned());
-            }
-        }
-        self.asking.clear();
-        self.now.unix_ms += seconds * 1000;
-        // The monotonic clock of the new process has another beginning.
-        self.now.monotonic = Instant(77);
-        self.to_load = None;
-        for link in self.links.values_mut() {
-            link.closed = true;
-        }
-        for (slot, generation) in self.generations.iter_mut().enumerate() {
-            *generation += 1;
-            let slot = u32::try_from(slot).expect("few connections");
-            if !self.free_slots.contains(&slot) {
-                self.free_slots.push(slot);
-            }
-        }
-        let recovered = self.store.recovered(self.limits.queued_memory_eased_at);
-        let (limits, readers) = (self.limits.clone(), self.readers.clone());
-        self.core = Core::new(ShardId(0), limits, readers, recovered, 8, self.now);
-        self.settle();
-    }
-}
-
-impl Link {
-    fn take(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-        while let Some(length) = frame_len(&self.bytes).expect("the core sends whole packets")
-            && length <= self.bytes.len()
-        {
-            self.frames.push_back(self.bytes.drain(..length).collect());
-        }
-    }
 }

@@ -24,7 +24,7 @@ struct Running {
 impl Running {
     fn start(settings: Settings) -> Self {
         let (sender, answers) = answers::channel();
-        let answer = Box::new(move |id, outcome| sender.send((id, outcome)).unwrap());
+        let answer = Box::new(move |_, id, outcome| sender.send((id, outcome)).unwrap());
         let (task, handle) = Authenticator::new(rights(&[("ann", 0)]), settings, answer);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -44,7 +44,12 @@ impl Running {
         });
         let connection = ConnectionId { slot, generation: 0 };
         let address = address.parse().ok();
-        assert!(self.handle.as_ref().unwrap().ask(Question { connection, address, request }));
+        assert!(self.handle.as_ref().unwrap().ask(Question {
+            shard: ShardId(0),
+            connection,
+            address,
+            request
+        }));
     }
 
     fn answer(&self) -> (u32, Outcome) {
@@ -121,8 +126,9 @@ fn new_rights_hold_for_the_next_question() {
 
 #[test]
 fn more_questions_than_there_is_room_for_are_not_taken() {
-    let (_task, handle) = Authenticator::new(Rights::default(), settings(), Box::new(|_, _| {}));
+    let (_task, handle) = Authenticator::new(Rights::default(), settings(), Box::new(|_, _, _| {}));
     let question = || Question {
+        shard: ShardId(0),
         connection: ConnectionId { slot: 1, generation: 0 },
         address: None,
         request: Box::new(AuthenticationRequest {
@@ -185,7 +191,12 @@ impl Running {
         });
         let connection = ConnectionId { slot: 1, generation: 0 };
         let address = address.parse().ok();
-        assert!(self.handle.as_ref().unwrap().ask(Question { connection, address, request }));
+        assert!(self.handle.as_ref().unwrap().ask(Question {
+            shard: ShardId(0),
+            connection,
+            address,
+            request
+        }));
         self.answer().1
     }
 

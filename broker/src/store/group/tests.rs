@@ -1,4 +1,4 @@
-use weir_core::{MessageParts, ReaderId};
+use weir_core::{Links, MessageParts, ReaderId};
 use weir_mqtt::{PacketId, QoS};
 
 use super::*;
@@ -20,7 +20,14 @@ fn message(topic: &str) -> Message {
 }
 
 fn batch(log_start: u64, changes: Vec<Change>) -> Batch {
-    Batch { shard: SHARD, number: 1, changes, log_start: Sequence(log_start), is_awaited: true }
+    Batch {
+        shard: SHARD,
+        number: 1,
+        changes,
+        log_start: Sequence(log_start),
+        is_awaited: true,
+        links: Links::default(),
+    }
 }
 
 fn target(destination: Destination) -> Target {

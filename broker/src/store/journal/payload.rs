@@ -3,7 +3,7 @@
 //! Changes are encoded with the records of the database (`record.rs`), so there is one form of a
 //! session or a message on disks. `docs/storage-format.md` has the bytes.
 
-use weir_core::{Batch, Change, ReaderId, Sequence, SessionId, ShardId};
+use weir_core::{Batch, Change, Links, ReaderId, Sequence, SessionId, ShardId};
 use weir_mqtt::PacketId;
 
 use crate::store::error::MalformedRecord;
@@ -112,6 +112,7 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Vec<Batch>, MalformedRecord> {
                 changes: Vec::new(),
                 log_start,
                 is_awaited: false,
+                links: Links::default(),
             });
             continue;
         }

@@ -1,7 +1,7 @@
 use redb::backends::InMemoryBackend;
 use smallvec::smallvec;
 use weir_core::{
-    Change, Cursor, Destination, InflightState, Message, MessageParts, ReaderId, Sequence,
+    Change, Cursor, Destination, InflightState, Links, Message, MessageParts, ReaderId, Sequence,
     SessionId, SessionRecord, ShardId, SubscriptionRecord, Target,
 };
 use weir_mqtt::{PacketId, QoS, RetainHandling, SubscriptionOptions, Version};
@@ -72,7 +72,14 @@ fn message(payload: &[u8]) -> Message {
 }
 
 fn batch(changes: Vec<Change>) -> Batch {
-    Batch { shard: ShardId(2), number: 0, changes, log_start: Sequence(300), is_awaited: false }
+    Batch {
+        shard: ShardId(2),
+        number: 0,
+        changes,
+        log_start: Sequence(300),
+        is_awaited: false,
+        links: Links::default(),
+    }
 }
 
 fn delta(byte: u8, bytes: usize) -> Vec<Batch> {

@@ -1,6 +1,6 @@
 use super::*;
 
-use weir_core::{Sequence, ShardId};
+use weir_core::{Link, Links, Sequence, ShardId};
 
 const SPACING: Duration = Duration::from_millis(50);
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -11,7 +11,8 @@ const SPACED: Pace = Pace { spacing: SPACING, ..PACE };
 
 fn batch(number: u64, is_awaited: bool) -> Batch {
     let changes = vec![Change::RetainedRemoved { topic: "t".into() }];
-    Batch { shard: ShardId(0), number, changes, log_start: Sequence(0), is_awaited }
+    let links = Links::default();
+    Batch { shard: ShardId(0), number, changes, log_start: Sequence(0), is_awaited, links }
 }
 
 /// A queue on virtual time.
@@ -163,4 +164,26 @@ fn a_closed_queue_gives_what_is_left_at_once() {
     assert_eq!(group.len(), 2);
     assert!(!queue.take(&mut Vec::new()));
     assert!(matches!(queue.put(batch(3, true)), Err(Refused::Stopped(_))));
+}
+
+/// A partner that is still to come holds its own shard and nobody else, and is never waited for by
+/// looking again and again.
+#[test]
+fn batches_of_two_shards_that_hang_together_go_as_one() {
+    let mut queue = Virtual::new(PACE);
+    let link = |shard| Link { shard: ShardId(shard), number: 1 };
+    let mut sends = batch(1, true);
+    sends.links.sent.push(link(1));
+    queue.waiting.push(sends, 100, queue.now);
+    assert_eq!(queue.left(), None, "nothing can be committed");
+    let other = Batch { shard: ShardId(2), ..batch(7, true) };
+    queue.waiting.push(other, 100, queue.now);
+    assert_eq!(queue.next(), [7]);
+    queue.put(2, true);
+    assert_eq!(queue.left(), None, "it comes behind the first of its shard");
+    let mut handles = Batch { shard: ShardId(1), ..batch(9, true) };
+    handles.links.handled.push(link(0));
+    queue.waiting.push(handles, 20_000, queue.now);
+    assert_eq!(queue.next(), [1, 2, 9], "although that is more than a group takes");
+    assert_eq!((queue.waiting.bytes, queue.waiting.awaited, queue.waiting.linked), (0, 0, 0));
 }
