@@ -6,6 +6,7 @@ use std::{error::Error as _, fmt::Write as _, io, path::PathBuf};
 use thiserror::Error;
 use weir_rules::Diagnostic;
 
+use super::bench::BenchError;
 use crate::{
     broker::StartError,
     config::ConfigError,
@@ -28,6 +29,9 @@ pub(crate) enum CliError {
     /// An argument that is wrong in a way that only its command knows.
     #[error("{argument}: {reason}")]
     Argument { argument: &'static str, reason: String, help: String },
+    /// A benchmark that cannot be run.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
     /// There is no copy of a store; the text has the reason.
     #[error("no copy was made: {0}")]
     Backup(BackupError),
@@ -128,6 +132,7 @@ impl CliError {
                  names its data directory, and its configuration needs `address` in [admin]"
                     .to_owned()
             }
+            Self::Bench(problem) => return problem.help(),
             Self::Argument { help, .. }
             | Self::Store { help, .. }
             | Self::StoreInUse { help, .. } => help.clone(),

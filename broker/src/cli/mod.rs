@@ -10,6 +10,7 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod bench;
 mod check;
 mod client;
 mod connect;
@@ -51,6 +52,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Load a broker, any broker, and check what it delivers
+    Bench(Box<bench::Arguments>),
     /// Check the configuration and the rules without running them
     Check(check::Arguments),
     /// Show devices, rules and an upstream at work, on this machine only
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let answer = match arguments.command {
         None => help(),
+        Some(Command::Bench(arguments)) => bench::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::Import(arguments)) => import::run(&arguments),
@@ -131,4 +135,5 @@ Examples:
   weir rules test rules/*.toml              run the tests that stand in the rule files
   weir passwd passwords ann                 give a user a password
   weir status                               what a running broker does
+  weir bench fanin                          load it, and check what it delivers
   weir store backup copy.redb               a copy of its store, also while it runs";
