@@ -8,9 +8,9 @@ use weir_mqtt::{EncodeError, QoS};
 /// Why a run cannot be made. What a broker does wrong with a message is not here: that is counted.
 #[derive(Debug, Error)]
 pub(crate) enum BenchError {
-    /// It is gone, or was closed for want of manners.
-    #[error("the broker closed {closed} connections")]
-    Closed { closed: usize },
+    /// It was closed while an answer was waited for.
+    #[error("the broker closed a connection instead of sending {what}")]
+    Closed { what: &'static str },
     /// No connection to a broker.
     #[error("cannot connect to {address}")]
     Connect { address: String, source: io::Error },
@@ -47,9 +47,10 @@ impl BenchError {
     /// What to do next.
     pub(crate) fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Closed { .. } | Self::Granted { .. } | Self::Protocol(_) => {
-                "the log of the broker may say why".to_owned()
-            }
+            Self::Closed { .. }
+            | Self::Granted { .. }
+            | Self::Protocol(_)
+            | Self::Silent { .. } => "the log of the broker may say why".to_owned(),
             Self::Connect { .. } => {
                 "is a broker running there? `weir run` starts one on this machine; -h and -p \
                  name another"
@@ -69,7 +70,6 @@ impl BenchError {
                  with bench/"
                     .to_owned()
             }
-            Self::Silent { .. } => "--patience waits longer".to_owned(),
             Self::TooMany { help, .. } => (*help).to_owned(),
             Self::Encode(_) | Self::Network(_) => return None,
         })

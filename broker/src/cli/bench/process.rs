@@ -7,13 +7,18 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::{failure::BenchError, report::Report};
 
-/// Of the times in `/proc`.
+/// Of the times in `/proc/PID/stat`.
 const TICKS_PER_S: f64 = 100.0;
+/// What those times can be wrong by: one tick at each end.
+const TICKS_WRONG_S: f64 = 2.0 / TICKS_PER_S;
 
 /// One process at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reading {
-    cpu_s: f64,
+    /// Of all threads that there ever were, in ticks.
+    coarse_cpu_s: f64,
+    /// Of the threads that there are, in nanoseconds.
+    fine_cpu_s: f64,
     pub(crate) resident_bytes: u64,
     /// To the disk; none when we may not know.
     written_bytes: Option<u64>,
@@ -29,11 +34,30 @@ impl Reading {
         let times = times.split_whitespace().skip(11).take(2);
         let ticks: u64 = times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
         Ok(Self {
-            cpu_s: ticks as f64 / TICKS_PER_S,
+            coarse_cpu_s: ticks as f64 / TICKS_PER_S,
+            fine_cpu_s: fine_cpu_s(pid),
             resident_bytes: number(&status, "VmRSS:").unwrap_or(0) * 1024,
             written_bytes: read("io").ok().and_then(|text| number(&text, "write_bytes:")),
         })
     }
+}
+
+/// 0 when the kernel does not count so.
+fn fine_cpu_s(pid: u32) -> f64 {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0.0 };
+    let times = threads.filter_map(|thread| {
+        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    times.sum::<u64>() as f64 / 1e9
+}
+
+/// Processor time between two readings: the finer, unless a thread has ended meanwhile and has
+/// taken its time with it.
+fn cpu_s(before: &Reading, after: &Reading) -> f64 {
+    let coarse = after.coarse_cpu_s - before.coarse_cpu_s;
+    let fine = after.fine_cpu_s - before.fine_cpu_s;
+    if (coarse - fine).abs() <= TICKS_WRONG_S { fine } else { coarse }
 }
 
 /// Measures a stretch of time.
@@ -83,7 +107,7 @@ impl Stretch {
     /// Of the broker.
     pub(crate) fn cpu_percent(&self) -> Option<f64> {
         let (before, after) = self.broker?;
-        Some((after.cpu_s - before.cpu_s) / self.seconds * 100.0)
+        Some(cpu_s(&before, &after) / self.seconds * 100.0)
     }
 
     /// By how much the broker has grown for each of so many things.
@@ -101,7 +125,7 @@ impl Stretch {
         report.number(&format!("{prefix}{thing}s_per_s"), self.rate(number));
         report.number(&format!("{prefix}bench_cpu_us_per_{thing}"), self.own_cpu_s * 1e6 * each);
         let Some((before, after)) = self.broker else { return };
-        let cpu_s = after.cpu_s - before.cpu_s;
+        let cpu_s = cpu_s(&before, &after);
         report.number(&format!("{prefix}broker_cpu_s"), cpu_s);
         report.number(&format!("{prefix}broker_cpu_us_per_{thing}"), cpu_s * 1e6 * each);
         report.count(&format!("{prefix}broker_bytes_before"), before.resident_bytes);
@@ -132,6 +156,18 @@ mod tests {
     fn this_process_can_be_read() {
         let reading = Reading::take(std::process::id()).unwrap();
         assert!(reading.resident_bytes > 100_000, "{reading:?}");
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_does_not_take_its_time_with_it() {
+        let reading =
+            |coarse_cpu_s, fine_cpu_s| Reading { coarse_cpu_s, fine_cpu_s, ..Reading::default() };
+        let all_there = cpu_s(&reading(1.0, 1.004), &reading(1.01, 1.0165));
+        assert!((all_there - 0.0125).abs() < 1e-9, "{all_there}");
+        let one_ended = cpu_s(&reading(1.0, 1.004), &reading(2.0, 0.5));
+        assert!((one_ended - 1.0).abs() < 1e-9, "{one_ended}");
+        let not_counted = cpu_s(&reading(1.0, 0.0), &reading(2.0, 0.0));
+        assert!((not_counted - 1.0).abs() < 1e-9, "{not_counted}");
     }
 
     #[test]

@@ -65,7 +65,8 @@ pub(crate) fn run(arguments: &Arguments, address: SocketAddr) -> Result<Report, 
     report.count("sent", clients.sent);
     report.count("refused", clients.refused);
     report.balance(&all);
-    let is_right = all.is_right() && some.is_right();
+    let is_taken = load.qos == 0 || clients.acknowledged == clients.sent;
+    let is_right = all.is_right() && some.is_right() && is_taken;
     report.flag("ok", is_right && clients.refused == 0 && clients.closed == 0);
 
     clients.leave(&mut net, connection)?;
