@@ -36,6 +36,10 @@ cross:
 outage seconds="600":
     WEIR_OUTAGE_SECONDS={{seconds}} cargo test --release --package weir-tests --test upstream_outage -- --nocapture
 
+# Weir beside the other brokers that are installed
+compare *arguments:
+    tests/load/run {{arguments}}
+
 # Format and lint
 lint:
     cargo fmt --all

@@ -129,8 +129,8 @@ fn check_cargo(words: &[&str]) -> Result<(), String> {
 fn check_weir(words: &[&str]) -> Result<(), String> {
     // Up to two words name the command.
     let is_name = |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
-    let depth =
-        if words.first() == Some(&"rules") || words.first() == Some(&"store") { 2 } else { 1 };
+    let is_group = words.first().is_some_and(|word| ["bench", "rules", "store"].contains(word));
+    let depth = if is_group { 2 } else { 1 };
     let name: Vec<&str> = words.iter().take(depth).take_while(is_name).copied().collect();
     let name: Vec<&str> = name.into_iter().filter(|word| !word.starts_with('-')).collect();
     let ended = weir(&[&name[..], &["--help"]].concat());
