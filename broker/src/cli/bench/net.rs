@@ -164,7 +164,7 @@ impl Net {
             other => other.map_err(BenchError::Network)?,
         }
         for number in std::mem::take(&mut self.unread) {
-            self.read(number, false, receiver);
+            self.read(number, true, receiver);
         }
         for event in &events {
             let Token(number) = event.token();
@@ -189,7 +189,7 @@ impl Net {
     }
 
     /// Reads once. A socket reports only what is new, so one that may have more is read again in
-    /// the next turn: the buffer is full, or its end is near.
+    /// the next turn: the buffer is full, or what is reported now may be its end.
     fn read(&mut self, number: usize, ends: bool, receiver: &mut impl Receiver) {
         let connection = &mut self.connections[number];
         let Some(stream) = connection.stream.as_mut().filter(|_| !connection.is_paused) else {
@@ -200,40 +200,23 @@ impl Net {
         if buffer.len() < cut + READ_BYTES {
             buffer.resize(cut + READ_BYTES, 0);
         }
-        let length = match stream.read(&mut buffer[cut..]) {
-            Ok(0) => Err(Closed::Gone),
-            Ok(length) => {
-                if ends || length == buffer.len() - cut {
+        match stream.read(&mut buffer[cut..]) {
+            Ok(length @ 1..) => {
+                if ends || cut + length == buffer.len() {
                     self.unread.push(number);
                 }
-                Ok(length)
+                buffer[..cut].copy_from_slice(&connection.cut);
+                connection.cut.clear();
+                let rest = self.split(number, &buffer[..cut + length], receiver);
+                self.connections[number].cut.extend_from_slice(rest);
             }
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => Ok(0),
-                io::ErrorKind::Interrupted => {
-                    self.unread.push(number);
-                    Ok(0)
-                }
-                _ => Err(Closed::Gone),
-            },
-        };
-        let length = match length {
-            Ok(0) => {
-                self.buffer = buffer;
-                return;
-            }
-            Ok(length) => cut + length,
-            Err(reason) => {
-                self.buffer = buffer;
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.unread.push(number),
+            Ok(_) | Err(_) => {
                 self.close(number);
-                receiver.closed(self, number, reason);
-                return;
+                receiver.closed(self, number, Closed::Gone);
             }
-        };
-        buffer[..cut].copy_from_slice(&connection.cut);
-        connection.cut.clear();
-        let rest = self.split(number, &buffer[..length], receiver);
-        self.connections[number].cut.extend_from_slice(rest);
+        }
         self.buffer = buffer;
     }
 
