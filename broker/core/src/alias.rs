@@ -10,9 +10,13 @@ use std::num::NonZeroU16;
 use foldhash::fast::FixedState;
 use weir_mqtt::{Delivery, Version};
 
+/// The aliases of one client; nothing for one that takes none.
+#[derive(Debug, Default)]
+pub(crate) struct OutboundAliases(Option<Box<Table>>);
+
 /// The topics that have a number, which is their place and one.
 #[derive(Debug, Default)]
-pub(crate) struct OutboundAliases {
+struct Table {
     max: u16,
     /// Looked through for each delivery, so the texts stand elsewhere.
     places: Vec<Place>,
@@ -33,12 +37,12 @@ const ALIAS_BYTES: usize = 3;
 impl OutboundAliases {
     /// None yet, and never more than `max`.
     pub(crate) fn new(max: u16) -> Self {
-        Self { max, ..Self::default() }
+        Self((max > 0).then(|| Box::new(Table { max, ..Table::default() })))
     }
 
     /// Whether the client takes any.
     pub(crate) fn are_taken(&self) -> bool {
-        self.max > 0
+        self.0.is_some()
     }
 
     /// The delivery with an alias, in place of its topic if the client knows the alias. No packet
@@ -48,9 +52,15 @@ impl OutboundAliases {
         delivery: Delivery<'a>,
         packet_bytes_max: usize,
     ) -> Delivery<'a> {
-        if !self.are_taken() || delivery.topic.len() <= ALIAS_BYTES {
+        let Some(table) = self.0.as_mut().filter(|_| delivery.topic.len() > ALIAS_BYTES) else {
             return delivery;
-        }
+        };
+        table.shorten(delivery, packet_bytes_max)
+    }
+}
+
+impl Table {
+    fn shorten<'a>(&mut self, delivery: Delivery<'a>, packet_bytes_max: usize) -> Delivery<'a> {
         let hash = FixedState::default().hash_one(delivery.topic);
         self.uses += 1;
         if let Some(known) = self.find(delivery.topic, hash) {

@@ -159,7 +159,7 @@ impl Core {
         key: SessionKey,
         outcome: Outcome,
     ) {
-        let before = self.sessions[key as usize].identity.clone().unwrap_or_default();
+        let before = self.sessions[key as usize].identity().cloned().unwrap_or_default();
         let exchanging = self.is_exchanging(id);
         match outcome {
             Outcome::Continue(word) => {
@@ -174,7 +174,7 @@ impl Core {
             Outcome::Granted { identity, last_word } => {
                 let client_id = self.sessions[key as usize].client_id.clone();
                 let permissions = Permissions::of(&identity, &client_id, self.acl.as_ref());
-                self.sessions[key as usize].identity = Some(identity);
+                self.sessions[key as usize].identify(identity);
                 self.apply_permissions(key, permissions);
                 if exchanging && !self.end_exchange_with(id, last_word.as_deref()) {
                     self.disconnect(now, id, ReasonCode::PacketTooLarge);
@@ -183,8 +183,8 @@ impl Core {
             Outcome::Refused(ReasonCode::ServerBusy | ReasonCode::ServerUnavailable)
                 if !exchanging =>
             {
-                if let Some(identity) = &mut self.sessions[key as usize].identity
-                    && let Validity::Renewable { renew_at_ms, .. } = &mut identity.validity
+                if let Some(validity) = self.sessions[key as usize].validity_mut()
+                    && let Validity::Renewable { renew_at_ms, .. } = validity
                 {
                     *renew_at_ms = now.unix_ms + RENEWAL_RETRY_MS;
                 }
@@ -318,7 +318,7 @@ impl Core {
         exchange: Option<Exchange>,
     ) {
         let session = &self.sessions[key as usize];
-        let username = session.identity.as_ref().and_then(|identity| identity.username.as_deref());
+        let username = session.identity().and_then(|identity| identity.username.as_deref());
         let request = AuthenticationRequest {
             occasion,
             version: session.version,
@@ -421,7 +421,7 @@ impl Core {
     }
 
     fn validity(&self, key: SessionKey) -> Validity {
-        let identity = self.sessions[key as usize].identity.as_ref();
+        let identity = self.sessions[key as usize].identity();
         identity.map_or(Validity::Always, |identity| identity.validity)
     }
 
@@ -430,7 +430,7 @@ impl Core {
         let keys: Vec<usize> = self.sessions.iter().map(|(key, _)| key).collect();
         for key in keys {
             let session = &self.sessions[key];
-            if let Some(identity) = &session.identity {
+            if let Some(identity) = session.identity() {
                 let permissions = Permissions::of(identity, &session.client_id, self.acl.as_ref());
                 self.apply_permissions(key as SessionKey, permissions);
             }
@@ -439,7 +439,7 @@ impl Core {
 
     pub(crate) fn handle_revoked(&mut self, now: Now, credentials: &BTreeSet<Credential>) {
         let theirs = self.sessions.iter().filter_map(|(_, session)| {
-            let identity = session.identity.as_ref()?;
+            let identity = session.identity()?;
             session.claimed_by.filter(|_| credentials.contains(&identity.credential))
         });
         for connection in theirs.collect::<Vec<_>>() {
@@ -483,7 +483,7 @@ impl Core {
         let session = &self.sessions[key as usize];
         let denial = Box::new(Denial {
             client_id: session.client_id.clone(),
-            username: session.identity.as_ref().and_then(|identity| identity.username.clone()),
+            username: session.identity().and_then(|identity| identity.username.clone()),
             access,
             topic: topic.into(),
         });

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use weir_mqtt::TopicFilter;
 
+use crate::rare::Empty;
+
 /// What a rule is about, and what a client wants.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Access {
@@ -75,6 +77,15 @@ pub struct Identity {
     pub credential: Credential,
     /// How long it holds.
     pub validity: Validity,
+}
+
+impl Empty for Identity {
+    const EMPTY: &'static Self = &Self {
+        username: None,
+        rules: None,
+        credential: Credential(0),
+        validity: Validity::Always,
+    };
 }
 
 /// What a client has shown, as a number that the shell chooses: clients with the same one lose

@@ -95,8 +95,8 @@ impl Core {
         let qos_max = self.qos_max(id);
         let listener = self.connections.get(id).map(|open| open.listener);
         let session = &mut self.sessions[key as usize];
-        (session.identity, session.mount_point) = (Some(identity), mount_point);
-        (session.listener, session.qos_max) = (listener, qos_max);
+        session.identify(identity);
+        (session.mount_point, session.listener, session.qos_max) = (mount_point, listener, qos_max);
         self.apply_permissions(key, permissions);
         self.apply_connect(now, id, key, connect);
         self.write_connack(id, connect, assigned.as_deref(), last_word.as_deref(), present);
@@ -189,7 +189,7 @@ impl Core {
         if self.connections.count() + elsewhere.connections > self.limits.connections_max
             || self.pressure >= MemoryPressure::RefusesClients
             || (self.sessions.len() + elsewhere.sessions >= self.limits.sessions_max
-                && !self.clients.contains_key(connect.client_id))
+                && self.session_of(connect.client_id).is_none())
         {
             return Err(ReasonCode::QuotaExceeded);
         }
@@ -254,7 +254,7 @@ impl Core {
     fn assign_client_id(&mut self) -> Arc<str> {
         loop {
             let name: Arc<str> = format!("auto-{:016x}", self.random.next()).into();
-            if !self.clients.contains_key(&name) && self.home_elsewhere(&name).is_none() {
+            if self.session_of(&name).is_none() && self.home_elsewhere(&name).is_none() {
                 return name;
             }
         }
@@ -268,16 +268,16 @@ impl Core {
         client_id: &Arc<str>,
         connect: &Connect<'_>,
     ) -> (SessionKey, bool) {
-        if let Some(&key) = self.clients.get(client_id) {
+        if let Some(key) = self.session_of(client_id) {
             match self.connection_of(key) {
                 Some(old) => self.disconnect(now, old, ReasonCode::SessionTakenOver),
                 None => self.check_overdue(now, key),
             }
             // That may have ended the session: one that is not kept does not outlive its
             // connection, and one whose time is over is not gone on with.
-            match self.clients.get(client_id) {
-                Some(&key) if !connect.clean_start => return (key, true),
-                Some(&key) => self.end_session(now, key),
+            match self.session_of(client_id) {
+                Some(key) if !connect.clean_start => return (key, true),
+                Some(key) => self.end_session(now, key),
                 None => {}
             }
         }
@@ -285,7 +285,7 @@ impl Core {
         let session = Session::new(id, client_id.clone(), connect.version);
         let key = SessionKey::try_from(self.sessions.insert(session))
             .expect("memory ends before the sessions do");
-        self.clients.insert(client_id.clone(), key);
+        self.clients.insert(key, &self.sessions);
         self.session_keys.insert(id, key);
         (key, false)
     }
@@ -333,7 +333,7 @@ impl Core {
         session.expiry_interval_s = wanted_s.min(limits.session_expiry_s_max);
         session.window = properties.receive_maximum.map_or(window, |max| max.get().min(window));
         session.will = will;
-        session.disconnected_at_ms = None;
+        session.absence.forget();
         session.claimed_by = Some(id);
         let connection = self.connections.get_mut(id).expect("its CONNECT is being handled");
         connection.state = State::Connecting(key);
@@ -452,18 +452,20 @@ impl Core {
             self.metrics.clients_connected -= 1;
         }
         session.claimed_by = None;
-        session.inflight.disconnected();
-        session.disconnected_at_ms = Some(now.unix_ms);
+        if let Some(inflight) = session.inflight.existing_mut() {
+            inflight.disconnected();
+        }
+        session.absence.since_ms = Some(now.unix_ms);
         if !with_will {
             session.will = None;
         }
         let id = session.id;
         let delay_ms = session.will.as_ref().map(|will| u64::from(will.delay_interval_s) * 1000);
         let expiry_ms = u64::from(session.expiry_interval_s) * 1000;
-        session.expires_at = Some(now.monotonic + expiry_ms);
+        session.absence.ends_at = Some(now.monotonic + expiry_ms);
         if let Some(delay_ms) = delay_ms {
             let at = now.monotonic + delay_ms.min(expiry_ms);
-            session.will_at = Some(at);
+            session.absence.will_at = Some(at);
             if at > now.monotonic {
                 self.timers.arm(at, Timer::Will(id));
             } else {
@@ -498,8 +500,8 @@ impl Core {
     pub(crate) fn check_expiry(&mut self, now: Now, id: SessionId) {
         let Some(&key) = self.session_keys.get(&id) else { return };
         let session = &self.sessions[key as usize];
-        if session.claimed_by.is_none() && session.expires_at.is_some_and(|at| at <= now.monotonic)
-        {
+        let is_due = session.absence.ends_at.is_some_and(|at| at <= now.monotonic);
+        if session.claimed_by.is_none() && is_due {
             self.metrics.clients_expired += 1;
             self.end_session(now, key);
         }
@@ -507,7 +509,7 @@ impl Core {
 
     pub(crate) fn check_will(&mut self, now: Now, id: SessionId) {
         let Some(&key) = self.session_keys.get(&id) else { return };
-        let due = self.sessions[key as usize].will_at;
+        let due = self.sessions[key as usize].absence.will_at;
         if due.is_some_and(|at| at <= now.monotonic) {
             self.publish_will(now, key);
             self.record_session(key);
@@ -524,17 +526,19 @@ impl Core {
     /// A session that is claimed or ends needs no timer.
     fn disarm_session(&mut self, key: SessionKey) {
         let session = &mut self.sessions[key as usize];
-        if let Some(at) = session.expires_at.take() {
+        let Some(absence) = session.absence.existing_mut() else { return };
+        if let Some(at) = absence.ends_at.take() {
             self.timers.disarm(at, Timer::SessionExpiry(session.id));
         }
-        if let Some(at) = session.will_at.take() {
+        if let Some(at) = absence.will_at.take() {
             self.timers.disarm(at, Timer::Will(session.id));
         }
     }
 
     fn publish_will(&mut self, now: Now, key: SessionKey) {
         let session = &mut self.sessions[key as usize];
-        if let Some(at) = session.will_at.take() {
+        let armed = session.absence.existing_mut().and_then(|absence| absence.will_at.take());
+        if let Some(at) = armed {
             self.timers.disarm(at, Timer::Will(session.id));
         }
         let Some(will) = session.will.take() else { return };
@@ -558,7 +562,7 @@ impl Core {
         self.disarm_session(key);
         self.publish_will(now, key);
         let session = self.sessions.remove(key as usize);
-        self.clients.remove(&session.client_id);
+        self.clients.remove(key, &session.client_id);
         self.session_keys.remove(&session.id);
         let legacy = self.legacy(&session);
         for (filter, _) in &session.subscriptions {

@@ -14,6 +14,7 @@ use crate::effect::Exchange;
 use crate::identity::{ConnectionId, ListenerId, Sequence, ShardId};
 use crate::key::SessionKey;
 use crate::outbound::Outbound;
+use crate::rare::Rare;
 use crate::rates::Allowance;
 use crate::timer::Timer;
 
@@ -49,9 +50,9 @@ pub(crate) struct Connection {
     pub(crate) gated: u32,
     /// Acknowledgements that wait for upstreams, and what has to wait behind them; the first one
     /// waits for upstreams.
-    pub(crate) deferred: VecDeque<Deferred>,
+    pub(crate) deferred: Rare<VecDeque<Deferred>>,
     /// Topic aliases that the client set, by number.
-    pub(crate) aliases: Vec<Option<Box<str>>>,
+    pub(crate) aliases: Rare<Vec<Option<Box<str>>>>,
     /// Topic aliases that the broker set.
     pub(crate) outbound_aliases: OutboundAliases,
     /// Topics lose their front on the way to its client.
@@ -140,8 +141,8 @@ impl Connection {
             exchanges: 0,
             allowance: None,
             gated: 0,
-            deferred: VecDeque::new(),
-            aliases: Vec::new(),
+            deferred: Rare::default(),
+            aliases: Rare::default(),
             outbound_aliases: OutboundAliases::default(),
             is_mounted: false,
             buffer_bytes: 0,
@@ -177,7 +178,7 @@ impl Connection {
 
     /// The topic that `alias` stands for, to be set again after its use.
     pub(crate) fn take_alias(&mut self, alias: NonZeroU16) -> Option<Box<str>> {
-        self.aliases.get_mut(usize::from(alias.get()) - 1)?.take()
+        self.aliases.existing_mut()?.get_mut(usize::from(alias.get()) - 1)?.take()
     }
 
     /// Lets `alias` stand for `topic`; the caller has checked it against the limit.

@@ -16,6 +16,7 @@ use slab::Slab;
 use weir_mqtt::{QoS, ReasonCode};
 
 use crate::authorize::Acl;
+use crate::clients::Clients;
 use crate::clock::{Instant, Now};
 use crate::connection::{Connection, Connections, State};
 use crate::effect::Effect;
@@ -62,7 +63,7 @@ pub struct Core {
     pub(crate) listener_allowances: Vec<Option<Box<Allowance>>>,
     pub(crate) connections: Connections,
     pub(crate) sessions: Slab<Session>,
-    pub(crate) clients: HashMap<Arc<str>, SessionKey, FixedState>,
+    pub(crate) clients: Clients,
     pub(crate) session_keys: HashMap<SessionId, SessionKey, FixedState>,
     pub(crate) next_session: u32,
     pub(crate) subscriptions: Subscriptions,
@@ -145,7 +146,7 @@ impl Core {
             listener_allowances,
             connections: Connections::default(),
             sessions: Slab::new(),
-            clients: HashMap::with_hasher(hasher.clone()),
+            clients: Clients::new(hasher.clone()),
             session_keys: HashMap::with_hasher(hasher),
             next_session: 1,
             subscriptions: Subscriptions::new(seed),
@@ -432,6 +433,11 @@ impl Core {
     pub(crate) fn listener_of(&self, connection: ConnectionId) -> &ListenerLimits {
         let open = self.connections.get(connection).expect("its packet is being handled");
         &self.limits.listeners[usize::from(open.listener.0)]
+    }
+
+    /// The session of a client.
+    pub(crate) fn session_of(&self, client_id: &str) -> Option<SessionKey> {
+        self.clients.find(client_id, &self.sessions)
     }
 
     /// The highest QoS on a connection.

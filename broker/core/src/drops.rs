@@ -14,7 +14,7 @@ impl Core {
     /// there is no such session.
     #[must_use]
     pub fn drops_of(&self, client_id: &str) -> Option<Drops> {
-        let session = &self.sessions[*self.clients.get(client_id)? as usize];
+        let session = &self.sessions[self.session_of(client_id)? as usize];
         Some(session.drops.as_ref().map(|drops| drops.counts()).unwrap_or_default())
     }
 

@@ -249,7 +249,7 @@ impl Core {
         if session.queue.is_empty() {
             return;
         }
-        for share in session.shares.clone() {
+        for share in session.shares.to_vec() {
             self.shares.strand(share, key);
             let members: Vec<Member> = self.shares.members(share).collect();
             members.iter().for_each(|member| self.pump(now, member.session));
@@ -305,7 +305,7 @@ impl Core {
         };
         let under_way = session.inflight.iter().filter(has_not_begun).map(|entry| &entry.delivery);
         under_way
-            .chain(&session.queue)
+            .chain(&*session.queue)
             .filter_map(|delivered| {
                 let mark = session.share_of(delivered)?;
                 let share = session.shares.iter().find(|share| self.shares.mark(**share) == mark);

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::identity::Sequence;
+use crate::rare::Empty;
 
 /// The lists of one session.
 #[derive(Debug, Default)]
@@ -14,6 +15,10 @@ pub(crate) struct IdentifierLists {
     lists: BTreeMap<Sequence, Box<[u32]>>,
     /// Identifiers in all lists.
     count: usize,
+}
+
+impl Empty for IdentifierLists {
+    const EMPTY: &'static Self = &Self { lists: BTreeMap::new(), count: 0 };
 }
 
 impl IdentifierLists {

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use weir_mqtt::{PacketId, QoS};
 
 use crate::identity::Sequence;
+use crate::rare::Empty;
 
 /// One message under way, or the end of a QoS 2 handshake.
 #[derive(Clone, Copy, Debug)]
@@ -62,8 +63,21 @@ impl Delivered {
     }
 }
 
+impl Default for InflightWindow {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Empty for InflightWindow {
+    const EMPTY: &'static Self = &Self::new();
+}
+
 /// Stands for more than one subscription identifier; a real one has at most 28 bits.
 pub(crate) const SEVERAL: u32 = u32::MAX;
+
+/// An empty window keeps room for this many messages.
+const CAPACITY_KEPT: usize = 64;
 
 /// The messages under way to one client.
 #[derive(Debug)]
@@ -80,7 +94,7 @@ pub(crate) struct InflightWindow {
 }
 
 impl InflightWindow {
-    pub(crate) fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             entries: VecDeque::new(),
             last_packet_id: 0,
@@ -144,6 +158,9 @@ impl InflightWindow {
         if let Some(finished) = self.entries.remove(index) {
             self.count(finished.progress, -1);
             self.bytes -= finished.bytes as usize;
+        }
+        if self.entries.is_empty() && self.entries.capacity() > CAPACITY_KEPT {
+            self.entries = VecDeque::new();
         }
     }
 

@@ -35,8 +35,8 @@ impl Core {
         let checks = self.connections.iter().filter_map(|open| open.authentication.as_ref());
         let timers = self.connections.iter().filter(|open| open.timer.is_some()).count()
             + checks.filter(|check| check.timer.is_some()).count()
-            + self.sessions.iter().filter(|(_, session)| session.expires_at.is_some()).count()
-            + self.sessions.iter().filter(|(_, session)| session.will_at.is_some()).count()
+            + self.sessions.iter().filter(|(_, session)| session.absence.ends_at.is_some()).count()
+            + self.sessions.iter().filter(|(_, session)| session.absence.will_at.is_some()).count()
             + self.connections.iter().filter(|open| is_waiting(&open.allowance)).count()
             + self.listener_allowances.iter().filter(|listener| is_waiting(listener)).count()
             + self.schedule.count()
@@ -83,14 +83,14 @@ impl Core {
             let key = index as SessionKey;
             let shared = session.subscriptions.iter().filter(|(f, _)| inner_filter(f).is_some());
             assert_eq!(shared.count(), session.shares.len());
-            for share in &session.shares {
+            for share in &*session.shares {
                 assert!(self.shares.member(*share, key).is_some());
             }
         }
     }
 
     fn check_session(&self, key: SessionKey, session: &Session) {
-        assert_eq!(self.clients.get(&session.client_id), Some(&key));
+        assert_eq!(self.session_of(&session.client_id), Some(key));
         assert_eq!(self.session_keys.get(&session.id), Some(&key));
         let costs = session.subscriptions.iter().map(|(filter, _)| cost(filter));
         assert_eq!(session.subscription_bytes, costs.sum::<usize>());

@@ -77,6 +77,7 @@ mod schedule;
 mod subscriptions;
 mod timer;
 
+mod clients;
 mod session;
 
 mod identifiers;
@@ -111,6 +112,7 @@ mod key;
 mod message;
 mod pressure;
 mod random;
+mod rare;
 mod share_mark;
 mod store_room;
 

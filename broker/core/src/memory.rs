@@ -57,10 +57,10 @@ const TIGHT_BUFFER_BYTES: usize = 16 * 1024;
 
 // What one takes besides the bytes that are counted: its record and its places in maps. A test
 // holds them against the allocator (tests/allocations.rs).
-const CONNECTION_BYTES: usize = 250;
+const CONNECTION_BYTES: usize = 220;
 const DELAYED_BYTES: usize = 140;
 const EXPIRING_BYTES: usize = 45;
 const QUEUED_BYTES: usize = 44;
 const RETAINED_BYTES: usize = 55;
-const SESSION_BYTES: usize = 800;
+const SESSION_BYTES: usize = 500;
 const SUBSCRIPTION_BYTES: usize = 480;

@@ -2,8 +2,6 @@
 //!
 //! Here a message is held and let go of; when it is sent is decided elsewhere.
 
-use std::collections::VecDeque;
-
 use weir_mqtt::{QoS, ReasonCode};
 
 use crate::bounds::QueueBounds;
@@ -67,7 +65,8 @@ impl Core {
         let session = &mut self.sessions[key as usize];
         let log = &mut self.log;
         let mut held_back = 0;
-        session.queue.retain(|entry| {
+        let Some(queue) = session.queue.existing_mut() else { return };
+        queue.retain(|entry| {
             let waits_on = queues_qos0 && entry.is_held_back();
             held_back += u32::from(waits_on);
             let kept = entry.qos > QoS::AtMostOnce || waits_on;
@@ -75,7 +74,9 @@ impl Core {
                 session.queue_bytes -= log.bytes_of(entry.sequence);
                 session.replays -= u32::from(entry.replay);
                 log.release(entry.sequence);
-                session.identifiers.remove(entry.sequence);
+                if entry.identifier == SEVERAL {
+                    session.identifiers.remove(entry.sequence);
+                }
             }
             kept
         });
@@ -168,7 +169,7 @@ impl Core {
         let session = &mut self.sessions[key as usize];
         let delivery = session.queue.remove(index).expect("the queue is not empty");
         if session.queue.is_empty() && session.queue.capacity() > QUEUE_CAPACITY_KEPT {
-            session.queue = VecDeque::new();
+            session.queue.forget();
         }
         session.queue_bytes -= self.log.bytes_of(delivery.sequence);
         session.replays -= u32::from(delivery.replay);

@@ -3,6 +3,7 @@
 //! Every session comes back as disconnected. One whose connection was open when the process
 //! ended counts as disconnected now; one that was not to be kept ends now, and its will with it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::change::{Change, Destination, InflightState, Target};
@@ -65,13 +66,14 @@ impl Core {
         let client_id: Arc<str> = (*record.client_id).into();
         let id = recovered.session;
         self.next_session = self.next_session.max(id.0.checked_add(1).unwrap_or(1));
-        let mut session = Session::new(id, client_id.clone(), record.version);
+        let mut session = Session::new(id, client_id, record.version);
         session.stored = true;
         session.expiry_interval_s = record.expiry_interval_s;
-        session.disconnected_at_ms = record.disconnected_at_ms;
+        session.absence.since_ms = record.disconnected_at_ms;
         session.will = record.will.clone().map(Box::new);
         session.passed_over = Sequence(recovered.cursor.start.0.saturating_sub(1));
-        session.received = recovered.received.iter().map(|id| (*id, Received::Recorded)).collect();
+        let received = recovered.received.iter().map(|id| (*id, Received::Recorded));
+        session.received = received.collect::<BTreeMap<_, _>>().into();
         session.subscriptions = recovered
             .subscriptions
             .iter()
@@ -83,7 +85,7 @@ impl Core {
         let subscriptions = session.subscriptions.clone();
         let key = SessionKey::try_from(self.sessions.insert(session))
             .expect("memory ends before the sessions do");
-        self.clients.insert(client_id, key);
+        self.clients.insert(key, &self.sessions);
         self.session_keys.insert(id, key);
         for (filter, record) in subscriptions {
             self.enter_subscription(key, &filter, &record);
@@ -193,11 +195,11 @@ impl Core {
         let gone_ms = now.unix_ms.saturating_sub(since);
         let left = |seconds: u32| (u64::from(seconds) * 1000).saturating_sub(gone_ms);
         let expires_at = now.monotonic + left(session.expiry_interval_s);
-        session.expires_at = Some(expires_at);
+        session.absence.ends_at = Some(expires_at);
         self.timers.arm(expires_at, Timer::SessionExpiry(id));
         if let Some(will) = &session.will {
             let at = now.monotonic + left(will.delay_interval_s);
-            session.will_at = Some(at);
+            session.absence.will_at = Some(at);
             self.timers.arm(at, Timer::Will(id));
         }
         self.strand(now, key);

@@ -114,10 +114,10 @@ impl Core {
             Version::V5 => connect.properties.session_expiry_interval_s.unwrap_or(0) > 0,
             _ => !connect.clean_start,
         };
-        let known = self.clients.get(connect.client_id);
+        let known = self.session_of(connect.client_id);
         is_kept
             && self.limits.session_expiry_s_max > 0
-            && !known.is_some_and(|key| self.sessions[*key as usize].stored)
+            && !known.is_some_and(|key| self.sessions[key as usize].stored)
     }
 
     /// Whether the store would have to keep a message, as a retained one or for somebody.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use weir_mqtt::{PacketId, QoS, Version};
 
-use crate::authorize::{Access, Identity, Permissions};
+use crate::authorize::{Access, Identity, Permissions, Validity};
 use crate::change::{Cursor, SessionRecord, SubscriptionRecord, WillRecord};
 use crate::clock::Instant;
 use crate::identifiers::IdentifierLists;
@@ -17,6 +17,7 @@ use crate::identity::{ConnectionId, ListenerId, Sequence, SessionId};
 use crate::inflight::{Delivered, InflightWindow, Progress, SEVERAL};
 use crate::metrics::ClientDrops;
 use crate::mount;
+use crate::rare::{Empty, Rare};
 use crate::share_mark::ShareMark;
 use crate::shared::ShareKey;
 
@@ -31,14 +32,31 @@ pub(crate) enum Received {
     Unrecorded,
 }
 
+/// What is known of a session without a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Absence {
+    /// When the connection ended, by the calendar.
+    pub(crate) since_ms: Option<u64>,
+    /// When the session ends, unless its client comes back.
+    pub(crate) ends_at: Option<Instant>,
+    /// When the will is published, unless its client comes back.
+    pub(crate) will_at: Option<Instant>,
+}
+
+impl Empty for Absence {
+    const EMPTY: &'static Self = &Self { since_ms: None, ends_at: None, will_at: None };
+}
+
 /// The state that belongs to a client identifier.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) client_id: Arc<str>,
     pub(crate) version: Version,
-    /// Who the client is; none since the start of the process if it has not come back yet.
-    pub(crate) identity: Option<Identity>,
+    /// Who the client is, once `is_identified`; nothing for one without a name.
+    identity: Rare<Identity>,
+    /// False since the start of the process if it has not come back yet.
+    is_identified: bool,
     /// What it may do; none when nothing restricts it, or when it is not known who it is, in
     /// which case messages wait for it unseen.
     pub(crate) permissions: Option<Box<Permissions>>,
@@ -50,10 +68,8 @@ pub(crate) struct Session {
     /// The highest QoS of deliveries, by the same listener.
     pub(crate) qos_max: QoS,
     pub(crate) expiry_interval_s: u32,
-    /// What it was disconnected at, by the calendar; none while it is connected.
-    pub(crate) disconnected_at_ms: Option<u64>,
-    /// When it ends, unless its client comes back.
-    pub(crate) expires_at: Option<Instant>,
+    /// Since its connection ended.
+    pub(crate) absence: Rare<Absence>,
     /// The connection that serves it, once its CONNACK has gone out.
     pub(crate) connection: Option<ConnectionId>,
     /// The same, from the moment its CONNECT was taken.
@@ -61,27 +77,25 @@ pub(crate) struct Session {
     /// The store has, or is about to have, a record of it.
     pub(crate) stored: bool,
     pub(crate) will: Option<Box<WillRecord>>,
-    /// When the will is published, unless its client comes back.
-    pub(crate) will_at: Option<Instant>,
     /// Ordered by filter.
     pub(crate) subscriptions: Vec<(Arc<str>, SubscriptionRecord)>,
     /// About the memory that they take.
     pub(crate) subscription_bytes: usize,
     /// The groups in which it is a member.
-    pub(crate) shares: Vec<ShareKey>,
-    pub(crate) queue: VecDeque<Delivered>,
+    pub(crate) shares: Rare<Vec<ShareKey>>,
+    pub(crate) queue: Rare<VecDeque<Delivered>>,
     pub(crate) queue_bytes: usize,
     /// Messages of the queue that are retained ones for a new subscription.
     pub(crate) replays: u32,
     /// QoS 0 messages of the queue that must not overtake those.
     pub(crate) held_back: u32,
-    pub(crate) inflight: InflightWindow,
+    pub(crate) inflight: Rare<InflightWindow>,
     /// QoS 1 and 2 messages that the client takes at a time.
     pub(crate) window: u16,
     /// QoS 2 messages from the client that it has not released yet.
-    pub(crate) received: BTreeMap<PacketId, Received>,
+    pub(crate) received: Rare<BTreeMap<PacketId, Received>>,
     /// Subscription identifiers of waiting messages that have more than one.
-    pub(crate) identifiers: IdentifierLists,
+    pub(crate) identifiers: Rare<IdentifierLists>,
     /// Messages up to here were taken out of the middle of the queue: what waits before it is
     /// named one by one in the cursor.
     pub(crate) passed_over: Sequence,
@@ -101,36 +115,51 @@ impl Session {
             id,
             client_id,
             version,
-            identity: None,
+            identity: Rare::default(),
+            is_identified: false,
             permissions: None,
             listener: None,
             mount_point: None,
             qos_max: QoS::ExactlyOnce,
             expiry_interval_s: 0,
-            disconnected_at_ms: None,
-            expires_at: None,
+            absence: Rare::default(),
             connection: None,
             claimed_by: None,
             stored: false,
             will: None,
-            will_at: None,
             subscriptions: Vec::new(),
             subscription_bytes: 0,
-            shares: Vec::new(),
-            queue: VecDeque::new(),
+            shares: Rare::default(),
+            queue: Rare::default(),
             queue_bytes: 0,
             replays: 0,
             held_back: 0,
-            inflight: InflightWindow::new(),
+            inflight: Rare::default(),
             window: u16::MAX,
-            received: BTreeMap::new(),
-            identifiers: IdentifierLists::default(),
+            received: Rare::default(),
+            identifiers: Rare::default(),
             passed_over: Sequence(0),
             drops: None,
             awaits_messages: false,
             cursor_dirty: false,
             matched: (0, 0),
         }
+    }
+
+    /// Its client is known from now on.
+    pub(crate) fn identify(&mut self, identity: Identity) {
+        self.identity = Rare::from(identity);
+        self.is_identified = true;
+    }
+
+    /// Changes how long what its client has shown holds, if it does not hold for ever.
+    pub(crate) fn validity_mut(&mut self) -> Option<&mut Validity> {
+        self.identity.existing_mut().map(|identity| &mut identity.validity)
+    }
+
+    /// Who the client is; none since the start of the process if it has not come back yet.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.is_identified.then_some(&*self.identity)
     }
 
     /// Whether it outlives its connection.
@@ -195,7 +224,7 @@ impl Session {
             client_id: (*self.client_id).into(),
             version: self.version,
             expiry_interval_s: self.expiry_interval_s,
-            disconnected_at_ms: self.disconnected_at_ms,
+            disconnected_at_ms: self.absence.since_ms,
             will: self.will.as_deref().cloned(),
         }
     }
