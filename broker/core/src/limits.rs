@@ -271,4 +271,4 @@ impl Limits {
 }
 
 /// What a subscription may take on average: ten levels with wildcards that no other filter shares.
-const SUBSCRIPTION_BYTES: usize = 4096;
+const SUBSCRIPTION_BYTES: usize = 2048;

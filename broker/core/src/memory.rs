@@ -63,4 +63,4 @@ const EXPIRING_BYTES: usize = 45;
 const QUEUED_BYTES: usize = 44;
 const RETAINED_BYTES: usize = 55;
 const SESSION_BYTES: usize = 500;
-const SUBSCRIPTION_BYTES: usize = 480;
+const SUBSCRIPTION_BYTES: usize = 340;

@@ -204,6 +204,10 @@ impl Core {
             }
             Err(index) => {
                 let filter: Arc<str> = filter.as_str().into();
+                if session.subscriptions.is_empty() {
+                    // Most sessions have one, and would else take room for four.
+                    session.subscriptions.reserve_exact(1);
+                }
                 session.subscriptions.insert(index, (filter.clone(), record));
                 session.subscription_bytes += subscriptions::cost(&filter);
                 (filter, true)

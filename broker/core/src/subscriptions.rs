@@ -1,25 +1,28 @@
-//! Who wants which topics: exact filters in one map, filters with wildcards in a trie.
+//! Who wants which topics: exact filters in one map, filters with wildcards in a tree.
 //!
-//! A publish costs one hash and a walk over the trie nodes that its levels reach, never a scan
+//! A publish costs one hash and a walk over the nodes that its levels reach, never a scan
 //! of filters; a topic that comes again costs a comparison. The walk keeps its own stack, so the
 //! number of levels cannot exhaust the thread's.
 
+mod holders;
 mod recent;
+mod tree;
 
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use smallvec::SmallVec;
 use weir_mqtt::{QoS, SubscriptionOptions};
 
+use self::holders::Holders;
 use self::recent::RecentMatches;
+use self::tree::Tree;
 use crate::identity::ShardId;
 use crate::key::SessionKey;
 use crate::shared::ShareKey;
 
 /// Who holds a subscription.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Holder {
     /// A reader, by its index in the core.
     Reader(u16),
@@ -90,36 +93,17 @@ pub(crate) fn cost(filter: &str) -> usize {
     filter.len() + nodes * NODE_BYTES
 }
 
-/// A node of the tree with its name in the one above, and with the room that tables keep free.
-const NODE_BYTES: usize = 384;
+/// A node of the tree with its name and its edge, and with the room that tables keep free.
+const NODE_BYTES: usize = 160;
 
 /// The subscriptions of a shard by filter.
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
     exact: HashMap<Arc<str>, Holders, FixedState>,
-    nodes: Vec<Node>,
-    free: Vec<u32>,
-    hasher: FixedState,
+    tree: Tree,
     count: usize,
-    /// The nodes and topic offsets that a match has still to visit.
-    stack: Vec<(u32, usize)>,
     recent: RecentMatches,
 }
-
-#[derive(Debug, Default)]
-struct Node {
-    children: HashMap<Box<str>, u32, FixedState>,
-    plus: Option<u32>,
-    /// Holders of the filter that ends at this node.
-    here: Holders,
-    /// Holders of the filter that goes on with `#`.
-    below: Holders,
-}
-
-/// Most filters have one holder, which then needs no allocation of its own.
-type Holders = SmallVec<[Subscriber; 1]>;
-
-const ROOT: u32 = 0;
 
 impl Subscriptions {
     /// An empty set; `seed` makes the hash of names that clients choose unpredictable.
@@ -127,27 +111,23 @@ impl Subscriptions {
         let hasher = FixedState::with_seed(seed);
         Self {
             exact: HashMap::with_hasher(hasher.clone()),
-            nodes: vec![Node::new(hasher.clone())],
-            free: Vec::new(),
-            recent: RecentMatches::new(hasher.clone()),
-            hasher,
+            tree: Tree::new(hasher.clone()),
+            recent: RecentMatches::new(hasher),
             count: 0,
-            stack: Vec::new(),
         }
     }
 
     /// Adds a subscription, or changes the options of the one that its holder has already.
     pub(crate) fn insert(&mut self, filter: &Arc<str>, subscriber: Subscriber) {
-        self.recent.forget();
         let added = if has_wildcards(filter) {
-            let (node, below) = self.node_for(filter);
-            let node = &mut self.nodes[node as usize];
-            upsert(if below { &mut node.below } else { &mut node.here }, subscriber)
+            self.recent.forget_matching(filter);
+            self.tree.insert(filter, subscriber)
         } else {
+            self.recent.forget_topic(filter);
             match self.exact.get_mut(filter) {
-                Some(holders) => upsert(holders, subscriber),
+                Some(holders) => holders.upsert(subscriber),
                 None => {
-                    self.exact.insert(filter.clone(), SmallVec::from_elem(subscriber, 1));
+                    self.exact.insert(filter.clone(), Holders::One(subscriber));
                     true
                 }
             }
@@ -157,11 +137,12 @@ impl Subscriptions {
 
     /// Removes the subscription of `holder`; true when there was one.
     pub(crate) fn remove(&mut self, filter: &str, holder: Holder) -> bool {
-        self.recent.forget();
         let removed = if has_wildcards(filter) {
-            self.remove_wildcard(filter, holder)
+            self.recent.forget_matching(filter);
+            self.tree.remove(filter, holder)
         } else if let Some(holders) = self.exact.get_mut(filter) {
-            let removed = swap_out(holders, holder);
+            self.recent.forget_topic(filter);
+            let removed = holders.remove(holder);
             if holders.is_empty() {
                 self.exact.remove(filter);
             }
@@ -175,24 +156,16 @@ impl Subscriptions {
 
     /// Whether a session of this shard subscribes to a filter.
     pub(crate) fn has_session(&self, filter: &str) -> bool {
-        let holders = if has_wildcards(filter) {
-            self.wildcard_holders(filter)
-        } else {
-            self.exact.get(filter)
+        let is_it = |(known, _): &(Arc<str>, Holders)| **known == *filter;
+        let holders = match has_wildcards(filter) {
+            true => self.tree.holders(filter),
+            false => {
+                let found = self.exact.find(self.hasher.hash_one(filter), is_it);
+                found.map(|(_, holders)| holders)
+            }
         };
         let is_session = |subscriber: &Subscriber| matches!(subscriber.holder, Holder::Session(_));
         holders.is_some_and(|holders| holders.iter().any(is_session))
-    }
-
-    fn wildcard_holders(&self, filter: &str) -> Option<&Holders> {
-        let mut at = ROOT;
-        for level in filter.split('/') {
-            if level == "#" {
-                return Some(&self.nodes[at as usize].below);
-            }
-            at = self.child(at, level)?;
-        }
-        Some(&self.nodes[at as usize].here)
     }
 
     /// Number of subscriptions.
@@ -208,9 +181,9 @@ impl Subscriptions {
             return known.iter().for_each(found);
         }
         match self.recent.begin(place, topic) {
-            None => self.walk(topic, found),
+            None => self.search(topic, found),
             Some(mut list) => {
-                self.walk(topic, |subscriber| {
+                self.search(topic, |subscriber| {
                     list.push(subscriber);
                     found(subscriber);
                 });
@@ -220,118 +193,11 @@ impl Subscriptions {
     }
 
     /// Looks at the filters.
-    fn walk(&mut self, topic: &str, mut found: impl FnMut(&Subscriber)) {
+    fn search(&mut self, topic: &str, mut found: impl FnMut(&Subscriber)) {
         if let Some(holders) = self.exact.get(topic) {
             holders.iter().for_each(&mut found);
         }
-        // Wildcards at the first level do not match topics that begin with `$`
-        // [MQTT-4.7.2-1].
-        let wild_root = !topic.starts_with('$');
-        self.stack.clear();
-        self.stack.push((ROOT, 0));
-        while let Some((index, offset)) = self.stack.pop() {
-            let node = &self.nodes[index as usize];
-            let wild = index != ROOT || wild_root;
-            if wild {
-                node.below.iter().for_each(&mut found);
-            }
-            // An offset past the end says that the last level has been consumed.
-            let Some(rest) = topic.get(offset..) else {
-                node.here.iter().for_each(&mut found);
-                continue;
-            };
-            let level = rest.split('/').next().unwrap_or_default();
-            let after = offset + level.len() + 1;
-            if !node.children.is_empty()
-                && let Some(&child) = node.children.get(level)
-            {
-                self.stack.push((child, after));
-            }
-            if let Some(plus) = node.plus.filter(|_| wild) {
-                self.stack.push((plus, after));
-            }
-        }
-    }
-
-    /// The node where a wildcard filter ends, made if needed, and whether it ends with `#`.
-    fn node_for(&mut self, filter: &str) -> (u32, bool) {
-        let mut at = ROOT;
-        for level in filter.split('/') {
-            if level == "#" {
-                return (at, true);
-            }
-            at = match self.child(at, level) {
-                Some(child) => child,
-                None => self.add_child(at, level),
-            };
-        }
-        (at, false)
-    }
-
-    fn child(&self, node: u32, level: &str) -> Option<u32> {
-        let node = &self.nodes[node as usize];
-        if level == "+" { node.plus } else { node.children.get(level).copied() }
-    }
-
-    fn add_child(&mut self, parent: u32, level: &str) -> u32 {
-        let child = match self.free.pop() {
-            Some(child) => child,
-            None => {
-                self.nodes.push(Node::new(self.hasher.clone()));
-                u32::try_from(self.nodes.len() - 1).expect("memory ends before the nodes do")
-            }
-        };
-        let parent = &mut self.nodes[parent as usize];
-        if level == "+" {
-            parent.plus = Some(child);
-        } else {
-            parent.children.insert(level.into(), child);
-        }
-        child
-    }
-
-    fn remove_wildcard(&mut self, filter: &str, holder: Holder) -> bool {
-        let mut path: SmallVec<[(u32, &str); 8]> = SmallVec::new();
-        let (mut at, mut below) = (ROOT, false);
-        for level in filter.split('/') {
-            if level == "#" {
-                below = true;
-                break;
-            }
-            let Some(child) = self.child(at, level) else { return false };
-            path.push((at, level));
-            at = child;
-        }
-        let node = &mut self.nodes[at as usize];
-        let removed = swap_out(if below { &mut node.below } else { &mut node.here }, holder);
-        while let Some((parent, level)) = path.pop() {
-            if !self.nodes[at as usize].is_unused() {
-                break;
-            }
-            self.nodes[at as usize] = Node::new(self.hasher.clone());
-            self.free.push(at);
-            let parent_node = &mut self.nodes[parent as usize];
-            if level == "+" {
-                parent_node.plus = None;
-            } else {
-                parent_node.children.remove(level);
-            }
-            at = parent;
-        }
-        removed
-    }
-}
-
-impl Node {
-    fn new(hasher: FixedState) -> Self {
-        Self { children: HashMap::with_hasher(hasher), ..Self::default() }
-    }
-
-    fn is_unused(&self) -> bool {
-        self.children.is_empty()
-            && self.plus.is_none()
-            && self.here.is_empty()
-            && self.below.is_empty()
+        self.tree.matching(topic, found);
     }
 }
 
@@ -339,32 +205,10 @@ fn has_wildcards(filter: &str) -> bool {
     filter.contains(['+', '#'])
 }
 
-/// True when the subscriber is new.
-fn upsert(holders: &mut Holders, subscriber: Subscriber) -> bool {
-    let known = holders.iter_mut().find(|known| known.holder == subscriber.holder);
-    match known {
-        Some(known) => {
-            *known = subscriber;
-            false
-        }
-        None => {
-            holders.push(subscriber);
-            true
-        }
-    }
-}
-
-fn swap_out(holders: &mut Holders, holder: Holder) -> bool {
-    let index = holders.iter().position(|known| known.holder == holder);
-    if let Some(index) = index {
-        holders.swap_remove(index);
-    }
-    index.is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::share_mark;
     use weir_mqtt::TopicFilter;
 
     fn subscriber(number: u16) -> Subscriber {
@@ -438,6 +282,36 @@ mod tests {
         }
     }
 
+    /// Filters come and go between any two messages: what was remembered of a topic is forgotten
+    /// with every filter that matches it.
+    #[test]
+    fn what_a_topic_matches_is_right_however_filters_change() {
+        let mut subscriptions = Subscriptions::new(1);
+        let mut wanted: Vec<bool> = vec![false; FILTERS.len()];
+        for step in 0..2_000 {
+            let number = share_mark::hash(&format!("{step}")) as usize % FILTERS.len();
+            let reader = u16::try_from(number).expect("few filters");
+            let was_wanted = wanted[number];
+            wanted[number] = !was_wanted;
+            if was_wanted {
+                assert!(subscriptions.remove(FILTERS[number], Holder::Reader(reader)));
+            } else {
+                subscriptions.insert(&Arc::from(FILTERS[number]), subscriber(reader));
+            }
+            for topic in TOPICS {
+                let matches = |filter| TopicFilter::parse(filter).expect("valid").matches(topic);
+                let expected: Vec<u16> = (0..)
+                    .zip(FILTERS)
+                    .filter(|(number, filter)| wanted[usize::from(*number)] && matches(filter))
+                    .map(|(number, _)| number)
+                    .collect();
+                for _ in 0..3 {
+                    assert_eq!(found(&mut subscriptions, topic), expected, "{topic} at {step}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn topics_that_share_a_slot_are_told_apart() {
         let mut subscriptions = Subscriptions::new(1);
@@ -466,9 +340,7 @@ mod tests {
             assert!(!subscriptions.remove(filter, Holder::Reader(number)), "{filter}");
         }
         assert_eq!(subscriptions.count(), 0);
-        assert!(subscriptions.exact.is_empty());
-        assert_eq!(subscriptions.free.len() + 1, subscriptions.nodes.len());
-        assert!(subscriptions.nodes.iter().all(Node::is_unused));
+        assert!(subscriptions.exact.is_empty() && subscriptions.tree.is_bare());
     }
 
     #[test]

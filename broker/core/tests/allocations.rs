@@ -301,7 +301,7 @@ fn the_memory_that_is_counted_is_about_what_the_allocator_gives() {
         }),
         growth("subscription", limits(), |core, n| {
             // As many of each level as a site has, not one of each.
-            let client = 10 + n % 5_000;
+            let client = 10 + (n - 10) % 5_000;
             if n < 10 + 5_000 {
                 open(core, n, &name(n), 1000);
             }
