@@ -8,10 +8,12 @@ mod holders;
 mod recent;
 mod tree;
 
+use core::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use weir_mqtt::{QoS, SubscriptionOptions};
 
 use self::holders::Holders;
@@ -99,7 +101,8 @@ const NODE_BYTES: usize = 160;
 /// The subscriptions of a shard by filter.
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
-    exact: HashMap<Arc<str>, Holders, FixedState>,
+    exact: HashTable<(Arc<str>, Holders)>,
+    hasher: FixedState,
     tree: Tree,
     count: usize,
     recent: RecentMatches,
@@ -110,9 +113,10 @@ impl Subscriptions {
     pub(crate) fn new(seed: u64) -> Self {
         let hasher = FixedState::with_seed(seed);
         Self {
-            exact: HashMap::with_hasher(hasher.clone()),
+            exact: HashTable::new(),
             tree: Tree::new(hasher.clone()),
-            recent: RecentMatches::new(hasher),
+            recent: RecentMatches::new(hasher.clone()),
+            hasher,
             count: 0,
         }
     }
@@ -124,10 +128,12 @@ impl Subscriptions {
             self.tree.insert(filter, subscriber)
         } else {
             self.recent.forget_topic(filter);
-            match self.exact.get_mut(filter) {
-                Some(holders) => holders.upsert(subscriber),
-                None => {
-                    self.exact.insert(filter.clone(), Holders::One(subscriber));
+            let hash = |(filter, _): &(Arc<str>, Holders)| self.hasher.hash_one(&**filter);
+            let is_it = |(known, _): &(Arc<str>, Holders)| known == filter;
+            match self.exact.entry(self.hasher.hash_one(&**filter), is_it, hash) {
+                Entry::Occupied(mut known) => known.get_mut().1.upsert(subscriber),
+                Entry::Vacant(place) => {
+                    place.insert((filter.clone(), Holders::One(subscriber)));
                     true
                 }
             }
@@ -140,15 +146,9 @@ impl Subscriptions {
         let removed = if has_wildcards(filter) {
             self.recent.forget_matching(filter);
             self.tree.remove(filter, holder)
-        } else if let Some(holders) = self.exact.get_mut(filter) {
-            self.recent.forget_topic(filter);
-            let removed = holders.remove(holder);
-            if holders.is_empty() {
-                self.exact.remove(filter);
-            }
-            removed
         } else {
-            false
+            self.recent.forget_topic(filter);
+            self.remove_exact(filter, holder)
         };
         self.count -= usize::from(removed);
         removed
@@ -181,9 +181,9 @@ impl Subscriptions {
             return known.iter().for_each(found);
         }
         match self.recent.begin(place, topic) {
-            None => self.search(topic, found),
+            None => self.search(place.hash, topic, found),
             Some(mut list) => {
-                self.search(topic, |subscriber| {
+                self.search(place.hash, topic, |subscriber| {
                     list.push(subscriber);
                     found(subscriber);
                 });
@@ -192,9 +192,21 @@ impl Subscriptions {
         }
     }
 
+    fn remove_exact(&mut self, filter: &str, holder: Holder) -> bool {
+        let is_it = |(known, _): &(Arc<str>, Holders)| **known == *filter;
+        let known = self.exact.find_entry(self.hasher.hash_one(filter), is_it);
+        let Ok(mut known) = known else { return false };
+        let removed = known.get_mut().1.remove(holder);
+        if known.get().1.is_empty() {
+            known.remove();
+        }
+        removed
+    }
+
     /// Looks at the filters.
-    fn search(&mut self, topic: &str, mut found: impl FnMut(&Subscriber)) {
-        if let Some(holders) = self.exact.get(topic) {
+    fn search(&mut self, hash: u64, topic: &str, mut found: impl FnMut(&Subscriber)) {
+        let is_it = |(filter, _): &(Arc<str>, Holders)| **filter == *topic;
+        if let Some((_, holders)) = self.exact.find(hash, is_it) {
             holders.iter().for_each(&mut found);
         }
         self.tree.matching(topic, found);

@@ -58,7 +58,8 @@ struct Beginnings {
 /// Where a topic belongs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
-    hash: u64,
+    /// Of the topic, by the hasher of the cache.
+    pub(crate) hash: u64,
     slot: usize,
 }
 
