@@ -117,7 +117,7 @@ impl Core {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let State::Connecting(key) = connection.state else { return };
         connection.state = State::Open(key);
-        let silence = Some(connection.silence_ms_max).filter(|silence| *silence > 0);
+        let silence = Some(connection.silence_ms_max.into()).filter(|silence| *silence > 0);
         self.arm(id, silence.map(|silence| (now.monotonic + silence, Timer::KeepAlive(id))));
         self.begin_allowance(now, id);
         // CONNACK has waited in the buffer.
@@ -340,7 +340,7 @@ impl Core {
         connection.is_mounted = session.mount_point.is_some();
         connection.last_received = now.monotonic;
         // One and a half times the keep alive [MQTT-3.1.2-22].
-        connection.silence_ms_max = u64::from(keep_alive_s) * 1500;
+        connection.silence_ms_max = u32::from(keep_alive_s) * 1500;
         let aliases_max = properties.topic_alias_maximum.unwrap_or(0);
         connection.outbound_aliases =
             OutboundAliases::new(aliases_max.min(self.limits.outbound_topic_aliases_max));

@@ -421,7 +421,7 @@ impl Core {
     /// Gives a connection another timer in place of the one it has.
     pub(crate) fn arm(&mut self, connection: ConnectionId, timer: Option<(Instant, Timer)>) {
         let Some(open) = self.connections.get_mut(connection) else { return };
-        if let Some((at, before)) = std::mem::replace(&mut open.timer, timer) {
+        if let Some((at, before)) = open.replace_timer(timer) {
             self.timers.disarm(at, before);
         }
         if let Some((at, timer)) = timer {

@@ -33,7 +33,7 @@ impl Core {
         let counted: usize = self.connections.iter().map(|open| open.buffer_bytes).sum();
         assert_eq!(self.buffer_bytes, counted);
         let checks = self.connections.iter().filter_map(|open| open.authentication.as_ref());
-        let timers = self.connections.iter().filter(|open| open.timer.is_some()).count()
+        let timers = self.connections.iter().filter(|open| open.timer().is_some()).count()
             + checks.filter(|check| check.timer.is_some()).count()
             + self.sessions.iter().filter(|(_, session)| session.absence.ends_at.is_some()).count()
             + self.sessions.iter().filter(|(_, session)| session.absence.will_at.is_some()).count()

@@ -213,7 +213,7 @@ impl Core {
         if connection.silence_ms_max == 0 || connection.state == State::Closing {
             return;
         }
-        let due = connection.last_received + connection.silence_ms_max;
+        let due = connection.last_received + u64::from(connection.silence_ms_max);
         if due > now.monotonic || connection.paused {
             let again = due.max(now.monotonic + 1000);
             self.arm(id, Some((again, Timer::KeepAlive(id))));

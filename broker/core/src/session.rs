@@ -253,3 +253,13 @@ impl Session {
 fn is_identifier(identifier: &u32) -> bool {
     ShareMark::from_identifier(*identifier).is_none()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_takes_little() {
+        assert!(size_of::<Session>() <= 232, "{}", size_of::<Session>());
+    }
+}
