@@ -7,6 +7,8 @@
 const POOLED_BUFFERS_MAX: usize = 256;
 /// A buffer that grew past this is given back to the allocator instead.
 const POOLED_BYTES_MAX: usize = 64 * 1024;
+/// What those that are kept may take together: a burst leaves no more behind.
+const POOL_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Bytes on their way to a client.
 #[derive(Debug, Default)]
@@ -54,7 +56,7 @@ impl Outbound {
     /// Where new bytes go; taken from the pool when there was no buffer.
     pub(crate) fn buffer(&mut self, pool: &mut BufferPool) -> &mut Vec<u8> {
         if self.bytes.capacity() == 0 {
-            self.bytes = pool.0.pop().unwrap_or_default();
+            self.bytes = pool.take();
         }
         &mut self.bytes
     }
@@ -77,15 +79,35 @@ impl Outbound {
         self.packets = 0;
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
-        if (1..=POOLED_BYTES_MAX).contains(&bytes.capacity()) && pool.0.len() < POOLED_BUFFERS_MAX {
-            pool.0.push(bytes);
-        }
+        pool.give(bytes);
     }
 }
 
 /// Empty buffers that wait for a connection.
 #[derive(Debug, Default)]
-pub(crate) struct BufferPool(Vec<Vec<u8>>);
+pub(crate) struct BufferPool {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl BufferPool {
+    fn take(&mut self) -> Vec<u8> {
+        let buffer = self.buffers.pop().unwrap_or_default();
+        self.bytes -= buffer.capacity();
+        buffer
+    }
+
+    fn give(&mut self, buffer: Vec<u8>) {
+        let bytes = self.bytes + buffer.capacity();
+        if (1..=POOLED_BYTES_MAX).contains(&buffer.capacity())
+            && self.buffers.len() < POOLED_BUFFERS_MAX
+            && bytes <= POOL_BYTES_MAX
+        {
+            self.buffers.push(buffer);
+            self.bytes = bytes;
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -102,6 +124,18 @@ mod tests {
         let mut second = Outbound::default();
         second.buffer(&mut pool).extend_from_slice(b"world");
         assert_eq!(second.bytes().as_ptr(), at);
+    }
+
+    #[test]
+    fn the_pool_is_bounded_by_what_its_buffers_take() {
+        let mut pool = BufferPool::default();
+        for _ in 0..POOLED_BUFFERS_MAX {
+            pool.give(Vec::with_capacity(POOLED_BYTES_MAX));
+        }
+        assert_eq!(pool.buffers.len(), POOL_BYTES_MAX / POOLED_BYTES_MAX);
+        let kept = pool.buffers.len();
+        (0..2 * kept).for_each(|_| drop(pool.take()));
+        assert_eq!((pool.buffers.len(), pool.bytes), (0, 0));
     }
 
     #[test]
