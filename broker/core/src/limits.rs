@@ -270,5 +270,5 @@ impl Limits {
     }
 }
 
-/// What a subscription may take on average: ten levels with wildcards that no other filter shares.
-const SUBSCRIPTION_BYTES: usize = 2048;
+/// What a subscription may take on average: twenty levels that no other filter shares.
+const SUBSCRIPTION_BYTES: usize = 4096;
