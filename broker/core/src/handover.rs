@@ -249,7 +249,7 @@ impl Core {
         if session.queue.is_empty() {
             return;
         }
-        for share in session.shares.to_vec() {
+        for share in Vec::clone(&session.shares) {
             self.shares.strand(share, key);
             let members: Vec<Member> = self.shares.members(share).collect();
             members.iter().for_each(|member| self.pump(now, member.session));

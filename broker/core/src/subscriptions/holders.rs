@@ -9,6 +9,7 @@ pub(super) enum Holders {
     None,
     One(Subscriber),
     /// Two or more.
+    #[allow(clippy::box_collection, reason = "a vector of three words would be in every filter")]
     Several(Box<Vec<Subscriber>>),
 }
 
