@@ -235,6 +235,6 @@ mod tests {
 
     #[test]
     fn a_node_takes_a_cache_line() {
-        assert_eq!(size_of::<Node>(), 64);
+        assert!(size_of::<Node>() <= 64);
     }
 }
