@@ -11,7 +11,7 @@ use crate::alias::OutboundAliases;
 use crate::authorize::Identity;
 use crate::clock::Instant;
 use crate::effect::Exchange;
-use crate::identity::{ConnectionId, ListenerId, Sequence, ShardId};
+use crate::identity::{ConnectionId, ListenerId, Sequence};
 use crate::key::SessionKey;
 use crate::outbound::Outbound;
 use crate::rare::Rare;
@@ -24,8 +24,6 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) listener: ListenerId,
     pub(crate) state: State,
-    /// The shard that it goes to at the end of the turn, and its CONNECT.
-    pub(crate) moves_to: Option<(ShardId, Vec<u8>)>,
     pub(crate) version: Version,
     /// How the check of its client stands; none when there is nothing to be checked any more.
     pub(crate) authentication: Option<Box<Authentication>>,
@@ -135,7 +133,6 @@ impl Connection {
             id,
             listener,
             state: State::AwaitingConnect,
-            moves_to: None,
             version: Version::V311,
             authentication: None,
             outbound: Outbound::default(),

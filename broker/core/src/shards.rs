@@ -170,9 +170,11 @@ impl Core {
     /// Forgets the connections that go to other shards.
     pub(crate) fn take_moves(&mut self) -> Vec<Effect> {
         let mut moves = Vec::new();
-        for connection in std::mem::take(&mut self.turn.moves) {
+        for (connection, shard, mut bytes) in std::mem::take(&mut self.turn.moves) {
             let Some(open) = self.connections.get_mut(connection) else { continue };
-            let Some((shard, mut bytes)) = open.moves_to.take() else { continue };
+            if open.state != State::Moving {
+                continue;
+            }
             bytes.extend(std::mem::take(&mut open.unhandled));
             self.arm(connection, None);
             self.count_buffers(connection);
@@ -186,8 +188,7 @@ impl Core {
     pub(crate) fn move_away(&mut self, id: ConnectionId, shard: ShardId, frame: &[u8]) {
         let Some(open) = self.connections.get_mut(id) else { return };
         open.state = State::Moving;
-        open.moves_to = Some((shard, frame.to_vec()));
-        self.turn.moves.push(id);
+        self.turn.moves.push((id, shard, frame.to_vec()));
     }
 
     fn note_interest(&mut self, now: Now, from: ShardId, interest: Interest) {

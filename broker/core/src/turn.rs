@@ -12,7 +12,7 @@ use crate::core::Core;
 use crate::durability::Durability;
 use crate::effect::Effect;
 use crate::gate::Gated;
-use crate::identity::{ConnectionId, Sequence};
+use crate::identity::{ConnectionId, Sequence, ShardId};
 use crate::key::SessionKey;
 use crate::message::Message;
 
@@ -27,8 +27,8 @@ pub(crate) struct Turn {
     /// The last batch before it that somebody waits for, or has waited for.
     pub(crate) last_awaited: u64,
     pub(crate) cursors: Vec<SessionKey>,
-    /// Connections that go to another shard.
-    pub(crate) moves: Vec<ConnectionId>,
+    /// Connections that go to another shard, each with its CONNECT.
+    pub(crate) moves: Vec<(ConnectionId, ShardId, Vec<u8>)>,
     pub(crate) flush: Vec<ConnectionId>,
     pub(crate) effects: Vec<Effect>,
     /// The position of the message that was held last.
