@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use mio::{Poll, Waker};
 use weir_core::{
-    ClientRates, Core, Durability, DurabilityLevels, Effect, Input, Limits, ListenerLimits, Now,
-    Placement, QueueFull, ReaderConfig, ReaderId, ShardId, ShareStrategy, StoreRoom,
+    ClientRates, Core, Durability, DurabilityLevels, Input, Limits, ListenerLimits, Now, Placement,
+    QueueFull, ReaderConfig, ReaderId, ShardId, ShareStrategy, StoreRoom,
 };
 use weir_mqtt::QoS;
 use weir_rules::{Diagnostic, Engine, Plan};
@@ -257,7 +257,7 @@ impl Broker {
         let entrances: Vec<_> = listeners.iter().map(Listener::entrance).cloned().collect();
         let mut listeners = Some(listeners);
         let mut shards = Vec::new();
-        let beginnings = join(&mut cores, clock.now());
+        let beginnings = Core::join(&mut cores, clock.now());
         let ways = Ways::between(mailboxes.all().to_vec());
         let parts = cores.into_iter().zip(beginnings).zip(ways).zip(receivers).zip(sinks);
         for (id, ((((core, effects), ways), (poll, mail)), readers)) in
@@ -560,27 +560,6 @@ fn cores(
         Ok(core)
     };
     (0..shards).map(ShardId).map(of_shard).collect()
-}
-
-/// Lets all shards know what the sessions of the others want, before there is any client. Answers
-/// what is to be done for each besides.
-fn join(cores: &mut [Core], now: Now) -> Vec<Vec<Effect>> {
-    let mut effects: Vec<Vec<Effect>> = cores.iter().map(|_| Vec::new()).collect();
-    if cores.len() == 1 {
-        return effects;
-    }
-    let mut forwards = Vec::new();
-    for (from, (core, effects)) in (0..).map(ShardId).zip(cores.iter_mut().zip(&mut effects)) {
-        core.drain(|effect| match effect {
-            Effect::Forward { shard, forwards: sent } => forwards.push((from, shard, sent)),
-            other => effects.push(other),
-        });
-    }
-    for (from, to, forwards) in forwards {
-        cores[usize::from(to.0)].handle(now, Input::Forwarded { from, forwards });
-    }
-    cores.iter_mut().for_each(|core| core.handle(now, Input::Joined));
-    effects
 }
 
 fn start_shards(

@@ -119,8 +119,8 @@ impl Core {
     }
 
     /// The core of one shard of several. All of them get the same `placement`, limits, readers
-    /// and retained messages. What the first turn of each has for the others is to be handed over
-    /// before anything else, and then each gets [`Input::Joined`].
+    /// and retained messages, and before anything else [`Core::join`] makes them known to each
+    /// other.
     #[must_use]
     pub fn of_shard(
         shard: ShardId,

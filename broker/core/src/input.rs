@@ -51,7 +51,7 @@ pub enum Input<'a> {
         forwards: Forwards,
     },
     /// All shards know what the sessions of all others want: see
-    /// [`Core::of_shard`](crate::Core::of_shard).
+    /// [`Core::join`](crate::Core::join).
     Joined,
     /// The answer to [`Effect::Load`]. A message that is missing cannot be read, now or ever.
     ///

@@ -19,6 +19,7 @@ use crate::forwards::{Census, Forwarded, ForwardedMessage, Forwards, Interest, M
 use crate::gate::Gated;
 use crate::held::Waiter;
 use crate::identity::{ConnectionId, ListenerId, Sequence, ShardId};
+use crate::input::Input;
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::router::{Origin, Routing, ToAll};
@@ -27,6 +28,28 @@ use crate::subscriptions::{Holder, Subscriber};
 use crate::timer::Timer;
 
 impl Core {
+    /// Lets all shards of a broker know what the sessions of the others want, before there is any
+    /// client. Answers what is to be done for each besides, in the order of the shards.
+    pub fn join(cores: &mut [Self], now: Now) -> Vec<Vec<Effect>> {
+        let mut effects: Vec<Vec<Effect>> = cores.iter().map(|_| Vec::new()).collect();
+        if cores.len() == 1 {
+            return effects;
+        }
+        let mut forwards = Vec::new();
+        for (core, effects) in cores.iter_mut().zip(&mut effects) {
+            let from = core.shard;
+            core.drain(|effect| match effect {
+                Effect::Forward { shard, forwards: sent } => forwards.push((from, shard, sent)),
+                other => effects.push(other),
+            });
+        }
+        for (from, to, forwards) in forwards {
+            cores[usize::from(to.0)].handle(now, Input::Forwarded { from, forwards });
+        }
+        cores.iter_mut().for_each(|core| core.handle(now, Input::Joined));
+        effects
+    }
+
     pub(crate) fn handle_forwarded(&mut self, now: Now, from: ShardId, forwards: Forwards) {
         self.peers.heard(from, &forwards);
         for interest in forwards.interests {

@@ -3,6 +3,8 @@
 //! A batch that has sent something to another shard, and the batch of the turn in which that was
 //! handled there, are committed as one or not at all; and those of one shard in their order. So a
 //! batch has to wait while its partner, or that of an earlier one of its shard, is still to come.
+//!
+//! The writer sees to it. Whoever commits without it asks here.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +12,14 @@ use weir_core::{Batch, ShardId};
 
 /// What was sent and what was handled, by sender and receiver, in the batches that were taken.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Taken {
+pub struct Taken {
     sent: BTreeMap<(ShardId, ShardId), u64>,
     handled: BTreeMap<(ShardId, ShardId), u64>,
 }
 
 impl Taken {
-    pub(crate) fn note(&mut self, batch: &Batch) {
+    /// Takes note of a batch that is committed, or about to be.
+    pub fn note(&mut self, batch: &Batch) {
         for link in &batch.links.sent {
             let last = self.sent.entry((batch.shard, link.shard)).or_default();
             *last = link.number.max(*last);
@@ -39,7 +42,8 @@ impl Taken {
 
 /// Which of `batches`, in the order in which they wait, can be committed as one group after those
 /// that were taken: all of them but for those that miss somebody.
-pub(crate) fn ready<'a>(batches: impl Iterator<Item = &'a Batch>, taken: &Taken) -> Vec<bool> {
+#[must_use]
+pub fn ready<'a>(batches: impl Iterator<Item = &'a Batch>, taken: &Taken) -> Vec<bool> {
     let batches: Vec<&Batch> = batches.collect();
     let mut ready = vec![true; batches.len()];
     loop {

@@ -75,6 +75,7 @@ use weir_core::{Batch, ReaderId};
 pub use self::commit::Committed;
 pub use self::error::{MalformedRecord, StoreError};
 pub use self::journal::{JournalRecord, records as journal_records};
+pub use self::links::{Taken, ready};
 pub(crate) use self::loader::Loader;
 pub use self::maintain::{
     BackupError, Compacted, Examination, ExportError, ExportTable, JournalFindings, Salvage,

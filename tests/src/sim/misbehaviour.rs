@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use weir_core::{Batch, Change, InflightState, Message, MessageParts, Recovered, Sequence, Target};
+use weir_core::{
+    Batch, Change, InflightState, Links, Message, MessageParts, Recovered, Sequence, Target,
+};
 use weir_mqtt::frame_len;
 
 /// A deliberate fault of the broker; each must be found.
@@ -37,6 +39,8 @@ pub enum Misbehaviour {
     JournalUnsynced,
     /// Dead letters do not reach the store.
     LettersForgotten,
+    /// Batches of several shards are committed without those that they hang together with.
+    LinksForgotten,
     /// The store gives up some of the log that is still waited for.
     LogTrimmedTooFar,
     /// The first retained message of a topic stays in the store when another one replaces it.
@@ -65,7 +69,7 @@ pub enum Misbehaviour {
 
 impl Misbehaviour {
     /// Every one.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::CheckpointUnsynced,
         Self::CommittedTooEarly,
         Self::CursorsForgotten,
@@ -78,6 +82,7 @@ impl Misbehaviour {
         Self::IdentifiersReused,
         Self::JournalUnsynced,
         Self::LettersForgotten,
+        Self::LinksForgotten,
         Self::LogTrimmedTooFar,
         Self::OlderRetained,
         Self::ReceivedForgotten,
@@ -153,16 +158,16 @@ pub(crate) struct Saboteur {
 }
 
 impl Saboteur {
-    /// Spoils what a core is given at its start.
-    pub(crate) fn start(misbehaviour: Option<Misbehaviour>, recovered: &mut Recovered) -> Self {
-        let retained = recovered.retained.iter();
+    /// Spoils what the cores are given at their start.
+    pub(crate) fn start(misbehaviour: Option<Misbehaviour>, recovered: &mut [Recovered]) -> Self {
+        let retained = recovered.first().into_iter().flat_map(|recovered| &recovered.retained);
         let retained = retained.map(|message| (message.topic().into(), message.clone())).collect();
         if misbehaviour == Some(Misbehaviour::IdentifiersReused) {
-            for session in &mut recovered.sessions {
-                session.inflight.clear();
+            for recovered in recovered {
+                recovered.sessions.iter_mut().for_each(|session| session.inflight.clear());
+                let targets = recovered.log.iter_mut().flat_map(|record| &mut record.targets);
+                targets.for_each(|target| target.packet_id = None);
             }
-            let targets = recovered.log.iter_mut().flat_map(|record| &mut record.targets);
-            targets.for_each(|target| target.packet_id = None);
         }
         Self { misbehaviour, retained }
     }
@@ -177,6 +182,9 @@ impl Saboteur {
         let Some(misbehaviour) = self.misbehaviour else { return };
         if misbehaviour == Misbehaviour::LogTrimmedTooFar {
             batch.log_start = Sequence(batch.log_start.0 + 2);
+        }
+        if misbehaviour == Misbehaviour::LinksForgotten {
+            batch.links = Links::default();
         }
         batch.changes.retain(|change| !misbehaviour.forgets(change));
         batch.changes.iter_mut().for_each(|change| misbehaviour.alter(change));

@@ -1,6 +1,6 @@
-//! The process of the broker: the real core, store and rules, wired as the shell wires them.
+//! The process of the broker: the real cores, store and rules, wired as the shell wires them.
 //!
-//! A turn is the turn of a shard: mail, new connections, every readable socket, timers, then the
+//! A turn is the turn of each shard, of which some may be late: mail, new connections, every readable socket, timers, then the
 //! effects. Commits take time, and what gathers meanwhile forms the next group. Everything that
 //! goes out to a client is compared with what the disk knows.
 
@@ -10,10 +10,10 @@ mod commit;
 use std::collections::{BTreeMap, VecDeque};
 
 use weir_broker::InnerTurn;
-use weir_broker::store::{Condition, Store, StoreError, StoreOptions};
+use weir_broker::store::{Condition, Store, StoreError, StoreOptions, Taken};
 use weir_core::{
-    Batch, ConnectionId, Core, Effect, Input, ListenerId, Message, Now, ReaderConfig, Recovered,
-    Sequence, ShardId,
+    Batch, ConnectionId, Core, Effect, Forwards, Input, ListenerId, Message, Now, Placement,
+    ReaderConfig, Recovered, Sequence, ShardId,
 };
 use weir_mqtt::frame_len;
 use weir_rules::Plan;
@@ -38,35 +38,43 @@ pub(crate) struct Process {
     started: u64,
     disks: SimulatedDisks,
     store: Store,
-    core: Core,
+    cores: Vec<Core>,
     rules: Rules,
     upstream: Upstream,
     sockets: BTreeMap<ConnectionId, Socket>,
     generations: Vec<u32>,
     free_slots: Vec<u32>,
-    effects: Vec<Effect>,
-    mail: VecDeque<Mail>,
+    /// By shard, as the mail is.
+    effects: Vec<Vec<Effect>>,
+    mail: Vec<VecDeque<Mail>>,
     /// Batches that wait for the next group.
     waiting: Vec<Batch>,
     /// Since when the first of them does.
     waiting_since: u64,
+    /// Those that were taken from there.
+    taken: Taken,
     group: Option<Group>,
     has_failed: bool,
     /// What could not be read from the disk.
-    unread: Vec<Sequence>,
+    unread: Vec<(ShardId, Vec<Sequence>)>,
     unsure: Unsure,
     saboteur: Saboteur,
 }
 
-/// What other threads have for the shard.
+/// What other threads have for a shard.
 enum Mail {
     Committed(u64),
+    Forwarded { from: ShardId, forwards: Forwards },
     Loaded(Vec<(Sequence, Message)>),
+    Moved { connection: ConnectionId, bytes: Vec<u8> },
     Turn(InnerTurn),
 }
 
 struct Socket {
     link: LinkId,
+    listener: ListenerId,
+    /// None on the way from one to another.
+    shard: Option<ShardId>,
     is_paused: bool,
     is_blocked: bool,
     /// Something waits since an earlier turn.
@@ -85,6 +93,7 @@ impl Process {
         number: u32,
         disks: SimulatedDisks,
         plan: Plan,
+        shards: u8,
         misbehaviour: Option<Misbehaviour>,
     ) -> Result<(Self, Recovered), StoreError> {
         let store = disks.open_for_good(store_options())?;
@@ -108,39 +117,54 @@ impl Process {
         let rules = Rules::restore(&store, reader, upstream_reader, plan)?;
         let done = store.reader_cursor(SHARD, upstream_reader)?;
         let upstream = Upstream::start(around, upstream_reader, done);
+        let kept = store.clients()?;
+        let needed = kept.iter().map(|(_, shard)| shard.0 + 1).max().unwrap_or(1);
+        let shards = shards.max(needed);
+        let kept = kept.iter().map(|(client_id, shard)| (&**client_id, *shard));
+        let placement = Placement::new(shards, kept);
         let queued_memory = around.conduct.limits.queued_memory_eased_at;
-        let mut recovered = store.recover(SHARD, queued_memory)?;
+        let recovered = (0..shards).map(|shard| store.recover(ShardId(shard), queued_memory));
+        let mut recovered = recovered.collect::<Result<Vec<Recovered>, _>>()?;
         let saboteur = Saboteur::start(misbehaviour, &mut recovered);
         let now = around.clock(around.now);
         let limits = around.conduct.limits.clone();
         let seed = around.random.number();
-        let core = Core::new(limits, readers, recovered.clone(), seed, now);
+        let of_shard = |(shard, recovered): (ShardId, &Recovered)| {
+            let (placement, limits) = (placement.clone(), limits.clone());
+            let (readers, recovered) = (readers.clone(), recovered.clone());
+            Core::of_shard(shard, placement, limits, readers, recovered, seed, now)
+        };
+        let mut cores: Vec<Core> = (0..).map(ShardId).zip(&recovered).map(of_shard).collect();
+        let effects = Core::join(&mut cores, now);
         let mut process = Self {
             number,
             started: around.now,
             disks,
             store,
-            core,
+            cores,
             rules,
             upstream,
             sockets: BTreeMap::new(),
             generations: Vec::new(),
             free_slots: Vec::new(),
-            effects: Vec::new(),
-            mail: VecDeque::new(),
+            effects,
+            mail: recovered.iter().map(|_| VecDeque::new()).collect(),
             waiting: Vec::new(),
             waiting_since: 0,
+            taken: Taken::default(),
             group: None,
             has_failed: false,
             unread: Vec::new(),
             unsure: Unsure::default(),
             saboteur,
         };
-        process.unsure.recovered(&recovered);
+        for (shard, recovered) in (0..).map(ShardId).zip(&recovered) {
+            process.unsure.recovered(shard, recovered);
+        }
         process.run_rules(around);
         process.run_upstream(around);
         around.schedule(around.now, Event::Turn);
-        Ok((process, recovered))
+        Ok((process, together(recovered)))
     }
 
     /// A start that does not come to its end.
@@ -177,38 +201,57 @@ impl Process {
         self.has_failed
     }
 
-    /// One turn of the shard.
+    /// One turn of the shards; some of several may be late.
     pub(crate) fn turn(&mut self, around: &mut Surroundings, clients: &[Client]) {
-        let now = around.clock(self.started);
         let mut workers = clients.iter().filter(|client| client.profile.role == Role::Worker);
         self.unsure.has_unkept_members |= workers.any(Client::has_unkept_session);
-        self.take_mail(now);
-        for link in around.network.accept(around.now) {
-            let client = &clients[around.network.client_of(link)];
-            self.open(now, link, client.profile.listener());
+        let is_alone = self.cores.len() == 1;
+        for shard in (0..self.cores.len() as u8).map(ShardId) {
+            if is_alone || around.random.chance(70) {
+                self.turn_of(around, clients, shard);
+            } else {
+                let at = around.within(3);
+                around.schedule(at, Event::Turn);
+            }
         }
-        let is_behind = self.read(around, now);
-        if self.core.poll_timeout().is_some_and(|at| at <= now.monotonic) {
-            self.core.handle(now, Input::Timeout);
-        }
-        self.unblock();
-        self.settle(around, clients, now);
-        self.core.check_invariants();
         self.begin_commit(around);
         self.check_bounds(around);
-        if is_behind || !self.effects.is_empty() || !self.mail.is_empty() {
+    }
+
+    fn turn_of(&mut self, around: &mut Surroundings, clients: &[Client], shard: ShardId) {
+        let now = around.clock(self.started);
+        self.take_mail(now, shard);
+        if shard == ShardId::FIRST {
+            for link in around.network.accept(around.now) {
+                let client = &clients[around.network.client_of(link)];
+                self.open(now, link, client.profile.listener());
+            }
+        }
+        let is_behind = self.read(around, now, shard);
+        if self.core(shard).poll_timeout().is_some_and(|at| at <= now.monotonic) {
+            self.core(shard).handle(now, Input::Timeout);
+        }
+        self.unblock(shard);
+        self.settle(around, clients, now, shard);
+        self.core(shard).check_invariants();
+        let index = usize::from(shard.0);
+        if is_behind || !self.effects[index].is_empty() || !self.mail[index].is_empty() {
             around.schedule(around.now + 1, Event::Turn);
         }
-        if let Some(at) = self.core.poll_timeout() {
+        if let Some(at) = self.core(shard).poll_timeout() {
             around.schedule(self.started + at.0, Event::Turn);
         }
+    }
+
+    fn core(&mut self, shard: ShardId) -> &mut Core {
+        &mut self.cores[usize::from(shard.0)]
     }
 
     /// A turn of the rules.
     pub(crate) fn run_rules(&mut self, around: &mut Surroundings) {
         let (turn, next_at) = self.rules.run(around);
         if let Some(turn) = turn {
-            self.mail.push_back(Mail::Turn(turn));
+            self.mail[0].push_back(Mail::Turn(turn));
             let at = around.within(1);
             around.schedule(at, Event::Turn);
         }
@@ -222,7 +265,7 @@ impl Process {
         let now = around.clock(self.started);
         let is_early = self.saboteur.does(Misbehaviour::ForwardedTooEarly);
         if let Some(turn) = self.upstream.run(around, &self.store, now, is_early) {
-            self.mail.push_back(Mail::Turn(turn));
+            self.mail[0].push_back(Mail::Turn(turn));
             let at = around.within(1);
             around.schedule(at, Event::Turn);
         }
@@ -252,13 +295,15 @@ impl Process {
 
     /// What still goes on; none when everything has come to rest.
     pub(crate) fn unrest(&self) -> Option<String> {
-        let metrics = self.core.metrics();
+        let metrics = self.metrics();
+        let gated: usize = self.cores.iter().map(Core::gated).sum();
+        let mail: usize = self.mail.iter().map(VecDeque::len).sum();
         let facts = [
-            ("acknowledgements at the gate", self.core.gated() as u64),
+            ("acknowledgements at the gate", gated as u64),
             ("batches under way", (self.waiting.len() + usize::from(self.group.is_some())) as u64),
             ("messages in queues", metrics.queued_messages),
             ("bytes in queues", metrics.queued_bytes),
-            ("mail", self.mail.len() as u64),
+            ("mail", mail as u64),
             ("messages that wait for their time", metrics.delayed),
             ("records for the upstream", self.upstream.depth()),
         ];
@@ -267,15 +312,24 @@ impl Process {
     }
 
     pub(crate) fn metrics(&self) -> weir_core::Metrics {
-        self.core.metrics()
+        let metrics = self.cores.iter().map(Core::metrics);
+        metrics.fold(weir_core::Metrics::default(), |sum, metrics| sum.plus(&metrics))
     }
 
-    fn take_mail(&mut self, now: Now) {
-        for mail in std::mem::take(&mut self.mail) {
+    fn take_mail(&mut self, now: Now, shard: ShardId) {
+        for mail in std::mem::take(&mut self.mail[usize::from(shard.0)]) {
+            let core = &mut self.cores[usize::from(shard.0)];
             match mail {
-                Mail::Committed(batch) => self.core.handle(now, Input::Committed { batch }),
-                Mail::Loaded(messages) => {
-                    self.core.handle(now, Input::Loaded { messages: &messages });
+                Mail::Committed(batch) => core.handle(now, Input::Committed { batch }),
+                Mail::Forwarded { from, forwards } => {
+                    core.handle(now, Input::Forwarded { from, forwards });
+                }
+                Mail::Loaded(messages) => core.handle(now, Input::Loaded { messages: &messages }),
+                Mail::Moved { connection, bytes } => {
+                    let Some(socket) = self.sockets.get_mut(&connection) else { continue };
+                    socket.shard = Some(shard);
+                    let listener = socket.listener;
+                    core.handle(now, Input::Moved { connection, listener, bytes: &bytes });
                 }
                 Mail::Turn(turn) => self.handle_inner_turn(now, turn),
             }
@@ -288,15 +342,15 @@ impl Process {
             self.publish(now, &turn);
         }
         for change in &turn.changes {
-            self.core.handle(now, Input::Record(change.clone()));
+            self.core(ShardId::FIRST).handle(now, Input::Record(change.clone()));
         }
         if let Some((reader, sequence)) = turn.done {
-            self.core.handle(now, Input::ReaderDone { reader, sequence });
+            self.core(ShardId::FIRST).handle(now, Input::ReaderDone { reader, sequence });
         }
         if !is_early {
             self.publish(now, &turn);
         }
-        if let Some(batch) = self.core.pending_batch() {
+        if let Some(batch) = self.core(ShardId::FIRST).pending_batch() {
             for publication in &turn.publications {
                 self.unsure.rests_on(batch, publication.borrow().message.payload);
             }
@@ -305,7 +359,7 @@ impl Process {
 
     fn publish(&mut self, now: Now, turn: &InnerTurn) {
         for publication in &turn.publications {
-            self.core.handle(now, Input::Publish(publication.borrow()));
+            self.core(ShardId::FIRST).handle(now, Input::Publish(publication.borrow()));
         }
     }
 
@@ -318,6 +372,8 @@ impl Process {
         let (written, heard) = (Vec::new(), Vec::new());
         let socket = Socket {
             link,
+            listener,
+            shard: Some(ShardId::FIRST),
             is_paused: false,
             is_blocked: false,
             was_blocked: false,
@@ -325,15 +381,15 @@ impl Process {
             heard,
         };
         self.sockets.insert(connection, socket);
-        self.core.handle(now, Input::Opened { connection, listener });
+        self.core(ShardId::FIRST).handle(now, Input::Opened { connection, listener });
     }
 
     /// Reads every socket that has something; true when there is more.
-    fn read(&mut self, around: &mut Surroundings, now: Now) -> bool {
+    fn read(&mut self, around: &mut Surroundings, now: Now, shard: ShardId) -> bool {
         let open: Vec<(ConnectionId, LinkId)> = self
             .sockets
             .iter()
-            .filter(|(_, socket)| !socket.is_paused)
+            .filter(|(_, socket)| !socket.is_paused && socket.shard == Some(shard))
             .map(|(connection, socket)| (*connection, socket.link))
             .filter(|(_, link)| around.network.is_readable(around.now, *link))
             .collect();
@@ -342,7 +398,7 @@ impl Process {
             let (bytes, is_end) = around.network.broker_read(around.now, link, READ_BYTES);
             if !bytes.is_empty() {
                 let bytes = self.heard(connection, bytes);
-                self.core.handle(now, Input::Received { connection, bytes: &bytes });
+                self.core(shard).handle(now, Input::Received { connection, bytes: &bytes });
                 is_behind = true;
             } else if is_end {
                 self.close(around, now, connection);
@@ -371,27 +427,28 @@ impl Process {
     }
 
     /// A socket whose client has read can be written again.
-    fn unblock(&mut self) {
+    fn unblock(&mut self, shard: ShardId) {
         for (connection, socket) in &mut self.sockets {
-            if std::mem::take(&mut socket.is_blocked) {
-                self.effects.push(Effect::Flush { connection: *connection });
+            if socket.shard == Some(shard) && std::mem::take(&mut socket.is_blocked) {
+                self.effects[usize::from(shard.0)].push(Effect::Flush { connection: *connection });
             }
         }
     }
 
-    fn settle(&mut self, around: &mut Surroundings, clients: &[Client], now: Now) {
+    fn settle(&mut self, around: &mut Surroundings, clients: &[Client], now: Now, shard: ShardId) {
+        let index = usize::from(shard.0);
         for _ in 0..ROUNDS_PER_TURN {
-            let mut effects = std::mem::take(&mut self.effects);
-            self.core.drain(|effect| effects.push(effect));
+            let mut effects = std::mem::take(&mut self.effects[index]);
+            self.cores[index].drain(|effect| effects.push(effect));
             if effects.is_empty() {
                 return;
             }
             for effect in effects {
-                self.carry_out(around, clients, now, effect);
+                self.carry_out(around, clients, now, shard, effect);
             }
         }
-        let effects = &mut self.effects;
-        self.core.drain(|effect| effects.push(effect));
+        let effects = &mut self.effects[index];
+        self.cores[index].drain(|effect| effects.push(effect));
     }
 
     fn carry_out(
@@ -399,6 +456,7 @@ impl Process {
         around: &mut Surroundings,
         clients: &[Client],
         now: Now,
+        shard: ShardId,
         effect: Effect,
     ) {
         match effect {
@@ -415,9 +473,18 @@ impl Process {
                 around.note(About::ALL, format_args!("messages are dropped: {notice:?}"));
             }
             Effect::Flush { connection } => self.flush(around, clients, now, connection),
-            Effect::Forward { .. } | Effect::Move { .. } => unreachable!("there is one shard"),
+            Effect::Forward { shard: to, forwards } => {
+                let mail = Mail::Forwarded { from: shard, forwards };
+                self.hand_over(around, to, mail);
+            }
+            Effect::Move { connection, shard: to, bytes } => {
+                if let Some(socket) = self.sockets.get_mut(&connection) {
+                    socket.shard = None;
+                }
+                self.hand_over(around, to, Mail::Moved { connection, bytes });
+            }
             Effect::MemoryPressure { .. } => unreachable!("memory has no limit"),
-            Effect::Load { sequences } => self.load(around, &sequences),
+            Effect::Load { sequences } => self.load(around, shard, sequences),
             Effect::Pause { connection } => {
                 if let Some(socket) = self.sockets.get_mut(&connection) {
                     socket.is_paused = true;
@@ -440,6 +507,12 @@ impl Process {
         }
     }
 
+    fn hand_over(&mut self, around: &mut Surroundings, to: ShardId, mail: Mail) {
+        self.mail[usize::from(to.0)].push_back(mail);
+        let at = around.within(2);
+        around.schedule(at, Event::Turn);
+    }
+
     fn flush(
         &mut self,
         around: &mut Surroundings,
@@ -448,7 +521,9 @@ impl Process {
         connection: ConnectionId,
     ) {
         let Some(socket) = self.sockets.get_mut(&connection) else { return };
-        let Some(outbound) = self.core.outbound(connection) else { return };
+        let Some(shard) = socket.shard else { return };
+        let core = &mut self.cores[usize::from(shard.0)];
+        let Some(outbound) = core.outbound(connection) else { return };
         if socket.is_blocked || outbound.is_empty() {
             return;
         }
@@ -457,7 +532,7 @@ impl Process {
         if socket.written.is_empty()
             && let Some(length) = self.saboteur.withholds(bytes)
         {
-            self.core.handle(now, Input::Sent { connection, bytes: length });
+            core.handle(now, Input::Sent { connection, bytes: length });
             return self.flush(around, clients, now, connection);
         }
         // What waits here was made in this turn.
@@ -467,7 +542,7 @@ impl Process {
                 socket.is_blocked = written < bytes.len();
                 socket.was_blocked = socket.is_blocked;
                 socket.written.extend_from_slice(&bytes[..written]);
-                self.core.handle(now, Input::Sent { connection, bytes: written });
+                core.handle(now, Input::Sent { connection, bytes: written });
                 let client = &clients[around.network.client_of(link)];
                 if client.link == Some(link) {
                     self.check_written(around, client, connection, is_fresh);
@@ -487,9 +562,23 @@ impl Process {
         );
         self.generations[connection.slot as usize] += 1;
         self.free_slots.push(connection.slot);
-        self.core.handle(now, Input::Closed { connection });
+        if let Some(shard) = socket.shard {
+            self.core(shard).handle(now, Input::Closed { connection });
+        }
     }
 }
+
+/// What all shards have found; what is retained is in each.
+fn together(shards: Vec<Recovered>) -> Recovered {
+    let mut shards = shards.into_iter();
+    let first = shards.next().expect("there is one at least");
+    shards.fold(first, |mut all, shard| {
+        all.sessions.extend(shard.sessions);
+        all.log.extend(shard.log);
+        all
+    })
+}
+
 fn store_options() -> StoreOptions {
     // Small, so that runs of a few seconds come to checkpoints.
     StoreOptions {
@@ -499,7 +588,7 @@ fn store_options() -> StoreOptions {
     }
 }
 
-/// The one shard.
-const SHARD: ShardId = ShardId(0);
+/// The shard whose log the rules and the upstream read.
+const SHARD: ShardId = ShardId::FIRST;
 const READ_BYTES: usize = 64 * 1024;
 const ROUNDS_PER_TURN: usize = 4;

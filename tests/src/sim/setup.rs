@@ -22,6 +22,8 @@ pub struct Setup {
     pub power_cuts: Vec<u64>,
     /// What is left out of it.
     pub reduction: Reduction,
+    /// How many shards its broker has in the end; it may begin with fewer.
+    pub shards: u8,
     /// What the broker around the core is made to do wrong, to see that it is found.
     pub misbehaviour: Option<Misbehaviour>,
     /// A failure tells everything that happened, not only what it has to do with.
@@ -50,6 +52,7 @@ impl Setup {
             kind: Kind::Honest,
             power_cuts: Vec::new(),
             reduction: Reduction::default(),
+            shards: [1, 3, 1, 2][seed as usize % 4],
             misbehaviour: None,
             tells_all: false,
         }
@@ -70,6 +73,7 @@ impl Setup {
                     let found = all.find(|known| format!("{known:?}") == value);
                     setup.misbehaviour = Some(found.ok_or(NotASetup)?);
                 }
+                "shards" => setup.shards = value.parse().map_err(|_| NotASetup)?,
                 "power_cuts" => {
                     let numbers: Result<_, _> = value.split(',').map(str::parse).collect();
                     setup.power_cuts = numbers.map_err(|_| NotASetup)?;
@@ -90,6 +94,9 @@ impl fmt::Display for Setup {
         }
         if let Some(misbehaviour) = self.misbehaviour {
             words.push(format!("misbehaviour={misbehaviour:?}"));
+        }
+        if self.shards != Self::of_seed(self.seed).shards {
+            words.push(format!("shards={}", self.shards));
         }
         if !self.power_cuts.is_empty() {
             let cuts: Vec<String> = self.power_cuts.iter().map(ToString::to_string).collect();

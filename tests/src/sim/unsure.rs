@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_core::{
-    Batch, Change, Destination, InflightState, Recovered, SessionId, SessionRecord, Target,
+    Batch, Change, Destination, InflightState, Recovered, SessionId, SessionRecord, ShardId, Target,
 };
 use weir_mqtt::{Packet, PacketId, QoS};
 
@@ -21,30 +21,34 @@ pub(crate) struct Unsure {
     /// not be durable, and may be written later for another member.
     pub(crate) has_unkept_members: bool,
     /// The sessions by the names of their clients, as of the last batch.
-    sessions: BTreeMap<String, SessionId>,
-    /// Results of rules with the batch that holds the state they came from.
+    sessions: BTreeMap<String, Owner>,
+    /// Results of rules with the batch of the first shard that holds the state they came from.
     results: BTreeMap<Vec<u8>, u64>,
 }
 
 /// One thing that the disk may forget.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Fact {
-    Identifier(SessionId, PacketId),
+    Identifier(Owner, PacketId),
     Message(MessageId),
-    Received(SessionId, PacketId),
-    Released(SessionId, PacketId),
-    Session(SessionId),
+    Received(Owner, PacketId),
+    Released(Owner, PacketId),
+    Session(Owner),
     /// A message that members of shared subscriptions get, and nobody else.
     Shared(MessageId),
-    Subscription(SessionId, String),
+    Subscription(Owner, String),
 }
+
+/// A session of a shard.
+type Owner = (ShardId, SessionId);
 
 impl Unsure {
     /// What the disk holds at the start.
-    pub(crate) fn recovered(&mut self, recovered: &Recovered) {
+    pub(crate) fn recovered(&mut self, shard: ShardId, recovered: &Recovered) {
         for session in &recovered.sessions {
-            self.sessions.insert(session.record.client_id.to_string(), session.session);
-            self.durable.insert(Fact::Session(session.session));
+            let owner = (shard, session.session);
+            self.sessions.insert(session.record.client_id.to_string(), owner);
+            self.durable.insert(Fact::Session(owner));
             let delayed = delayed_message(&session.record);
             self.durable.extend(delayed.into_iter().flat_map(facts_of));
         }
@@ -55,17 +59,18 @@ impl Unsure {
 
     /// A batch is on its way.
     pub(crate) fn submitted(&mut self, batch: &Batch) {
+        let shard = batch.shard;
         for change in &batch.changes {
             match change {
                 Change::SessionPut { session, record } => {
-                    self.sessions.insert(record.client_id.to_string(), *session);
+                    self.sessions.insert(record.client_id.to_string(), (shard, *session));
                 }
                 Change::SessionRemoved { session } => {
-                    self.sessions.retain(|_, known| known != session);
+                    self.sessions.retain(|_, known| *known != (shard, *session));
                 }
                 _ => {}
             }
-            for_each_fact(change, |fact| *self.counts.entry(fact).or_default() += 1);
+            for_each_fact(shard, change, |fact| *self.counts.entry(fact).or_default() += 1);
         }
     }
 
@@ -76,9 +81,11 @@ impl Unsure {
 
     /// A batch is on the disk.
     pub(crate) fn committed(&mut self, batch: &Batch) {
-        self.results.retain(|_, rests_on| *rests_on > batch.number);
+        if batch.shard == ShardId::FIRST {
+            self.results.retain(|_, rests_on| *rests_on > batch.number);
+        }
         for change in &batch.changes {
-            for_each_fact(change, |fact| {
+            for_each_fact(batch.shard, change, |fact| {
                 match fact {
                     Fact::Message(id) | Fact::Shared(id) => {
                         self.durable.extend(facts_of(id));
@@ -145,7 +152,7 @@ impl Unsure {
     }
 }
 
-fn for_each_fact(change: &Change, mut fact: impl FnMut(Fact)) {
+fn for_each_fact(shard: ShardId, change: &Change, mut fact: impl FnMut(Fact)) {
     match change {
         Change::LogAppended { message, targets, .. } => {
             let is_live = |target: &Target| !target.retain;
@@ -162,26 +169,28 @@ fn for_each_fact(change: &Change, mut fact: impl FnMut(Fact)) {
                 if let (Destination::Session(session), Some(packet_id)) =
                     (target.destination, target.packet_id)
                 {
-                    fact(Fact::Identifier(session, packet_id));
+                    fact(Fact::Identifier((shard, session), packet_id));
                 }
             }
         }
         Change::RetainedPut { message } => {
             message_of(message.payload()).into_iter().for_each(|id| fact(Fact::Message(id)));
         }
-        Change::ReceivedPut { session, packet_id } => fact(Fact::Received(*session, *packet_id)),
+        Change::ReceivedPut { session, packet_id } => {
+            fact(Fact::Received((shard, *session), *packet_id))
+        }
         Change::InflightPut { session, packet_id, state: InflightState::Released } => {
-            fact(Fact::Released(*session, *packet_id));
+            fact(Fact::Released((shard, *session), *packet_id));
         }
         Change::InflightPut { session, packet_id, state: InflightState::Sent { .. } } => {
-            fact(Fact::Identifier(*session, *packet_id));
+            fact(Fact::Identifier((shard, *session), *packet_id));
         }
         Change::SessionPut { session, record } => {
-            fact(Fact::Session(*session));
+            fact(Fact::Session((shard, *session)));
             delayed_message(record).into_iter().for_each(|id| fact(Fact::Message(id)));
         }
         Change::SubscriptionPut { session, filter, .. } => {
-            fact(Fact::Subscription(*session, filter.to_string()));
+            fact(Fact::Subscription((shard, *session), filter.to_string()));
         }
         _ => {}
     }

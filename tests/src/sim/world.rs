@@ -383,7 +383,12 @@ impl World {
         }
         self.processes += 1;
         let (number, plan) = (self.processes, self.plan.clone());
-        let started = Process::start(around, number, disks.clone(), plan, misbehaviour);
+        // A broker may have begun with fewer.
+        let grows = self.setup.seed % 8 >= 4;
+        let shards = self.setup.shards;
+        let shards =
+            if grows { shards.min(u8::try_from(number).unwrap_or(shards)) } else { shards };
+        let started = Process::start(around, number, disks.clone(), plan, shards, misbehaviour);
         let (process, recovered) = match started {
             Ok(started) => started,
             Err(_) if disks.have_no_power() => {

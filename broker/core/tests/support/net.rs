@@ -181,12 +181,11 @@ impl Net {
         });
         self.cores = cores.collect();
         self.to_load = vec![None; usize::from(shards)];
-        let holds_parcels = std::mem::take(&mut self.holds_parcels);
-        self.settle();
-        self.holds_parcels = holds_parcels;
-        if shards > 1 {
-            self.handle_everywhere(|| Input::Joined);
+        let beginnings = Core::join(&mut self.cores, self.now);
+        for (shard, effects) in (0..).map(ShardId).zip(beginnings) {
+            effects.into_iter().for_each(|effect| self.carry_out(shard, effect));
         }
+        self.settle();
     }
 
     pub(super) fn open(&mut self) -> ConnectionId {

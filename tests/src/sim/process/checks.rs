@@ -55,11 +55,15 @@ impl Process {
     }
 
     pub(super) fn check_bounds(&self, around: &mut Surroundings) {
-        let metrics = self.core.metrics();
+        let metrics = self.metrics();
         around.model.are_letters_missed |= metrics.dead_letters_missed > 0;
         let limits = &around.conduct.limits;
         let mut bounds = vec![
-            ("bytes in queues", metrics.queued_bytes_in_memory, limits.queued_memory_max as u64),
+            (
+                "bytes in queues",
+                metrics.queued_bytes_in_memory,
+                (limits.queued_memory_max * self.cores.len()) as u64,
+            ),
             ("messages that could not be read", metrics.drops.unreadable, 0),
             ("messages that were too large", metrics.drops.too_large, 0),
             ("messages that were refused", metrics.drops.refused, 0),
@@ -68,7 +72,8 @@ impl Process {
         ];
         let buffer_max = (limits.send_buffer_bytes_max + BUFFER_SLACK_BYTES) as u64;
         for connection in self.sockets.keys() {
-            let bytes = self.core.outbound(*connection).map_or(0, weir_core::Outbound::len);
+            let outbound = self.cores.iter().find_map(|core| core.outbound(*connection));
+            let bytes = outbound.map_or(0, weir_core::Outbound::len);
             bounds.push(("bytes for one connection", bytes as u64, buffer_max));
         }
         if let Some((what, found, max)) = bounds.into_iter().find(|(_, found, max)| found > max) {

@@ -1,9 +1,9 @@
 //! The threads of a process that write to the store and read from it, with a disk that fails.
 
-use weir_broker::store::{LastGroup, Store, StoreError};
-use weir_core::{Batch, Sequence};
+use weir_broker::store::{LastGroup, Store, StoreError, ready};
+use weir_core::{Batch, Sequence, ShardId};
 
-use super::{Mail, Process, SHARD};
+use super::{Mail, Process};
 use crate::sim::misbehaviour::Misbehaviour;
 use crate::sim::surroundings::{Event, Surroundings};
 use crate::sim::trace::About;
@@ -20,7 +20,12 @@ impl Process {
         self.unsure.submitted(&batch);
         around.note(
             About::ALL,
-            format_args!("batch {} with {} changes", batch.number, batch.changes.len()),
+            format_args!(
+                "batch {} of shard {} with {} changes",
+                batch.number,
+                batch.shard.0,
+                batch.changes.len()
+            ),
         );
         if self.waiting.is_empty() {
             self.waiting_since = around.now;
@@ -38,12 +43,21 @@ impl Process {
         if around.now < due && !self.waiting.iter().any(|batch| batch.is_awaited) {
             return around.schedule(due, Event::Turn);
         }
-        let batches = std::mem::take(&mut self.waiting);
+        let is_ready = ready(self.waiting.iter(), &self.taken);
+        if !is_ready.contains(&true) {
+            return;
+        }
+        let (mut batches, mut waiting) = (Vec::new(), Vec::new());
+        for (batch, is_ready) in std::mem::take(&mut self.waiting).into_iter().zip(is_ready) {
+            let place = if is_ready { &mut batches } else { &mut waiting };
+            place.push(batch);
+        }
+        self.waiting = waiting;
+        batches.iter().for_each(|batch| self.taken.note(batch));
         let mut group = Group { batches, is_written: false };
         let is_early = self.saboteur.does(Misbehaviour::CommittedTooEarly);
         if is_early {
-            let number = group.batches.last().map_or(0, |batch| batch.number);
-            self.mail.push_back(Mail::Committed(number));
+            self.tell_committed(&group);
             around.schedule(around.now, Event::Turn);
         } else if around.random.chance(50) && !self.write(around, &mut group) {
             self.group = Some(group);
@@ -61,12 +75,19 @@ impl Process {
             self.group = Some(group);
             return;
         }
-        if let Some(last) = group.batches.last() {
-            self.mail.push_back(Mail::Committed(last.number));
-            let at = around.within(1);
-            around.schedule(at, Event::Turn);
-        }
+        self.tell_committed(&group);
+        let at = around.within(1);
+        around.schedule(at, Event::Turn);
         self.begin_commit(around);
+    }
+
+    /// Tells each shard the last of its batches.
+    fn tell_committed(&mut self, group: &Group) {
+        for (shard, mail) in (0..).map(ShardId).zip(&mut self.mail) {
+            if let Some(last) = group.batches.iter().rfind(|batch| batch.shard == shard) {
+                mail.push_back(Mail::Committed(last.number));
+            }
+        }
     }
 
     /// Writes a group; false when the store has failed.
@@ -118,26 +139,33 @@ impl Process {
     fn written(&mut self, around: &mut Surroundings, group: &mut Group) {
         group.batches.iter().for_each(|batch| self.unsure.committed(batch));
         group.is_written = true;
-        let last = group.batches.last().map_or(0, |batch| batch.number);
-        around.note(About::ALL, format_args!("batches up to {last} are durable"));
+        for batch in &group.batches {
+            let (number, shard) = (batch.number, batch.shard.0);
+            around.note(About::ALL, format_args!("batch {number} of shard {shard} is durable"));
+        }
         self.upstream.log_grew();
         around.schedule(around.now, Event::Upstream(self.number));
     }
 
     /// Reading goes on also when nothing can be written any more.
-    pub(super) fn load(&mut self, around: &mut Surroundings, sequences: &[Sequence]) {
+    pub(super) fn load(
+        &mut self,
+        around: &mut Surroundings,
+        shard: ShardId,
+        sequences: Vec<Sequence>,
+    ) {
         if around.happens(around.conduct.failing_read_permille) {
             self.disks.database.fail_read_after(0);
         }
-        match self.store.read_messages(SHARD, sequences) {
+        match self.store.read_messages(shard, &sequences) {
             Ok(messages) => {
-                self.mail.push_back(Mail::Loaded(messages));
+                self.mail[usize::from(shard.0)].push_back(Mail::Loaded(messages));
                 let at = around.within(2);
                 around.schedule(at, Event::Turn);
             }
             Err(error) => {
                 around.note(About::ALL, format_args!("messages cannot be read: {error}"));
-                self.unread = sequences.to_vec();
+                self.unread.push((shard, sequences));
                 around.schedule(around.now + READ_AGAIN_MS, Event::Reload(self.number));
             }
         }
@@ -145,8 +173,9 @@ impl Process {
 
     /// Reads again what could not be read.
     pub(crate) fn reload(&mut self, around: &mut Surroundings) {
-        let sequences = std::mem::take(&mut self.unread);
-        self.load(around, &sequences);
+        for (shard, sequences) in std::mem::take(&mut self.unread) {
+            self.load(around, shard, sequences);
+        }
     }
 }
 
