@@ -23,13 +23,17 @@ struct Fan {
 
 impl Fan {
     fn new(version: Version, filters: &[&str], identifier: Option<u32>) -> Self {
+        Self::at(QoS::AtMostOnce, version, filters, identifier)
+    }
+
+    fn at(qos: QoS, version: Version, filters: &[&str], identifier: Option<u32>) -> Self {
         let recovered = Recovered::default();
         let core = Core::new(Limits::default(), Vec::new(), recovered, 1, NOW);
         let mut fan = Self { core, dirty: Vec::with_capacity(SUBSCRIBERS as usize + 1) };
         fan.connect(0, version);
         for slot in 1..=SUBSCRIBERS {
             fan.connect(slot, version);
-            fan.subscribe(slot, version, filters, identifier);
+            fan.subscribe(slot, version, qos, filters, identifier);
         }
         fan
     }
@@ -45,6 +49,7 @@ impl Fan {
         &mut self,
         slot: u32,
         version: Version,
+        qos: QoS,
         filters: &[&str],
         identifier: Option<u32>,
     ) {
@@ -52,7 +57,7 @@ impl Fan {
             .iter()
             .map(|filter| SubscribeFilter {
                 filter: TopicFilter::parse(filter).expect("a valid filter"),
-                options: SubscriptionOptions::default(),
+                options: SubscriptionOptions { qos, ..SubscriptionOptions::default() },
             })
             .collect();
         let subscribe = Subscribe {
@@ -134,6 +139,29 @@ fn a_turn_of_many_messages_allocates_nothing() {
 fn overlapping_subscriptions_and_their_identifiers_allocate_nothing() {
     let mut fan = Fan::new(Version::V5, &["site/#", "site/line/4/temperature"], Some(7));
     assert_eq!(allocations(&mut fan, &message(Version::V5)), 0);
+}
+
+/// One for the message, which its deliveries share; those take none, nor do their acknowledgements.
+#[test]
+fn a_qos1_message_allocates_once_whatever_the_number_of_its_subscribers() {
+    for version in [Version::V311, Version::V5] {
+        let mut fan = Fan::at(QoS::AtLeastOnce, version, &["site/#"], None);
+        let mut publish = Publish::new("site/line/4/temperature", b"{\"value\":21.5}");
+        (publish.qos, publish.packet_id) = (QoS::AtLeastOnce, PacketId::new(1));
+        let publish = encode(version, Packet::Publish(publish));
+        let mut round = |fan: &mut Fan, number: u16| {
+            let [high, low] = number.to_be_bytes();
+            fan.receive(0, &publish);
+            for slot in 1..=SUBSCRIBERS {
+                fan.receive(slot, &[0x40, 2, high, low]);
+            }
+        };
+        (1..=300).for_each(|number| round(&mut fan, number));
+        let allocated = measure(|| (301..=400).for_each(|number| round(&mut fan, number)));
+        let metrics = fan.core.metrics();
+        assert_eq!((metrics.publish_sent, metrics.inflight), (400 * u64::from(SUBSCRIBERS), 0));
+        assert!(allocated.count_total <= 101, "{} in 100 messages", allocated.count_total);
+    }
 }
 
 /// A hundred subscriptions, and many groups of which one member each gets the message.
