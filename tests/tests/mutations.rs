@@ -81,10 +81,19 @@ const PLACES: &[Place] = &[
         replace: "        if is_on(\"retains-the-older\") && self.messages.contains(message.topic()) {\n            return;\n        }\n        self.bytes += message.len();\n        let expiry",
     },
     Place {
-        file: "broker/core/src/core.rs",
+        file: "broker/core/src/turn.rs",
         faults: &[("cursor-stays", "the cursors of sessions are not written")],
         find: "                self.turn.changes.push(change);\n            }\n        }\n        self.turn.cursors.clear();",
         replace: "                if !is_on(\"cursor-stays\") {\n                    self.turn.changes.push(change);\n                }\n            }\n        }\n        self.turn.cursors.clear();",
+    },
+    Place {
+        file: "broker/core/src/shards.rs",
+        faults: &[(
+            "forward-unlinked",
+            "what a message changes in another shard is not committed together with the rest",
+        )],
+        find: "        self.peers.forward(shard, message, is_linked);\n",
+        replace: "        self.peers.forward(shard, message, is_linked && !is_on(\"forward-unlinked\"));\n",
     },
     Place {
         file: "broker/core/src/readers.rs",
