@@ -222,7 +222,7 @@ impl Broker {
         })?;
         let pipeline = match pipeline {
             Some((pipeline, waiting)) => {
-                Some(PipelineThread::start(pipeline, waiting, mailbox.clone())?)
+                Some(PipelineThread::start(pipeline, waiting, mailboxes.clone())?)
             }
             None => None,
         };

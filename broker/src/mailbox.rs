@@ -115,6 +115,11 @@ impl Mailboxes {
         self.of(ShardId::FIRST).clone()
     }
 
+    /// Wakes all shards to look at what they share with others.
+    pub(crate) fn wake_all(&self) {
+        self.0.iter().for_each(Mailbox::wake);
+    }
+
     /// Hands the same to each shard.
     pub(crate) fn send_all(&self, mail: impl Fn() -> Mail) {
         self.0.iter().for_each(|mailbox| mailbox.send(mail()));

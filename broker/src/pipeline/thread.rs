@@ -18,7 +18,7 @@ use weir_rules::RuleStatus;
 use super::Pipeline;
 use crate::clock::unix_ms;
 use crate::inner_turn::InnerTurn;
-use crate::mailbox::{Mail, Mailbox};
+use crate::mailbox::{Mail, Mailboxes};
 use crate::shard::RecordSink;
 use crate::store::{Store, StoreError};
 
@@ -60,7 +60,7 @@ impl PipelineThread {
     pub(crate) fn start(
         pipeline: Pipeline,
         waiting: Records,
-        mailbox: Mailbox,
+        mailboxes: Mailboxes,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let status = Arc::new(Mutex::new(pipeline.status()));
@@ -73,7 +73,7 @@ impl PipelineThread {
         let thread = std::thread::Builder::new().name("weir-rules".to_owned()).spawn({
             let handle = handle.clone();
             move || {
-                let mut runner = Runner { pipeline, mailbox, handle, waiting: VecDeque::new() };
+                let mut runner = Runner { pipeline, mailboxes, handle, waiting: VecDeque::new() };
                 runner.handle(&waiting);
                 runner.finish_turn();
                 runner.run(&receiver);
@@ -117,7 +117,7 @@ impl RecordSink for PipelineHandle {
 
 struct Runner {
     pipeline: Pipeline,
-    mailbox: Mailbox,
+    mailboxes: Mailboxes,
     handle: PipelineHandle,
     /// Messages that were handed over and not handled.
     waiting: VecDeque<Records>,
@@ -208,15 +208,15 @@ impl Runner {
                     let _ = sender.send(Work::Settled);
                 }
             }));
-            self.mailbox.send(Mail::Turn(turn));
+            self.mailboxes.first().send(Mail::Turn(turn));
         }
     }
 
-    /// Gives room back, and wakes the shard if it waits for that.
+    /// Gives room back, and wakes the shards, all of which wait for that.
     fn release(&self, bytes: usize) {
         let before = self.handle.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
         if before >= WAITING_BYTES_MAX && before - bytes < WAITING_BYTES_MAX {
-            self.mailbox.wake();
+            self.mailboxes.wake_all();
         }
     }
 }
@@ -248,28 +248,38 @@ mod tests {
     use super::*;
     use std::time::Instant;
 
-    use mio::{Poll, Token, Waker};
+    use mio::{Events, Poll, Token, Waker};
     use weir_core::MessageParts;
     use weir_mqtt::QoS;
     use weir_rules::{Engine, Source};
 
-    use crate::mailbox::{MailReceiver, mailbox};
+    use crate::mailbox::{MailReceiver, Mailbox, mailbox};
 
     const PATIENCE: Duration = Duration::from_secs(20);
     const RULE: &str = "[rule.copy]\nfrom = \"in\"\ndecode = \"number\"\n\
                         select = { value = \"value\" }\nto = { topic = \"out\", qos = 1 }\n";
 
-    fn started() -> (PipelineThread, MailReceiver, Poll) {
+    /// A shard, as the rules see it.
+    fn shard() -> (Mailbox, MailReceiver, Poll) {
         let poll = Poll::new().expect("the system gives a poll");
         let waker = Waker::new(poll.registry(), Token(0)).expect("and a way to wake it");
         let (mailbox, mail) = mailbox(waker);
-        let plan = weir_rules::compile(&[Source::new("copy.toml", RULE)]).expect("a rule");
-        let pipeline = Pipeline::new(Engine::new(plan), ReaderId(1), Vec::new());
-        let thread = PipelineThread::start(pipeline, Records::default(), mailbox);
-        (thread.expect("the system gives a thread"), mail, poll)
+        (mailbox, mail, poll)
     }
 
-    fn give(handle: &PipelineHandle, position: u64) {
+    fn started() -> (PipelineThread, MailReceiver, Poll) {
+        let (mailbox, mail, poll) = shard();
+        (started_for(vec![mailbox]), mail, poll)
+    }
+
+    fn started_for(shards: Vec<Mailbox>) -> PipelineThread {
+        let plan = weir_rules::compile(&[Source::new("copy.toml", RULE)]).expect("a rule");
+        let pipeline = Pipeline::new(Engine::new(plan), ReaderId(1), Vec::new());
+        let thread = PipelineThread::start(pipeline, Records::default(), Mailboxes::new(shards));
+        thread.expect("the system gives a thread")
+    }
+
+    fn give(handle: &PipelineHandle, position: u64, payload: &[u8]) {
         let parts = MessageParts {
             qos: QoS::AtLeastOnce,
             retain: false,
@@ -277,7 +287,7 @@ mod tests {
             received_at_ms: unix_ms(),
             topic: "in",
             properties: &[],
-            payload: b"1",
+            payload,
         };
         let mut records = Records::default();
         records.push(Some(Sequence(position)), &parts);
@@ -308,19 +318,47 @@ mod tests {
         let mut arrived = VecDeque::new();
         let mut unsettled = VecDeque::new();
         for position in 1..=UNSETTLED_TURNS_MAX as u64 {
-            give(&handle, position);
+            give(&handle, position, b"1");
             let turn = turn(&mail, &mut arrived);
             assert_eq!(turn.publications.len(), 1);
             unsettled.push_back(turn);
         }
         for position in 0..6 {
-            give(&handle, UNSETTLED_TURNS_MAX as u64 + 1 + position);
+            give(&handle, UNSETTLED_TURNS_MAX as u64 + 1 + position, b"1");
         }
         assert!(handle.waiting_bytes.load(Ordering::Relaxed) > 0);
         let oldest = unsettled.pop_front().and_then(|turn| turn.committed);
         oldest.expect("it says when it is durable")();
         // All that waited comes in one turn: before that the rules took nothing of it.
         assert_eq!(turn(&mail, &mut arrived).publications.len(), 6);
+        thread.stop();
+    }
+
+    /// Every shard stops reading its clients while the rules have too much to do, and sleeps until
+    /// it is woken. Only the first one was, and the clients of the others waited on.
+    #[test]
+    fn every_shard_is_woken_when_the_rules_have_room_again() {
+        let shards: Vec<_> = (0..3).map(|_| shard()).collect();
+        let thread = started_for(shards.iter().map(|(mailbox, ..)| mailbox.clone()).collect());
+        let handle = thread.handle();
+        let (mut arrived, mut oldest) = (VecDeque::new(), None);
+        for position in 1..=UNSETTLED_TURNS_MAX as u64 {
+            give(&handle, position, b"1");
+            let turn = turn(&shards[0].1, &mut arrived);
+            oldest.get_or_insert(turn);
+        }
+        let mut position = UNSETTLED_TURNS_MAX as u64;
+        while handle.has_room() {
+            position += 1;
+            give(&handle, position, &[b' '; 64 * 1024]);
+        }
+        let oldest = oldest.and_then(|turn| turn.committed);
+        oldest.expect("it says when it is durable")();
+        for (.., mut poll) in shards {
+            let mut events = Events::with_capacity(1);
+            poll.poll(&mut events, Some(PATIENCE)).expect("the system waits");
+            assert!(!events.is_empty(), "it is woken");
+        }
         thread.stop();
     }
 }
