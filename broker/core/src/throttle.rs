@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::clock::Now;
-use crate::connection::State;
+use crate::connection::{Connection, State};
 use crate::core::Core;
 use crate::effect::{Effect, ThrottleNotice};
 use crate::identity::{ConnectionId, ListenerId};
@@ -34,7 +34,8 @@ impl Core {
     /// what waits would be lost with its connection.
     #[must_use]
     pub fn takes_bytes(&self, connection: ConnectionId) -> bool {
-        self.connections.get(connection).is_some_and(|open| !open.paused)
+        let takes = |open: &Connection| !open.paused && open.state != State::Moving;
+        self.connections.get(connection).is_some_and(takes)
     }
 
     /// Counts a new connection of a listener, which may have been the last one for now.

@@ -23,7 +23,9 @@ impl Shard {
         if let Some(connection) = self.watch(stream, listener) {
             let listener = ListenerId(listener);
             self.parts.core.handle(now, Input::Moved { connection, listener, bytes: &bytes });
-            self.read_again(connection);
+            if self.parts.core.takes_bytes(connection) {
+                self.read_again(connection);
+            }
         }
     }
 }

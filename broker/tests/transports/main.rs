@@ -12,6 +12,7 @@ mod proxy;
 mod rates;
 mod reload;
 mod rumqttc;
+mod shards;
 mod tls;
 mod tls_files;
 mod unix;
