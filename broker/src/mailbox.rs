@@ -52,6 +52,8 @@ pub(crate) struct Moved {
     pub(crate) listener: u16,
     /// What the client has said so far.
     pub(crate) bytes: Vec<u8>,
+    /// Its certificate is believed by what held after so many changes.
+    pub(crate) believed_after: u64,
 }
 
 /// Hands mail to one shard.

@@ -93,6 +93,8 @@ pub(crate) struct Shard {
     acceptable: Vec<usize>,
     /// Connections whose certificate may be revoked by now.
     to_verify: Vec<ConnectionId>,
+    /// How often it was heard that certificates are others.
+    certificate_changes: u64,
     refusals: Throttle,
     accept_again_at: Option<Instant>,
     /// Batches that the store had no room for.
@@ -130,6 +132,7 @@ impl Shard {
             readable: Vec::new(),
             acceptable: Vec::new(),
             to_verify: Vec::new(),
+            certificate_changes: 0,
             refusals: Throttle::default(),
             accept_again_at: None,
             refused: VecDeque::new(),

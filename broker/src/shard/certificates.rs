@@ -10,6 +10,7 @@ impl Shard {
     /// What was believed in a handshake has to be looked at again. A handshake that still goes on
     /// would end with what was believed before, so it ends here.
     pub(super) fn doubt_certificates(&mut self, now: Now) {
+        self.certificate_changes += 1;
         self.to_verify.clear();
         for id in self.sockets.ids().collect::<Vec<_>>() {
             let Some(socket) = self.sockets.get_mut(id) else { continue };
