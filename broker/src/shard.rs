@@ -107,6 +107,8 @@ pub(crate) struct Shard {
     effects: Vec<Effect>,
     in_store: InStore,
     stop_by: Option<Instant>,
+    /// Its clients have been told that this is the end.
+    has_parted: bool,
 }
 
 /// Batches of the shard that are not durable. With several shards one may have to wait for one of
@@ -143,6 +145,7 @@ impl Shard {
             parts,
             in_store: InStore::default(),
             stop_by: None,
+            has_parted: false,
         })
     }
 
@@ -271,6 +274,9 @@ impl Shard {
 
     fn take_forwards(&mut self, now: Now, from: ShardId, forwards: Forwards) {
         let bytes = forwards.bytes();
+        if self.stop_by.is_some() {
+            self.parts.ways.stir();
+        }
         self.parts.ways.arrived(from, bytes);
         self.parts.core.handle(now, Input::Forwarded { from, forwards });
         self.count_turn_bytes(now, bytes);
@@ -520,16 +526,21 @@ impl Shard {
         }
     }
 
-    /// Once nothing waits for a commit any more, tells the clients and ends.
+    /// Once nothing waits for a commit any more in any shard, tells the clients, and ends together
+    /// with the others.
     fn has_stopped(&mut self, now: Now) -> bool {
         let Some(stop_by) = self.stop_by else { return false };
-        let settled = self.parts.core.gated() == 0 && self.refused.is_empty();
-        if !settled && Instant::now() < stop_by {
-            return false;
+        let is_late = Instant::now() >= stop_by;
+        if !self.has_parted {
+            let settled = self.parts.core.gated() == 0 && self.refused.is_empty();
+            if !self.parts.ways.rest(settled) && !is_late {
+                return false;
+            }
+            self.has_parted = true;
+            self.parts.core.handle(now, Input::Stop);
+            self.settle(now);
         }
-        self.parts.core.handle(now, Input::Stop);
-        self.settle(now);
-        true
+        self.parts.ways.part() || is_late
     }
 }
 
