@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnectProperties, Packet, Publish};
+use rumqttc::v5::mqttbytes::v5::{ConnectProperties, LastWill, Packet, Publish};
 use rumqttc::v5::{Client, Connection, Event, MqttOptions};
 use weir_broker::Broker;
 use weir_broker::config::{Config, HostPort, ListenerConfig};
@@ -61,12 +61,17 @@ struct Device {
 
 impl Device {
     fn connect(broker: &Broker, id: &str) -> Self {
+        Self::connect_with_will(broker, id, None)
+    }
+
+    fn connect_with_will(broker: &Broker, id: &str, will: Option<LastWill>) -> Self {
         let address = broker.addresses()[0];
         let mut options = MqttOptions::new(id, address.ip().to_string(), address.port());
         options.set_clean_start(false);
         let properties =
             ConnectProperties { session_expiry_interval: Some(3600), ..ConnectProperties::new() };
         options.set_connect_properties(properties);
+        will.map(|will| options.set_last_will(will));
         let (client, mut connection) = Client::new(options, 200);
         match connection.recv_timeout(PATIENCE).unwrap() {
             Ok(Event::Incoming(Packet::ConnAck(connack))) => {
@@ -353,6 +358,41 @@ fn a_stop_while_clients_publish_takes_no_time_and_loses_nothing() {
             assert_eq!(text(&message.payload), next.to_string(), "the next of {:?}", message.topic);
             *next += 1;
         }
+    }
+}
+
+/// Shards that end tell their clients at the same time, and each has wills for the others.
+#[test]
+fn wills_of_all_shards_that_end_reach_the_sessions_of_all() {
+    const ROUNDS: usize = 4;
+    let folder = Folder::new("wills");
+    let subscribers = one_each("subscriber");
+    let broker = folder.start(SHARDS);
+    for id in &subscribers {
+        Device::connect(&broker, id).subscribe("will/#");
+    }
+    broker.shutdown();
+    for round in 0..ROUNDS {
+        let broker = folder.start(SHARDS);
+        let with_will = |id: String| {
+            let will = LastWill::new(format!("will/{id}"), "", QoS::AtLeastOnce, false, None);
+            Device::connect_with_will(&broker, &id, Some(will))
+        };
+        let _devices: Vec<_> = one_each("device").into_iter().map(with_will).collect();
+        let began = Instant::now();
+        broker.shutdown();
+        assert!(began.elapsed() < Duration::from_secs(3), "round {round}: {:?}", began.elapsed());
+    }
+    let broker = folder.start(SHARDS);
+    for id in &subscribers {
+        let mut device = Device::connect(&broker, id);
+        let mut heard: BTreeMap<String, usize> = BTreeMap::new();
+        while heard.values().sum::<usize>() < ROUNDS * usize::from(SHARDS) {
+            let topic = text(&device.message().topic).to_owned();
+            *heard.entry(topic).or_default() += 1;
+        }
+        let wills = one_each("device").into_iter().map(|id| (format!("will/{id}"), ROUNDS));
+        assert_eq!(heard, wills.collect());
     }
 }
 
