@@ -117,7 +117,7 @@ def properties_round_trip():
 
 def what_the_broker_announces():
     client = Client("announces")
-    assert client.connack.ReceiveMaximum == 20, client.connack
+    assert client.connack.ReceiveMaximum == 100, client.connack
     assert client.connack.MaximumPacketSize == 2 * 1024 * 1024, client.connack
     assert client.connack.TopicAliasMaximum == 10, client.connack
     client.leave()
