@@ -1,7 +1,7 @@
 //! A subscriber with a session, by the book: it acknowledges what it has, and knows a QoS 2
 //! message by its identifier until PUBREL.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub struct Subscriber {
     subscribed: bool,
     /// QoS 2 messages that were received and not released.
     received: HashSet<PacketId>,
+    /// Messages that came before SUBACK.
+    early: VecDeque<Message>,
     client: Option<Client>,
 }
 
@@ -53,6 +55,7 @@ impl Subscriber {
             known: false,
             subscribed: false,
             received: HashSet::new(),
+            early: VecDeque::new(),
             client: None,
         }
     }
@@ -90,6 +93,9 @@ impl Subscriber {
     /// # Panics
     /// The broker sends what it must not.
     pub fn receive(&mut self, limit: Duration) -> Arrival {
+        if let Some(message) = self.early.pop_front() {
+            return Arrival::Message(message);
+        }
         let Some(client) = &mut self.client else { return Arrival::Closed };
         loop {
             let (message, answer) = match client.receive(limit) {
@@ -98,18 +104,7 @@ impl Subscriber {
                     return Arrival::Closed;
                 }
                 Received::Nothing => return Arrival::Nothing,
-                Received::Packet(Packet::Publish(publish)) => match publish.packet_id {
-                    None => (Some(message(&publish)), None),
-                    Some(packet_id) if publish.qos == QoS::AtLeastOnce => {
-                        let answer = Packet::Puback(Acknowledge::success(packet_id));
-                        (Some(message(&publish)), Some(answer))
-                    }
-                    Some(packet_id) => {
-                        let is_new = self.received.insert(packet_id);
-                        let answer = Packet::Pubrec(Acknowledge::success(packet_id));
-                        (is_new.then(|| message(&publish)), Some(answer))
-                    }
-                },
+                Received::Packet(Packet::Publish(publish)) => take(&mut self.received, &publish),
                 Received::Packet(Packet::Pubrel(pubrel)) => {
                     self.received.remove(&pubrel.packet_id);
                     let answer = Packet::Pubcomp(Acknowledge::success(pubrel.packet_id));
@@ -143,7 +138,7 @@ impl Subscriber {
         self.client = None;
     }
 
-    fn subscribe(&self, client: &mut Client) -> io::Result<()> {
+    fn subscribe(&mut self, client: &mut Client) -> io::Result<()> {
         let options = SubscriptionOptions::new(QoS::ExactlyOnce);
         let filters = self.filters.iter().map(|filter| {
             let filter = TopicFilter::parse(filter).expect("a filter of a test is right");
@@ -156,13 +151,38 @@ impl Subscriber {
             properties: SubscribeProperties::default(),
             filters: SubscribeFilters::from(&filters[..]),
         }))?;
-        match client.receive(LIMIT) {
-            Received::Packet(Packet::Suback(suback)) => {
-                assert!(suback.reasons.iter().all(|reason| !reason.is_error()), "{suback:?}");
-                Ok(())
-            }
-            Received::Closed => Err(io::ErrorKind::ConnectionReset.into()),
-            other => panic!("{} waits for SUBACK and gets {other:?}", self.client_id),
+        loop {
+            let (message, answer) = match client.receive(LIMIT) {
+                Received::Packet(Packet::Suback(suback)) => {
+                    assert!(suback.reasons.iter().all(|reason| !reason.is_error()), "{suback:?}");
+                    return client.flush();
+                }
+                // A message may be faster than SUBACK.
+                Received::Packet(Packet::Publish(publish)) => take(&mut self.received, &publish),
+                Received::Closed => return Err(io::ErrorKind::ConnectionReset.into()),
+                other => panic!("{} waits for SUBACK and gets {other:?}", self.client_id),
+            };
+            self.early.extend(message);
+            answer.into_iter().for_each(|answer| client.put(&answer));
+        }
+    }
+}
+
+/// A message, unless it was there before, and what is said to it.
+fn take(
+    received: &mut HashSet<PacketId>,
+    publish: &Publish<'_>,
+) -> (Option<Message>, Option<Packet<'static>>) {
+    match publish.packet_id {
+        None => (Some(message(publish)), None),
+        Some(packet_id) if publish.qos == QoS::AtLeastOnce => {
+            let answer = Packet::Puback(Acknowledge::success(packet_id));
+            (Some(message(publish)), Some(answer))
+        }
+        Some(packet_id) => {
+            let is_new = received.insert(packet_id);
+            let answer = Packet::Pubrec(Acknowledge::success(packet_id));
+            (is_new.then(|| message(publish)), Some(answer))
         }
     }
 }
