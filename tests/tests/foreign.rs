@@ -18,7 +18,9 @@ mod foreign {
     mod transports;
 }
 
-const CONFIG: &str = "data_dir = \"data\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
+/// With several shards, which no client can see. Tests with a configuration of their own have one,
+/// unless the machine is large.
+const CONFIG: &str = "shards = 3\ndata_dir = \"data\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
                       [auth]\nallow_anonymous = true\n";
 
 /// A broker of its own for each test.
