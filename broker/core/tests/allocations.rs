@@ -149,7 +149,7 @@ fn a_qos1_message_allocates_once_whatever_the_number_of_its_subscribers() {
         let mut publish = Publish::new("site/line/4/temperature", b"{\"value\":21.5}");
         (publish.qos, publish.packet_id) = (QoS::AtLeastOnce, PacketId::new(1));
         let publish = encode(version, Packet::Publish(publish));
-        let mut round = |fan: &mut Fan, number: u16| {
+        let round = |fan: &mut Fan, number: u16| {
             let [high, low] = number.to_be_bytes();
             fan.receive(0, &publish);
             for slot in 1..=SUBSCRIBERS {
