@@ -26,7 +26,7 @@ pub(crate) enum Mail {
     /// The store has made every batch up to this number durable.
     Committed(u64),
     /// What another shard has for the core.
-    Forwarded { from: ShardId, forwards: Forwards },
+    Forwarded { from: ShardId, forwards: Box<Forwards> },
     /// The messages that the core wanted to read.
     Loaded(Vec<(Sequence, Message)>),
     /// A connection whose client belongs here.

@@ -272,7 +272,7 @@ impl Shard {
         }
     }
 
-    fn take_forwards(&mut self, now: Now, from: ShardId, forwards: Forwards) {
+    fn take_forwards(&mut self, now: Now, from: ShardId, forwards: Box<Forwards>) {
         let bytes = forwards.bytes();
         if self.stop_by.is_some() {
             self.parts.ways.stir();

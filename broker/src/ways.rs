@@ -60,7 +60,7 @@ impl Ways {
     }
 
     /// Hands something to another shard.
-    pub(crate) fn forward(&self, to: ShardId, forwards: Forwards) {
+    pub(crate) fn forward(&self, to: ShardId, forwards: Box<Forwards>) {
         self.bytes(self.shard, to).fetch_add(forwards.bytes(), Ordering::AcqRel);
         self.mailbox(to).send(Mail::Forwarded { from: self.shard, forwards });
     }

@@ -70,7 +70,7 @@ pub enum Effect {
         /// Which shard.
         shard: ShardId,
         /// What it gets.
-        forwards: Forwards,
+        forwards: Box<Forwards>,
     },
     /// Read these messages of the log, which are durable, and report them with
     /// [`Input::Loaded`](crate::Input). One such effect is under way at a time.

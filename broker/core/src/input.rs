@@ -48,7 +48,7 @@ pub enum Input<'a> {
         /// Which shard.
         from: ShardId,
         /// What it has.
-        forwards: Forwards,
+        forwards: Box<Forwards>,
     },
     /// All shards know what the sessions of all others want: see
     /// [`Core::join`](crate::Core::join).

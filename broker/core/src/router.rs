@@ -104,14 +104,14 @@ impl Core {
             self.forward_to_all(to_all, origin, &mut routing);
         }
         for found in matches.iter().filter(|found| !found.is_further) {
-            self.give(now, found, origin, &mut routing);
+            self.give(now, found, &origin, &mut routing);
         }
         let message = routing.message.clone();
         self.record_routing(routing);
         for found in matches.iter().filter(|found| found.is_further) {
             let message = message.clone();
             let mut routing = Routing::new(level, parts, message, origin.is_provisional);
-            self.give(now, found, origin, &mut routing);
+            self.give(now, found, &origin, &mut routing);
             self.record_routing(routing);
         }
         matches.clear();
@@ -119,7 +119,7 @@ impl Core {
         any
     }
 
-    fn give(&mut self, now: Now, found: &Match, origin: Origin, routing: &mut Routing<'_>) {
+    fn give(&mut self, now: Now, found: &Match, origin: &Origin, routing: &mut Routing<'_>) {
         routing.has_member |= found.share.is_some();
         match found.holder {
             Holder::Reader(index) => self.give_to_reader(index, routing),
@@ -127,11 +127,11 @@ impl Core {
                 Some(share) => {
                     let filter = self.shares.filter(share).clone();
                     let kind = Forwarded::Member { filter, hops: 0 };
-                    self.forward(shard, kind, origin, routing);
+                    self.forward(shard, kind, *origin, routing);
                 }
                 // It has got what all shards get.
                 None if origin.to_all.is_some() => {}
-                None => self.forward(shard, Forwarded::Wanted, origin, routing),
+                None => self.forward(shard, Forwarded::Wanted, *origin, routing),
             },
             Holder::Session(key)
                 if found.checked
@@ -160,7 +160,7 @@ impl Core {
         if self.choose_member_for(share, parts, origin, &mut found) {
             let message = Some(message.clone());
             let mut routing = Routing::new(level, parts, message, origin.is_provisional);
-            self.give(now, &found, origin, &mut routing);
+            self.give(now, &found, &origin, &mut routing);
             self.record_routing(routing);
         }
     }

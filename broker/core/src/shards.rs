@@ -50,8 +50,9 @@ impl Core {
         effects
     }
 
-    pub(crate) fn handle_forwarded(&mut self, now: Now, from: ShardId, forwards: Forwards) {
+    pub(crate) fn handle_forwarded(&mut self, now: Now, from: ShardId, forwards: Box<Forwards>) {
         self.peers.heard(from, &forwards);
+        let forwards = *forwards;
         for interest in forwards.interests {
             self.note_interest(now, from, interest);
         }
@@ -187,7 +188,9 @@ impl Core {
             let (connections, sessions) = (self.connections.count(), self.sessions.len());
             self.peers.tell_census(Census { connections, sessions });
         }
-        self.peers.drain(|shard, forwards| effect(Effect::Forward { shard, forwards }))
+        self.peers.drain(|shard, forwards| {
+            effect(Effect::Forward { shard, forwards: Box::new(forwards) });
+        })
     }
 
     /// Forgets the connections that go to other shards.

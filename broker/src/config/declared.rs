@@ -95,10 +95,7 @@ pub(crate) static TOP: Section = Section {
                    it has too much to do. Kept sessions stay with theirs: there are never fewer \
                    than have some.",
             kind: Kind::Whole { min: 1, max: 64, unit: "threads" },
-            initial: Initial::Unset {
-                example: "2",
-                meaning: "1 on a machine with up to 4 cores, otherwise a quarter of the cores",
-            },
+            initial: Initial::Unset { example: "2", meaning: "a quarter of the cores, at least 1" },
         },
     ],
 };

@@ -64,7 +64,7 @@ pub(crate) struct Process {
 /// What other threads have for a shard.
 enum Mail {
     Committed(u64),
-    Forwarded { from: ShardId, forwards: Forwards },
+    Forwarded { from: ShardId, forwards: Box<Forwards> },
     Loaded(Vec<(Sequence, Message)>),
     Moved { connection: ConnectionId, bytes: Vec<u8> },
     Turn(InnerTurn),

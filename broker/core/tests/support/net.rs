@@ -62,7 +62,7 @@ pub(crate) struct Net {
 /// What one shard has for another.
 pub(super) enum Parcel {
     Connection { connection: ConnectionId, from: ShardId, to: ShardId, bytes: Vec<u8> },
-    Forwards { from: ShardId, to: ShardId, forwards: Forwards },
+    Forwards { from: ShardId, to: ShardId, forwards: Box<Forwards> },
 }
 
 impl Parcel {
