@@ -7,10 +7,10 @@
 use std::ops::Range;
 
 use smallvec::SmallVec;
-use weir_mqtt::{PacketId, QoS, SubscriptionOptions, Version};
+use weir_mqtt::{PacketId, QoS, SubscriptionOptions, Version, Will};
 
 use crate::identity::{ReaderId, Sequence, SessionId, ShardId};
-use crate::message::Message;
+use crate::message::{Message, MessageParts};
 use crate::share_mark::ShareMark;
 
 /// The durable changes of one turn.
@@ -272,6 +272,30 @@ pub struct WillRecord {
     pub delay_interval_s: u32,
     /// Message expiry interval, seconds.
     pub expiry_interval_s: Option<u32>,
+}
+
+impl WillRecord {
+    /// The record of the will of a CONNECT.
+    pub(crate) fn of(will: &Will<'_>, scratch: &mut Vec<u8>) -> Self {
+        let mut properties = Vec::new();
+        will.properties
+            .encode_end_to_end(&mut properties)
+            .expect("properties that were decoded can be encoded");
+        let parts = MessageParts {
+            qos: will.qos,
+            retain: will.retain,
+            expires_at_ms: None,
+            received_at_ms: 0,
+            topic: will.topic,
+            properties: &properties,
+            payload: will.payload,
+        };
+        Self {
+            message: Message::new(&parts, scratch),
+            delay_interval_s: will.properties.will_delay_interval_s.unwrap_or(0),
+            expiry_interval_s: will.properties.message_expiry_interval_s,
+        }
+    }
 }
 
 /// A subscription, as the store keeps it.

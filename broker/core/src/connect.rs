@@ -23,7 +23,7 @@ use crate::explanation;
 use crate::gate::Gated;
 use crate::identity::{ConnectionId, SessionId};
 use crate::key::SessionKey;
-use crate::message::{Message, MessageParts};
+use crate::message::MessageParts;
 use crate::metrics::DropReason;
 use crate::mount;
 use crate::pressure::MemoryPressure;
@@ -327,7 +327,8 @@ impl Core {
             (wanted, 0) => wanted,
             (wanted, max) => wanted.min(max),
         };
-        let will = connect.will.as_ref().map(|will| Box::new(will_record(will, &mut self.scratch)));
+        let will =
+            connect.will.as_ref().map(|will| Box::new(WillRecord::of(will, &mut self.scratch)));
         let session = &mut self.sessions[key as usize];
         session.version = connect.version;
         session.expiry_interval_s = wanted_s.min(limits.session_expiry_s_max);
@@ -578,26 +579,5 @@ impl Core {
             self.gate.session_removed(session.client_id, self.turn.batch);
         }
         self.bequeath(now, legacy);
-    }
-}
-
-fn will_record(will: &Will<'_>, scratch: &mut Vec<u8>) -> WillRecord {
-    let mut properties = Vec::new();
-    will.properties
-        .encode_end_to_end(&mut properties)
-        .expect("properties that were decoded can be encoded");
-    let parts = MessageParts {
-        qos: will.qos,
-        retain: will.retain,
-        expires_at_ms: None,
-        received_at_ms: 0,
-        topic: will.topic,
-        properties: &properties,
-        payload: will.payload,
-    };
-    WillRecord {
-        message: Message::new(&parts, scratch),
-        delay_interval_s: will.properties.will_delay_interval_s.unwrap_or(0),
-        expiry_interval_s: will.properties.message_expiry_interval_s,
     }
 }
