@@ -24,8 +24,8 @@ pub struct Forwards {
     pub(crate) released: Vec<Sequence>,
     /// Connections and sessions that there are, if that is of interest.
     pub(crate) census: Option<Census>,
-    /// About the bytes that it takes.
-    pub(crate) bytes: usize,
+    /// About the bytes of what is in it.
+    bytes: usize,
 }
 
 /// What a shard wants to get from the others.
@@ -82,8 +82,9 @@ pub(crate) struct Waits {
 /// Whom a forwarded message is for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Forwarded {
-    /// One member of a group, of those that the shard has. `hops` counts shards that had none.
-    Member { filter: Arc<str>, hops: u8 },
+    /// One member of a group, of those that the shard has: `hash` is what the strategies that hash
+    /// go by, `hops` counts shards that had none.
+    Member { filter: Arc<str>, hash: u64, hops: u8 },
     /// Everybody who wants it. In every shard it takes the place of the retained message of its
     /// topic, unless that has a higher version.
     Retained { version: u64 },
@@ -94,10 +95,10 @@ pub(crate) enum Forwarded {
 }
 
 impl Forwards {
-    /// About the bytes that it takes.
+    /// About the bytes that it takes, never none.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes
+        size_of::<Self>() + self.bytes
     }
 
     /// The messages; for tests, not part of the interface.

@@ -125,8 +125,9 @@ impl Core {
         }
         matches.retain_mut(|found| {
             let Holder::Share(share) = found.holder else { return true };
-            match self.place_for(share, parts, origin) {
-                Place::Here => self.choose_member_for(share, parts, origin, found),
+            let hash = self.share_hash(parts, origin);
+            match self.place_for(share, hash) {
+                Place::Here => self.choose_member_for(share, parts, hash, found),
                 Place::There(shard) => {
                     (found.holder, found.group) = (Holder::Shard(shard), Some(share));
                     found.is_further = true;
@@ -139,18 +140,12 @@ impl Core {
 
     /// Where the member is that gets a message: the shard is chosen first, by how many members
     /// each has.
-    pub(crate) fn place_for(
-        &mut self,
-        share: ShareKey,
-        parts: &MessageParts<'_>,
-        origin: Origin,
-    ) -> Place {
+    pub(crate) fn place_for(&mut self, share: ShareKey, hash: u64) -> Place {
         if !self.shares.is_spread(share) {
             return Place::Here;
         }
         let own = self.count_members(share);
         let strategy = self.limits.share_strategy;
-        let hash = self.share_hash(parts, origin);
         self.shares.place(share, strategy, hash, self.shard, own)
     }
 
@@ -159,10 +154,9 @@ impl Core {
         &mut self,
         share: ShareKey,
         parts: &MessageParts<'_>,
-        origin: Origin,
+        hash: u64,
         found: &mut Match,
     ) -> bool {
-        let hash = self.share_hash(parts, origin);
         let Some(member) = self.choose_member(share, parts, hash, ONLINE) else {
             return false;
         };
@@ -178,7 +172,7 @@ impl Core {
     }
 
     /// What the strategies that hash go by.
-    fn share_hash(&self, parts: &MessageParts<'_>, origin: Origin) -> u64 {
+    pub(crate) fn share_hash(&self, parts: &MessageParts<'_>, origin: Origin) -> u64 {
         match self.limits.share_strategy {
             ShareStrategy::HashClient => {
                 origin.session.map_or(0, |key| hash(&self.sessions[key as usize].client_id))
@@ -324,11 +318,11 @@ impl Core {
                 continue;
             }
             let parts = message.parts();
-            if let Place::There(shard) = self.place_for(*share, &parts, Origin::default()) {
+            let hash = hash(parts.topic);
+            if let Place::There(shard) = self.place_for(*share, hash) {
                 self.send_legacy(now, shard, &legacy);
                 continue;
             }
-            let hash = hash(parts.topic);
             let Some(member) = self.choose_member(*share, &parts, hash, UNACKNOWLEDGED) else {
                 continue;
             };

@@ -126,7 +126,8 @@ impl Core {
             Holder::Shard(shard) => match found.group {
                 Some(share) => {
                     let filter = self.shares.filter(share).clone();
-                    let kind = Forwarded::Member { filter, hops: 0 };
+                    let hash = self.share_hash(routing.parts, *origin);
+                    let kind = Forwarded::Member { filter, hash, hops: 0 };
                     self.forward(shard, kind, *origin, routing);
                 }
                 // It has got what all shards get.
@@ -148,16 +149,16 @@ impl Core {
     pub(crate) fn route_to_member(
         &mut self,
         now: Now,
-        share: ShareKey,
+        (share, hash): (ShareKey, u64),
         level: Durability,
         origin: Origin,
-        parts: &MessageParts<'_>,
         message: &Message,
     ) {
+        let parts = &message.parts();
         self.publish_number += 1;
         self.frames.clear();
         let mut found = Match::new(&Subscriber::of_share(share));
-        if self.choose_member_for(share, parts, origin, &mut found) {
+        if self.choose_member_for(share, parts, hash, &mut found) {
             let message = Some(message.clone());
             let mut routing = Routing::new(level, parts, message, origin.is_provisional);
             self.give(now, &found, &origin, &mut routing);

@@ -23,6 +23,7 @@ use crate::input::Input;
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::router::{Origin, Routing, ToAll};
+use crate::share_mark::hash;
 use crate::shared::{Place, ShareKey, inner_filter};
 use crate::subscriptions::{Holder, Subscriber};
 use crate::timer::Timer;
@@ -143,7 +144,8 @@ impl Core {
         level: Durability,
         is_provisional: bool,
     ) {
-        let kind = Forwarded::Member { filter: self.shares.filter(share).clone(), hops: 0 };
+        let (filter, hash) = (self.shares.filter(share).clone(), hash(message.topic()));
+        let kind = Forwarded::Member { filter, hash, hops: 0 };
         let message = message.clone();
         let forwarded = ForwardedMessage {
             kind,
@@ -175,9 +177,6 @@ impl Core {
 
     /// Ends the turn for the other shards.
     pub(crate) fn drain_forwards(&mut self, effect: &mut impl FnMut(Effect)) -> Links {
-        if !self.peers.any() {
-            return Links::default();
-        }
         for filter in std::mem::take(&mut self.peers.changed_groups) {
             let members = self.members_of(&filter);
             if self.shares.tell(&filter, members) {
@@ -194,8 +193,7 @@ impl Core {
     }
 
     /// Forgets the connections that go to other shards.
-    pub(crate) fn take_moves(&mut self) -> Vec<Effect> {
-        let mut moves = Vec::new();
+    pub(crate) fn move_connections(&mut self) {
         for (connection, shard, mut bytes) in std::mem::take(&mut self.turn.moves) {
             let Some(open) = self.connections.get_mut(connection) else { continue };
             if open.state != State::Moving {
@@ -205,9 +203,8 @@ impl Core {
             self.arm(connection, None);
             self.count_buffers(connection);
             self.connections.remove(connection);
-            moves.push(Effect::Move { connection, shard, bytes });
+            self.turn.effects.push(Effect::Move { connection, shard, bytes });
         }
-        moves
     }
 
     /// The client of a connection belongs to another shard. `frame` is its CONNECT.
@@ -263,8 +260,8 @@ impl Core {
         };
         self.turn.held = None;
         match kind {
-            Forwarded::Member { filter, hops } => {
-                self.take_for_member(now, &filter, hops, level, origin, &message);
+            Forwarded::Member { filter, hash, hops } => {
+                self.take_for_member(now, (&filter, hash, hops), level, origin, &message);
             }
             Forwarded::Retained { version } => {
                 let is_last = self.peers.supersedes(parts.topic, version);
@@ -318,23 +315,22 @@ impl Core {
     fn take_for_member(
         &mut self,
         now: Now,
-        filter: &Arc<str>,
-        hops: u8,
+        (filter, hash, hops): (&Arc<str>, u64, u8),
         level: Durability,
         origin: Origin,
         message: &Message,
     ) {
         // Nobody subscribes any more.
         let Some(share) = self.shares.find(filter) else { return };
-        let parts = message.parts();
-        let members = self.members_of(filter);
+        let members = self.count_members(share);
         if members.all == 0 && hops < self.peers.placement.shards() {
-            let Place::There(shard) = self.place_for(share, &parts, origin) else { return };
-            let kind = Forwarded::Member { filter: filter.clone(), hops: hops + 1 };
+            let Place::There(shard) = self.place_for(share, hash) else { return };
+            let kind = Forwarded::Member { filter: filter.clone(), hash, hops: hops + 1 };
+            let parts = message.parts();
             let mut routing = Routing::of(level, &parts, message.clone(), origin);
             return self.forward(shard, kind, origin, &mut routing);
         }
-        self.route_to_member(now, share, level, origin, &parts, message);
+        self.route_to_member(now, (share, hash), level, origin, message);
     }
 
     /// The members of a group that are in this shard.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-use crate::change::{Batch, Change, Target};
+use crate::change::{Batch, Change, Links, Target};
 use crate::core::Core;
 use crate::durability::Durability;
 use crate::effect::Effect;
@@ -39,34 +39,20 @@ pub(crate) struct Turn {
 
 impl Core {
     /// Ends the turn and hands over what is to be done, in order: what other shards get, the
-    /// commit, messages for readers, connections that move, buffers to flush, then connections to
-    /// pause, resume or close.
+    /// commit, messages for readers, buffers to flush, then connections to pause, resume, close or
+    /// move.
     pub fn drain(&mut self, mut effect: impl FnMut(Effect)) {
         self.record_cursors();
-        let moves = self.take_moves();
-        let links = self.drain_forwards(&mut effect);
-        let is_waited_for = self.gate.last_batch() == Some(self.turn.batch);
-        if !self.turn.changes.is_empty() || !links.is_empty() || is_waited_for {
-            self.turn.is_awaited |= !links.is_empty();
-            let log_start = self.log_start();
-            let ranges = self.log.take_released(log_start);
-            if !ranges.is_empty() {
-                self.record_unawaited(Change::LogReleased { ranges });
+        if self.peers.any() {
+            self.move_connections();
+            let links = self.drain_forwards(&mut effect);
+            let is_waited_for = self.gate.last_batch() == Some(self.turn.batch);
+            if !self.turn.changes.is_empty() || !links.is_empty() || is_waited_for {
+                self.turn.is_awaited |= !links.is_empty();
+                effect(Effect::Commit(self.end_batch(links)));
             }
-            let batch = Batch {
-                shard: self.shard,
-                number: self.turn.batch,
-                changes: std::mem::take(&mut self.turn.changes),
-                log_start,
-                is_awaited: std::mem::take(&mut self.turn.is_awaited),
-                links,
-            };
-            if batch.is_awaited {
-                self.turn.last_awaited = batch.number;
-            }
-            self.paging.batch_ended(batch.number, self.log.next());
-            self.turn.batch += 1;
-            effect(Effect::Commit(batch));
+        } else if !self.turn.changes.is_empty() {
+            effect(Effect::Commit(self.end_batch(Links::default())));
         }
         for reader in &mut self.readers {
             if !reader.records.is_empty() {
@@ -74,7 +60,6 @@ impl Core {
                 effect(Effect::ToReader { reader: reader.config.reader, records });
             }
         }
-        moves.into_iter().for_each(&mut effect);
         for index in 0..self.turn.flush.len() {
             let connection = self.turn.flush[index];
             if let Some(open) = self.connections.get_mut(connection) {
@@ -86,6 +71,29 @@ impl Core {
         self.turn.flush.clear();
         self.check_memory();
         self.turn.effects.drain(..).for_each(effect);
+    }
+
+    /// The batch of this turn; the next changes are of another one.
+    fn end_batch(&mut self, links: Links) -> Batch {
+        let log_start = self.log_start();
+        let ranges = self.log.take_released(log_start);
+        if !ranges.is_empty() {
+            self.record_unawaited(Change::LogReleased { ranges });
+        }
+        let batch = Batch {
+            shard: self.shard,
+            number: self.turn.batch,
+            changes: std::mem::take(&mut self.turn.changes),
+            log_start,
+            is_awaited: std::mem::take(&mut self.turn.is_awaited),
+            links,
+        };
+        if batch.is_awaited {
+            self.turn.last_awaited = batch.number;
+        }
+        self.paging.batch_ended(batch.number, self.log.next());
+        self.turn.batch += 1;
+        batch
     }
 
     /// The number of the batch that this turn will form, once it has changed anything durable.

@@ -240,6 +240,33 @@ fn a_group_is_spread_over_shards() {
     assert!(counts.iter().all(|count| (20..=40).contains(count)), "{counts:?}");
 }
 
+/// The shard of the member did not know the publisher, and gave everything to one.
+#[test]
+fn the_hash_of_a_publisher_counts_in_every_shard() {
+    let limits = Limits { share_strategy: ShareStrategy::HashClient, ..Limits::default() };
+    let world = World::with_shards(3, limits, Vec::new());
+    let members: Vec<Client> = (0..12)
+        .map(|n| {
+            let member = world.connect(v5(&format!("member-{n}")));
+            member.subscribe("$share/g/t", QOS1);
+            member
+        })
+        .collect();
+    for n in 0..60 {
+        let name = format!("publisher-{n}");
+        let publisher = world.connect(v5(&name));
+        (0..3).for_each(|_| publisher.publish_acknowledged("t", &name));
+    }
+    let mut busy = 0;
+    for member in &members {
+        let mut payloads = member.payloads();
+        payloads.sort();
+        assert!(payloads.chunks(3).all(|three| three[0] == three[2]), "{payloads:?}");
+        busy += usize::from(!payloads.is_empty());
+    }
+    assert!(busy > 6, "{busy} members got something");
+}
+
 #[test]
 fn what_waits_for_a_lost_member_goes_to_one_of_another_shard() {
     let world = world();
