@@ -7,7 +7,7 @@ use super::{
     clients::Clients,
     failure::BenchError,
     net::Net,
-    options::{Length, Load},
+    options::{Length, Load, Target},
 };
 
 /// Output of a publisher that the kernel has not taken, from which on it waits.
@@ -37,6 +37,11 @@ pub(crate) struct Brought {
 }
 
 impl Flood {
+    /// One whose messages each bring one delivery, and that no connection may be closed in.
+    pub(crate) fn new(target: &Target, load: Load, length: Length) -> Self {
+        Self { load, length, deliveries: 1, patience: target.patience, closed_max: 0 }
+    }
+
     /// Publishes, and waits for the rest.
     pub(crate) fn run(&self, net: &mut Net, clients: &mut Clients) -> Result<Brought, BenchError> {
         let start = Instant::now();

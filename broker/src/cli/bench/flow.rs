@@ -98,13 +98,7 @@ pub(crate) fn run(
     }
     clients.ready();
     let deliveries = if shape == Shape::Fanout { subscribers.into() } else { 1 };
-    let flood = Flood {
-        load: *load,
-        length: *length,
-        deliveries,
-        patience: target.patience,
-        closed_max: 0,
-    };
+    let flood = Flood { deliveries, ..Flood::new(target, *load, *length) };
     let meter = Meter::start(target.pid)?;
     let brought = flood.run(&mut net, &mut clients)?;
     let stretch = meter.stop_at(brought.end)?;

@@ -49,13 +49,7 @@ pub(crate) fn run(arguments: &Arguments, address: SocketAddr) -> Result<Report, 
     // Nobody is there yet, but who comes back has a place in the account.
     clients.reserve_subscriber();
     clients.ready();
-    let flood = Flood {
-        load: *load,
-        length: Length::messages(*count),
-        deliveries: 0,
-        patience: target.patience,
-        closed_max: 0,
-    };
+    let flood = Flood { deliveries: 0, ..Flood::new(target, *load, Length::messages(*count)) };
     let meter = Meter::start(target.pid)?;
     let brought = flood.run(&mut net, &mut clients)?;
     let queued = meter.stop_at(brought.end)?;

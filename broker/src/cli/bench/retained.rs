@@ -86,13 +86,9 @@ fn store(
     if arguments.load.qos == 0 {
         return send(net, clients, (connection, count));
     }
-    let flood = Flood {
-        load: arguments.load,
-        length: Length::messages(count as u64),
-        deliveries: 0,
-        patience: arguments.target.patience,
-        closed_max: 0,
-    };
+    let length = Length::messages(count as u64);
+    let flood = Flood::new(&arguments.target, arguments.load, length);
+    let flood = Flood { deliveries: 0, ..flood };
     flood.run(net, clients).map(|_| ())
 }
 

@@ -38,14 +38,8 @@ pub(crate) fn run(arguments: &Arguments, address: SocketAddr) -> Result<Report, 
     clients.add_subscriber(&mut net, Joining::clean("bench-sub-0"), &filters)?;
     clients.add_publisher(&mut net, &[(TOPIC.to_owned(), Mark::ALL)], false)?;
     clients.ready();
-    let flood = Flood {
-        load: *load,
-        length: *length,
-        deliveries: 1,
-        patience: target.patience,
-        // The broker may get rid of the stalled one.
-        closed_max: 1,
-    };
+    // The broker may get rid of the stalled one.
+    let flood = Flood { closed_max: 1, ..Flood::new(target, *load, *length) };
     let meter = Meter::start(target.pid)?;
     let alone = flood.run(&mut net, &mut clients)?;
     let alone_took = meter.stop_at(alone.end)?;

@@ -64,13 +64,7 @@ pub(crate) fn run(arguments: &Arguments, address: SocketAddr) -> Result<Report, 
     });
     clients.add_publisher(&mut net, &topics.collect::<Vec<_>>(), false)?;
     clients.ready();
-    let flood = Flood {
-        load: *load,
-        length: *length,
-        deliveries: 1,
-        patience: target.patience,
-        closed_max: 0,
-    };
+    let flood = Flood::new(target, *load, *length);
     let meter = Meter::start(target.pid)?;
     let brought = flood.run(&mut net, &mut clients)?;
     let stretch = meter.stop_at(brought.end)?;
