@@ -7,6 +7,7 @@ mod broker;
 mod import;
 
 mod control;
+mod limits;
 mod probe;
 
 pub mod admin;
