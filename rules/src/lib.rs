@@ -31,6 +31,8 @@ mod sources;
 
 mod window;
 
+mod table;
+
 mod aggregate;
 
 mod expression;

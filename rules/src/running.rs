@@ -11,11 +11,14 @@ use crate::key::{KeyState, Keys};
 use crate::metrics::Metrics;
 use crate::rule::Rule;
 use crate::sources::Sources;
+use crate::table::{Table, TableId};
 
 /// The state of one rule.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
     pub(crate) keys: Keys,
+    /// By the number of [`TableId`].
+    pub(crate) tables: [Table; TableId::ALL.len()],
     /// Follows from the keys.
     pub(crate) sources: Sources,
     /// Counts messages that are sent one by one, to tell them apart.
@@ -40,6 +43,20 @@ impl Running {
             key.changed = true;
             self.changed_keys.push(id);
         }
+    }
+
+    pub(crate) fn table(&self, id: TableId) -> &Table {
+        &self.tables[id as usize]
+    }
+
+    #[expect(dead_code, reason = "blocks that keep rows follow")]
+    /// Changes a table, and counts its memory.
+    pub(crate) fn change_table(&mut self, id: TableId, change: impl FnOnce(&mut Table)) {
+        let table = &mut self.tables[id as usize];
+        let before = table.bytes();
+        change(table);
+        self.state_bytes = self.state_bytes + table.bytes() - before;
+        self.changed = true;
     }
 
     /// The next number of a message that is sent by itself.

@@ -2,22 +2,26 @@
 //!
 //! A blob is `W R`, the kind (`S` or `D`), the version of the format, sections, and a checksum of
 //! everything before. A section belongs to one rule: its length (u32), the name of the rule, the
-//! hash of what its state depends on (16 bytes), its sequence, removed keys, then keys. Numbers
-//! are variable-length unless a width is given, signed ones zigzag; widths are little-endian.
+//! hash of what its state depends on (16 bytes), its sequence, removed keys, then records of keys
+//! and of rows of tables. Numbers are variable-length unless a width is given, signed ones zigzag;
+//! widths are little-endian.
 //!
 //! Records hold absolute values, so applying a blob twice changes nothing. Only the values that
 //! quantiles keep are appended, from a position that stands in the record.
 
 mod bytes;
 mod key_record;
+mod row_record;
 
 use bytes::{Reader, push_bytes, push_number};
 use key_record::{apply_key, write_key};
+use row_record::{apply_row, write_row};
 
 use crate::hash::hash_bytes;
 use crate::plan::Plan;
 use crate::rule::Rule;
 use crate::running::Running;
+use crate::table::{Table, TableId};
 
 /// Stored state that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +102,11 @@ pub(crate) fn write_delta(plan: &Plan, running: &mut [Running], out: &mut Vec<u8
             key.fresh = false;
             key.changed_from = i64::MAX;
         }
+        for id in TableId::ALL {
+            for (key, row) in running.tables[id as usize].take_changed() {
+                write_row(id, &key, row, out);
+            }
+        }
         running.removed_keys.clear();
         running.changed = false;
         end_section(section, out);
@@ -116,15 +125,14 @@ pub(crate) fn write_snapshot(
     let (mut blob, mut record) = (Vec::new(), Vec::new());
     begin(Kind::Snapshot, &mut blob);
     for (rule, running) in plan.rules.iter().zip(running) {
-        if running.sequence == 0 && running.keys.len() == 0 {
+        let rows: usize = running.tables.iter().map(Table::len).sum();
+        if running.sequence == 0 && running.keys.len() == 0 && rows == 0 {
             continue;
         }
         let mut section = begin_section(rule, running.sequence, &mut blob);
         push_number(0, &mut blob);
         let mut written = 0;
-        for (id, key) in running.keys.iter() {
-            record.clear();
-            write_key(id, key, &rule.layout, (true, i64::MIN), &mut record);
+        let mut append = |record: &mut Vec<u8>| {
             if written > 0 && blob.len() + record.len() + CHECKSUM_BYTES > shard_bytes_max {
                 end_section(section, &mut blob);
                 flush(&mut blob, shard);
@@ -132,8 +140,18 @@ pub(crate) fn write_snapshot(
                 push_number(0, &mut blob);
                 written = 0;
             }
-            blob.extend_from_slice(&record);
+            blob.append(record);
             written += 1;
+        };
+        for (id, key) in running.keys.iter() {
+            write_key(id, key, &rule.layout, (true, i64::MIN), &mut record);
+            append(&mut record);
+        }
+        for id in TableId::ALL {
+            for (key, row) in running.table(id).iter() {
+                write_row(id, key, Some(row), &mut record);
+                append(&mut record);
+            }
         }
         end_section(section, &mut blob);
         if blob.len() + CHECKSUM_BYTES > shard_bytes_max / 2 {
@@ -202,7 +220,11 @@ fn apply_section(
     }
     while !section.is_empty() {
         let at = section.position();
-        apply_key(&mut section, &rule.layout, &mut running.keys).map_err(|reason| (at, reason))?;
+        let applied = match row_record::table_at(section) {
+            Some(id) => apply_row(&mut section, &mut running.tables[id as usize]),
+            None => apply_key(&mut section, &rule.layout, &mut running.keys),
+        };
+        applied.map_err(|reason| (at, reason))?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::message::{DeadLetter, Emission};
 use crate::metrics::Metrics;
 use crate::rule::Rule;
 use crate::running::{Running, key_bytes};
+use crate::table::Table;
 use crate::timer::{Timer, Timers};
 use crate::watermark::Time;
 use crate::window::Window;
@@ -127,7 +128,8 @@ impl Running {
     pub(super) fn finish_restore(&mut self, rule: &Rule, index: u32, timers: &mut Timers) {
         self.keys.finish_restore();
         let ids: Vec<u32> = self.keys.iter().map(|(id, _)| id).collect();
-        self.state_bytes = self.keys.iter().map(|(_, key)| key_bytes(rule, key)).sum();
+        let keys = self.keys.iter().map(|(_, key)| key_bytes(rule, key));
+        self.state_bytes = keys.chain(self.tables.iter().map(Table::bytes)).sum();
         for id in ids {
             if let Some(key) = self.keys.get_mut(id) {
                 key.timer = deadline(rule, key);
