@@ -13,7 +13,7 @@ mod side;
 pub(crate) use distinct::Distinct;
 pub(crate) use layout::Layout;
 pub(crate) use row::{
-    count_message, late_messages, merge_row, messages, result, start_row, update_row,
+    count_message, late_messages, merge_row, messages, result, span, start_row, update_row,
 };
 pub(crate) use side::Side;
 

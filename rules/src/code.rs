@@ -59,3 +59,5 @@ pub(crate) const MEMORY_FAULT: &str = "R106";
 pub(crate) const TOPIC_FAULT: &str = "R107";
 /// A text, a key or a window is larger than the engine allows.
 pub(crate) const SIZE_FAULT: &str = "R108";
+/// All windows of a message were closed when it came.
+pub(crate) const LATE: &str = "R109";

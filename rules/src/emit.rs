@@ -10,12 +10,23 @@ use crate::rule::{Destination, Key, Output, Rule, TopicPart};
 use crate::value::{Texts, Value};
 
 /// What stands in the `window` entry of a body.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WindowLabel {
     pub(crate) start: i64,
     pub(crate) end: i64,
     pub(crate) late: u64,
     pub(crate) revision: u32,
+    /// What tells it apart from the other windows of its key: its end, or its number.
+    pub(crate) number: u64,
+    /// When it was sent before its end, if it was.
+    pub(crate) early: Option<i64>,
+}
+
+impl WindowLabel {
+    /// The label of a window that no other of its key ends with.
+    pub(crate) fn of(start: i64, end: i64) -> Self {
+        Self { start, end, number: end as u64, ..Self::default() }
+    }
 }
 
 /// The body of a result.
@@ -48,7 +59,7 @@ pub(crate) fn body(
         write_number(window.late as f64, &mut out);
         out.push_str(",\"rev\":");
         write_number(f64::from(window.revision), &mut out);
-        out.push('}');
+        out.push_str(if window.early.is_some() { ",\"early\":true}" } else { "}" });
     }
     out.push('}');
     out

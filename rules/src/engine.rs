@@ -6,8 +6,12 @@
 //! a message that arrived at that time.
 
 mod close;
+mod collect;
+mod count;
 mod intake;
 mod life;
+mod run;
+mod session;
 mod source;
 mod work;
 

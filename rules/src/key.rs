@@ -45,6 +45,10 @@ pub(crate) struct More {
     pub(crate) revisions: Vec<(i64, u32)>,
     /// Time of the first message, for rules that give results of empty windows.
     pub(crate) since: Option<i64>,
+    /// Messages that a count window has taken; of other windows those that are numbered.
+    pub(crate) counted: u64,
+    /// When results of open windows were sent last.
+    pub(crate) early: i64,
     /// The client whose watermark it follows.
     pub(crate) source: Option<Box<str>>,
     /// What `sources` notes about it; not part of the state.
@@ -52,6 +56,11 @@ pub(crate) struct More {
 }
 
 impl More {
+    /// Whether it holds anything that only some windows need.
+    pub(crate) fn counts(&self) -> bool {
+        self.counted != 0 || self.early != 0
+    }
+
     /// Estimate of the memory it uses.
     pub(crate) fn bytes(&self) -> usize {
         let texts = self.prev.iter().filter_map(|(_, text)| text.as_ref());

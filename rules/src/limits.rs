@@ -18,6 +18,8 @@ pub(crate) const PATH_STEPS_MAX: usize = 16;
 pub(crate) const ENTRIES_MAX: usize = 64;
 /// Panes of a window, and messages of a window that is computed per message.
 pub(crate) const PANES_MAX: usize = 4096;
+/// Messages of a count window.
+pub(crate) const COUNT_MAX: u64 = 1_000_000_000;
 /// Bytes of a text that an expression makes.
 pub(crate) const TEXT_BYTES_MAX: usize = 64 << 10;
 /// Bytes of the encoded key of a group.

@@ -30,12 +30,18 @@ pub(crate) struct Rule {
     pub(crate) by: Vec<Key>,
     pub(crate) prev: Vec<Prev>,
     pub(crate) window: Option<Window>,
+    /// The condition of a `while` window.
+    pub(crate) during: Option<Program>,
     pub(crate) layout: Layout,
     /// `None` sends the payload as it came.
     pub(crate) select: Option<Vec<Output>>,
     pub(crate) having: Option<Program>,
     /// How long after its end a window is corrected by late messages; 0 is never.
     pub(crate) correct: i64,
+    /// Where messages go whose windows are closed, if they are not dropped.
+    pub(crate) late_topic: Option<String>,
+    /// How often results of open windows are sent, in milliseconds.
+    pub(crate) early: Option<i64>,
     /// Whether windows without messages give results.
     pub(crate) empty: bool,
     pub(crate) to: Vec<Destination>,

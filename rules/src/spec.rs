@@ -3,6 +3,7 @@
 //! Reading reports everything that is wrong with the form of a file and goes on; what a text means
 //! (a filter, an expression) is checked by `compile`.
 
+mod calendar;
 mod case;
 mod quantity;
 mod read;
@@ -75,8 +76,7 @@ pub(crate) struct RuleSpec {
     pub(crate) window: Option<(Located, Window)>,
     pub(crate) select: Option<Vec<Named>>,
     pub(crate) having: Option<Located>,
-    pub(crate) late_update: Option<Place>,
-    pub(crate) empty: Option<Place>,
+    pub(crate) emit: EmitSpec,
     pub(crate) to: Vec<DestinationSpec>,
     pub(crate) errors: Option<Located>,
     pub(crate) keys: Option<(usize, Place)>,
@@ -94,6 +94,25 @@ pub(crate) struct TimeSpec {
     pub(crate) idle: Option<i64>,
     pub(crate) ahead: Option<i64>,
     pub(crate) per_source: bool,
+}
+
+/// `emit` as it is written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EmitSpec {
+    /// What becomes of messages whose windows are closed, if not `drop`.
+    pub(crate) late: Option<(Late, Place)>,
+    /// Results of windows without messages.
+    pub(crate) empty: Option<Place>,
+    /// How often results of open windows are sent, in milliseconds.
+    pub(crate) early: Option<(i64, Place)>,
+}
+
+/// What becomes of messages whose windows are closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Late {
+    /// They are sent to this topic as they came; the usual one if it is not given.
+    Topic(Option<Located>),
+    Update,
 }
 
 /// An entry of `to`.

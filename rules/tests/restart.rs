@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use weir_rules::{Emission, Engine, Timestamp};
 
 /// Rules that keep every kind of state.
-const RULES: [&str; 10] = [
+const RULES: &[&str] = &[
     r#"window = "tumbling 5s"
        select = { n = "count()", avg = "avg(v)", sd = "stddev(v)", last = "last(w)" }"#,
     r#"window = "sliding 20s every 2s"
@@ -41,6 +41,25 @@ const RULES: [&str; 10] = [
     r#"window = "tumbling 3s"
        limits = { keys = 2 }
        select = { mixed = "sum(v > 0 ? v : w)" }"#,
+    r#"window = "count 6 every 4"
+       emit   = { early = "3s" }
+       select = { sum = "sum(v)", p50 = "p50(v)", w = "last(w)" }"#,
+    r#"window = "session 2s max 20s"
+       select = { n = "count()", p50 = "p50(v)", w = "first(w)" }"#,
+    r#"window = "session 2s"
+       time   = { field = "ts", unit = "ms", late = "3s", idle = "5s" }
+       emit   = { late = "topic", early = "2s" }
+       select = { n = "count()", p50 = "p50(v)", words = "distinct(w)", w = "first(w)" }"#,
+    r#"window = "while v > 0"
+       emit   = { early = "2s" }
+       select = { n = "count()", p50 = "p50(v)", w = "last(w)" }"#,
+    r#"window = "while v > -500"
+       time   = { field = "ts", unit = "ms", late = "3s", per = "source" }
+       select = { n = "count()", p50 = "p50(v)", w = "last(w)" }"#,
+    r#"window = "tumbling 1h at 00:00 Australia/Lord_Howe"
+       emit   = { early = "10s", empty = true }
+       limits = { expire = "3h" }
+       select = { n = "count()", sum = "sum(v)" }"#,
 ];
 
 fn rule(text: &str) -> String {

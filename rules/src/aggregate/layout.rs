@@ -12,6 +12,8 @@ pub(crate) struct Layout {
     pub(crate) parts: Vec<Part>,
     pub(crate) aggregates: Vec<Aggregate>,
     pub(crate) sides: Vec<SideKind>,
+    /// The first of two cells with the times of the first and of the last message, if they are kept.
+    pub(crate) span: Option<u16>,
     /// Cells of a row, with its header.
     pub(crate) stride: usize,
 }
@@ -102,6 +104,13 @@ impl Layout {
             layout.aggregates.push(Aggregate { kind, column, slot });
         }
         layout
+    }
+
+    /// The same, with the times between which the messages of a row lie.
+    pub(crate) fn with_span(mut self) -> Self {
+        self.span = Some(self.stride as u16);
+        self.stride += 2;
+        self
     }
 
     /// The part that keeps `kind` of a column.

@@ -35,6 +35,10 @@ pub(crate) fn start_row(layout: &Layout, pane: i64, row: &mut Vec<u64>) {
             _ => {}
         }
     }
+    if let Some(span) = layout.span.map(usize::from) {
+        cells[span] = i64::MAX as u64;
+        cells[span + 1] = i64::MIN as u64;
+    }
 }
 
 /// Adds one message; `values` are the columns, already checked.
@@ -46,6 +50,7 @@ pub(crate) fn update_row(
     time: i64,
     texts: &Texts<'_>,
 ) {
+    widen_span(layout, row, (time, time));
     for part in &layout.parts {
         let value = values[usize::from(part.column)];
         if value == Value::Null {
@@ -100,6 +105,9 @@ pub(crate) fn merge_row(layout: &Layout, into: (&mut [u64], &mut [Side]), from: 
     let (row, sides) = into;
     let (other, other_sides) = from;
     row[1] = add_counts(row[1], other[1]);
+    if let Some(times) = span(layout, other) {
+        widen_span(layout, row, times);
+    }
     for part in &layout.parts {
         let cell = usize::from(part.cell);
         match part.kind {
@@ -207,6 +215,19 @@ pub(crate) fn messages(row: &[u64]) -> u64 {
 /// Messages of a row that were late.
 pub(crate) fn late_messages(row: &[u64]) -> u64 {
     row[1] >> COUNT_BITS
+}
+
+/// Times of the first and of the last message of a row, if its layout keeps them.
+pub(crate) fn span(layout: &Layout, row: &[u64]) -> Option<(i64, i64)> {
+    let cell = usize::from(layout.span?);
+    Some((row[cell] as i64, row[cell + 1] as i64))
+}
+
+/// Makes the times of a row hold others as well.
+fn widen_span(layout: &Layout, row: &mut [u64], (first, last): (i64, i64)) {
+    let Some(cell) = layout.span.map(usize::from) else { return };
+    row[cell] = (row[cell] as i64).min(first) as u64;
+    row[cell + 1] = (row[cell + 1] as i64).max(last) as u64;
 }
 
 /// Counts one message.

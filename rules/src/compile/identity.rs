@@ -2,8 +2,8 @@
 
 use crate::hash::StableHash;
 use crate::rule::Rule;
-use crate::spec::{Located, Named, RuleSpec};
-use crate::window::Window;
+use crate::spec::{Late, Located, Named, RuleSpec};
+use crate::window::{Session, Window};
 
 /// Hash of everything that a rule does. Names and order count, white space does not.
 pub(super) fn definition_hash(spec: &RuleSpec) -> u128 {
@@ -16,7 +16,18 @@ pub(super) fn definition_hash(spec: &RuleSpec) -> u128 {
         hash = hash.number(time.late as u64).number(time.idle.unwrap_or(-1) as u64);
         hash = hash.number(time.ahead.unwrap_or(-1) as u64);
     }
-    hash = hash.number(u64::from(spec.late_update.is_some()) * 2 + u64::from(spec.empty.is_some()));
+    let late = match &spec.emit.late {
+        None => 0,
+        Some((Late::Update, _)) => 2,
+        Some((Late::Topic(_), _)) => 4,
+    };
+    hash = hash.number(late + u64::from(spec.emit.empty.is_some()));
+    if let Some((early, _)) = &spec.emit.early {
+        hash = hash.text("early").number(*early as u64);
+    }
+    if let Some((Late::Topic(Some(topic)), _)) = &spec.emit.late {
+        hash = hash.text(&topic.value);
+    }
     for to in &spec.to {
         hash = hash.text(&to.topic.value).number(u64::from(to.qos)).number(u64::from(to.retain));
         hash = hash.text(&option(&to.upstream)).number(u64::from(to.expire_s.unwrap_or(0)));
@@ -55,11 +66,17 @@ fn input_hash(spec: &RuleSpec) -> StableHash {
     }
     hash = named_hash(hash.text("let"), &spec.lets);
     hash = named_hash(hash.text("by"), &spec.by);
-    match spec.window.as_ref().map(|(_, window)| *window) {
-        None => hash.text("none"),
-        Some(Window::Each { size }) => hash.text("each").number(size as u64),
-        Some(Window::Sliding { size, slide, .. }) => {
-            hash.text("sliding").number(size as u64).number(slide as u64)
+    let Some((text, window)) = &spec.window else { return hash.text("none") };
+    match window {
+        // The rules of a time zone may change, its name stays.
+        Window::Calendar(_) | Window::While => hash.text(text.value.trim()),
+        Window::Count { size, every, .. } => hash.text("count").number(*size).number(*every),
+        Window::Each { size } => hash.text("each").number(*size as u64),
+        Window::Session(Session { gap, max }) => {
+            hash.text("session").number(*gap as u64).number(max.unwrap_or(0) as u64)
+        }
+        Window::Sliding { size, slide, .. } => {
+            hash.text("sliding").number(*size as u64).number(*slide as u64)
         }
     }
 }

@@ -9,12 +9,12 @@ use super::names::{Names, Part};
 use crate::aggregate::Layout;
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::expression::{Name, Stage, Type};
+use crate::expression::{Name, Program, Stage, Type};
 use crate::json::write_text;
-use crate::key::KeyState;
+use crate::key::{KeyState, More};
 use crate::payload::{Decode, FieldTree};
 use crate::rule::{Key, Let, Output, Rule};
-use crate::spec::{Named, Report, RuleSpec, format_bytes, format_duration};
+use crate::spec::{Late, Located, Named, Report, RuleSpec, format_bytes, format_duration};
 use crate::topic::{Capture, Filter, Piece, Template};
 use crate::watermark::{EventTime, Time, Unit};
 use crate::window::Window;
@@ -53,14 +53,20 @@ pub(super) fn compile_rule(
         spec.having.as_ref().and_then(|text| names.compile(text, Type::Bool, Part::Result, report));
     let rests = rest_names(&filters, &by, &captures);
     let (to, templates) = compile_destinations(&spec, &mut names, &rests, report);
-    let errors = compile_errors_topic(&spec, report);
+    let during = compile_during(&spec, &mut names, report);
+    let errors = compile_plain_topic(&spec, spec.errors.as_ref(), "errors", report);
+    let late_topic = compile_late_topic(&spec, report);
     check_combinations(&spec, report);
-    let window = spec.window.as_ref().map(|(_, window)| *window);
-    let correct = match (&spec.late_update, window) {
-        (Some(_), Some(window)) => window.size(),
+    let window = spec.window.as_ref().map(|(_, window)| window.clone());
+    let correct = match (&spec.emit.late, &window) {
+        (Some((Late::Update, _)), Some(window)) => window.size().unwrap_or(0),
         _ => 0,
     };
     let layout = Layout::new(names.calls);
+    let layout = match &window {
+        Some(window) if window.needs_span() => layout.with_span(),
+        _ => layout,
+    };
     let (expire, keys_max) =
         (expire(&spec, report), spec.keys.as_ref().map_or(KEYS, |keys| keys.0));
     let memory_max = spec.memory.as_ref().map_or(MEMORY_BYTES, |memory| memory.0) as usize;
@@ -78,11 +84,14 @@ pub(super) fn compile_rule(
         by,
         prev: names.prev,
         window,
+        during,
         layout,
         select,
         having,
         correct,
-        empty: spec.empty.is_some(),
+        late_topic,
+        early: spec.emit.early.as_ref().map(|(early, _)| *early),
+        empty: spec.emit.empty.is_some(),
         to,
         errors,
         keys_max,
@@ -300,12 +309,36 @@ fn compile_time(spec: &RuleSpec, names: &mut Names<'_>, report: &mut Report<'_>)
     }
 }
 
-fn compile_errors_topic(spec: &RuleSpec, report: &mut Report<'_>) -> String {
-    let Some(text) = &spec.errors else { return format!("$rules/{}/errors", spec.name) };
+/// The condition of a `while` window.
+fn compile_during(
+    spec: &RuleSpec,
+    names: &mut Names<'_>,
+    report: &mut Report<'_>,
+) -> Option<Program> {
+    let (text, Window::While) = spec.window.as_ref()? else { return None };
+    // Blanks in the place of the word before it: the condition keeps its place.
+    let value = text.value.replacen("while", "     ", 1);
+    let condition = Located { value, place: text.place.clone() };
+    names.compile(&condition, Type::Bool, Part::Message, report)
+}
+
+fn compile_late_topic(spec: &RuleSpec, report: &mut Report<'_>) -> Option<String> {
+    let (Late::Topic(topic), _) = spec.emit.late.as_ref()? else { return None };
+    Some(compile_plain_topic(spec, topic.as_ref(), "late", report))
+}
+
+/// A topic that is the same for all messages; if none is given, one that is named after the rule.
+fn compile_plain_topic(
+    spec: &RuleSpec,
+    text: Option<&Located>,
+    usual: &str,
+    report: &mut Report<'_>,
+) -> String {
+    let Some(text) = text else { return format!("$rules/{}/{usual}", spec.name) };
     match Template::parse(&text.value) {
         Ok(template) if template.pieces.iter().all(|p| matches!(p, Piece::Literal(_))) => {}
         Ok(_) => {
-            let message = "the topic of errors is the same for all messages";
+            let message = "this topic is the same for all messages";
             report.error(code::TOPIC, message, &text.place, "leave out the names in braces");
         }
         Err(problem) => {
@@ -317,28 +350,60 @@ fn compile_errors_topic(spec: &RuleSpec, report: &mut Report<'_>) -> String {
 }
 
 fn check_combinations(spec: &RuleSpec, report: &mut Report<'_>) {
-    let window = spec.window.as_ref().map(|(_, window)| *window);
-    let each = matches!(window, Some(Window::Each { .. }));
-    for (place, what) in [(&spec.late_update, "late = \"update\""), (&spec.empty, "empty = true")] {
+    check_emit(spec, report);
+    let window = spec.window.as_ref().map(|(_, window)| window);
+    let (Some(time), Some(Window::Count { .. })) = (&spec.time, window) else { return };
+    if time.late > 0 || time.idle.is_some() {
+        let message = "a count window takes messages as they come";
+        let label = "`late` and `idle` of this time do nothing";
+        let place = &time.field.place;
+        let help = "leave them out; the time of a message only names the result";
+        report.error_with_help(code::WINDOW, message, place, label, help);
+    }
+}
+
+/// What `emit` asks of a window.
+fn check_emit(spec: &RuleSpec, report: &mut Report<'_>) {
+    let window = spec.window.as_ref().map(|(_, window)| window);
+    let emit = &spec.emit;
+    let update = match &emit.late {
+        Some((Late::Update, place)) => Some(place),
+        _ => None,
+    };
+    for (place, what) in [(update, "late = \"update\""), (emit.empty.as_ref(), "empty = true")] {
         let Some(place) = place else { continue };
-        if window.is_none() || each {
-            let message = format!("`{what}` needs a window with a step");
-            let label = match each {
-                true => "this window ends with each message",
-                false => "this rule has no window",
+        if window.is_none_or(|window| !window.is_of_clock()) {
+            let message = format!("`{what}` needs windows that begin and end by the clock");
+            let label = match window {
+                Some(_) => "messages decide when this window ends",
+                None => "this rule has no window",
             };
             let help = "for example window = \"sliding 5m every 10s\"";
             report.error_with_help(code::WINDOW, message, place, label, help);
         }
     }
-    if let (Some(place), None) = (&spec.late_update, &spec.time) {
-        let message = "`late = \"update\"` needs a `time` field";
+    if let (Some((late, place)), None) = (&emit.late, &spec.time) {
+        let what = if *late == Late::Update { "update" } else { "topic" };
+        let message = format!("`late = \"{what}\"` needs a `time` field");
         report.error(code::WINDOW, message, place, "by arrival, nothing is late");
+    }
+    if let (Some((_, place)), None | Some(Window::Each { .. })) = (&emit.early, window) {
+        let message = "`early` needs a window that stays open for a while";
+        let label = match window {
+            Some(_) => "this one gives a result for each message anyway",
+            None => "this rule has no window",
+        };
+        report.error(code::WINDOW, message, place, label);
+    }
+    if let (Some((Late::Topic(_), place)), None | Some(Window::Count { .. })) = (&emit.late, window)
+    {
+        let message = "`late = \"topic\"` needs windows of time";
+        report.error(code::WINDOW, message, place, "nothing is late here");
     }
 }
 
 fn expire(spec: &RuleSpec, report: &mut Report<'_>) -> i64 {
-    let size = spec.window.as_ref().map(|(_, window)| window.size());
+    let size = spec.window.as_ref().and_then(|(_, window)| window.size());
     match (&spec.expire, size) {
         (None, None) => DAY_MS,
         // A device that stamps its own messages may be silent for a while and go on where it was;
@@ -365,13 +430,19 @@ fn forecast(spec: &RuleSpec, rule: &Rule, report: &mut Report<'_>) -> usize {
     if !rule.keeps_keys() {
         return 0;
     }
-    let panes = match rule.window {
+    let panes = match &rule.window {
         None => 0,
+        Some(Window::Calendar(_)) => 1 + i64::from(rule.correct > 0),
+        Some(Window::Count { size, width, .. }) => (size / width + 1) as i64,
         Some(Window::Each { .. }) => TYPICAL_MESSAGES,
+        Some(Window::Session(_) | Window::While) => 1,
         Some(Window::Sliding { size, width, .. }) => (size + rule.correct) / width + 1,
     };
+    let counts = matches!(rule.window, Some(Window::Count { .. } | Window::While));
+    let more = usize::from(counts || rule.early.is_some()) * size_of::<More>();
     let prev = rule.prev.len() * 24;
     let key = KeyState::base_bytes(TYPICAL_KEY_BYTES)
+        + more
         + prev
         + usize::try_from(panes).unwrap_or(usize::MAX).saturating_mul(rule.layout.pane_bytes());
     let keys = if rule.by.is_empty() { 1 } else { rule.keys_max };

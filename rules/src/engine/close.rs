@@ -1,7 +1,9 @@
 //! Closes windows: merges panes, computes outputs, sends results and corrections.
 
+use super::count::{count_range, counted};
 use super::life::{Turn, next_end};
-use crate::aggregate::{late_messages, messages, result};
+use super::run::has_open_run;
+use crate::aggregate::{late_messages, messages, result, span};
 use crate::code;
 use crate::emit::{WindowLabel, body, identity, send};
 use crate::expression::{Fault, Inputs, evaluate};
@@ -10,37 +12,72 @@ use crate::limits::EMPTY_WINDOWS_MAX;
 use crate::rule::Rule;
 use crate::running::{Running, key_bytes};
 use crate::value::{Texts, Value};
-use crate::window::Window;
+use crate::window::{Window, waiting_time};
 
 impl Running {
     /// Sends the results of all windows of a key that end at `watermark` or before, and drops the
     /// panes that are of no more use.
     pub(super) fn close(&mut self, turn: &mut Turn<'_>, id: u32, watermark: i64) {
         let rule = turn.rule;
-        let Some(window) = rule.window else { return };
+        let Some(window) = &rule.window else { return };
+        match window {
+            Window::Count { .. } => {}
+            Window::Session(session) => self.close_sessions(turn, session, id, watermark),
+            Window::While => self.step_runs(turn, id, watermark),
+            _ => self.close_ends(turn, window, id, watermark),
+        }
+        let Some(key) = self.keys.get_mut(id) else { return };
+        key.watermark = watermark.max(key.watermark);
+        if !window.needs_span() {
+            let freed = drop_panes(rule, window, key);
+            self.state_bytes -= freed.min(self.state_bytes);
+        }
+        self.mark_changed(id, i64::MAX);
+    }
+
+    /// Sends everything that a key still holds, because it is forgotten. The messages of a count
+    /// window that is not full give no result.
+    pub(super) fn close_all(&mut self, turn: &mut Turn<'_>, id: u32) {
+        let rule = turn.rule;
+        let layout = &rule.layout;
+        let (Some(window), Some(key)) = (&rule.window, self.keys.get(id)) else { return };
+        let Some(last) = key.panes.last_id(layout) else { return };
+        let end = match window {
+            Window::Count { .. } => return,
+            Window::Session(session) => {
+                session.end_at(layout, &key.panes, key.panes.len(layout) - 1).unwrap_or(last)
+            }
+            Window::While => waiting_time(last),
+            _ => window.last_end(last),
+        };
+        self.close(turn, id, end.max(key.watermark));
+        if *window == Window::While && self.keys.get(id).is_some_and(|key| has_open_run(rule, key))
+        {
+            self.send_run(turn, id, None);
+        }
+    }
+
+    /// Sends the results of windows whose ends follow from their panes.
+    fn close_ends(&mut self, turn: &mut Turn<'_>, window: &Window, id: u32, watermark: i64) {
+        let rule = turn.rule;
         let mut empty = 0;
         while let Some(key) = self.keys.get_mut(id) {
             let Some(end) = next_end(rule, window, key).filter(|end| *end <= watermark) else {
                 break;
             };
             key.watermark = end;
-            if self.send_window(turn, id, end, 0) == 0 {
+            if self.send_window(turn, window, id, (end, 0)) == 0 {
                 empty += 1;
                 if empty >= EMPTY_WINDOWS_MAX {
                     self.skip_empty(rule, window, id, watermark);
                 }
             }
         }
-        let Some(key) = self.keys.get_mut(id) else { return };
-        key.watermark = watermark.max(key.watermark);
-        let freed = drop_panes(rule, window, key);
-        self.state_bytes -= freed.min(self.state_bytes);
-        self.mark_changed(id, i64::MAX);
     }
 
     /// Sends a closed window again, because of a late message.
     pub(super) fn send_correction(&mut self, turn: &mut Turn<'_>, id: u32, end: i64) {
-        let Some(key) = self.keys.get_mut(id) else { return };
+        let (Some(window), Some(key)) = (&turn.rule.window, self.keys.get_mut(id)) else { return };
         let before = key.more_bytes();
         let revisions = &mut key.more.get_or_insert_default().revisions;
         let at = match revisions.binary_search_by_key(&end, |(known, _)| *known) {
@@ -53,14 +90,31 @@ impl Running {
         revisions[at].1 = revisions[at].1.saturating_add(1);
         let revision = revisions[at].1;
         self.state_bytes += key.more_bytes() - before;
-        self.send_window(turn, id, end, revision);
+        self.send_window(turn, window, id, (end, revision));
+    }
+
+    /// Sends the result of a window whose panes follow from its end; gives the number of panes.
+    fn send_window(
+        &mut self,
+        turn: &mut Turn<'_>,
+        window: &Window,
+        id: u32,
+        (end, revision): (i64, u32),
+    ) -> usize {
+        let label = WindowLabel { revision, ..WindowLabel::of(window.start(end), end) };
+        self.send_panes(turn, id, window.range(end), label)
     }
 
     /// Sends one result; gives the number of panes it was made from.
-    fn send_window(&mut self, turn: &mut Turn<'_>, id: u32, end: i64, revision: u32) -> usize {
-        let (rule, Some(window)) = (turn.rule, turn.rule.window) else { return 0 };
+    pub(super) fn send_panes(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: u32,
+        (from, to): (i64, i64),
+        mut label: WindowLabel,
+    ) -> usize {
+        let rule = turn.rule;
         let Some(key) = self.keys.get_mut(id) else { return 0 };
-        let (from, to) = window.range(end);
         let merged = &mut turn.work.merged;
         let panes = key.panes.merge(&rule.layout, from, to, merged);
         if panes == 0 && !rule.empty {
@@ -73,12 +127,72 @@ impl Running {
             self.state_bytes = self.state_bytes + after - before;
             self.mark_changed(id, from);
         }
-        let label = WindowLabel { start: end - window.size(), end, late: 0, revision };
+        if matches!(rule.window, Some(Window::Count { .. }))
+            && let Some((first, last)) = span(&rule.layout, merged.parts().0)
+        {
+            (label.start, label.end) = (first, last);
+        }
         match self.send_result(turn, id, label) {
             Ok(sent) => self.metrics.emitted += sent,
             Err((fault, body)) => self.report(turn, fault, "", body.as_bytes()),
         }
         panes
+    }
+
+    /// Sends what the open window of a key gives so far: the one that ends next.
+    pub(super) fn send_early(&mut self, turn: &mut Turn<'_>, id: u32, clock: i64) {
+        let rule = turn.rule;
+        let layout = &rule.layout;
+        let (Some(window), Some(key)) = (&rule.window, self.keys.get_mut(id)) else { return };
+        let before = key.more_bytes();
+        key.more.get_or_insert_default().early = clock;
+        self.state_bytes = self.state_bytes + key.more_bytes() - before;
+        self.mark_changed(id, i64::MAX);
+        let Some(key) = self.keys.get(id).filter(|key| key.panes.len(layout) > 0) else { return };
+        let first = key.panes.id(layout, 0);
+        let times = span(layout, key.panes.row(layout, 0).0).unwrap_or_default();
+        let (panes, label) = match window {
+            Window::Count { size, every, width } => {
+                let counted = counted(Some(key));
+                let end = counted.next_multiple_of(*every);
+                if end == counted {
+                    // It was sent with the last message.
+                    return;
+                }
+                let label = WindowLabel { number: counted, ..WindowLabel::default() };
+                (count_range(*size, *width, end), label)
+            }
+            Window::Session(session) => {
+                ((first, first + 1), WindowLabel::of(times.0, session.end(times)))
+            }
+            Window::While if !has_open_run(rule, key) => return,
+            Window::While => ((first, first + 1), WindowLabel::of(times.0, times.1)),
+            _ => {
+                let Some(end) = next_end(rule, window, key) else { return };
+                (window.range(end), WindowLabel::of(window.start(end), end))
+            }
+        };
+        self.send_panes(turn, id, panes, WindowLabel { early: Some(clock), ..label });
+    }
+
+    /// Drops the first pane of a key.
+    pub(super) fn drop_first_pane(&mut self, rule: &Rule, id: u32) {
+        let Some(key) = self.keys.get_mut(id) else { return };
+        let freed = key.panes.pane_bytes(&rule.layout, 0);
+        key.panes.drop_first(&rule.layout);
+        self.state_bytes -= freed.min(self.state_bytes);
+        self.mark_changed(id, i64::MAX);
+    }
+
+    /// Drops the panes of a key whose number is below `pane`.
+    pub(super) fn drop_panes_before(&mut self, rule: &Rule, id: u32, pane: i64) {
+        let layout = &rule.layout;
+        while let Some(key) = self.keys.get(id)
+            && key.panes.len(layout) > 0
+            && key.panes.id(layout, 0) < pane
+        {
+            self.drop_first_pane(rule, id);
+        }
     }
 
     /// Computes the outputs of the merged window and sends them. On a fault, gives what is known
@@ -118,8 +232,12 @@ impl Running {
                 let identity = identity(rule)
                     .bytes(&key.bytes)
                     .number(key.birth)
-                    .number(label.end as u64)
+                    .number(label.number)
                     .number(u64::from(label.revision));
+                let identity = match label.early {
+                    Some(clock) => identity.text("early").number(clock as u64),
+                    None => identity,
+                };
                 let inputs = inputs(&work.locals);
                 let stack = &mut work.stack;
                 send(rule, body.as_bytes(), identity, &inputs, &mut texts, stack, turn.out)
@@ -132,7 +250,7 @@ impl Running {
     }
 
     /// Goes on with the next window that holds messages.
-    fn skip_empty(&mut self, rule: &Rule, window: Window, id: u32, watermark: i64) {
+    fn skip_empty(&mut self, rule: &Rule, window: &Window, id: u32, watermark: i64) {
         let Some(key) = self.keys.get_mut(id) else { return };
         let at = key.panes.position(&rule.layout, window.range(key.watermark).1);
         let next = if at < key.panes.len(&rule.layout) {
@@ -140,9 +258,7 @@ impl Running {
         } else {
             i64::MAX
         };
-        let slide = window.slide().unwrap_or(1);
-        let last = watermark.div_euclid(slide) * slide;
-        key.watermark = key.watermark.max(next.saturating_sub(slide).min(last));
+        key.watermark = key.watermark.max(window.grid(next - 1).min(window.grid(watermark)));
     }
 }
 
@@ -174,7 +290,7 @@ fn inputs(locals: &[Value]) -> Inputs<'_> {
 }
 
 /// Drops panes and revisions that no window needs any more; gives the bytes that are freed.
-fn drop_panes(rule: &Rule, window: Window, key: &mut KeyState) -> usize {
+fn drop_panes(rule: &Rule, window: &Window, key: &mut KeyState) -> usize {
     let layout = &rule.layout;
     let mut freed = 0;
     while key.panes.len(layout) > 0 {
@@ -187,7 +303,7 @@ fn drop_panes(rule: &Rule, window: Window, key: &mut KeyState) -> usize {
     }
     let before = key.more_bytes();
     if let Some(more) = &mut key.more {
-        let keep = if window.slide().is_some() { rule.correct } else { 1 };
+        let keep = if window.is_of_clock() { rule.correct } else { 1 };
         let watermark = key.watermark;
         let gone = more.revisions.partition_point(|(end, _)| end + keep <= watermark);
         more.revisions.drain(..gone);

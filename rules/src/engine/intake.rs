@@ -2,20 +2,17 @@
 
 use super::life::Turn;
 use super::work::Message;
-use crate::aggregate::{Side, count_message, update_row};
 use crate::boxed;
 use crate::code;
 use crate::emit::{body, identity, send};
 use crate::expression::{Fault, Program, evaluate};
-use crate::key::{TIME_MIN, push_part};
-use crate::limits::{KEY_BYTES_MAX, PANES_MAX};
+use crate::key::push_part;
+use crate::limits::KEY_BYTES_MAX;
 use crate::payload::{Decode, read_bool, read_number};
 use crate::rule::Rule;
 use crate::running::Running;
 use crate::topic::Capture;
 use crate::value::{Place, Text, Value, whole};
-use crate::watermark::Time;
-use crate::window::{Found, Window};
 
 impl Running {
     /// Computes one message. `decoded` is the fault of decoding it, if any.
@@ -77,7 +74,7 @@ impl Running {
             self.metrics.filtered += 1;
             return Ok(());
         }
-        match rule.window {
+        match &rule.window {
             None => self.pass(turn, message),
             Some(window) => self.collect(turn, message, window),
         }
@@ -111,161 +108,6 @@ impl Running {
         let sent = send(rule, payload, identity, &inputs, texts, stack, turn.out)?;
         self.metrics.emitted += sent;
         Ok(())
-    }
-
-    /// Puts a message into its pane.
-    fn collect(
-        &mut self,
-        turn: &mut Turn<'_>,
-        message: &mut Message<'_>,
-        window: Window,
-    ) -> Result<(), Fault> {
-        let rule = turn.rule;
-        let arrived = message.event.arrived.0;
-        let time = match &rule.time {
-            Time::Arrival => arrived,
-            Time::Field(time) => {
-                let value = message.evaluate(&time.program)?;
-                time.read(value, arrived, &message.texts)?
-            }
-        };
-        message.columns(rule)?;
-        let id = match self.keys.find(&message.scratch.key) {
-            Some(id) => id,
-            None => self.add_key(turn, &message.scratch.key, rule.layout.pane_start_bytes())?,
-        };
-        self.place(turn, message, window, id, time)
-    }
-
-    fn place(
-        &mut self,
-        turn: &mut Turn<'_>,
-        message: &mut Message<'_>,
-        window: Window,
-        id: u32,
-        time: i64,
-    ) -> Result<(), Fault> {
-        let rule = turn.rule;
-        let client = message.event.client;
-        let shared = match &rule.time {
-            Time::Field(field) if field.per_source => Some(field),
-            _ => None,
-        };
-        if let Some(field) = shared {
-            self.follow(turn, field, id, client);
-        }
-        let newest = shared.and_then(|_| self.sources.newest(client));
-        let Some(key) = self.keys.get_mut(id) else { return Ok(()) };
-        let (time, watermark) = match &rule.time {
-            // The clock of a key does not go back: a message that seems to be older than a closed
-            // window goes into the next one.
-            Time::Arrival if window.slide().is_some() => (time.max(key.watermark), key.watermark),
-            Time::Arrival => (time.max(key.watermark), time.max(key.watermark)),
-            Time::Field(field) => {
-                let newest = newest.unwrap_or(key.newest).max(time);
-                (time, field.watermark(newest).max(key.watermark))
-            }
-        };
-        let pane = window.pane(time);
-        let late = time < key.watermark;
-        if late {
-            self.metrics.late += 1;
-            if window.expiry(pane, rule.correct) <= key.watermark || window.slide().is_none() {
-                self.metrics.dropped += 1;
-                if key.arrived == TIME_MIN {
-                    // It was made for this message.
-                    self.remove_key(turn, id);
-                }
-                return Ok(());
-            }
-        }
-        // Windows that end before this message leave first: their panes make room.
-        if let Some(slide) = window.slide() {
-            if watermark.div_euclid(slide) > key.watermark.div_euclid(slide) {
-                self.close(turn, id, watermark);
-            } else {
-                key.watermark = watermark;
-            }
-        }
-        let added = self.add_to_pane(rule, message, id, (pane, time, late))?;
-        self.mark_changed(id, pane);
-        if late {
-            self.correct(turn, window, id, pane);
-        } else if window.slide().is_none() {
-            match self.keys.get(id) {
-                Some(key) if time <= key.watermark => self.send_correction(turn, id, time),
-                _ => self.close(turn, id, watermark),
-            }
-        }
-        let idle = matches!(&rule.time, Time::Field(field) if field.idle.is_some());
-        if added || idle {
-            self.set_timer(turn, id);
-        }
-        if shared.is_some() {
-            self.note_standing(rule, id);
-            self.close_followers(turn, client, watermark);
-        }
-        Ok(())
-    }
-
-    /// Sends again every closed window that a late message belongs to.
-    fn correct(&mut self, turn: &mut Turn<'_>, window: Window, id: u32, pane: i64) {
-        let (correct, Some(slide)) = (turn.rule.correct, window.slide()) else { return };
-        let Some(watermark) = self.keys.get(id).map(|key| key.watermark) else { return };
-        let open_from = watermark - correct;
-        let mut end = window.next_end(pane, open_from);
-        while correct > 0 && end <= watermark.min(window.last_end(pane)) {
-            self.send_correction(turn, id, end);
-            end += slide;
-        }
-    }
-
-    /// Changes the pane; gives whether it is a new one.
-    fn add_to_pane(
-        &mut self,
-        rule: &Rule,
-        message: &Message<'_>,
-        id: u32,
-        (pane, time, late): (i64, i64, bool),
-    ) -> Result<bool, Fault> {
-        let layout = &rule.layout;
-        let Some(key) = self.keys.get(id) else { return Ok(false) };
-        let found = key.panes.find(layout, pane);
-        let needed = match found {
-            Found::At(_) => layout.sides.len() * size_of::<u64>(),
-            Found::Before(_) => layout.pane_start_bytes(),
-        };
-        self.check_memory(rule, needed)?;
-        if matches!(found, Found::Before(_)) && key.panes.len(layout) >= 2 * PANES_MAX {
-            let message = format!(
-                "a window per message holds at most {PANES_MAX} messages; use `sliding D every D`"
-            );
-            return Err(Fault { code: code::SIZE_FAULT, message });
-        }
-        let Some(key) = self.keys.get_mut(id) else { return Ok(false) };
-        let at = match found {
-            Found::At(at) => at,
-            Found::Before(at) => {
-                key.panes.insert(layout, at, pane);
-                at
-            }
-        };
-        let added = matches!(found, Found::Before(_));
-        let (row, sides) = key.panes.row_mut(layout, at);
-        let bytes = |sides: &[Side]| sides.iter().map(Side::bytes).sum::<usize>();
-        let before = if added { 0 } else { bytes(sides) };
-        count_message(row, late);
-        update_row(layout, row, sides, &message.scratch.columns, time, &message.texts);
-        let row_bytes = if added { size_of_val(row) } else { 0 };
-        self.state_bytes = self.state_bytes + bytes(sides) + row_bytes - before;
-        key.arrived = message.event.arrived.0;
-        key.newest = key.newest.max(time);
-        if rule.empty {
-            let before = key.more_bytes();
-            key.more.get_or_insert_default().since.get_or_insert(time);
-            self.state_bytes += key.more_bytes() - before;
-        }
-        Ok(added)
     }
 
     fn load_prev(&self, rule: &Rule, message: &mut Message<'_>, id: u32) {
@@ -368,7 +210,7 @@ impl Message<'_> {
     }
 
     /// Computes the arguments of all aggregates, before anything changes.
-    fn columns(&mut self, rule: &Rule) -> Result<(), Fault> {
+    pub(super) fn columns(&mut self, rule: &Rule) -> Result<(), Fault> {
         self.scratch.columns.clear();
         for column in &rule.layout.columns {
             let value = self.evaluate(&column.argument)?;
@@ -387,7 +229,7 @@ impl Message<'_> {
         Ok(())
     }
 
-    fn is_true(&mut self, program: &Program, role: &str) -> Result<bool, Fault> {
+    pub(super) fn is_true(&mut self, program: &Program, role: &str) -> Result<bool, Fault> {
         match self.evaluate(program)? {
             Value::Bool(yes) => Ok(yes),
             Value::Null => Ok(false),
@@ -398,7 +240,7 @@ impl Message<'_> {
         }
     }
 
-    fn evaluate(&mut self, program: &Program) -> Result<Value, Fault> {
+    pub(super) fn evaluate(&mut self, program: &Program) -> Result<Value, Fault> {
         let (inputs, texts, stack) = self.split();
         evaluate(program, &inputs, texts, stack)
     }

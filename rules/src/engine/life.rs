@@ -1,6 +1,7 @@
 //! The life of a key: added, woken by its timer, forgotten; and dead letters.
 
 use super::RuleStatus;
+use super::run::has_open_run;
 use super::work::ResultWork;
 use crate::code;
 use crate::emit::identity;
@@ -13,7 +14,7 @@ use crate::running::{Running, key_bytes};
 use crate::table::Table;
 use crate::timer::{Timer, Timers};
 use crate::watermark::Time;
-use crate::window::Window;
+use crate::window::{Window, waiting_time};
 
 /// What a rule needs from the engine to take a step.
 pub(crate) struct Turn<'t> {
@@ -48,17 +49,16 @@ impl Running {
             self.close(turn, id, watermark);
             self.note_standing(rule, id);
         }
+        let is_early = |key: &KeyState| early_deadline(rule, key).is_some_and(|due| due <= clock);
+        if self.keys.get(id).is_some_and(is_early) {
+            self.send_early(turn, id, clock);
+        }
         let Some(key) = self.keys.get(id) else { return };
         if key.arrived.saturating_add(rule.expire) > clock {
             self.set_timer(turn, id);
             return;
         }
-        if let Some(window) = rule.window
-            && let Some(last) = key.panes.last_id(&rule.layout)
-        {
-            let end = window.last_end(last).max(key.watermark);
-            self.close(turn, id, end);
-        }
+        self.close_all(turn, id);
         self.remove_key(turn, id);
     }
 
@@ -105,15 +105,27 @@ impl Running {
         topic: &str,
         payload: &[u8],
     ) {
-        let rule = turn.rule;
         self.metrics.count_error(fault.code);
+        self.send_letter(turn, &turn.rule.errors, fault, topic, payload);
+    }
+
+    /// Sends a message that the rule could not use, as it came, with the reason.
+    pub(super) fn send_letter(
+        &mut self,
+        turn: &mut Turn<'_>,
+        to: &str,
+        fault: Fault,
+        topic: &str,
+        payload: &[u8],
+    ) {
+        let rule = turn.rule;
         let id = identity(rule).text("error").number(self.next_sequence()).finish();
         let letter =
             DeadLetter { code: fault.code, message: fault.message, topic: topic.to_owned() };
         turn.out.push(Emission {
             rule: rule.name.clone(),
             id,
-            topic: rule.errors.clone(),
+            topic: to.to_owned(),
             payload: payload.to_vec(),
             qos: 1,
             retain: false,
@@ -170,12 +182,12 @@ impl Running {
 /// When a key next needs the clock.
 fn deadline(rule: &Rule, key: &KeyState) -> i64 {
     let expiry = key.arrived.saturating_add(rule.expire);
-    let end = match rule.window {
-        Some(window @ Window::Sliding { .. }) => next_end(rule, window, key),
-        Some(window @ Window::Each { .. }) if matches!(rule.time, Time::Field(_)) => {
-            next_end(rule, window, key)
-        }
-        _ => None,
+    let expiry = early_deadline(rule, key).map_or(expiry, |early| expiry.min(early));
+    let end = match &rule.window {
+        // By arrival no message waits.
+        Some(Window::Each { .. } | Window::While) if matches!(rule.time, Time::Arrival) => None,
+        Some(window) => next_end(rule, window, key),
+        None => None,
     };
     let Some(end) = end else { return expiry };
     match &rule.time {
@@ -184,9 +196,28 @@ fn deadline(rule: &Rule, key: &KeyState) -> i64 {
     }
 }
 
-/// End of the next window of a key that gives a result.
-pub(super) fn next_end(rule: &Rule, window: Window, key: &KeyState) -> Option<i64> {
+/// When the results of the open windows of a key are sent next: not again before a message came.
+fn early_deadline(rule: &Rule, key: &KeyState) -> Option<i64> {
+    let period = rule.early?;
+    let due = (key.arrived.div_euclid(period) + 1) * period;
+    let sent = key.more.as_ref().map_or(0, |more| more.early);
+    (key.panes.len(&rule.layout) > 0 && due > sent).then_some(due)
+}
+
+/// When the watermark next does something for a key: end of the next window that gives a result,
+/// or time of the next message that waits.
+pub(super) fn next_end(rule: &Rule, window: &Window, key: &KeyState) -> Option<i64> {
     let layout = &rule.layout;
+    match window {
+        Window::Count { .. } => return None,
+        Window::Session(session) => return session.end_at(layout, &key.panes, 0),
+        Window::While => {
+            let next = usize::from(has_open_run(rule, key));
+            let waits = next < key.panes.len(layout);
+            return waits.then(|| waiting_time(key.panes.id(layout, next)));
+        }
+        _ => {}
+    }
     let grid = window.next_end(window.pane(key.watermark), key.watermark);
     let since = key.more.as_ref().and_then(|more| more.since);
     if let (true, Some(since)) = (rule.empty, since)
@@ -197,7 +228,7 @@ pub(super) fn next_end(rule: &Rule, window: Window, key: &KeyState) -> Option<i6
     // Panes before this one lie only in windows that are closed.
     let first = match window {
         Window::Each { .. } => grid,
-        Window::Sliding { .. } => window.range(grid).0,
+        _ => window.range(grid).0,
     };
     let at = key.panes.position(layout, first);
     (at < key.panes.len(layout)).then(|| window.next_end(key.panes.id(layout, at), key.watermark))

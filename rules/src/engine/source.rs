@@ -34,7 +34,7 @@ impl Running {
             return;
         }
         self.leave(id);
-        let (Some(key), Some(window)) = (self.keys.get_mut(id), rule.window) else { return };
+        let (Some(key), Some(window)) = (self.keys.get_mut(id), &rule.window) else { return };
         let standing = Standing { newest: key.newest, end: next_end(rule, window, key) };
         let Some(more) = &mut key.more else { return };
         more.standing = Some(standing);

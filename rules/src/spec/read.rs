@@ -3,9 +3,10 @@
 use toml::de::{DeTable, DeValue};
 
 use super::case::read_case;
+use super::quantity::format_duration;
 use super::section::{Entry, Section};
 use super::window::read_window;
-use super::{DestinationSpec, Located, Named, Place, Report, RuleSpec, TimeSpec};
+use super::{DestinationSpec, EmitSpec, Late, Located, Named, Place, Report, RuleSpec, TimeSpec};
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::limits::{ENTRIES_MAX, KEYS_MAX, MEMORY_BYTES_MAX, SOURCE_BYTES_MAX};
@@ -59,8 +60,7 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
     });
     let select = section.take("select").map(|entry| entry.named(report));
     let having = section.expression("having", report);
-    let (late_update, empty) =
-        section.take("emit").map_or((None, None), |entry| read_emit(&entry, report));
+    let emit = section.take("emit").map_or(EmitSpec::default(), |entry| read_emit(&entry, report));
     let to = read_to(&mut section, entry, report);
     let errors = section.text("errors", report);
     let limits = section.take("limits").and_then(|entry| entry.table("`limits`", report));
@@ -85,8 +85,7 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
         window,
         select: select.map(|select| at_most(select, "select", report)),
         having,
-        late_update,
-        empty,
+        emit,
         to,
         errors,
         keys,
@@ -205,15 +204,41 @@ fn read_by(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Vec<Named> {
     read.collect()
 }
 
-fn read_emit(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> (Option<Place>, Option<Place>) {
-    let Some(mut section) = entry.table("`emit`", report) else { return (None, None) };
-    let late = section.choice("late", &[("drop", false), ("update", true)], report);
+fn read_emit(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> EmitSpec {
+    let Some(mut section) = entry.table("`emit`", report) else { return EmitSpec::default() };
+    let choices =
+        [("drop", LateChoice::Drop), ("topic", LateChoice::Topic), ("update", LateChoice::Update)];
+    let late = section.choice("late", &choices, report);
+    let late_topic = section.text("late_topic", report);
+    let early_place = section.take("early").map(|entry| entry.place);
+    let early = section.duration("early", report).zip(early_place);
     let empty_place = section.take("empty").map(|entry| entry.place);
     let empty = section.bool("empty", report).unwrap_or(false);
-    section.not_yet(&["early"], report);
     section.finish(report);
-    let late = late.filter(|(update, _)| *update).map(|(_, place)| place);
-    (late, empty_place.filter(|_| empty))
+    if let Some((ms, place)) = &early
+        && *ms < EARLY_MS_MIN
+    {
+        let label = format!("at least {}", format_duration(EARLY_MS_MIN));
+        report.error(code::QUANTITY, "`early` is too short", place, label);
+    }
+    let sends = matches!(late, Some((LateChoice::Topic, _)));
+    if let (Some(text), false) = (&late_topic, sends) {
+        let message = "`late_topic` needs `late = \"topic\"`";
+        report.error(code::MISSING_KEY, message, &text.place, "nothing is sent there");
+    }
+    let late = late.and_then(|(choice, place)| match choice {
+        LateChoice::Drop => None,
+        LateChoice::Topic => Some((Late::Topic(late_topic), place)),
+        LateChoice::Update => Some((Late::Update, place)),
+    });
+    EmitSpec { late, empty: empty_place.filter(|_| empty), early }
+}
+
+#[derive(Clone, Copy)]
+enum LateChoice {
+    Drop,
+    Topic,
+    Update,
 }
 
 fn read_to(
@@ -292,5 +317,7 @@ fn missing(key: &str, question: &str, rule: &Entry<'_, '_>, report: &mut Report<
 
 const NOT_YET: [&str; 6] = ["alert", "change", "dedupe", "guarantee", "join", "lookup"];
 const DECODE_NOT_YET: [&str; 6] = ["bytes", "cbor", "csv", "influx", "msgpack", "sparkplug"];
+/// Results of an open window are for people and screens.
+const EARLY_MS_MIN: i64 = 100;
 const NAME_BYTES_MAX: usize = 64;
 const MEMORY_BYTES_MIN: u64 = 4096;

@@ -18,7 +18,8 @@ pub(super) fn write_key(
     let panes = key.panes.len(layout);
     let flags = (if full { FULL } else { 0 })
         | (if key.more.is_some() { MORE } else { 0 })
-        | (if panes > 0 { PANES } else { 0 });
+        | (if panes > 0 { PANES } else { 0 })
+        | (if key.more.as_ref().is_some_and(|more| more.counts()) { COUNTS } else { 0 });
     out.push(flags);
     if full {
         push_bytes(&key.bytes, out);
@@ -29,6 +30,10 @@ pub(super) fn write_key(
     }
     if let Some(more) = &key.more {
         write_more(more, out);
+    }
+    if let (true, Some(more)) = (flags & COUNTS != 0, &key.more) {
+        push_number(more.counted, out);
+        push_signed(more.early, out);
     }
     if panes == 0 {
         return;
@@ -76,6 +81,11 @@ pub(super) fn apply_key(
         0 => None,
         _ => Some(Box::new(read_more(reader).ok_or("expected the values of a message")?)),
     };
+    if flags & COUNTS != 0 {
+        let more = key.more.get_or_insert_default();
+        more.counted = reader.number().ok_or("expected a number of messages")?;
+        more.early = reader.signed().ok_or("expected a time")?;
+    }
     if flags & PANES == 0 {
         key.panes.clear();
         return Ok(());
@@ -93,8 +103,15 @@ fn read_panes(
         key.panes.drop_first(layout);
     }
     let count = reader.count().ok_or("expected the number of panes")?;
+    let mut next = None;
     for _ in 0..count {
         id = id.wrapping_add(reader.signed().ok_or("expected a pane")?);
+        // A pane that was there and is not listed has become part of another.
+        while let Some(at) = next.filter(|at| *at < key.panes.len(layout))
+            && key.panes.id(layout, at) < id
+        {
+            key.panes.take(layout, at);
+        }
         let at = match key.panes.find(layout, id) {
             Found::At(at) => at,
             Found::Before(at) => {
@@ -102,6 +119,7 @@ fn read_panes(
                 at
             }
         };
+        next = Some(at + 1);
         if key.panes.len(layout) > 4 * PANES_MAX {
             return Err("too many panes");
         }
@@ -112,6 +130,9 @@ fn read_panes(
         for side in sides {
             read_side(reader, side).ok_or("expected the values of a pane")?;
         }
+    }
+    while let Some(at) = next.filter(|at| *at < key.panes.len(layout)) {
+        key.panes.take(layout, at);
     }
     Ok(())
 }
@@ -224,5 +245,6 @@ fn read_text(reader: &mut Reader<'_>) -> Option<Option<Box<str>>> {
 const FULL: u8 = 1;
 const MORE: u8 = 2;
 const PANES: u8 = 4;
+const COUNTS: u8 = 8;
 const EXACT: u8 = 0;
 const SKETCH: u8 = 1;

@@ -122,6 +122,14 @@ impl Panes {
         }
     }
 
+    /// Takes a pane out; gives its cells and its sides.
+    pub(crate) fn take(&mut self, layout: &Layout, at: usize) -> (Vec<u64>, Box<[Side]>) {
+        let start = self.head + at * layout.stride;
+        let row = self.rows.drain(start..start + layout.stride).collect();
+        let sides = self.sides.as_mut().and_then(|sides| sides.rows.remove(at));
+        (row, sides.unwrap_or_default())
+    }
+
     /// Drops all panes.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
