@@ -104,12 +104,12 @@ fn compare(rule: &str, inputs: &[Input], mut expected: Expected) -> Result<(), T
     Ok(())
 }
 
-/// Every `every` messages, the last `size`.
+/// Every `every` messages, the last `size`, once there are so many.
 fn expect_count(inputs: &[Input], size: usize, every: usize) -> Expected {
     let mut expected = Expected::new();
     for (key, list) in by_arrival(inputs) {
-        for end in (every..=list.len()).step_by(every) {
-            let held = list[end.saturating_sub(size)..end].to_vec();
+        for end in (every..=list.len()).step_by(every).filter(|end| *end >= size) {
+            let held = list[end - size..end].to_vec();
             let (start, end) = times(&held);
             expected.push(((key, start, end), held));
         }

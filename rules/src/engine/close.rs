@@ -154,7 +154,7 @@ impl Running {
         let (panes, label) = match window {
             Window::Count { size, every, width } => {
                 let counted = counted(Some(key));
-                let end = counted.next_multiple_of(*every);
+                let end = counted.max(*size).next_multiple_of(*every);
                 if end == counted {
                     // It was sent with the last message.
                     return;

@@ -26,9 +26,10 @@ impl Running {
         self.add_to_pane(rule, message, id, Spot { pane, time, late: false })?;
         let counted = self.count_one(id);
         if counted.is_multiple_of(*every) {
-            let (from, to) = count_range(*size, *width, counted);
-            let label = WindowLabel { number: counted, ..WindowLabel::default() };
-            self.send_panes(turn, id, (from, to), label);
+            if counted >= *size {
+                let label = WindowLabel { number: counted, ..WindowLabel::default() };
+                self.send_panes(turn, id, count_range(*size, *width, counted), label);
+            }
             let first_needed = count_range(*size, *width, counted + every).0;
             self.drop_panes_before(rule, id, first_needed);
         }
@@ -48,7 +49,7 @@ impl Running {
     }
 }
 
-/// The panes of the window that ends with message `counted`; the first windows have fewer.
+/// The panes of the window that ends with message `counted`; the first have fewer messages.
 pub(super) fn count_range(size: u64, width: u64, counted: u64) -> (i64, i64) {
     ((counted.saturating_sub(size) / width) as i64, counted.div_ceil(width) as i64)
 }
