@@ -29,6 +29,15 @@ fn main() {
     for (name, text) in others() {
         run(name, &text, (10_000, 1_000_000));
     }
+    println!("\nother windows, 10,000 keys");
+    for (name, window) in windows() {
+        run(name, &sliding().replace("sliding 5m every 10s", window), (10_000, 1_000_000));
+    }
+    println!("\nrules on one topic, 100 keys: the payload is read once");
+    for count in [1, 10, 100, 1000] {
+        let rate = run(&format!("{count} rules"), &many(count), (100, 2_000_000 / count));
+        println!("  {:.0} ns for each rule", 1e9 / rate / count as f64);
+    }
     println!("\nstate to bytes, 10,000 keys of 30 panes");
     run_state();
 }
@@ -74,6 +83,25 @@ fn others() -> Vec<(&'static str, String)> {
             tumbling().replace("time = { field = \"ts\", unit = \"ms\" }\n", ""),
         ),
     ]
+}
+
+fn windows() -> [(&'static str, &'static str); 5] {
+    [
+        ("count 100", "count 100"),
+        ("count 100 every 10", "count 100 every 10"),
+        ("session 1m", "session 1m"),
+        ("while temperature > 12", "while temperature > 12"),
+        ("tumbling 1d at 06:00 Europe/Berlin", "tumbling 1d at 06:00 Europe/Berlin"),
+    ]
+}
+
+/// Rules that read the same topic, each with another expression.
+fn many(count: u64) -> String {
+    let rule = |number: u64| {
+        let text = tumbling().replace("[rule.r]", &format!("[rule.r{number}]"));
+        text.replace("avg(temperature)", &format!("avg(temperature + {number})"))
+    };
+    (0..count).map(rule).collect::<Vec<_>>().join("\n")
 }
 
 fn plan(text: &str) -> Plan {

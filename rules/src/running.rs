@@ -21,6 +21,9 @@ pub(crate) struct Running {
     pub(crate) tables: [Table; TableId::ALL.len()],
     /// Follows from the keys.
     pub(crate) sources: Sources,
+    /// Start and end of the calendar window that was looked at last: most messages are in it, and to
+    /// compute it takes longer than all else. Not part of the state.
+    pub(crate) calendar_window: (i64, i64),
     /// Counts messages that are sent one by one, to tell them apart.
     pub(crate) sequence: u64,
     pub(crate) state_bytes: usize,

@@ -10,7 +10,7 @@ use crate::limits::PANES_MAX;
 use crate::rule::Rule;
 use crate::running::Running;
 use crate::watermark::Time;
-use crate::window::{Found, Window};
+use crate::window::{Calendar, Found, Window};
 
 /// Where a message goes within its key.
 #[derive(Clone, Copy)]
@@ -97,14 +97,20 @@ impl Running {
         match window {
             Window::Each { .. } | Window::While => {}
             Window::Session(_) => self.close(turn, id, watermark),
-            _ if window.end_after(key.watermark) <= watermark => self.close(turn, id, watermark),
-            _ => key.watermark = watermark,
+            _ => {
+                let from = key.watermark;
+                if self.end_after(window, from) <= watermark {
+                    self.close(turn, id, watermark);
+                } else if let Some(key) = self.keys.get_mut(id) {
+                    key.watermark = watermark;
+                }
+            }
         }
         let added = match window {
             Window::Session(session) => self.join_session(rule, session, message, id, (time, late)),
             Window::While => self.wait(rule, message, id, (time, during)),
             _ => {
-                let spot = Spot { pane: window.pane(time), time, late };
+                let spot = Spot { pane: self.pane(window, time), time, late };
                 self.add_to_pane(rule, message, id, spot)
             }
         }?;
@@ -115,7 +121,10 @@ impl Running {
                 _ => self.close(turn, id, watermark),
             },
             Window::While => self.close(turn, id, watermark),
-            _ if late => self.correct(turn, window, id, window.pane(time)),
+            _ if late => {
+                let pane = self.pane(window, time);
+                self.correct(turn, window, id, pane);
+            }
             _ => {}
         }
         let idle = matches!(&rule.time, Time::Field(field) if field.idle.is_some());
@@ -127,6 +136,30 @@ impl Running {
             self.close_followers(turn, client, watermark);
         }
         Ok(())
+    }
+
+    /// The pane of a time.
+    fn pane(&mut self, window: &Window, time: i64) -> i64 {
+        match window {
+            Window::Calendar(calendar) => self.calendar_window(calendar, time).0,
+            _ => window.pane(time),
+        }
+    }
+
+    /// The first time after `time` at which a window of the clock can end.
+    fn end_after(&mut self, window: &Window, time: i64) -> i64 {
+        match window {
+            Window::Calendar(calendar) => self.calendar_window(calendar, time).1,
+            _ => window.end_after(time),
+        }
+    }
+
+    fn calendar_window(&mut self, calendar: &Calendar, time: i64) -> (i64, i64) {
+        let (start, end) = self.calendar_window;
+        if !(start..end).contains(&time) {
+            self.calendar_window = calendar.around(time);
+        }
+        self.calendar_window
     }
 
     /// A message that came when all of its windows were closed.

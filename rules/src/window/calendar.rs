@@ -65,7 +65,7 @@ impl Calendar {
     }
 
     /// Start and end of the window that holds `time`.
-    fn around(&self, time: i64) -> (i64, i64) {
+    pub(crate) fn around(&self, time: i64) -> (i64, i64) {
         let time = time.clamp(EARLIEST, LATEST);
         let local = Timestamp::from_millisecond(time)
             .map_or_else(|_| Date::ZERO, |stamp| self.zone.to_datetime(stamp).date());
