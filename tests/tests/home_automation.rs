@@ -21,6 +21,10 @@ const CONFIG: &str = "data_dir = \"data\"\n[[listener]]\naddress = \"127.0.0.1:0
 const ENTITIES: usize = 5000;
 /// Messages that the bridge sends before it waits for their acknowledgements.
 const WINDOW: usize = 200;
+/// Announcements of some 1,200 bytes that can have left the broker's queue and were not received:
+/// they are in its buffer, in those of the system, and in that of the subscriber.
+const UNDER_WAY_MAX: usize = 2000;
+const RECEIVE_BUFFER_BYTES: usize = 256 * 1024;
 const STATUS: &str = "homeassistant/status";
 
 /// Everything is announced before the subscriber comes; it takes a hundred announcements at a
@@ -35,7 +39,7 @@ fn slow_subscriber(version: Version, qos: QoS) {
     let mut changes = 0;
     while home.configs.len() < ENTITIES {
         // Only while announcements still wait: QoS 0 to a slow client is dropped later.
-        if home.configs.len() < ENTITIES - 1000 {
+        if home.configs.len() < ENTITIES - UNDER_WAY_MAX {
             bridge.change_states(changes..changes + 20);
             changes += 20;
         }
@@ -201,6 +205,8 @@ impl Home {
         };
         let connect = Connect { will: Some(will), ..Connect::new(version, "home-assistant") };
         let (mut client, _) = Client::connect(address, connect).unwrap();
+        // The system would take in several megabytes, and nothing would wait at the broker.
+        client.limit_receive_buffer(RECEIVE_BUFFER_BYTES).unwrap();
         subscribe(&mut client, &["homeassistant/+/+/config", "zigbee2mqtt/#"], qos);
         Self { client, qos, configs: BTreeMap::new(), states: BTreeMap::new() }
     }

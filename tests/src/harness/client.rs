@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
 use weir_mqtt::{Connect, Packet, ReasonCode, Version, frame_len};
 
 use super::wait::LIMIT;
@@ -54,6 +55,15 @@ impl Client {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, version, buffer: Vec::new(), handed_out: 0, out: Vec::new() })
+    }
+
+    /// Lets the system take in so many bytes that were not received yet, not as many as it likes:
+    /// what is beyond waits at the sender.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub fn limit_receive_buffer(&self, bytes: usize) -> io::Result<()> {
+        SockRef::from(&self.stream).set_recv_buffer_size(bytes)
     }
 
     /// Opens a connection, sends CONNECT and waits for CONNACK.
