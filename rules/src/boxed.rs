@@ -16,7 +16,7 @@ pub(crate) fn bits(value: Value) -> u64 {
     match value {
         Value::Bool(false) => FALSE,
         Value::Bool(true) => TRUE,
-        Value::Composite | Value::Null => NULL,
+        Value::Composite | Value::Json(_) | Value::Null => NULL,
         Value::Number(number) => number.to_bits(),
         Value::Text(_) => TEXT,
     }
@@ -30,15 +30,18 @@ pub(crate) fn text(value: Value, texts: &Texts<'_>) -> Option<Box<str>> {
     }
 }
 
-/// The value again; a text is copied to the arena.
-pub(crate) fn value(bits: u64, text: &str, texts: &mut Texts<'_>) -> Value {
+/// The value of bits that are not those of a text.
+pub(crate) fn plain(bits: u64) -> Value {
     match bits {
         FALSE => Value::Bool(false),
-        NULL => Value::Null,
-        TEXT => texts.store(text),
         TRUE => Value::Bool(true),
         bits => Value::finite(f64::from_bits(bits)),
     }
+}
+
+/// The value again; a text is copied to the arena.
+pub(crate) fn value(bits: u64, text: &str, texts: &mut Texts<'_>) -> Value {
+    if bits == TEXT { texts.store(text) } else { plain(bits) }
 }
 
 /// A hash of a value, the same on every machine.

@@ -118,6 +118,7 @@ fn write_value(value: Value, texts: &Texts<'_>, out: &mut String) {
     match value {
         Value::Bool(yes) => out.push_str(if yes { "true" } else { "false" }),
         Value::Composite | Value::Null => out.push_str("null"),
+        Value::Json(text) => out.push_str(texts.resolve(text)),
         Value::Number(number) => write_number(number, out),
         Value::Text(text) => write_text(texts.resolve(text), out),
     }
@@ -158,7 +159,7 @@ fn topic(
                     Value::Bool(yes) => topic.push_str(if yes { "true" } else { "false" }),
                     Value::Number(number) => write_number(number, &mut topic),
                     Value::Text(text) => topic.push_str(texts.resolve(text)),
-                    Value::Composite | Value::Null => {
+                    Value::Composite | Value::Json(_) | Value::Null => {
                         let message = format!("`{{{name}}}` of the topic is {}", value.kind());
                         return Err(Fault { code: code::TOPIC_FAULT, message });
                     }

@@ -5,9 +5,11 @@
 
 mod aggregate;
 mod check;
+mod constant;
 mod eval;
 mod function;
 mod lexer;
+mod over_time;
 mod parser;
 mod program;
 mod resolve;

@@ -199,7 +199,7 @@ impl Keys {
 pub(crate) fn push_part(value: Value, texts: &Texts<'_>, key: &mut Vec<u8>) -> bool {
     match value {
         Value::Bool(yes) => key.push(if yes { TRUE } else { FALSE }),
-        Value::Composite => return false,
+        Value::Composite | Value::Json(_) => return false,
         Value::Null => key.push(NULL),
         Value::Number(number) => {
             key.push(NUMBER);

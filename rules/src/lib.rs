@@ -57,6 +57,8 @@ mod diagnostic;
 
 mod calendar;
 
+mod quantity;
+
 mod json;
 
 mod hash;

@@ -32,6 +32,12 @@ pub(crate) const EMPTY_WINDOWS_MAX: i64 = 1000;
 pub(crate) const EXACT_VALUES_MAX: usize = 4096;
 /// Different values up to which `distinct` is exact.
 pub(crate) const EXACT_DISTINCT_MAX: usize = 64;
+/// Different values that `mode` counts exactly.
+pub(crate) const MODE_VALUES_MAX: usize = 256;
+/// Points of a pane that may still get others between them; the older half is then joined.
+pub(crate) const TRAIL_POINTS_MAX: usize = 4096;
+/// Values that `collect` gives at most.
+pub(crate) const COLLECT_MAX: usize = 1000;
 /// What `limits.keys` can be at most.
 pub(crate) const KEYS_MAX: usize = 1 << 24;
 /// What `limits.memory` can be at most.

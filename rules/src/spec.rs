@@ -5,19 +5,20 @@
 
 mod calendar;
 mod case;
-mod quantity;
 mod read;
 mod section;
 mod window;
 
 pub(crate) use case::{Action, CaseSpec, Expectation, StepMessage};
-pub(crate) use quantity::{format_bytes, format_duration};
 pub(crate) use read::read_source;
+
+pub(crate) use crate::quantity::{format_bytes, format_duration};
 
 use std::ops::Range;
 
 use crate::diagnostic::Diagnostic;
 use crate::payload::Decode;
+use crate::quantity;
 use crate::source::Source;
 use crate::watermark::Unit;
 use crate::window::Window;

@@ -6,12 +6,14 @@
 //! and of rows of tables. Numbers are variable-length unless a width is given, signed ones zigzag;
 //! widths are little-endian.
 //!
-//! Records hold absolute values, so applying a blob twice changes nothing. Only the values that
-//! quantiles keep are appended, from a position that stands in the record.
+//! Records hold absolute values, so applying a blob twice changes nothing. Only values
+//! that are kept one by one (quantiles, points, lists) are written from some position on, which stands
+//! in the record.
 
 mod bytes;
 mod key_record;
 mod row_record;
+mod side_record;
 
 use bytes::{Reader, push_bytes, push_number};
 use key_record::{apply_key, write_key};

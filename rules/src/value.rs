@@ -10,6 +10,8 @@ pub(crate) enum Value {
     Bool(bool),
     /// An object or an array: it can be named, but nothing can be computed with it.
     Composite,
+    /// An array that was made here, as JSON.
+    Json(Text),
     Null,
     Number(f64),
     Text(Text),
@@ -25,7 +27,7 @@ impl Value {
     pub(crate) fn kind(self) -> &'static str {
         match self {
             Value::Bool(_) => "true or false",
-            Value::Composite => "an object or array",
+            Value::Composite | Value::Json(_) => "an object or array",
             Value::Null => "null",
             Value::Number(_) => "a number",
             Value::Text(_) => "a text",
@@ -84,6 +86,14 @@ impl Texts<'_> {
         write(&mut self.arena);
         let len = self.arena.len() - start;
         Value::Text(Text { place: Place::Arena, start: start as u32, len: len as u32 })
+    }
+
+    /// Appends to the arena what `write` writes: JSON.
+    pub(crate) fn append_json(&mut self, write: impl FnOnce(&mut String)) -> Value {
+        match self.append(write) {
+            Value::Text(text) => Value::Json(text),
+            other => other,
+        }
     }
 
     /// Copies a text to the arena.

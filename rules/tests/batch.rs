@@ -18,7 +18,11 @@ const SELECT: &str = r#"
 select = { n = "count()", c = "count(v)", sum = "sum(v)", avg = "avg(v)", min = "min(v)",
     max = "max(v)", first = "first(v)", last = "last(v)", range = "range(v)", sd = "stddev(v)",
     var = "var(v)", median = "median(v)", p90 = "p90(v)", words = "distinct(w)",
-    word = "last(w)", twice = "sum(2 * v) + 1" }
+    word = "last(w)", mode = "mode(v)", often = "mode(w)", rate = "rate(v)",
+    delta = "delta(v)", area = "integral(v)", hours = "integral(v, 'h')", tw = "twavg(v)",
+    ew = "ewma(v, '5s')", es = "ewsd(v, '5s')", top = "argmax(v, w)", low = "argmin(v, w)",
+    latest = "collect(v, 3)", said = "collect(w, 100)", slope = "slope(v)",
+    steep = "slope(v, 'h')", twice = "sum(2 * v) + 1" }
 limits = { memory = "64 MiB", expire = "30d" }
 "#;
 
@@ -135,7 +139,7 @@ fn expect_each_event_time(inputs: &[Input], size: i64, late: i64) -> Expected {
 }
 
 /// The aggregates of `SELECT`, computed the plain way.
-fn batch(list: &[Input]) -> Vec<(&'static str, Value)> {
+fn batch(list: &[Input], end: i64) -> Vec<(&'static str, Value)> {
     let values: Vec<f64> = list.iter().filter_map(|input| input.value).collect();
     let n = values.len() as f64;
     let number = |number: f64| if number.is_finite() { Value::from(number) } else { Value::Null };
@@ -160,6 +164,27 @@ fn batch(list: &[Input]) -> Vec<(&'static str, Value)> {
     words.sort_unstable();
     words.dedup();
     let word = list.iter().max_by_key(|input| input.time).map(|input| format!("w{}", input.word));
+    let in_order = ordered(list);
+    let points: Vec<(i64, f64)> =
+        in_order.iter().filter_map(|input| Some((input.time, input.value?))).collect();
+    let farthest = |better: fn(f64, f64) -> bool| {
+        let mut found: Option<&Input> = None;
+        for input in &in_order {
+            let Some(value) = input.value else { continue };
+            let known = found.and_then(|known| known.value);
+            if known.is_none_or(|known| better(value, known)) {
+                found = Some(input);
+            }
+        }
+        found
+    };
+    let top = farthest(|new, known| new > known).map(|input| format!("w{}", input.word));
+    let low = farthest(|new, known| new < known).map(|input| format!("w{}", input.word));
+    let words_said: Vec<String> = in_order.iter().map(|input| format!("w{}", input.word)).collect();
+    let latest: Vec<f64> = points.iter().rev().take(3).rev().map(|(_, x)| *x).collect();
+    let (area, held, length, rate, delta) = walk(&points, end);
+    let (ewma, ewsd) = decayed(&points);
+    let slope = slope(&points);
     let summed = if values.is_empty() { f64::NAN } else { sum };
     vec![
         ("n", Value::from(list.len())),
@@ -177,12 +202,106 @@ fn batch(list: &[Input]) -> Vec<(&'static str, Value)> {
         ("p90", quantile(0.9)),
         ("words", Value::from(words.len())),
         ("word", Value::from(word)),
+        ("mode", most_frequent(&sorted).map_or(Value::Null, Value::from)),
+        ("often", most_frequent(&sorted_words(&words_said)).map_or(Value::Null, Value::from)),
+        ("rate", number(rate)),
+        ("delta", number(delta)),
+        ("area", number(area / 1000.0)),
+        ("hours", number(area / 3_600_000.0)),
+        (
+            "tw",
+            number(if length > 0.0 {
+                held / length
+            } else {
+                points.last().map_or(f64::NAN, |last| last.1)
+            }),
+        ),
+        ("ew", number(ewma)),
+        ("es", number(ewsd)),
+        ("top", Value::from(top)),
+        ("low", Value::from(low)),
+        ("latest", Value::from(latest)),
+        ("said", Value::from(words_said)),
+        ("slope", number(slope * 1000.0)),
+        ("steep", number(slope * 3_600_000.0)),
         ("twice", number(2.0 * summed + 1.0)),
     ]
 }
 
+/// By time, and of one time by arrival.
+fn ordered(list: &[Input]) -> Vec<Input> {
+    let mut sorted = list.to_vec();
+    sorted.sort_by_key(|input| input.time);
+    sorted
+}
+
+/// Area under straight lines, area under steps until `end`, the time of those, increase of a
+/// counter per second, difference of last and first.
+fn walk(points: &[(i64, f64)], end: i64) -> (f64, f64, f64, f64, f64) {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else {
+        return (f64::NAN, f64::NAN, 1.0, f64::NAN, f64::NAN);
+    };
+    let (mut area, mut held, mut increase) = (0.0, 0.0, 0.0);
+    for pair in points.windows(2) {
+        let ((from, a), (to, b)) = (pair[0], pair[1]);
+        let width = (to - from) as f64;
+        area += width * (a + b) / 2.0;
+        held += width * a;
+        increase += if b < a { b } else { b - a };
+    }
+    held += (end - last.0) as f64 * last.1;
+    let rate = increase / (last.0 - first.0) as f64 * 1000.0;
+    (area, held, (end - first.0) as f64, rate, last.1 - first.1)
+}
+
+/// Mean and standard deviation with weights of half for each five seconds.
+fn decayed(points: &[(i64, f64)]) -> (f64, f64) {
+    let newest = points.last().map_or(0, |point| point.0);
+    let weights: Vec<f64> =
+        points.iter().map(|(time, _)| 0.5f64.powf((newest - time) as f64 / 5000.0)).collect();
+    let total: f64 = weights.iter().sum();
+    let squares: f64 = weights.iter().map(|weight| weight * weight).sum();
+    let mean = weights.iter().zip(points).map(|(w, (_, x))| w * x).sum::<f64>() / total;
+    let spread: f64 = weights.iter().zip(points).map(|(w, (_, x))| w * (x - mean).powi(2)).sum();
+    let degrees = total - squares / total;
+    let deviation = if degrees > 1e-12 * total { (spread / degrees).sqrt() } else { f64::NAN };
+    (mean, deviation)
+}
+
+/// Least squares, per millisecond.
+fn slope(points: &[(i64, f64)]) -> f64 {
+    let n = points.len() as f64;
+    let time = |time: i64| (time - points[0].0) as f64;
+    let mean_time = points.iter().map(|point| time(point.0)).sum::<f64>() / n;
+    let mean = points.iter().map(|point| point.1).sum::<f64>() / n;
+    let products: f64 = points.iter().map(|(at, x)| (time(*at) - mean_time) * (x - mean)).sum();
+    let squares: f64 = points.iter().map(|point| (time(point.0) - mean_time).powi(2)).sum();
+    if squares > 0.0 { products / squares } else { f64::NAN }
+}
+
+fn sorted_words(words: &[String]) -> Vec<String> {
+    let mut words = words.to_vec();
+    words.sort();
+    words
+}
+
+/// Of sorted values; of several, the first.
+fn most_frequent<T: PartialEq + Clone>(sorted: &[T]) -> Option<T> {
+    let mut found: Option<(T, usize)> = None;
+    for run in sorted.chunk_by(|left, right| left == right) {
+        if found.as_ref().is_none_or(|(_, count)| run.len() > *count) {
+            found = Some((run[0].clone(), run.len()));
+        }
+    }
+    found.map(|(value, _)| value)
+}
+
 /// Numbers that were added up in another order.
 fn near(left: &Value, right: &Value, scale: f64) -> bool {
+    if let (Value::Array(left), Value::Array(right)) = (left, right) {
+        let same = left.iter().zip(right).all(|(left, right)| near(left, right, scale));
+        return left.len() == right.len() && same;
+    }
     match (left.as_f64(), right.as_f64()) {
         (Some(a), Some(b)) => (a - b).abs() <= 1e-9 * scale.max(a.abs()).max(1.0),
         _ => left == right,
@@ -206,9 +325,15 @@ fn compare(rule: &str, inputs: &[Input], expected: &Expected) -> Result<(), Test
     prop_assert_eq!(places, expected.keys().collect::<Vec<_>>());
     for (place, list) in expected {
         let size: f64 = list.iter().filter_map(|input| input.value).map(f64::abs).sum();
-        for (name, value) in batch(list) {
+        for (name, value) in batch(list, place.1) {
             let found = &sent[place][name];
-            let scale = if name == "var" { size * size } else { size };
+            let scale = match name {
+                "var" => size * size,
+                "slope" | "area" => size * 1000.0,
+                "rate" => size * 1000.0,
+                "steep" => size * 3_600_000.0,
+                _ => size,
+            };
             prop_assert!(near(found, &value, scale), "{place:?} {name}: {found} is not {value}");
         }
     }

@@ -98,6 +98,56 @@ error[R013]: `>` compares a number with a text
 }
 
 #[test]
+fn constant_arguments_of_aggregates_are_checked() {
+    check(
+        &rule(
+            r#"window = "tumbling 1m"
+select = {
+    a = "ewma(t, '5 parsecs')",
+    b = "integral(t, 'days')",
+    c = "collect(t, n)",
+    d = "argmax(t)",
+    e = "collect(t, 3) + 1",
+    f = "rate(t, 'h')",
+}"#,
+        ),
+        r#"
+error[R009]: `5 parsecs` is not a duration
+  --> r.toml:6:18
+6 |     a = "ewma(t, '5 parsecs')",
+  |                  ^^^^^^^^^^^ unknown unit `parsecs`; units are ms, s, m, h, d, w
+
+error[R014]: `days` is not a unit of time
+  --> r.toml:7:22
+7 |     b = "integral(t, 'days')",
+  |                      ^^^^^^ one of ms, s, m, h, d
+
+error[R014]: how many values must be known when the rule is loaded
+  --> r.toml:8:21
+8 |     c = "collect(t, n)",
+  |                     ^ a whole number from 1 to 1000
+
+error[R014]: wrong number of arguments for `argmax`
+  --> r.toml:9:10
+9 |     d = "argmax(t)",
+  |          ^^^^^^^^^ called here
+  = help: it is used as argmax(x, y)
+
+error[R013]: `+` needs a number
+   --> r.toml:10:10
+10 |     e = "collect(t, 3) + 1",
+   |          ^^^^^^^^^^^^^ this is a list
+
+error[R014]: wrong number of arguments for `rate`
+   --> r.toml:11:10
+11 |     f = "rate(t, 'h')",
+   |          ^^^^^^^^^^^^ called here
+   = help: it is used as rate(x)
+"#,
+    );
+}
+
+#[test]
 fn aggregates_stand_only_in_results_of_windows() {
     check(
         &rule("select = { t = \"max(t)\" }"),

@@ -60,6 +60,17 @@ const RULES: &[&str] = &[
        emit   = { early = "10s", empty = true }
        limits = { expire = "3h" }
        select = { n = "count()", sum = "sum(v)" }"#,
+    r#"window = "sliding 12s every 3s"
+       time   = { field = "ts", unit = "ms", late = "1s" }
+       emit   = { late = "update" }
+       select = { area = "integral(v)", tw = "twavg(v)", rate = "rate(v)", delta = "delta(v)",
+           slope = "slope(v)", latest = "collect(w, 3)", some = "collect(v, 2)" }"#,
+    r#"window = "sliding 9s every 3s"
+       select = { area = "integral(v, 'h')", ew = "ewma(v, '2s')", sd = "ewsd(v, '2s')",
+           often = "mode(w)", mode = "mode(v)", top = "argmax(v, w)", low = "argmin(v, v)" }"#,
+    r#"window = "sliding 8s"
+       time   = { field = "ts", unit = "ms", late = "2s", idle = "5s" }
+       select = { tw = "twavg(v)", rate = "rate(v)", latest = "collect(v, 2)", w = "argmin(v, w)" }"#,
 ];
 
 fn rule(text: &str) -> String {
@@ -247,6 +258,31 @@ fn many_values_of_quantiles_come_back_in_parts_and_as_counts() {
     }
     let expected = run(&text, &inputs);
     assert!(expected.len() > 4);
+    assert_eq!(run_with_restarts(&text, &inputs, &cuts), expected);
+}
+
+#[test]
+fn many_points_out_of_order_come_back_in_parts() {
+    let text = rule(
+        r#"window = "tumbling 1h"
+           time   = { field = "ts", unit = "ms", late = "10s" }
+           select = { area = "integral(v)", latest = "collect(v, 5)" }"#,
+    );
+    let input = |number: i64| Input {
+        arrived: common::START + number * 500,
+        time: common::START + (number - (number * 7) % 11) * 500,
+        key: 0,
+        value: Some(((number * 7919) % 1000) as f64),
+        word: 0,
+        client: 0,
+    };
+    let inputs: Vec<Input> = (0..7500).map(input).collect();
+    let mut cuts = vec![9; 700];
+    for (position, cut) in [(50, 2), (90, 2), (300, 0), (420, 2), (500, 1), (650, 0)] {
+        cuts[position] = cut;
+    }
+    let expected = run(&text, &inputs);
+    assert!(expected.len() > 1);
     assert_eq!(run_with_restarts(&text, &inputs, &cuts), expected);
 }
 

@@ -3,11 +3,16 @@
 //! Every row starts with the number of its pane and the number of its messages. Merging panes in
 //! order of time gives the same bits however often it is repeated: nothing is ever subtracted.
 
-use super::layout::{Aggregate, Layout, PartKind};
-use super::quantile::Quantile;
+use super::decayed::Decayed;
+use super::extreme::{self, Extreme};
+use super::layout::{Aggregate, Layout, Part, PartKind};
+use super::line::Line;
+use super::series::Series;
 use super::side::{Side, side_at};
+use super::trail::{self, Trail};
 use crate::boxed;
 use crate::expression::Kind;
+use crate::json::{write_number, write_text};
 use crate::value::{Texts, Value};
 
 /// Number of the pane; messages and late messages.
@@ -22,6 +27,9 @@ pub(crate) fn start_row(layout: &Layout, pane: i64, row: &mut Vec<u64>) {
     for part in &layout.parts {
         let cell = usize::from(part.cell);
         match part.kind {
+            PartKind::ArgMax(_) | PartKind::ArgMin(_) => {
+                cells[cell..cell + 3].copy_from_slice(&extreme::EMPTY);
+            }
             PartKind::First => {
                 cells[cell] = i64::MAX as u64;
                 cells[cell + 1] = boxed::NULL;
@@ -32,6 +40,9 @@ pub(crate) fn start_row(layout: &Layout, pane: i64, row: &mut Vec<u64>) {
             }
             PartKind::Max => cells[cell] = f64::NEG_INFINITY.to_bits(),
             PartKind::Min => cells[cell] = f64::INFINITY.to_bits(),
+            PartKind::Trail => {
+                cells[cell..cell + Trail::CELLS].copy_from_slice(&Trail::EMPTY);
+            }
             _ => {}
         }
     }
@@ -58,7 +69,28 @@ pub(crate) fn update_row(
         }
         let cell = usize::from(part.cell);
         match (part.kind, value) {
+            (PartKind::ArgMax(other) | PartKind::ArgMin(other), Value::Number(size)) => {
+                let there = values[usize::from(other)];
+                if there == Value::Null {
+                    continue;
+                }
+                let (bits, text) = (boxed::bits(there), text_of(there, texts));
+                let cells = &mut row[cell..cell + 3];
+                let max = matches!(part.kind, PartKind::ArgMax(_));
+                Extreme { size, time, bits, text }.offer(max, cells, side_at(sides, part));
+            }
+            (PartKind::Collect(max), _) => {
+                if let Some(Side::Collected(series)) = side_at(sides, part) {
+                    let kept = (boxed::bits(value), boxed::text(value, texts));
+                    collect(series, usize::from(max), time, kept);
+                }
+            }
             (PartKind::Count, _) => row[cell] += 1,
+            (PartKind::Decayed(half_life), Value::Number(x)) => {
+                let cells = &mut row[cell..cell + Decayed::CELLS];
+                let new = Decayed::of(time, x);
+                Decayed::load(cells).map_or(new, |known| known.merge(new, half_life)).store(cells);
+            }
             (PartKind::Distinct, _) => {
                 if let Some(Side::Distinct(set)) = side_at(sides, part) {
                     set.insert(boxed::hash(value, texts));
@@ -76,11 +108,25 @@ pub(crate) fn update_row(
                     }
                 }
             }
+            (PartKind::Line, Value::Number(x)) => {
+                let cells = &mut row[cell..cell + Line::CELLS];
+                Line::load(cells).add(time, x).store(cells);
+            }
             (PartKind::Max, Value::Number(x)) => {
                 row[cell] = f64::from_bits(row[cell]).max(x).to_bits();
             }
             (PartKind::Min, Value::Number(x)) => {
                 row[cell] = f64::from_bits(row[cell]).min(x).to_bits();
+            }
+            (PartKind::Mode, _) => {
+                if let Some(Side::Mode(counts)) = side_at(sides, part) {
+                    // Both zeros are one value.
+                    let bits = match value {
+                        Value::Number(x) => (x + 0.0).to_bits(),
+                        other => boxed::bits(other),
+                    };
+                    counts.insert(bits, text_of(value, texts));
+                }
             }
             (PartKind::Moments, Value::Number(x)) => {
                 let cells = &mut row[cell..cell + 3];
@@ -94,6 +140,10 @@ pub(crate) fn update_row(
             }
             (PartKind::Sum, Value::Number(x)) => {
                 row[cell] = (f64::from_bits(row[cell]) + x).to_bits();
+            }
+            (PartKind::Trail, Value::Number(x)) => {
+                let cells = &mut row[cell..cell + Trail::CELLS];
+                trail::add(cells, side_at(sides, part), time, x);
             }
             _ => debug_assert!(false, "columns are checked before rows change"),
         }
@@ -110,11 +160,35 @@ pub(crate) fn merge_row(layout: &Layout, into: (&mut [u64], &mut [Side]), from: 
     }
     for part in &layout.parts {
         let cell = usize::from(part.cell);
+        let other_side = other_sides.get(usize::from(part.side));
         match part.kind {
+            PartKind::ArgMax(_) | PartKind::ArgMin(_) => {
+                if let Some(found) = Extreme::load(&other[cell..cell + 3], other_side) {
+                    let max = matches!(part.kind, PartKind::ArgMax(_));
+                    found.offer(max, &mut row[cell..cell + 3], side_at(sides, part));
+                }
+            }
+            PartKind::Collect(max) => {
+                if let (Some(Side::Collected(series)), Some(Side::Collected(other))) =
+                    (side_at(sides, part), other_side)
+                {
+                    for (time, value) in other.iter() {
+                        collect(series, usize::from(max), *time, value.clone());
+                    }
+                }
+            }
             PartKind::Count => row[cell] += other[cell],
-            PartKind::Distinct | PartKind::Quantile => {
-                let other = other_sides.get(usize::from(part.side));
-                if let (Some(side), Some(other)) = (side_at(sides, part), other) {
+            PartKind::Decayed(half_life) => {
+                let cells = cell..cell + Decayed::CELLS;
+                if let Some(new) = Decayed::load(&other[cells.clone()]) {
+                    let cells = &mut row[cells];
+                    Decayed::load(cells)
+                        .map_or(new, |known| known.merge(new, half_life))
+                        .store(cells);
+                }
+            }
+            PartKind::Distinct | PartKind::Mode | PartKind::Quantile => {
+                if let (Some(side), Some(other)) = (side_at(sides, part), other_side) {
                     side.merge(other);
                 }
             }
@@ -124,13 +198,17 @@ pub(crate) fn merge_row(layout: &Layout, into: (&mut [u64], &mut [Side]), from: 
                 let empty = other[cell + 1] == boxed::NULL;
                 if !empty && ((first && new < known) || (!first && new >= known)) {
                     row[cell..cell + 2].copy_from_slice(&other[cell..cell + 2]);
-                    let text = other_sides.get(usize::from(part.side));
                     if let (Some(Side::Text(to)), Some(Side::Text(from))) =
-                        (side_at(sides, part), text)
+                        (side_at(sides, part), other_side)
                     {
                         to.clone_from(from);
                     }
                 }
+            }
+            PartKind::Line => {
+                let other = Line::load(&other[cell..cell + Line::CELLS]);
+                let cells = &mut row[cell..cell + Line::CELLS];
+                Line::load(cells).merge(other).store(cells);
             }
             PartKind::Max => {
                 let larger = f64::from_bits(row[cell]).max(f64::from_bits(other[cell]));
@@ -148,62 +226,106 @@ pub(crate) fn merge_row(layout: &Layout, into: (&mut [u64], &mut [Side]), from: 
             PartKind::Sum => {
                 row[cell] = (f64::from_bits(row[cell]) + f64::from_bits(other[cell])).to_bits();
             }
+            PartKind::Trail => {
+                let cells = cell..cell + Trail::CELLS;
+                trail::merge(&mut row[cells.clone()], &other[cells], other_side);
+            }
         }
     }
 }
 
-/// What an aggregate gives for a row.
+/// What an aggregate gives for a row of a window that ends at `end`.
 pub(crate) fn result(
     layout: &Layout,
     aggregate: &Aggregate,
-    row: &[u64],
-    sides: &mut [Side],
+    (row, sides): (&[u64], &mut [Side]),
+    end: i64,
     texts: &mut Texts<'_>,
 ) -> Value {
     let Some(column) = aggregate.column else {
         return Value::Number(messages(row) as f64);
     };
+    let second = aggregate.second.unwrap_or_default();
     let cell = |kind| layout.part(kind, column).map_or(0, |part| usize::from(part.cell));
     let number = |kind| f64::from_bits(row[cell(kind)]);
+    let cells = |kind, count| row.get(cell(kind)..cell(kind) + count).unwrap_or_default();
+    let trail = || trail::whole(cells(PartKind::Trail, Trail::CELLS), None);
+    let decayed = |half_life| Decayed::load(cells(PartKind::Decayed(half_life), Decayed::CELLS));
     match aggregate.kind {
+        Kind::ArgMax | Kind::ArgMin => {
+            let max = aggregate.kind == Kind::ArgMax;
+            let kind = if max { PartKind::ArgMax(second) } else { PartKind::ArgMin(second) };
+            let side = layout.part(kind, column).and_then(|part| side_at(sides, part));
+            let found = Extreme::load(cells(kind, 3), side.map(|side| &*side));
+            found.map_or(Value::Null, |found| {
+                boxed::value(found.bits, found.text.unwrap_or_default(), texts)
+            })
+        }
         Kind::Avg => Value::finite(number(PartKind::Sum) / row[cell(PartKind::Count)] as f64),
-        Kind::Count => Value::Number(row[cell(PartKind::Count)] as f64),
-        Kind::Distinct => match layout.part(PartKind::Distinct, column) {
-            Some(part) => match side_at(sides, part) {
-                Some(Side::Distinct(set)) => Value::Number(set.estimate()),
-                _ => Value::Null,
-            },
-            None => Value::Null,
+        Kind::Collect(max) => match side_of(layout, PartKind::Collect(max), column, sides) {
+            Some(Side::Collected(series)) => list(series, texts),
+            _ => Value::Null,
         },
+        Kind::Count => Value::Number(row[cell(PartKind::Count)] as f64),
+        Kind::Delta => {
+            let difference =
+                |first| Value::finite(f64::from_bits(row[cell(PartKind::Last) + 1]) - first);
+            match f64::from_bits(row[cell(PartKind::First) + 1]) {
+                first if first.is_finite() => difference(first),
+                _ => Value::Null,
+            }
+        }
+        Kind::Distinct => match side_of(layout, PartKind::Distinct, column, sides) {
+            Some(Side::Distinct(set)) => Value::Number(set.estimate()),
+            _ => Value::Null,
+        },
+        Kind::Ewma(half_life) => {
+            decayed(half_life).map_or(Value::Null, |it| Value::finite(it.mean()))
+        }
+        Kind::Ewsd(half_life) => {
+            decayed(half_life).map_or(Value::Null, |it| Value::finite(it.deviation()))
+        }
         Kind::First | Kind::Last => {
             let first = aggregate.kind == Kind::First;
             let kind = if first { PartKind::First } else { PartKind::Last };
-            let text = layout.part(kind, column).and_then(|part| side_at(sides, part));
-            let text = match text {
+            let text = match side_of(layout, kind, column, sides) {
                 Some(Side::Text(Some(text))) => &**text,
                 _ => "",
             };
             boxed::value(row[cell(kind) + 1], text, texts)
         }
+        Kind::Integral(unit) => {
+            trail().map_or(Value::Null, |trail| Value::finite(trail.integral(unit)))
+        }
         Kind::Max => Value::finite(number(PartKind::Max)),
         Kind::Min => Value::finite(number(PartKind::Min)),
-        Kind::Quantile(rank) => match layout.part(PartKind::Quantile, column) {
-            Some(part) => match side_at(sides, part) {
-                Some(Side::Quantile(values)) => quantile(values, rank),
-                _ => Value::Null,
-            },
-            None => Value::Null,
+        Kind::Mode => match side_of(layout, PartKind::Mode, column, sides) {
+            Some(Side::Mode(counts)) => counts.most().map_or(Value::Null, |most| {
+                boxed::value(most.bits, most.text.as_deref().unwrap_or_default(), texts)
+            }),
+            _ => Value::Null,
+        },
+        Kind::Quantile(rank) => match side_of(layout, PartKind::Quantile, column, sides) {
+            Some(Side::Quantile(values)) => {
+                values.quantile(rank).map_or(Value::Null, Value::finite)
+            }
+            _ => Value::Null,
         },
         Kind::Range => Value::finite(number(PartKind::Max) - number(PartKind::Min)),
+        Kind::Rate => trail().map_or(Value::Null, |trail| Value::finite(trail.rate())),
+        Kind::Slope(unit) => {
+            let line = Line::load(cells(PartKind::Line, Line::CELLS));
+            Value::finite(line.slope() * f64::from(unit))
+        }
         Kind::Stddev | Kind::Var => {
-            let cell = cell(PartKind::Moments);
-            let variance = Moments::load(&row[cell..cell + 3]).variance();
+            let variance = Moments::load(cells(PartKind::Moments, 3)).variance();
             let root = aggregate.kind == Kind::Stddev;
             Value::finite(if root { variance.sqrt() } else { variance })
         }
         // Nothing to add up is not known to be zero.
         Kind::Sum if row[cell(PartKind::Count)] == 0 => Value::Null,
         Kind::Sum => Value::finite(number(PartKind::Sum)),
+        Kind::TwAvg => trail().map_or(Value::Null, |trail| Value::finite(trail.mean_until(end))),
     }
 }
 
@@ -242,8 +364,57 @@ fn add_counts(left: u64, right: u64) -> u64 {
     (late << COUNT_BITS) | count
 }
 
-fn quantile(values: &mut Quantile, rank: u32) -> Value {
-    values.quantile(rank).map_or(Value::Null, Value::finite)
+/// The side of the part that keeps `kind` of a column.
+fn side_of<'a>(
+    layout: &Layout,
+    kind: PartKind,
+    column: u16,
+    sides: &'a mut [Side],
+) -> Option<&'a mut Side> {
+    let part: &Part = layout.part(kind, column)?;
+    side_at(sides, part)
+}
+
+fn text_of<'a>(value: Value, texts: &'a Texts<'_>) -> Option<&'a str> {
+    match value {
+        Value::Text(text) => Some(texts.resolve(text)),
+        _ => None,
+    }
+}
+
+/// Adds a value to the latest ones.
+fn collect(
+    series: &mut Series<(u64, Option<Box<str>>)>,
+    max: usize,
+    time: i64,
+    value: (u64, Option<Box<str>>),
+) {
+    if series.len() >= max && series.first_time().is_some_and(|first| time < first) {
+        return;
+    }
+    series.insert(time, value);
+    while series.len() > max {
+        series.take_first();
+    }
+}
+
+/// Values as a JSON array.
+fn list(series: &Series<(u64, Option<Box<str>>)>, texts: &mut Texts<'_>) -> Value {
+    texts.append_json(|out| {
+        out.push('[');
+        for (position, (_, (bits, text))) in series.iter().enumerate() {
+            if position > 0 {
+                out.push(',');
+            }
+            match (text, boxed::plain(*bits)) {
+                (Some(text), _) => write_text(text, out),
+                (None, Value::Number(number)) => write_number(number, out),
+                (None, Value::Bool(yes)) => out.push_str(if yes { "true" } else { "false" }),
+                (None, _) => out.push_str("null"),
+            }
+        }
+        out.push(']');
+    })
 }
 
 /// Number, mean and sum of squared differences from the mean.

@@ -62,7 +62,7 @@ pub(super) fn compile_rule(
         (Some((Late::Update, _)), Some(window)) => window.size().unwrap_or(0),
         _ => 0,
     };
-    let layout = Layout::new(names.calls);
+    let layout = Layout::new(names.calls, matches!(time, Time::Arrival));
     let layout = match &window {
         Some(window) if window.needs_span() => layout.with_span(),
         _ => layout,

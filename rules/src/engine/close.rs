@@ -220,7 +220,8 @@ impl Running {
         label.late = late_messages(row);
         debug_assert!(rule.empty || messages(row) > 0, "panes hold messages");
         for aggregate in &rule.layout.aggregates {
-            let value = result(&rule.layout, aggregate, row, sides, &mut texts);
+            let parts = (&*row, &mut *sides);
+            let value = result(&rule.layout, aggregate, parts, label.end, &mut texts);
             work.locals[usize::from(aggregate.slot)] = value;
         }
         let outputs = rule.select.as_deref().unwrap_or_default();

@@ -216,7 +216,7 @@ impl Message<'_> {
             let value = self.evaluate(&column.argument)?;
             let fits = match value {
                 Value::Null | Value::Number(_) => true,
-                Value::Composite => false,
+                Value::Composite | Value::Json(_) => false,
                 _ => !column.numeric,
             };
             if !fits {

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::Problem;
-use super::aggregate::{Call, Kind, NAMES, NOT_YET};
+use super::aggregate::{Kind, NAMES};
 use super::function::{SIGNATURES, Signature};
 use super::parser::parse;
 use super::program::{Op, Program, Type};
@@ -34,7 +34,7 @@ pub(crate) fn compile_expression(
     if problems.is_empty() { Ok(program) } else { Err(problems) }
 }
 
-fn compile(
+pub(super) fn compile(
     tree: &Expression,
     source: &str,
     scope: &mut Scope<'_>,
@@ -56,7 +56,7 @@ pub(super) struct Checker<'s, 'a> {
 }
 
 impl Checker<'_, '_> {
-    fn expression(&mut self, tree: &Expression) -> Type {
+    pub(super) fn expression(&mut self, tree: &Expression) -> Type {
         let span = &tree.span;
         if let Some((name, steps)) = path_of(tree) {
             return self.path(name, &steps, span);
@@ -251,63 +251,7 @@ impl Checker<'_, '_> {
         signature.result
     }
 
-    fn aggregate(
-        &mut self,
-        kind: Kind,
-        name: &str,
-        arguments: &[Expression],
-        span: &Range<usize>,
-    ) -> Type {
-        if self.scope.aggregates.is_none() {
-            let why = self.scope.no_aggregates;
-            let message = format!("aggregate `{name}` cannot stand here");
-            let mut problem = Problem::new(code::AGGREGATE, message, span.clone(), why);
-            if name == "min" || name == "max" {
-                let help = format!("the {name} of several values of one message is {name}_of");
-                problem = problem.help(help);
-            }
-            self.problems.push(problem);
-            return Type::Any;
-        }
-        let argument = match arguments {
-            [] if kind == Kind::Count => None,
-            [argument] => {
-                // The argument is computed for each message, not for the result.
-                let stage = std::mem::replace(&mut self.scope.stage, self.scope.message_stage);
-                let calls = self.scope.aggregates.take();
-                let outer = std::mem::replace(&mut self.scope.no_aggregates, NESTED);
-                let program = compile(argument, self.source, self.scope, self.problems);
-                self.scope.no_aggregates = outer;
-                self.scope.aggregates = calls;
-                self.scope.stage = stage;
-                self.require(program.result, kind.argument(), &format!("{name}()"), argument);
-                Some(program)
-            }
-            _ => return self.wrong_count(name, &format!("{name}(x)"), span),
-        };
-        let same = |call: &&Call| {
-            let ops = |argument: &Option<Program>| argument.as_ref().map(|one| one.ops.clone());
-            call.kind == kind && ops(&call.argument) == ops(&argument)
-        };
-        let calls = self.scope.aggregates.as_ref();
-        let known = calls.and_then(|calls| calls.iter().find(same)).map(|call| call.slot);
-        let slot = known.unwrap_or_else(|| {
-            let slot = self.scope.local();
-            if let Some(calls) = &mut self.scope.aggregates {
-                calls.push(Call { kind, argument, slot });
-            }
-            slot
-        });
-        self.push(Op::Local(slot), span);
-        kind.result()
-    }
-
     fn unknown_function(&mut self, name: &str, span: &Range<usize>) {
-        if NOT_YET.contains(&name) {
-            let message = format!("aggregate `{name}` is not in this version");
-            self.problem(code::NOT_YET, message, span.clone(), "not available yet");
-            return;
-        }
         let functions = SIGNATURES.iter().map(|known| known.name).chain(["coalesce", "if"]);
         let names: Vec<&str> = functions.chain(NAMES).collect();
         let message = format!("unknown function `{name}`");
@@ -318,14 +262,14 @@ impl Checker<'_, '_> {
         self.problems.push(problem);
     }
 
-    fn wrong_count(&mut self, name: &str, usage: &str, span: &Range<usize>) -> Type {
+    pub(super) fn wrong_count(&mut self, name: &str, usage: &str, span: &Range<usize>) -> Type {
         let message = format!("wrong number of arguments for `{name}`");
         let problem = Problem::new(code::FUNCTION, message, span.clone(), "called here");
         self.problems.push(problem.help(format!("it is used as {usage}")));
         Type::Any
     }
 
-    fn require(&mut self, found: Type, wanted: Type, symbol: &str, tree: &Expression) {
+    pub(super) fn require(&mut self, found: Type, wanted: Type, symbol: &str, tree: &Expression) {
         if found.fits(wanted) {
             return;
         }
@@ -350,7 +294,7 @@ impl Checker<'_, '_> {
         self.problems.push(Problem::new(code, message, span, label));
     }
 
-    fn constant(&mut self, value: Value, kind: Type, span: &Range<usize>) -> Type {
+    pub(super) fn constant(&mut self, value: Value, kind: Type, span: &Range<usize>) -> Type {
         self.push(Op::Constant(value), span);
         kind
     }
@@ -361,16 +305,14 @@ impl Checker<'_, '_> {
         self.ops.len() - 1
     }
 
-    fn patch(&mut self, at: usize, op: Op) {
+    pub(super) fn patch(&mut self, at: usize, op: Op) {
         if let Some(place) = self.ops.get_mut(at) {
             *place = op;
         }
     }
 
     /// The next operation; the limit of words keeps it far below 65536.
-    fn here(&self) -> u16 {
+    pub(super) fn here(&self) -> u16 {
         self.ops.len() as u16
     }
 }
-
-const NESTED: &str = "aggregates cannot be nested";

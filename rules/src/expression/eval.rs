@@ -174,7 +174,7 @@ fn ordered(operator: Binary, order: Ordering) -> Option<Value> {
 fn equal(left: Value, right: Value, texts: &Texts<'_>) -> bool {
     match (left, right) {
         (Value::Text(a), Value::Text(b)) => texts.resolve(a) == texts.resolve(b),
-        (Value::Composite, _) | (_, Value::Composite) => false,
+        (Value::Composite | Value::Json(_), _) | (_, Value::Composite | Value::Json(_)) => false,
         _ => left == right,
     }
 }

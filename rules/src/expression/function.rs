@@ -202,7 +202,9 @@ fn concat(arguments: &[Value], texts: &mut Texts<'_>) -> Result<Value, Fault> {
             Value::Bool(yes) => made.push_str(if *yes { "true" } else { "false" }),
             Value::Number(x) => write_number(*x, &mut made),
             Value::Text(text) => made.push_str(texts.resolve(*text)),
-            Value::Composite | Value::Null => return Err(Function::Concat.fault(arguments)),
+            Value::Composite | Value::Json(_) | Value::Null => {
+                return Err(Function::Concat.fault(arguments));
+            }
         }
     }
     if made.len() > TEXT_BYTES_MAX {

@@ -19,6 +19,11 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// Whether it always gives the same as another program of the same rule.
+    pub(crate) fn same_as(&self, other: &Program) -> bool {
+        self.ops == other.ops
+    }
+
     /// The part of `source` that it was made from.
     pub(crate) fn whole(&self) -> Range<usize> {
         let start = self.spans.iter().map(|span| span.start).min().unwrap_or_default();
@@ -65,6 +70,8 @@ pub(crate) enum Special {
 pub(crate) enum Type {
     Any,
     Bool,
+    /// An array that can only be sent.
+    List,
     Null,
     Number,
     Text,
@@ -90,6 +97,7 @@ impl Type {
         match self {
             Type::Any => "any value",
             Type::Bool => "true or false",
+            Type::List => "a list",
             Type::Null => "null",
             Type::Number => "a number",
             Type::Text => "a text",

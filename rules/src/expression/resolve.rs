@@ -86,7 +86,7 @@ impl Checker<'_, '_> {
         std::mem::swap(&mut self.spans, &mut spans);
         let program = Program { ops, spans, source: self.source.into(), result: kind };
         let known = self.scope.prev.as_ref().and_then(|list| {
-            list.iter().find(|prev| prev.program.ops == program.ops).map(|prev| prev.slot)
+            list.iter().find(|prev| prev.program.same_as(&program)).map(|prev| prev.slot)
         });
         let slot = known.unwrap_or_else(|| {
             let slot = self.scope.local();

@@ -20,6 +20,14 @@ pub(super) fn push_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
+/// Appends whether there is a text, and the text.
+pub(super) fn push_optional_text(text: Option<&str>, out: &mut Vec<u8>) {
+    out.push(u8::from(text.is_some()));
+    if let Some(text) = text {
+        push_bytes(text.as_bytes(), out);
+    }
+}
+
 /// Reads from the front of a blob.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
@@ -97,6 +105,13 @@ impl<'a> Reader<'a> {
 
     pub(super) fn text(&mut self) -> Option<&'a str> {
         std::str::from_utf8(self.bytes()?).ok()
+    }
+
+    pub(super) fn optional_text(&mut self) -> Option<Option<Box<str>>> {
+        match self.byte()? {
+            0 => Some(None),
+            _ => Some(Some(self.text()?.into())),
+        }
     }
 
     /// A part of the blob with a length before it. Positions stay those of the blob.

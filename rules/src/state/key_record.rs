@@ -1,9 +1,10 @@
 //! The record of one key: its number, its times, and its panes from some pane on.
 
-use super::bytes::{Reader, push_bytes, push_number, push_signed};
-use crate::aggregate::{Distinct, Layout, Side};
+use super::bytes::{Reader, push_bytes, push_number, push_optional_text, push_signed};
+use super::side_record::{read_side, write_side};
+use crate::aggregate::Layout;
 use crate::key::{KeyState, Keys, More};
-use crate::limits::{EXACT_DISTINCT_MAX, KEY_BYTES_MAX, KEYS_MAX, PANES_MAX};
+use crate::limits::{KEY_BYTES_MAX, KEYS_MAX, PANES_MAX};
 use crate::window::Found;
 
 /// Appends the record of a key. A full one starts the key anew; others change it.
@@ -141,7 +142,7 @@ fn write_more(more: &More, out: &mut Vec<u8>) {
     push_number(more.prev.len() as u64, out);
     for (bits, text) in &more.prev {
         out.extend_from_slice(&bits.to_le_bytes());
-        write_text(text.as_deref(), out);
+        push_optional_text(text.as_deref(), out);
     }
     push_number(more.revisions.len() as u64, out);
     for (end, revision) in &more.revisions {
@@ -152,13 +153,13 @@ fn write_more(more: &More, out: &mut Vec<u8>) {
     if let Some(since) = more.since {
         push_signed(since, out);
     }
-    write_text(more.source.as_deref(), out);
+    push_optional_text(more.source.as_deref(), out);
 }
 
 fn read_more(reader: &mut Reader<'_>) -> Option<More> {
     let mut more = More::default();
     for _ in 0..reader.count()? {
-        more.prev.push((reader.bits()?, read_text(reader)?));
+        more.prev.push((reader.bits()?, reader.optional_text()?));
     }
     for _ in 0..reader.count()? {
         let end = reader.signed()?;
@@ -168,83 +169,11 @@ fn read_more(reader: &mut Reader<'_>) -> Option<More> {
         0 => None,
         _ => Some(reader.signed()?),
     };
-    more.source = read_text(reader)?;
+    more.source = reader.optional_text()?;
     Some(more)
-}
-
-fn write_side(side: &Side, full: bool, out: &mut Vec<u8>) {
-    match side {
-        Side::Distinct(Distinct::Exact(hashes)) => {
-            out.push(EXACT);
-            push_number(hashes.len() as u64, out);
-            hashes.iter().for_each(|hash| out.extend_from_slice(&hash.to_le_bytes()));
-        }
-        Side::Distinct(Distinct::Sketch(registers)) => {
-            out.push(SKETCH);
-            out.extend_from_slice(registers);
-        }
-        Side::Quantile(quantile) => {
-            let from = if full { 0 } else { quantile.saved() };
-            let (values, buckets) = quantile.parts(from);
-            push_number(from as u64, out);
-            push_number(values.len() as u64, out);
-            values.iter().for_each(|x| out.extend_from_slice(&x.to_bits().to_le_bytes()));
-            push_number(buckets.len() as u64, out);
-            for (bucket, count) in buckets {
-                push_signed(i64::from(*bucket), out);
-                push_number(u64::from(*count), out);
-            }
-        }
-        Side::Text(text) => write_text(text.as_deref(), out),
-    }
-}
-
-fn read_side(reader: &mut Reader<'_>, side: &mut Side) -> Option<()> {
-    match side {
-        Side::Distinct(set) => match reader.byte()? {
-            EXACT => {
-                let count = reader.count().filter(|count| *count <= EXACT_DISTINCT_MAX)?;
-                let hashes = (0..count).map(|_| reader.bits()).collect::<Option<Vec<u64>>>()?;
-                *set = Distinct::Exact(hashes.is_sorted().then_some(hashes)?);
-            }
-            _ => *set = Distinct::Sketch(reader.take(Distinct::REGISTERS)?.into()),
-        },
-        Side::Quantile(quantile) => {
-            let from = usize::try_from(reader.number()?).ok()?;
-            let count = reader.count()?;
-            let values: Option<Vec<f64>> =
-                (0..count).map(|_| reader.bits().map(f64::from_bits)).collect();
-            let count = reader.count()?;
-            let buckets: Option<Vec<(i32, u32)>> = (0..count)
-                .map(|_| {
-                    let bucket = i32::try_from(reader.signed()?).ok()?;
-                    Some((bucket, u32::try_from(reader.number()?).ok()?))
-                })
-                .collect();
-            quantile.replace(from, values?, buckets?)?;
-        }
-        Side::Text(text) => *text = read_text(reader)?,
-    }
-    Some(())
-}
-
-fn write_text(text: Option<&str>, out: &mut Vec<u8>) {
-    out.push(u8::from(text.is_some()));
-    if let Some(text) = text {
-        push_bytes(text.as_bytes(), out);
-    }
-}
-
-fn read_text(reader: &mut Reader<'_>) -> Option<Option<Box<str>>> {
-    match reader.byte()? {
-        0 => Some(None),
-        _ => Some(Some(reader.text()?.into())),
-    }
 }
 
 const FULL: u8 = 1;
 const MORE: u8 = 2;
 const PANES: u8 = 4;
 const COUNTS: u8 = 8;
-const EXACT: u8 = 0;
-const SKETCH: u8 = 1;

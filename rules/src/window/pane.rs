@@ -174,11 +174,7 @@ impl Panes {
             return;
         }
         for at in self.position(layout, from)..self.len(layout) {
-            for side in self.row_mut(layout, at).1 {
-                if let Side::Quantile(values) = side {
-                    values.mark_saved();
-                }
-            }
+            self.row_mut(layout, at).1.iter_mut().for_each(Side::mark_saved);
         }
     }
 

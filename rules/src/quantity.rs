@@ -1,7 +1,7 @@
 //! Durations and sizes: reading `1h30m` and `16 MiB`, and writing them.
 
 /// Milliseconds of a duration; an error says what is wrong.
-pub(super) fn read_duration(text: &str) -> Result<i64, String> {
+pub(crate) fn read_duration(text: &str) -> Result<i64, String> {
     let parts = parts(text).ok_or("write it like 500ms, 10s, 5m, 1h30m or 7d")?;
     let mut ms = 0.0;
     for (number, unit) in parts {
@@ -27,7 +27,7 @@ pub(super) fn read_duration(text: &str) -> Result<i64, String> {
 }
 
 /// Bytes of a size; an error says what is wrong.
-pub(super) fn read_bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn read_bytes(text: &str) -> Result<u64, String> {
     let usage = "write it like 512 KiB, 16 MiB or 1 GiB";
     let parts = parts(text).filter(|parts| parts.len() == 1).ok_or(usage)?;
     let Some((number, unit)) = parts.first() else { return Err(usage.to_owned()) };
