@@ -16,6 +16,7 @@ mod series;
 mod side;
 mod trail;
 
+pub(crate) use decayed::Decayed;
 pub(crate) use distinct::Distinct;
 pub(crate) use layout::Layout;
 pub(crate) use mode::Counted;

@@ -8,6 +8,7 @@
 mod close;
 mod collect;
 mod count;
+mod fold;
 mod intake;
 mod life;
 mod run;

@@ -21,7 +21,7 @@ pub(crate) use check::compile_expression;
 pub(crate) use eval::{Inputs, evaluate};
 pub(crate) use program::{Op, Program, Type};
 pub(crate) use resolve::RESERVED;
-pub(crate) use scope::{Name, Prev, Scope, Stage};
+pub(crate) use scope::{Fold, FoldKind, Name, Prev, Remembered, Scope, Stage};
 
 use std::ops::Range;
 
@@ -58,11 +58,14 @@ pub(crate) struct Fault {
     pub(crate) message: String,
 }
 
+/// Functions that are compiled to jumps or to what is kept per key.
+const COMPILED: [&str; 4] = ["changed", "coalesce", "if", "since"];
+
 /// Every function and aggregate.
 #[cfg(test)]
 pub(crate) fn names_of_functions() -> impl Iterator<Item = &'static str> {
     let functions = function::SIGNATURES.iter().map(|signature| signature.name);
-    functions.chain(["coalesce", "if"]).chain(aggregate::NAMES)
+    functions.chain(COMPILED).chain(aggregate::NAMES)
 }
 
 #[cfg(test)]

@@ -41,6 +41,8 @@ pub(crate) struct KeyState {
 pub(crate) struct More {
     /// Values of the message before: bits and text, see `boxed`.
     pub(crate) prev: Vec<(u64, Option<Box<str>>)>,
+    /// Cells of the folds of the rule; none before the first message.
+    pub(crate) folds: Vec<u64>,
     /// End and revision of windows that were corrected, sorted.
     pub(crate) revisions: Vec<(i64, u32)>,
     /// Time of the first message, for rules that give results of empty windows.
@@ -67,6 +69,7 @@ impl More {
         size_of::<Self>()
             + self.prev.len() * size_of::<(u64, Option<Box<str>>)>()
             + texts.map(|text| text.len()).sum::<usize>()
+            + self.folds.len() * size_of::<u64>()
             + self.revisions.len() * size_of::<(i64, u32)>()
             + self.source.as_ref().map_or(0, |client| client.len() + SOURCE_EXTRA_BYTES)
     }

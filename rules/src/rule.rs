@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::aggregate::Layout;
-use crate::expression::{Prev, Program};
+use crate::expression::{Fold, Prev, Program};
 use crate::payload::Decode;
 use crate::topic::{Capture, Filter};
 use crate::watermark::Time;
@@ -29,6 +29,7 @@ pub(crate) struct Rule {
     pub(crate) filter: Option<Program>,
     pub(crate) by: Vec<Key>,
     pub(crate) prev: Vec<Prev>,
+    pub(crate) folds: Vec<Fold>,
     pub(crate) window: Option<Window>,
     /// The condition of a `while` window.
     pub(crate) during: Option<Program>,
@@ -107,6 +108,16 @@ pub(crate) enum TopicPart {
 impl Rule {
     /// Whether the rule keeps anything per key.
     pub(crate) fn keeps_keys(&self) -> bool {
-        self.window.is_some() || !self.prev.is_empty()
+        self.window.is_some() || self.remembers()
+    }
+
+    /// Whether the rule keeps anything of the messages before.
+    pub(crate) fn remembers(&self) -> bool {
+        !self.prev.is_empty() || !self.folds.is_empty()
+    }
+
+    /// Cells of all folds of a key.
+    pub(crate) fn fold_cells(&self) -> usize {
+        self.folds.iter().map(|fold| fold.kind.cells()).sum()
     }
 }

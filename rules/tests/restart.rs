@@ -49,13 +49,15 @@ const RULES: &[&str] = &[
     r#"window = "session 2s"
        time   = { field = "ts", unit = "ms", late = "3s", idle = "5s" }
        emit   = { late = "topic", early = "2s" }
-       select = { n = "count()", p50 = "p50(v)", words = "distinct(w)", w = "first(w)" }"#,
+       select = { n = "count()", p50 = "p50(v)", words = "distinct(w)", w = "first(w)",
+           area = "integral(v)", latest = "collect(v, 2)", often = "mode(w)", tw = "twavg(v)" }"#,
     r#"window = "while v > 0"
        emit   = { early = "2s" }
        select = { n = "count()", p50 = "p50(v)", w = "last(w)" }"#,
     r#"window = "while v > -500"
        time   = { field = "ts", unit = "ms", late = "3s", per = "source" }
-       select = { n = "count()", p50 = "p50(v)", w = "last(w)" }"#,
+       select = { n = "count()", p50 = "p50(v)", w = "last(w)", rate = "rate(v)",
+           latest = "collect(w, 3)", ew = "ewma(v, '2s')" }"#,
     r#"window = "tumbling 1h at 00:00 Australia/Lord_Howe"
        emit   = { early = "10s", empty = true }
        limits = { expire = "3h" }
@@ -71,6 +73,12 @@ const RULES: &[&str] = &[
     r#"window = "sliding 8s"
        time   = { field = "ts", unit = "ms", late = "2s", idle = "5s" }
        select = { tw = "twavg(v)", rate = "rate(v)", latest = "collect(v, 2)", w = "argmin(v, w)" }"#,
+    r#"let    = { base = "ewma(v, '10s')", sd = "ewsd(v, '10s')" }
+       where  = "v > 0 || changed(w)"
+       select = { base = "base", sd = "sd", high = "since(v > 0)", was = "prev.base" }"#,
+    r#"let    = { off = "v - ewma(v, '3s')" }
+       window = "tumbling 4s"
+       select = { off = "max(off)", high = "max(since(v > 0))" }"#,
 ];
 
 fn rule(text: &str) -> String {

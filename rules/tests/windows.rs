@@ -22,7 +22,8 @@ fn rule(window: &str, more: &str) -> String {
         by     = ["key"]
         window = "{window}"
         {more}
-        select = {{ n = "count()", sum = "sum(v)", p50 = "p50(v)", first = "first(w)", last = "last(w)" }}
+        select = {{ n = "count()", sum = "sum(v)", p50 = "p50(v)", first = "first(w)", last = "last(w)",
+            area = "integral(v)", held = "twavg(v)", said = "collect(w, 3)" }}
         limits = {{ memory = "64 MiB", expire = "40d" }}
         to     = "out/{{key}}"
         "#
@@ -49,7 +50,7 @@ fn times(list: &[Input]) -> (i64, i64) {
 }
 
 /// The outputs of `rule` over some messages.
-fn batch(list: &[Input]) -> Value {
+fn batch(list: &[Input], end: i64) -> Value {
     let mut values: Vec<f64> = list.iter().filter_map(|input| input.value).collect();
     let sum: f64 = values.iter().sum();
     values.sort_by(f64::total_cmp);
@@ -58,13 +59,36 @@ fn batch(list: &[Input]) -> Value {
     let (low, high) = (middle(position.floor()), middle(position.ceil()));
     let number = |x: f64| if x.is_finite() { Value::from(x) } else { Value::Null };
     let word = |input: Option<&Input>| input.map(|input| format!("w{}", input.word));
+    let mut ordered = list.to_vec();
+    ordered.sort_by_key(|input| input.time);
+    let said: Vec<String> =
+        ordered.iter().rev().take(3).rev().map(|input| format!("w{}", input.word)).collect();
+    let (area, held) = areas(&ordered, end);
     serde_json::json!({
         "n": list.len(),
         "sum": if values.is_empty() { Value::Null } else { number(sum) },
         "p50": number(low + (high - low) * position.fract()),
         "first": word(list.iter().min_by_key(|input| input.time)),
+        "area": number(area / 1000.0),
+        "held": number(held),
+        "said": said,
         "last": word(list.iter().max_by_key(|input| input.time)),
     })
+}
+
+/// Area under straight lines, and the mean of steps until `end`.
+fn areas(ordered: &[Input], end: i64) -> (f64, f64) {
+    let points: Vec<(i64, f64)> =
+        ordered.iter().filter_map(|input| Some((input.time, input.value?))).collect();
+    let Some((last, value)) = points.last().copied() else { return (f64::NAN, f64::NAN) };
+    let (mut area, mut held) = (0.0, (end - last) as f64 * value);
+    for pair in points.windows(2) {
+        let width = (pair[1].0 - pair[0].0) as f64;
+        area += width * (pair[0].1 + pair[1].1) / 2.0;
+        held += width * pair[0].1;
+    }
+    let length = (end - points[0].0) as f64;
+    (area, if length > 0.0 { held / length } else { value })
 }
 
 fn stamp(value: &Value) -> i64 {
@@ -88,12 +112,13 @@ fn compare(rule: &str, inputs: &[Input], mut expected: Expected) -> Result<(), T
     let wanted: Vec<Place> = expected.iter().map(|(place, _)| *place).collect();
     prop_assert_eq!(places(&sent), wanted);
     for ((place, found), (_, list)) in sent.iter().zip(&expected) {
-        let wanted = batch(list);
+        let wanted = batch(list, place.2);
         let scale: f64 = list.iter().filter_map(|input| input.value).map(f64::abs).sum();
-        for name in ["n", "first", "last"] {
+        for name in ["n", "first", "last", "said"] {
             prop_assert_eq!(&found[name], &wanted[name], "{:?} {}", place, name);
         }
-        for name in ["sum", "p50"] {
+        for name in ["sum", "p50", "area", "held"] {
+            let scale = if name == "area" { scale * 1000.0 } else { scale };
             let near = match (found[name].as_f64(), wanted[name].as_f64()) {
                 (Some(a), Some(b)) => (a - b).abs() <= 1e-9 * scale.max(1.0),
                 _ => found[name] == wanted[name],

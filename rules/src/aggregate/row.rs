@@ -228,7 +228,8 @@ pub(crate) fn merge_row(layout: &Layout, into: (&mut [u64], &mut [Side]), from: 
             }
             PartKind::Trail => {
                 let cells = cell..cell + Trail::CELLS;
-                trail::merge(&mut row[cells.clone()], &other[cells], other_side);
+                let side = side_at(sides, part);
+                trail::merge(&mut row[cells.clone()], side, &other[cells], other_side);
             }
         }
     }
@@ -249,7 +250,6 @@ pub(crate) fn result(
     let cell = |kind| layout.part(kind, column).map_or(0, |part| usize::from(part.cell));
     let number = |kind| f64::from_bits(row[cell(kind)]);
     let cells = |kind, count| row.get(cell(kind)..cell(kind) + count).unwrap_or_default();
-    let trail = || trail::whole(cells(PartKind::Trail, Trail::CELLS), None);
     let decayed = |half_life| Decayed::load(cells(PartKind::Decayed(half_life), Decayed::CELLS));
     match aggregate.kind {
         Kind::ArgMax | Kind::ArgMin => {
@@ -294,9 +294,8 @@ pub(crate) fn result(
             };
             boxed::value(row[cell(kind) + 1], text, texts)
         }
-        Kind::Integral(unit) => {
-            trail().map_or(Value::Null, |trail| Value::finite(trail.integral(unit)))
-        }
+        Kind::Integral(unit) => trail(layout, row, sides, column)
+            .map_or(Value::Null, |it| Value::finite(it.integral(unit))),
         Kind::Max => Value::finite(number(PartKind::Max)),
         Kind::Min => Value::finite(number(PartKind::Min)),
         Kind::Mode => match side_of(layout, PartKind::Mode, column, sides) {
@@ -312,7 +311,9 @@ pub(crate) fn result(
             _ => Value::Null,
         },
         Kind::Range => Value::finite(number(PartKind::Max) - number(PartKind::Min)),
-        Kind::Rate => trail().map_or(Value::Null, |trail| Value::finite(trail.rate())),
+        Kind::Rate => {
+            trail(layout, row, sides, column).map_or(Value::Null, |it| Value::finite(it.rate()))
+        }
         Kind::Slope(unit) => {
             let line = Line::load(cells(PartKind::Line, Line::CELLS));
             Value::finite(line.slope() * f64::from(unit))
@@ -325,7 +326,8 @@ pub(crate) fn result(
         // Nothing to add up is not known to be zero.
         Kind::Sum if row[cell(PartKind::Count)] == 0 => Value::Null,
         Kind::Sum => Value::finite(number(PartKind::Sum)),
-        Kind::TwAvg => trail().map_or(Value::Null, |trail| Value::finite(trail.mean_until(end))),
+        Kind::TwAvg => trail(layout, row, sides, column)
+            .map_or(Value::Null, |it| Value::finite(it.mean_until(end))),
     }
 }
 
@@ -362,6 +364,13 @@ fn add_counts(left: u64, right: u64) -> u64 {
     let count = ((left & COUNT_MASK) + (right & COUNT_MASK)).min(COUNT_MASK);
     let late = ((left >> COUNT_BITS) + (right >> COUNT_BITS)).min(LATE_MAX);
     (late << COUNT_BITS) | count
+}
+
+/// The trail of a column.
+fn trail(layout: &Layout, row: &[u64], sides: &[Side], column: u16) -> Option<Trail> {
+    let part = layout.part(PartKind::Trail, column)?;
+    let cell = usize::from(part.cell);
+    trail::whole(row.get(cell..cell + Trail::CELLS)?, sides.get(usize::from(part.side)))
 }
 
 /// The side of the part that keeps `kind` of a column.

@@ -4,6 +4,7 @@
 //! one extends the trail. By event time, a late message may lie between two others: the newest
 //! points are kept next to the trail, in order, and walked along when a result is made.
 
+use super::series::Series;
 use super::side::Side;
 use crate::boxed;
 use crate::limits::TRAIL_POINTS_MAX;
@@ -100,29 +101,51 @@ pub(super) fn whole(cells: &[u64], side: Option<&Side>) -> Option<Trail> {
 
 /// Adds a value.
 pub(super) fn add(cells: &mut [u64], side: Option<&mut Side>, time: i64, value: f64) {
-    let known = Trail::load(cells);
-    let Some(Side::Points(points)) = side else {
-        // A clock that went back does not turn the order around.
-        let time = known.map_or(time, |trail| trail.last.0.max(time));
-        return extend(cells, Trail::point(time, value));
+    if let Some(Side::Points(points)) = side {
+        return insert(cells, points, time, value);
+    }
+    // A clock that went back does not turn the order around.
+    let time = Trail::load(cells).map_or(time, |trail| trail.last.0.max(time));
+    extend(cells, Trail::point(time, value));
+}
+
+/// Adds another row; what is joined in it is later than this one.
+pub(super) fn merge(
+    cells: &mut [u64],
+    side: Option<&mut Side>,
+    other: &[u64],
+    other_side: Option<&Side>,
+) {
+    let joined = Trail::load(other);
+    let (Some(Side::Points(points)), Some(Side::Points(others))) = (side, other_side) else {
+        return joined.into_iter().for_each(|next| extend(cells, next));
     };
-    if known.is_some_and(|trail| time < trail.last.0) {
+    if let Some(next) = joined {
+        join(cells, points, usize::MAX);
+        extend(cells, next);
+    }
+    for (time, value) in others.iter() {
+        insert(cells, points, *time, *value);
+    }
+}
+
+/// Puts a value in its place.
+fn insert(cells: &mut [u64], points: &mut Series<f64>, time: i64, value: f64) {
+    if Trail::load(cells).is_some_and(|trail| time < trail.last.0) {
         // Older than what is kept in order: as if it had not come.
         return;
     }
     points.insert(time, value);
     if points.len() > TRAIL_POINTS_MAX {
-        for _ in 0..TRAIL_POINTS_MAX / 2 {
-            let Some((time, value)) = points.take_first() else { break };
-            extend(cells, Trail::point(time, value));
-        }
+        join(cells, points, TRAIL_POINTS_MAX / 2);
     }
 }
 
-/// Adds a later row.
-pub(super) fn merge(cells: &mut [u64], other: &[u64], other_side: Option<&Side>) {
-    if let Some(next) = whole(other, other_side) {
-        extend(cells, next);
+/// Joins the earliest points to the trail.
+fn join(cells: &mut [u64], points: &mut Series<f64>, count: usize) {
+    for _ in 0..count {
+        let Some((time, value)) = points.take_first() else { break };
+        extend(cells, Trail::point(time, value));
     }
 }
 

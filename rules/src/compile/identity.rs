@@ -44,6 +44,10 @@ pub(super) fn state_hash(spec: &RuleSpec, rule: &Rule) -> u128 {
         let span = prev.program.spans.first().cloned().unwrap_or_default();
         hash = hash.text(prev.program.source.get(span).unwrap_or_default());
     }
+    for fold in &rule.folds {
+        let argument = fold.program.source.get(fold.program.whole()).unwrap_or_default();
+        hash = hash.text(&format!("{:?}", fold.kind)).text(argument.trim());
+    }
     for column in &rule.layout.columns {
         let span = column.argument.whole();
         hash = hash.text(column.argument.source.get(span).unwrap_or_default().trim());

@@ -3,7 +3,7 @@
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::expression::{
-    Call, Name, Op, Prev, Problem, Program, RESERVED, Scope, Stage, Type, compile_expression,
+    Call, Name, Op, Problem, Program, RESERVED, Remembered, Scope, Stage, Type, compile_expression,
 };
 use crate::payload::FieldTree;
 use crate::spec::{Located, Place, Report};
@@ -15,7 +15,7 @@ pub(super) struct Names<'a> {
     pub(super) message: Vec<Name>,
     /// Outputs and keys; in rules without window also everything of the message.
     pub(super) result: Vec<Name>,
-    pub(super) prev: Vec<Prev>,
+    pub(super) prev: Remembered,
     pub(super) calls: Vec<Call>,
     pub(super) locals: u16,
     pub(super) has_window: bool,
@@ -101,7 +101,8 @@ impl Names<'_> {
     pub(super) fn needs_key(&self, program: &Program) -> bool {
         program.ops.iter().any(|op| match op {
             Op::Local(slot) => {
-                self.prev.iter().any(|prev| prev.slot == *slot)
+                self.prev.prev.iter().any(|prev| prev.slot == *slot)
+                    || self.prev.folds.iter().any(|fold| fold.slots.contains(slot))
                     || self.message.iter().any(|name| name.slot == *slot && name.after_key)
             }
             _ => false,

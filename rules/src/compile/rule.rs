@@ -9,7 +9,7 @@ use super::names::{Names, Part};
 use crate::aggregate::Layout;
 use crate::code;
 use crate::diagnostic::Diagnostic;
-use crate::expression::{Name, Program, Stage, Type};
+use crate::expression::{Fold, Name, Program, Remembered, Stage, Type};
 use crate::json::write_text;
 use crate::key::{KeyState, More};
 use crate::payload::{Decode, FieldTree};
@@ -32,7 +32,7 @@ pub(super) fn compile_rule(
         message_stage: if spec.decode == Decode::Json { Stage::Json } else { Stage::Scalar },
         message: Vec::new(),
         result: Vec::new(),
-        prev: Vec::new(),
+        prev: Remembered::default(),
         calls: Vec::new(),
         locals: 0,
         has_window: spec.window.is_some(),
@@ -68,7 +68,7 @@ pub(super) fn compile_rule(
         _ => layout,
     };
     let (expire, keys_max) =
-        (expire(&spec, report), spec.keys.as_ref().map_or(KEYS, |keys| keys.0));
+        (expire(&spec, &names.prev.folds, report), spec.keys.as_ref().map_or(KEYS, |keys| keys.0));
     let memory_max = spec.memory.as_ref().map_or(MEMORY_BYTES, |memory| memory.0) as usize;
     let rule = Rule {
         name: Arc::from(spec.name.as_str()),
@@ -82,7 +82,8 @@ pub(super) fn compile_rule(
         lets,
         filter,
         by,
-        prev: names.prev,
+        prev: names.prev.prev,
+        folds: names.prev.folds,
         window,
         during,
         layout,
@@ -402,14 +403,15 @@ fn check_emit(spec: &RuleSpec, report: &mut Report<'_>) {
     }
 }
 
-fn expire(spec: &RuleSpec, report: &mut Report<'_>) -> i64 {
+fn expire(spec: &RuleSpec, folds: &[Fold], report: &mut Report<'_>) -> i64 {
     let size = spec.window.as_ref().and_then(|(_, window)| window.size());
+    let known = folds.iter().map(|fold| fold.kind.lasting()).max().unwrap_or(0);
     match (&spec.expire, size) {
-        (None, None) => DAY_MS,
+        (None, None) => known.max(DAY_MS),
         // A device that stamps its own messages may be silent for a while and go on where it was;
         // its windows wait for it as long as that is likely.
-        (None, Some(size)) if spec.time.is_some() => (2 * size).max(SILENCE_MS),
-        (None, Some(size)) => 2 * size,
+        (None, Some(size)) if spec.time.is_some() => (2 * size).max(SILENCE_MS).max(known),
+        (None, Some(size)) => (2 * size).max(known),
         (Some((expire, place)), size) => {
             let least = size.unwrap_or(1);
             if *expire < least {
@@ -440,7 +442,7 @@ fn forecast(spec: &RuleSpec, rule: &Rule, report: &mut Report<'_>) -> usize {
     };
     let counts = matches!(rule.window, Some(Window::Count { .. } | Window::While));
     let more = usize::from(counts || rule.early.is_some()) * size_of::<More>();
-    let prev = rule.prev.len() * 24;
+    let prev = rule.prev.len() * 24 + rule.fold_cells() * size_of::<u64>();
     let key = KeyState::base_bytes(TYPICAL_KEY_BYTES)
         + more
         + prev

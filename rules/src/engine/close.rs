@@ -219,9 +219,11 @@ impl Running {
         let (row, sides) = work.merged.parts();
         label.late = late_messages(row);
         debug_assert!(rule.empty || messages(row) > 0, "panes hold messages");
+        // What is known so far says nothing about the time to come.
+        let until = label.early.map_or(label.end, |clock| clock.min(label.end));
         for aggregate in &rule.layout.aggregates {
             let parts = (&*row, &mut *sides);
-            let value = result(&rule.layout, aggregate, parts, label.end, &mut texts);
+            let value = result(&rule.layout, aggregate, parts, until, &mut texts);
             work.locals[usize::from(aggregate.slot)] = value;
         }
         let outputs = rule.select.as_deref().unwrap_or_default();

@@ -49,7 +49,7 @@ impl Running {
         message.start(rule, filter)?;
         message.lets(rule, false)?;
         message.key(rule)?;
-        if rule.prev.is_empty() {
+        if !rule.remembers() {
             return self.judge(turn, message);
         }
         let id = match self.keys.find(&message.scratch.key) {
@@ -57,10 +57,12 @@ impl Running {
             None => self.add_key(turn, &message.scratch.key, 0)?,
         };
         self.load_prev(rule, message, id);
+        self.load_folds(rule, message, id);
         let outcome = message.lets(rule, true).and_then(|()| self.judge(turn, message));
         // The message is the one before the next, whatever came of it.
         let stored = self.store_prev(turn, message, id);
-        outcome.and(stored)
+        let folded = self.store_folds(turn, message, id);
+        outcome.and(stored).and(folded)
     }
 
     /// Asks `where` and uses the message if it passes.
@@ -128,6 +130,9 @@ impl Running {
         id: u32,
     ) -> Result<(), Fault> {
         let rule = turn.rule;
+        if rule.prev.is_empty() {
+            return Ok(());
+        }
         let mut texts = 0;
         message.scratch.columns.clear();
         for prev in &rule.prev {

@@ -5,13 +5,13 @@
 
 use std::ops::Range;
 
-use super::Problem;
 use super::aggregate::{Kind, NAMES};
 use super::function::{SIGNATURES, Signature};
 use super::parser::parse;
 use super::program::{Op, Program, Type};
 use super::scope::Scope;
 use super::syntax::{Binary, Expression, Node, Unary, path_of};
+use super::{COMPILED, Problem};
 use crate::code;
 use crate::diagnostic::nearest;
 use crate::value::{Place, Text, Value};
@@ -166,7 +166,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn choice(
+    pub(super) fn choice(
         &mut self,
         condition: &Expression,
         then: &Expression,
@@ -204,6 +204,11 @@ impl Checker<'_, '_> {
             ("coalesce", [_, ..]) => return self.coalesce(arguments, span),
             ("if", _) => return self.wrong_count(name, "if(condition, then, otherwise)", span),
             ("coalesce", _) => return self.wrong_count(name, "coalesce(a, b, ...)", span),
+            ("changed", _) => return self.changed(arguments, span),
+            ("since", _) => return self.since(arguments, span),
+            ("ewma" | "ewsd", _) if self.scope.aggregates.is_none() => {
+                return self.decayed(name, arguments, span);
+            }
             _ => {}
         }
         if let Some(signature) = SIGNATURES.iter().find(|known| known.name == name) {
@@ -252,8 +257,8 @@ impl Checker<'_, '_> {
     }
 
     fn unknown_function(&mut self, name: &str, span: &Range<usize>) {
-        let functions = SIGNATURES.iter().map(|known| known.name).chain(["coalesce", "if"]);
-        let names: Vec<&str> = functions.chain(NAMES).collect();
+        let functions = SIGNATURES.iter().map(|known| known.name);
+        let names: Vec<&str> = functions.chain(COMPILED).chain(NAMES).collect();
         let message = format!("unknown function `{name}`");
         let mut problem = Problem::new(code::FUNCTION, message, span.clone(), "not a function");
         if let Some(near) = nearest(name, names) {

@@ -1,4 +1,4 @@
-//! Calls that look at more than one message: aggregates of a window.
+//! Calls that look at more than one message: aggregates of a window, and what is kept per key.
 
 use std::ops::Range;
 
@@ -6,9 +6,12 @@ use super::Problem;
 use super::aggregate::{Call, Extra, Kind};
 use super::check::{Checker, compile};
 use super::constant;
-use super::program::{Op, Program, Type};
-use super::syntax::Expression;
+use super::function::Function;
+use super::program::{Op, Program, Special, Type};
+use super::scope::{Fold, FoldKind, Stage};
+use super::syntax::{Binary, Expression};
 use crate::code;
+use crate::value::Value;
 
 impl Checker<'_, '_> {
     /// An aggregate of a window.
@@ -91,6 +94,105 @@ impl Checker<'_, '_> {
             calls.push(Call { kind, argument, second, slot });
         }
         slot
+    }
+}
+
+impl Checker<'_, '_> {
+    /// `changed(x)`: whether it is another value than that of the message before.
+    pub(super) fn changed(&mut self, arguments: &[Expression], span: &Range<usize>) -> Type {
+        let [value] = arguments else { return self.wrong_count("changed", "changed(x)", span) };
+        let Some(program) = self.kept("changed", value, Type::Any, span) else { return Type::Bool };
+        self.expression(value);
+        let slot = self.prev_slot(program);
+        self.push(Op::Local(slot), span);
+        self.push(Op::Binary(Binary::NotEqual), span);
+        Type::Bool
+    }
+
+    /// `since(condition)`: milliseconds since it became true; null if it is not.
+    pub(super) fn since(&mut self, arguments: &[Expression], span: &Range<usize>) -> Type {
+        let [condition] = arguments else {
+            return self.wrong_count("since", "since(condition)", span);
+        };
+        let Some(program) = self.kept("since", condition, Type::Bool, span) else {
+            return Type::Number;
+        };
+        let [slot, _] = self.fold_slots(FoldKind::Since, program);
+        // condition ? max_of(now - (slot ?? now), 0) : null
+        self.expression(condition);
+        let branch = self.push(Op::Branch(0, 0), span);
+        self.push(Op::Special(Special::Now), span);
+        self.push(Op::Local(slot), span);
+        let known = self.push(Op::Jump(0), span);
+        self.push(Op::Special(Special::Now), span);
+        self.patch(known, Op::Coalesce(self.here()));
+        self.push(Op::Binary(Binary::Subtract), span);
+        self.constant(Value::Number(0.0), Type::Number, span);
+        self.push(Op::Call(Function::MaxOf, 2), span);
+        let jump = self.push(Op::Jump(0), span);
+        let otherwise = self.here();
+        self.constant(Value::Null, Type::Null, span);
+        let end = self.here();
+        self.patch(branch, Op::Branch(otherwise, end));
+        self.patch(jump, Op::Jump(end));
+        Type::Number
+    }
+
+    /// `ewma(x, '1h')` and `ewsd(x, '1h')` outside of windows: of all messages of the key before.
+    pub(super) fn decayed(
+        &mut self,
+        name: &str,
+        arguments: &[Expression],
+        span: &Range<usize>,
+    ) -> Type {
+        let [value, half_life] = arguments else {
+            return self.wrong_count(name, &format!("{name}(x, '5m')"), span);
+        };
+        let program = self.kept(name, value, Type::Number, span);
+        match (constant::duration(half_life), program) {
+            (Err(problem), _) => self.problems.push(problem),
+            (Ok(half_life), Some(program)) => {
+                let [mean, deviation] = self.fold_slots(FoldKind::Decayed(half_life), program);
+                self.push(Op::Local(if name == "ewma" { mean } else { deviation }), span);
+            }
+            (Ok(_), None) => {}
+        }
+        Type::Number
+    }
+
+    /// The program of a value that is kept per key; `None` if there is a problem.
+    fn kept(
+        &mut self,
+        name: &str,
+        tree: &Expression,
+        wanted: Type,
+        span: &Range<usize>,
+    ) -> Option<Program> {
+        if self.scope.prev.is_none() || self.scope.stage == Stage::Result {
+            let message = format!("`{name}` cannot stand here");
+            let label = "only `let`, `where`, `select` and arguments of aggregates know what was";
+            self.problem(code::AGGREGATE, message, span.clone(), label);
+            return None;
+        }
+        let problems = self.problems.len();
+        let program = compile(tree, self.source, self.scope, self.problems);
+        self.require(program.result, wanted, &format!("{name}()"), tree);
+        (self.problems.len() == problems).then_some(program)
+    }
+
+    /// Where a fold is read; the same fold is kept once.
+    fn fold_slots(&mut self, kind: FoldKind, program: Program) -> [u16; 2] {
+        let known = self.scope.prev.as_ref().and_then(|kept| {
+            let same = |fold: &&Fold| fold.kind == kind && fold.program.same_as(&program);
+            kept.folds.iter().find(same).map(|fold| fold.slots)
+        });
+        known.unwrap_or_else(|| {
+            let slots = [self.scope.local(), self.scope.local()];
+            if let Some(kept) = &mut self.scope.prev {
+                kept.folds.push(Fold { kind, program, slots });
+            }
+            slots
+        })
     }
 }
 

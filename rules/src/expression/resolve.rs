@@ -85,18 +85,23 @@ impl Checker<'_, '_> {
         std::mem::swap(&mut self.ops, &mut ops);
         std::mem::swap(&mut self.spans, &mut spans);
         let program = Program { ops, spans, source: self.source.into(), result: kind };
-        let known = self.scope.prev.as_ref().and_then(|list| {
-            list.iter().find(|prev| prev.program.same_as(&program)).map(|prev| prev.slot)
-        });
-        let slot = known.unwrap_or_else(|| {
-            let slot = self.scope.local();
-            if let Some(list) = &mut self.scope.prev {
-                list.push(Prev { program, slot });
-            }
-            slot
-        });
+        let slot = self.prev_slot(program);
         self.push(Op::Local(slot), span);
         kind
+    }
+
+    /// Where the value that a program gave for the message before is read.
+    pub(super) fn prev_slot(&mut self, program: Program) -> u16 {
+        let known = self.scope.prev.as_ref().and_then(|kept| {
+            kept.prev.iter().find(|prev| prev.program.same_as(&program)).map(|prev| prev.slot)
+        });
+        known.unwrap_or_else(|| {
+            let slot = self.scope.local();
+            if let Some(kept) = &mut self.scope.prev {
+                kept.prev.push(Prev { program, slot });
+            }
+            slot
+        })
     }
 
     fn unknown_name(&mut self, name: &str, whole: &str, span: &Range<usize>) {

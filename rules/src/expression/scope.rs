@@ -36,6 +36,51 @@ pub(crate) struct Prev {
     pub(crate) slot: u16,
 }
 
+/// Something that is kept up per key with every message. Expressions see it as it was before the
+/// message.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Fold {
+    pub(crate) kind: FoldKind,
+    /// What a message adds.
+    pub(crate) program: Program,
+    /// Where it is read: mean and deviation, or the time since when.
+    pub(crate) slots: [u16; 2],
+}
+
+/// What is kept up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FoldKind {
+    /// Mean and deviation by half-life in milliseconds.
+    Decayed(i64),
+    /// Since when a condition is true.
+    Since,
+}
+
+impl FoldKind {
+    /// Cells of 64 bits that it is kept in.
+    pub(crate) fn cells(self) -> usize {
+        match self {
+            FoldKind::Decayed(_) => 5,
+            FoldKind::Since => 1,
+        }
+    }
+
+    /// How long it says something without a new message, in milliseconds.
+    pub(crate) fn lasting(self) -> i64 {
+        match self {
+            FoldKind::Decayed(half_life) => half_life.saturating_mul(4),
+            FoldKind::Since => 0,
+        }
+    }
+}
+
+/// What a rule keeps per key of the messages before.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Remembered {
+    pub(crate) prev: Vec<Prev>,
+    pub(crate) folds: Vec<Fold>,
+}
+
 /// Names and tables that expressions of one rule share.
 #[derive(Debug)]
 pub(crate) struct Scope<'a> {
@@ -52,8 +97,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) aggregates: Option<&'a mut Vec<Call>>,
     /// Why aggregates may not stand here.
     pub(crate) no_aggregates: &'static str,
-    /// Set where `prev` may stand.
-    pub(crate) prev: Option<&'a mut Vec<Prev>>,
+    /// Set where `prev` and folds may stand.
+    pub(crate) prev: Option<&'a mut Remembered>,
     /// Number of locals given out so far.
     pub(crate) locals: &'a mut u16,
 }

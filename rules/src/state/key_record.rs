@@ -17,10 +17,12 @@ pub(super) fn write_key(
 ) {
     push_number(u64::from(id), out);
     let panes = key.panes.len(layout);
+    let folds = key.more.as_ref().map_or(&[][..], |more| &more.folds);
     let flags = (if full { FULL } else { 0 })
         | (if key.more.is_some() { MORE } else { 0 })
         | (if panes > 0 { PANES } else { 0 })
-        | (if key.more.as_ref().is_some_and(|more| more.counts()) { COUNTS } else { 0 });
+        | (if key.more.as_ref().is_some_and(|more| more.counts()) { COUNTS } else { 0 })
+        | (if folds.is_empty() { 0 } else { FOLDS });
     out.push(flags);
     if full {
         push_bytes(&key.bytes, out);
@@ -35,6 +37,10 @@ pub(super) fn write_key(
     if let (true, Some(more)) = (flags & COUNTS != 0, &key.more) {
         push_number(more.counted, out);
         push_signed(more.early, out);
+    }
+    if !folds.is_empty() {
+        push_number(folds.len() as u64, out);
+        folds.iter().for_each(|cell| out.extend_from_slice(&cell.to_le_bytes()));
     }
     if panes == 0 {
         return;
@@ -86,6 +92,11 @@ pub(super) fn apply_key(
         let more = key.more.get_or_insert_default();
         more.counted = reader.number().ok_or("expected a number of messages")?;
         more.early = reader.signed().ok_or("expected a time")?;
+    }
+    if flags & FOLDS != 0 {
+        let count = reader.count().ok_or("expected the number of folds")?;
+        let cells = (0..count).map(|_| reader.bits()).collect::<Option<Vec<u64>>>();
+        key.more.get_or_insert_default().folds = cells.ok_or("expected a fold")?;
     }
     if flags & PANES == 0 {
         key.panes.clear();
@@ -177,3 +188,4 @@ const FULL: u8 = 1;
 const MORE: u8 = 2;
 const PANES: u8 = 4;
 const COUNTS: u8 = 8;
+const FOLDS: u8 = 64;
