@@ -77,7 +77,7 @@ fn zone_seconds(zone: &str) -> Option<i64> {
 }
 
 /// Year, month and day of a number of days since 1970-01-01.
-fn date_of(days: i64) -> (i64, i64, i64) {
+pub(crate) fn date_of(days: i64) -> (i64, i64, i64) {
     // Years are counted from March, so that the leap day is the last of a year.
     let shifted = days + DAYS_TO_1970;
     let era = shifted.div_euclid(ERA_DAYS);

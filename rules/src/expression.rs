@@ -58,13 +58,14 @@ pub(crate) struct Fault {
     pub(crate) message: String,
 }
 
-/// Functions that are compiled to jumps or to what is kept per key.
-const COMPILED: [&str; 4] = ["changed", "coalesce", "if", "since"];
+/// Functions that are compiled to jumps, to constants or to what is kept per key.
+const COMPILED: [&str; 5] = ["changed", "coalesce", "duration", "if", "since"];
 
 /// Every function and aggregate.
 #[cfg(test)]
 pub(crate) fn names_of_functions() -> impl Iterator<Item = &'static str> {
     let functions = function::SIGNATURES.iter().map(|signature| signature.name);
+    let functions = functions.chain(function::CALENDAR.iter().map(|known| known.0));
     functions.chain(COMPILED).chain(aggregate::NAMES)
 }
 

@@ -59,6 +59,8 @@ mod calendar;
 
 mod quantity;
 
+mod zone;
+
 mod json;
 
 mod hash;

@@ -22,6 +22,8 @@ pub(crate) const PANES_MAX: usize = 4096;
 pub(crate) const COUNT_MAX: u64 = 1_000_000_000;
 /// Bytes of a text that an expression makes.
 pub(crate) const TEXT_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a pattern for `matches`.
+pub(crate) const PATTERN_BYTES_MAX: usize = 128;
 /// Bytes of the encoded key of a group.
 pub(crate) const KEY_BYTES_MAX: usize = 1024;
 /// Levels of a topic that captures can look at; a topic with more matches no rule.

@@ -17,7 +17,7 @@ mod pane;
 mod session;
 mod waiting;
 
-pub(crate) use calendar::{Calendar, Unit, zone, zone_names};
+pub(crate) use calendar::{Calendar, Unit};
 pub(crate) use merged::Merged;
 pub(crate) use pane::{Found, Panes};
 pub(crate) use session::{Session, SessionPlace};

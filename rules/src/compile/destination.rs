@@ -96,7 +96,7 @@ fn compile_name(name: &str, names: &mut Names<'_>) -> Option<Program> {
     if let Some(found) = known.into_iter().find(|known| known.text == name) {
         let (ops, result) = (vec![Op::Local(found.slot)], found.kind);
         let span = std::iter::once(0..name.len()).collect();
-        return Some(Program { ops, spans: span, source: name.into(), result });
+        return Some(Program { ops, spans: span, source: name.into(), result, zones: Vec::new() });
     }
     if names.has_window || name.contains('-') {
         return None;

@@ -5,8 +5,10 @@
 
 use std::ops::Range;
 
+use jiff::tz::TimeZone;
+
 use super::aggregate::{Kind, NAMES};
-use super::function::{SIGNATURES, Signature};
+use super::function::{CALENDAR, SIGNATURES, Signature};
 use super::parser::parse;
 use super::program::{Op, Program, Type};
 use super::scope::Scope;
@@ -40,10 +42,11 @@ pub(super) fn compile(
     scope: &mut Scope<'_>,
     problems: &mut Vec<Problem>,
 ) -> Program {
-    let mut checker = Checker { source, scope, problems, ops: Vec::new(), spans: Vec::new() };
+    let (ops, spans, zones) = (Vec::new(), Vec::new(), Vec::new());
+    let mut checker = Checker { source, scope, problems, ops, spans, zones };
     let result = checker.expression(tree);
-    let Checker { ops, spans, .. } = checker;
-    Program { ops, spans, source: source.into(), result }
+    let Checker { ops, spans, zones, .. } = checker;
+    Program { ops, spans, source: source.into(), result, zones }
 }
 
 /// The bytecode of one expression while it is made.
@@ -53,6 +56,7 @@ pub(super) struct Checker<'s, 'a> {
     pub(super) problems: &'s mut Vec<Problem>,
     pub(super) ops: Vec<Op>,
     pub(super) spans: Vec<Range<usize>>,
+    pub(super) zones: Vec<TimeZone>,
 }
 
 impl Checker<'_, '_> {
@@ -205,6 +209,7 @@ impl Checker<'_, '_> {
             ("if", _) => return self.wrong_count(name, "if(condition, then, otherwise)", span),
             ("coalesce", _) => return self.wrong_count(name, "coalesce(a, b, ...)", span),
             ("changed", _) => return self.changed(arguments, span),
+            ("duration", _) => return self.duration(arguments, span),
             ("since", _) => return self.since(arguments, span),
             ("ewma" | "ewsd", _) if self.scope.aggregates.is_none() => {
                 return self.decayed(name, arguments, span);
@@ -213,6 +218,9 @@ impl Checker<'_, '_> {
         }
         if let Some(signature) = SIGNATURES.iter().find(|known| known.name == name) {
             return self.function(signature, arguments, span);
+        }
+        if let Some((_, part)) = CALENDAR.iter().find(|known| known.0 == name) {
+            return self.calendar(*part, arguments, span);
         }
         match Kind::parse(name) {
             Some(kind) => self.aggregate(kind, name, arguments, span),
@@ -244,20 +252,22 @@ impl Checker<'_, '_> {
         arguments: &[Expression],
         span: &Range<usize>,
     ) -> Type {
-        for argument in arguments {
+        for (position, argument) in arguments.iter().enumerate() {
             let found = self.expression(argument);
             let symbol = format!("{}()", signature.name);
-            self.require(found, signature.argument, &symbol, argument);
+            self.require(found, signature.argument(position), &symbol, argument);
         }
         if !(signature.arguments_min..=signature.arguments_max).contains(&arguments.len()) {
             return self.wrong_count(signature.name, signature.usage, span);
         }
+        self.check_pattern(signature.function, arguments);
         self.push(Op::Call(signature.function, arguments.len() as u8), span);
         signature.result
     }
 
     fn unknown_function(&mut self, name: &str, span: &Range<usize>) {
         let functions = SIGNATURES.iter().map(|known| known.name);
+        let functions = functions.chain(CALENDAR.iter().map(|known| known.0));
         let names: Vec<&str> = functions.chain(COMPILED).chain(NAMES).collect();
         let message = format!("unknown function `{name}`");
         let mut problem = Problem::new(code::FUNCTION, message, span.clone(), "not a function");

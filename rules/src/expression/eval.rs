@@ -2,7 +2,10 @@
 
 use std::cmp::Ordering;
 
+use jiff::tz::TimeZone;
+
 use super::Fault;
+use super::function::calendar;
 use super::program::{Op, Program, Special};
 use super::syntax::{Binary, Unary};
 use crate::code;
@@ -60,6 +63,19 @@ pub(crate) fn evaluate(
                 }
                 other => return Err(not_bool(program, at - 1, other)),
             },
+            Op::Calendar(part, zone) => {
+                let value = pop(stack);
+                let utc = TimeZone::UTC;
+                let zone = program.zones.get(usize::from(zone)).unwrap_or(&utc);
+                match calendar(part, value, zone, texts) {
+                    Some(found) => stack.push(found),
+                    None => {
+                        let (name, place) = (part.name(), snippet(program, at - 1));
+                        let message = format!("{name}() cannot take {} in `{place}`", value.kind());
+                        return Err(Fault { code: code::TYPE_FAULT, message });
+                    }
+                }
+            }
             Op::Call(function, count) => {
                 let from = stack.len().saturating_sub(usize::from(count));
                 let arguments = stack.get(from..).unwrap_or_default();

@@ -1,34 +1,73 @@
 //! The functions of the language: names, arguments and what they compute.
 //!
 //! A null argument makes the result null, except for `coalesce` and `if`, which are compiled to
-//! jumps and do not appear here.
+//! jumps and do not appear here. Functions of numbers give the same bits on every machine.
+
+mod number;
+mod pattern;
+mod text;
+mod time;
+
+pub(super) use pattern::check_format;
+pub(super) use time::{CALENDAR, CalendarPart, calendar};
 
 use super::Fault;
 use super::program::Type;
 use crate::code;
-use crate::json::write_number;
-use crate::limits::TEXT_BYTES_MAX;
 use crate::value::{Texts, Value};
 
 /// Functions that run as one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Function {
     Abs,
+    Acos,
+    Asin,
+    Atan,
+    Atan2,
+    Between,
+    Bit,
+    Bits,
     Ceil,
     Clamp,
     Concat,
     Contains,
+    Cos,
+    Degrees,
+    DewPoint,
+    DistanceM,
+    EndsWith,
+    Exp,
     Floor,
+    Format,
+    FromHex,
+    Hex,
+    In,
     Len,
+    Ln,
+    Log10,
+    Log2,
     Lower,
+    Matches,
     MaxOf,
     MinOf,
     Number,
+    PadLeft,
+    PadRight,
+    ParseTime,
     Pow,
+    Radians,
+    Replace,
     Round,
+    Sign,
+    Sin,
+    SplitPart,
     Sqrt,
     StartsWith,
+    Substr,
+    Tan,
     Text,
+    Trim,
+    Trunc,
     Upper,
 }
 
@@ -39,58 +78,106 @@ pub(crate) struct Signature {
     pub(crate) function: Function,
     pub(crate) arguments_min: usize,
     pub(crate) arguments_max: usize,
-    /// What every argument must be.
-    pub(crate) argument: Type,
+    /// What each argument must be; the last one stands for all that follow.
+    arguments: &'static [Type],
     pub(crate) result: Type,
     /// For help texts.
     pub(crate) usage: &'static str,
 }
 
+impl Signature {
+    /// What an argument must be.
+    pub(crate) fn argument(&self, position: usize) -> Type {
+        self.arguments.get(position).or(self.arguments.last()).copied().unwrap_or(Type::Any)
+    }
+}
+
 const fn signature(
     name: &'static str,
     function: Function,
-    arguments: (usize, usize),
-    types: (Type, Type),
+    (arguments_min, arguments_max): (usize, usize),
+    arguments: &'static [Type],
+    result: Type,
     usage: &'static str,
 ) -> Signature {
-    let (arguments_min, arguments_max) = arguments;
-    let (argument, result) = types;
-    Signature { name, function, arguments_min, arguments_max, argument, result, usage }
+    Signature { name, function, arguments_min, arguments_max, arguments, result, usage }
 }
 
-const NUMBERS: (Type, Type) = (Type::Number, Type::Number);
+const fn of_numbers(
+    name: &'static str,
+    function: Function,
+    counts: (usize, usize),
+    usage: &'static str,
+) -> Signature {
+    signature(name, function, counts, &[Type::Number], Type::Number, usage)
+}
+
+const fn of_text(
+    name: &'static str,
+    function: Function,
+    result: Type,
+    usage: &'static str,
+) -> Signature {
+    signature(name, function, (1, 1), &[Type::Text], result, usage)
+}
+
+const fn of_two_texts(name: &'static str, function: Function, usage: &'static str) -> Signature {
+    signature(name, function, (2, 2), &[Type::Text], Type::Bool, usage)
+}
 
 /// Every function, in alphabetical order.
-pub(crate) const SIGNATURES: [Signature; 17] = [
-    signature("abs", Function::Abs, (1, 1), NUMBERS, "abs(x)"),
-    signature("ceil", Function::Ceil, (1, 1), NUMBERS, "ceil(x)"),
-    signature("clamp", Function::Clamp, (3, 3), NUMBERS, "clamp(x, lowest, highest)"),
-    signature("concat", Function::Concat, (1, 16), (Type::Any, Type::Text), "concat(a, b, ...)"),
-    signature(
-        "contains",
-        Function::Contains,
-        (2, 2),
-        (Type::Text, Type::Bool),
-        "contains(text, part)",
-    ),
-    signature("floor", Function::Floor, (1, 1), NUMBERS, "floor(x)"),
-    signature("len", Function::Len, (1, 1), (Type::Text, Type::Number), "len(text)"),
-    signature("lower", Function::Lower, (1, 1), (Type::Text, Type::Text), "lower(text)"),
-    signature("max_of", Function::MaxOf, (1, 16), NUMBERS, "max_of(a, b, ...)"),
-    signature("min_of", Function::MinOf, (1, 16), NUMBERS, "min_of(a, b, ...)"),
-    signature("number", Function::Number, (1, 1), (Type::Any, Type::Number), "number(x)"),
-    signature("pow", Function::Pow, (2, 2), NUMBERS, "pow(x, exponent)"),
-    signature("round", Function::Round, (1, 2), NUMBERS, "round(x) or round(x, digits)"),
-    signature("sqrt", Function::Sqrt, (1, 1), NUMBERS, "sqrt(x)"),
-    signature(
-        "starts_with",
-        Function::StartsWith,
-        (2, 2),
-        (Type::Text, Type::Bool),
-        "starts_with(text, beginning)",
-    ),
-    signature("text", Function::Text, (1, 1), (Type::Any, Type::Text), "text(x)"),
-    signature("upper", Function::Upper, (1, 1), (Type::Text, Type::Text), "upper(text)"),
+#[rustfmt::skip]
+pub(crate) const SIGNATURES: [Signature; 50] = [
+    of_numbers("abs", Function::Abs, (1, 1), "abs(x)"),
+    of_numbers("acos", Function::Acos, (1, 1), "acos(x)"),
+    of_numbers("asin", Function::Asin, (1, 1), "asin(x)"),
+    of_numbers("atan", Function::Atan, (1, 1), "atan(x)"),
+    of_numbers("atan2", Function::Atan2, (2, 2), "atan2(y, x)"),
+    signature("between", Function::Between, (3, 3), &[Type::Number], Type::Bool, "between(x, lowest, highest)"),
+    signature("bit", Function::Bit, (2, 2), &[Type::Number], Type::Bool, "bit(x, number)"),
+    of_numbers("bits", Function::Bits, (3, 3), "bits(x, from, count)"),
+    of_numbers("ceil", Function::Ceil, (1, 1), "ceil(x)"),
+    of_numbers("clamp", Function::Clamp, (3, 3), "clamp(x, lowest, highest)"),
+    signature("concat", Function::Concat, (1, 16), &[Type::Any], Type::Text, "concat(a, b, ...)"),
+    of_two_texts("contains", Function::Contains, "contains(text, part)"),
+    of_numbers("cos", Function::Cos, (1, 1), "cos(x)"),
+    of_numbers("degrees", Function::Degrees, (1, 1), "degrees(x)"),
+    of_numbers("dew_point", Function::DewPoint, (2, 2), "dew_point(celsius, percent)"),
+    of_numbers("distance_m", Function::DistanceM, (4, 4), "distance_m(lat1, lon1, lat2, lon2)"),
+    of_two_texts("ends_with", Function::EndsWith, "ends_with(text, end)"),
+    of_numbers("exp", Function::Exp, (1, 1), "exp(x)"),
+    of_numbers("floor", Function::Floor, (1, 1), "floor(x)"),
+    signature("format", Function::Format, (1, 17), &[Type::Text, Type::Any], Type::Text, "format('{:.1} C', x)"),
+    of_text("from_hex", Function::FromHex, Type::Number, "from_hex(text)"),
+    signature("hex", Function::Hex, (1, 2), &[Type::Number], Type::Text, "hex(x) or hex(x, digits)"),
+    signature("in", Function::In, (2, 64), &[Type::Any], Type::Bool, "in(x, a, b, ...)"),
+    of_text("len", Function::Len, Type::Number, "len(text)"),
+    of_numbers("ln", Function::Ln, (1, 1), "ln(x)"),
+    of_numbers("log10", Function::Log10, (1, 1), "log10(x)"),
+    of_numbers("log2", Function::Log2, (1, 1), "log2(x)"),
+    of_text("lower", Function::Lower, Type::Text, "lower(text)"),
+    of_two_texts("matches", Function::Matches, "matches(text, 'a*b?')"),
+    of_numbers("max_of", Function::MaxOf, (1, 16), "max_of(a, b, ...)"),
+    of_numbers("min_of", Function::MinOf, (1, 16), "min_of(a, b, ...)"),
+    signature("number", Function::Number, (1, 1), &[Type::Any], Type::Number, "number(x)"),
+    signature("pad_left", Function::PadLeft, (2, 3), &[Type::Any, Type::Number, Type::Text], Type::Text, "pad_left(x, width) or pad_left(x, width, '0')"),
+    signature("pad_right", Function::PadRight, (2, 3), &[Type::Any, Type::Number, Type::Text], Type::Text, "pad_right(x, width) or pad_right(x, width, '.')"),
+    of_text("parse_time", Function::ParseTime, Type::Number, "parse_time(text)"),
+    of_numbers("pow", Function::Pow, (2, 2), "pow(x, exponent)"),
+    of_numbers("radians", Function::Radians, (1, 1), "radians(x)"),
+    signature("replace", Function::Replace, (3, 3), &[Type::Text], Type::Text, "replace(text, part, by)"),
+    of_numbers("round", Function::Round, (1, 2), "round(x) or round(x, digits)"),
+    of_numbers("sign", Function::Sign, (1, 1), "sign(x)"),
+    of_numbers("sin", Function::Sin, (1, 1), "sin(x)"),
+    signature("split_part", Function::SplitPart, (3, 3), &[Type::Text, Type::Text, Type::Number], Type::Text, "split_part(text, separator, number)"),
+    of_numbers("sqrt", Function::Sqrt, (1, 1), "sqrt(x)"),
+    of_two_texts("starts_with", Function::StartsWith, "starts_with(text, beginning)"),
+    signature("substr", Function::Substr, (2, 3), &[Type::Text, Type::Number], Type::Text, "substr(text, from) or substr(text, from, count)"),
+    of_numbers("tan", Function::Tan, (1, 1), "tan(x)"),
+    signature("text", Function::Text, (1, 1), &[Type::Any], Type::Text, "text(x)"),
+    of_text("trim", Function::Trim, Type::Text, "trim(text)"),
+    of_numbers("trunc", Function::Trunc, (1, 1), "trunc(x)"),
+    of_text("upper", Function::Upper, Type::Text, "upper(text)"),
 ];
 
 impl Function {
@@ -103,87 +190,17 @@ impl Function {
         if arguments.contains(&Value::Null) {
             return Ok(Value::Null);
         }
-        match self {
-            Function::Concat => return concat(arguments, texts),
-            Function::Number => return self.to_number(arguments, texts),
-            Function::Text => return self.to_text(arguments, texts),
-            _ => {}
+        // Most calls are those of numbers.
+        if let Some(value) = number::call(self, arguments) {
+            return Ok(value);
         }
-        if let [Value::Text(first), rest @ ..] = arguments {
-            let first = *first;
-            match (self, rest) {
-                (Function::Contains, [Value::Text(part)]) => {
-                    let found = texts.resolve(first).contains(texts.resolve(*part));
-                    return Ok(Value::Bool(found));
-                }
-                (Function::StartsWith, [Value::Text(part)]) => {
-                    let found = texts.resolve(first).starts_with(texts.resolve(*part));
-                    return Ok(Value::Bool(found));
-                }
-                (Function::Len, []) => {
-                    return Ok(Value::Number(texts.resolve(first).chars().count() as f64));
-                }
-                (Function::Lower, []) => {
-                    let made = texts.resolve(first).to_lowercase();
-                    return Ok(texts.store(&made));
-                }
-                (Function::Upper, []) => {
-                    let made = texts.resolve(first).to_uppercase();
-                    return Ok(texts.store(&made));
-                }
-                _ => {}
+        match text::call(self, arguments, texts) {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(text::TooLong(bytes))) => {
+                let message = format!("{}() made a text of {bytes} bytes", self.name());
+                Err(Fault { code: code::SIZE_FAULT, message })
             }
-        }
-        self.compute(arguments)
-    }
-
-    /// The functions of numbers.
-    fn compute(self, arguments: &[Value]) -> Result<Value, Fault> {
-        let result = match (self, arguments) {
-            (Function::Abs, [Value::Number(x)]) => x.abs(),
-            (Function::Ceil, [Value::Number(x)]) => x.ceil(),
-            (
-                Function::Clamp,
-                [Value::Number(x), Value::Number(lowest), Value::Number(highest)],
-            ) => x.min(*highest).max(*lowest),
-            (Function::Floor, [Value::Number(x)]) => x.floor(),
-            (Function::MaxOf | Function::MinOf, [Value::Number(first), rest @ ..]) => {
-                let mut result = *first;
-                for value in rest {
-                    let Value::Number(x) = value else { return Err(self.fault(arguments)) };
-                    result = if self == Function::MaxOf { result.max(*x) } else { result.min(*x) };
-                }
-                result
-            }
-            (Function::Pow, [Value::Number(x), Value::Number(exponent)]) => x.powf(*exponent),
-            (Function::Round, [Value::Number(x)]) => x.round(),
-            (Function::Round, [Value::Number(x), Value::Number(digits)]) => {
-                round_digits(*x, *digits)
-            }
-            (Function::Sqrt, [Value::Number(x)]) => x.sqrt(),
-            _ => return Err(self.fault(arguments)),
-        };
-        Ok(Value::finite(result))
-    }
-
-    fn to_number(self, arguments: &[Value], texts: &Texts<'_>) -> Result<Value, Fault> {
-        match arguments {
-            [Value::Number(x)] => Ok(Value::Number(*x)),
-            [Value::Bool(yes)] => Ok(Value::Number(f64::from(u8::from(*yes)))),
-            [Value::Text(text)] => {
-                let parsed = texts.resolve(*text).trim().parse::<f64>();
-                Ok(parsed.map_or(Value::Null, Value::finite))
-            }
-            _ => Err(self.fault(arguments)),
-        }
-    }
-
-    fn to_text(self, arguments: &[Value], texts: &mut Texts<'_>) -> Result<Value, Fault> {
-        match arguments {
-            [Value::Text(text)] => Ok(Value::Text(*text)),
-            [Value::Number(x)] => Ok(texts.append(|arena| write_number(*x, arena))),
-            [Value::Bool(yes)] => Ok(texts.store(if *yes { "true" } else { "false" })),
-            _ => Err(self.fault(arguments)),
+            None => Err(self.fault(arguments)),
         }
     }
 
@@ -192,37 +209,4 @@ impl Function {
         let message = format!("{}() cannot take {}", self.name(), kinds.join(", "));
         Fault { code: code::TYPE_FAULT, message }
     }
-}
-
-/// Joins texts, numbers and truth values.
-fn concat(arguments: &[Value], texts: &mut Texts<'_>) -> Result<Value, Fault> {
-    let mut made = String::new();
-    for value in arguments {
-        match value {
-            Value::Bool(yes) => made.push_str(if *yes { "true" } else { "false" }),
-            Value::Number(x) => write_number(*x, &mut made),
-            Value::Text(text) => made.push_str(texts.resolve(*text)),
-            Value::Composite | Value::Json(_) | Value::Null => {
-                return Err(Function::Concat.fault(arguments));
-            }
-        }
-    }
-    if made.len() > TEXT_BYTES_MAX {
-        let message = format!("concat() made a text of {} bytes", made.len());
-        return Err(Fault { code: code::SIZE_FAULT, message });
-    }
-    Ok(texts.store(&made))
-}
-
-/// Rounds half away from zero; a negative number of digits rounds to tens, hundreds and so on.
-fn round_digits(x: f64, digits: f64) -> f64 {
-    let digits = digits.round().clamp(-300.0, 300.0);
-    if digits < 0.0 {
-        let unit = 10f64.powi(-digits as i32);
-        return (x / unit).round() * unit;
-    }
-    let scale = 10f64.powi(digits as i32);
-    let rounded = (x * scale).round() / scale;
-    // So large that it has no digits there, or the scale overflows.
-    if rounded.is_finite() { rounded } else { x }
 }

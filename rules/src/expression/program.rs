@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::function::Function;
+use jiff::tz::TimeZone;
+
+use super::function::{CalendarPart, Function};
 use super::syntax::{Binary, Unary};
 use crate::value::Value;
 
@@ -16,12 +18,14 @@ pub(crate) struct Program {
     pub(crate) source: Box<str>,
     /// What it gives, as far as that is known before any message.
     pub(crate) result: Type,
+    /// What its calendar functions name.
+    pub(crate) zones: Vec<TimeZone>,
 }
 
 impl Program {
     /// Whether it always gives the same as another program of the same rule.
     pub(crate) fn same_as(&self, other: &Program) -> bool {
-        self.ops == other.ops
+        self.ops == other.ops && self.zones == other.zones
     }
 
     /// The part of `source` that it was made from.
@@ -40,6 +44,8 @@ pub(crate) enum Op {
     Binary(Binary),
     /// Takes the condition: true goes on, false jumps to the first, null to the second with null.
     Branch(u16, u16),
+    /// A part of a time, in a zone of the program.
+    Calendar(CalendarPart, u8),
     Call(Function, u8),
     /// Leaves a value that is not null and jumps, or drops the null.
     Coalesce(u16),

@@ -84,7 +84,8 @@ impl Checker<'_, '_> {
         let kind = self.path(head, rest, span);
         std::mem::swap(&mut self.ops, &mut ops);
         std::mem::swap(&mut self.spans, &mut spans);
-        let program = Program { ops, spans, source: self.source.into(), result: kind };
+        let program =
+            Program { ops, spans, source: self.source.into(), result: kind, zones: Vec::new() };
         let slot = self.prev_slot(program);
         self.push(Op::Local(slot), span);
         kind

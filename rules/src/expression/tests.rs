@@ -125,6 +125,76 @@ fn functions_compute() {
         ("text(t)", "21.5"),
         ("if(ok, 1, 2)", "1"),
         ("if(off, 1)", "null"),
+        ("trunc(-1.7)", "-1"),
+        ("sign(n) + sign(0)", "-1"),
+        ("round(exp(1), 6)", "2.718282"),
+        ("ln(exp(2))", "2"),
+        ("ln(0)", "null"),
+        ("log10(1000) + log2(8)", "6"),
+        ("round(sin(radians(30)), 6)", "0.5"),
+        ("round(degrees(atan2(1, -1)), 6)", "135"),
+        ("round(cos(0) + tan(0) + asin(1) + acos(1) + atan(0), 6)", "2.570796"),
+        ("acos(2)", "null"),
+        ("between(t, 21, 21.5)", "true"),
+        ("between(t, 22, 30)", "false"),
+        ("in(name, 'Room', 'Hall')", "true"),
+        ("in(n, 1, 2, 'x', true)", "false"),
+        ("in(missing, 1)", "null"),
+        ("bit(5, 2)", "true"),
+        ("bit(5, 1)", "false"),
+        ("bit(-1, 40)", "true"),
+        ("bit(1.5, 0)", "null"),
+        ("bits(48879, 4, 8)", "238"),
+        ("bits(48879, 60, 8)", "null"),
+        ("hex(48879)", "beef"),
+        ("hex(10, 4)", "000a"),
+        ("hex(-1)", "null"),
+        ("from_hex('0xBEEF')", "48879"),
+        ("from_hex('beeg')", "null"),
+        ("from_hex('ffffffffffffffffffff')", "null"),
+        ("round(distance_m(52.52, 13.405, 48.137, 11.575) / 1000)", "504"),
+        ("distance_m(0, 0, 0, 180) > 20000000", "true"),
+        ("round(dew_point(25, 50), 1)", "13.9"),
+        ("dew_point(25, 0)", "null"),
+        ("trim('  a b ')", "a b"),
+        ("substr('größer', 2, 2)", "öß"),
+        ("substr('größer', -3)", "ßer"),
+        ("substr('abc', 5)", ""),
+        ("substr('abc', -9, 2)", "ab"),
+        ("replace('a-b-c', '-', '/')", "a/b/c"),
+        ("replace('abc', '', 'x')", "abc"),
+        ("split_part('a/bb/c', '/', 1)", "bb"),
+        ("split_part('a/bb/c', '/', -1)", "c"),
+        ("split_part('a/bb/c', '/', 3)", "null"),
+        ("split_part('a', '', 0)", "null"),
+        ("ends_with(name, 'll')", "true"),
+        ("matches(name, 'H?l*')", "true"),
+        ("matches('plant7/press12', '*/press??')", "true"),
+        ("matches('plant7/press1', '*/press??')", "false"),
+        ("matches('aXbXc', 'a*X*c')", "true"),
+        ("matches('größe', 'gr??e')", "true"),
+        ("pad_left(7, 3, '0')", "007"),
+        ("pad_right('ab', 4)", "ab  "),
+        ("pad_left('größer', 2)", "größer"),
+        ("format('{:.1} C in {}', t, name)", "21.5 C in Hall"),
+        ("format('{{{:6.2}}}', n)", "{ -4.00}"),
+        ("format('{:06.1}|{:<6}|{:>6}', n, n, name)", "-004.0|-4    |  Hall"),
+        ("format('{:.1}', -0.04)", "0.0"),
+        ("format('{}', missing)", "null"),
+        ("hour(1000 * 3600 * 26)", "2"),
+        ("hour('2026-06-01T12:30:00Z', 'Europe/Berlin')", "14"),
+        ("minute('2026-06-01T12:30:45Z') + second('2026-06-01T12:30:45Z')", "75"),
+        ("weekday(0)", "4"),
+        ("weekday('2026-11-29T23:30:00Z')", "7"),
+        ("weekday('2026-11-29T23:30:00Z', 'Europe/Berlin')", "1"),
+        ("date('2026-12-31T23:30:00Z', 'Europe/Berlin')", "2027-01-01"),
+        ("day(0) + month(0) + year(0)", "1972"),
+        ("time_text(now)", "1970-01-01T00:00:01.000Z"),
+        ("time_text('2026-06-01T12:30:00Z', 'America/St_Johns')", "2026-06-01T10:00:00.000-02:30"),
+        ("time_text(1e300)", "null"),
+        ("parse_time('2026-01-01T00:00:00+01:00')", "1767222000000"),
+        ("parse_time('yesterday')", "null"),
+        ("duration('1h30m')", "5400000"),
         ("name == 'Hall' ? 'yes' : 'no'", "yes"),
         ("'a\\n\\'b' == \"a\\n'b\"", "true"),
     ] {
@@ -141,6 +211,29 @@ fn kinds_are_checked_when_rules_are_loaded() {
     assert_eq!(problem("room.x"), ("`room` is a capture, it has no fields".into(), 0..6));
     assert_eq!(problem("avg(t)"), ("aggregate `avg` cannot stand here".into(), 0..6));
     assert_eq!(problem("rund(t)"), ("unknown function `rund`".into(), 0..4));
+    assert_eq!(problem("substr(name, 'x')"), ("`substr()` needs a number".into(), 13..16));
+    assert_eq!(problem("hour(ok == true)"), ("`hour()` needs a time".into(), 5..15));
+    assert_eq!(problem("hour(t, name)").0, "a time zone must be known when the rule is loaded");
+    assert_eq!(
+        problem("hour(t, 'Europe/Berlim')"),
+        ("unknown time zone `Europe/Berlim`".into(), 8..23)
+    );
+    assert_eq!(problem("format(name)").0, "the pattern must be known when the rule is loaded");
+    assert_eq!(
+        problem("matches(name, name)").0,
+        "the pattern must be known when the rule is loaded"
+    );
+    assert_eq!(problem("ewma(t, '1h')"), ("`ewma` cannot stand here".into(), 0..13));
+    for (pattern, reason) in [
+        ("'{} {}', t", "it has 2 places for 1 values"),
+        ("'{', t", "a brace is not closed"),
+        ("'}', t", "a brace that stands for itself is written twice"),
+        ("'{:x}', t", "`{:x}` is not a place for a value; write {}, {:.1} or {:05.1}"),
+        ("'{:.101}', t", "`{:.101}` is not a place for a value; write {}, {:.1} or {:05.1}"),
+    ] {
+        let problems = check(&format!("format({pattern})")).unwrap_err();
+        assert_eq!(problems[0].label, reason);
+    }
     assert_eq!(problem("pow(t)"), ("wrong number of arguments for `pow`".into(), 0..6));
 }
 
@@ -216,9 +309,66 @@ fn words() -> impl Strategy<Value = String> {
         Just("number("),
         Just("coalesce("),
         Just("upper("),
+        Just("format("),
+        Just("hour("),
+        Just("since("),
+        Just("changed("),
+        Just("ewma("),
+        Just("substr("),
+        Just("'{:.1}'"),
+        Just("'1h'"),
         Just("missing"),
     ];
     proptest::collection::vec(word, 0..30).prop_map(|words| words.join(" "))
+}
+
+/// An argument of any kind; the constants are those that some functions want.
+fn argument() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "-?[0-9]{1,20}(\\.[0-9]{1,3})?(e-?[0-9]{1,2})?",
+        Just("t".to_owned()),
+        Just("n".to_owned()),
+        Just("ok".to_owned()),
+        Just("list".to_owned()),
+        Just("missing".to_owned()),
+        Just("1e308".to_owned()),
+        Just("-9007199254740992".to_owned()),
+        Just("253402300799999".to_owned()),
+        "'[a-zäß/*?{}:.0-9 -]{0,8}'",
+        Just("'Asia/Kolkata'".to_owned()),
+        Just("'10m'".to_owned()),
+        Just("'2026-02-29T00:00:00Z'".to_owned()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5000))]
+
+    #[test]
+    fn arbitrary_values_through_every_function_never_panic(
+        which: prop::sample::Index, arguments in proptest::collection::vec(argument(), 0..6),
+    ) {
+        let names: Vec<&str> = names_of_functions().collect();
+        let _ = eval_in(&format!("{}({})", which.get(&names), arguments.join(", ")), PAYLOAD);
+    }
+
+    #[test]
+    fn patterns_fit_like_their_plain_definition(pattern in "[ab*?]{0,8}", text in "[ab]{0,8}") {
+        fn fits(pattern: &[u8], text: &[u8]) -> bool {
+            match (pattern, text) {
+                ([], _) => text.is_empty(),
+                ([b'*', rest @ ..], _) => {
+                    fits(rest, text) || (!text.is_empty() && fits(pattern, &text[1..]))
+                }
+                ([sign, rest @ ..], [first, others @ ..]) => {
+                    (*sign == b'?' || sign == first) && fits(rest, others)
+                }
+                _ => false,
+            }
+        }
+        let expected = fits(pattern.as_bytes(), text.as_bytes()).to_string();
+        prop_assert_eq!(eval(&format!("matches('{text}', '{pattern}')")), expected);
+    }
 }
 
 proptest! {

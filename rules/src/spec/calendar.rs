@@ -6,7 +6,8 @@ use jiff::tz::TimeZone;
 use super::Report;
 use super::window::Words;
 use crate::diagnostic::nearest;
-use crate::window::{Calendar, Unit, zone, zone_names};
+use crate::window::{Calendar, Unit};
+use crate::zone::{zone, zone_names};
 
 /// Reads a window by the calendar; `None` if it is not one, and `Some(None)` if it is a wrong one.
 pub(super) fn read_calendar(

@@ -5,7 +5,7 @@
 //! after it as it would have been; of one that exists twice, the first counts.
 
 use jiff::civil::{Date, Time, Weekday};
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 /// Windows that follow each other without gap.
@@ -26,21 +26,6 @@ pub(crate) enum Unit {
     Months(i64),
     /// From this day of the week.
     Weeks(Weekday),
-}
-
-/// The time zone of an IANA name, from the database that is part of the program: that of the box
-/// may be another one after an update, and windows that were sent could not be computed again.
-pub(crate) fn zone(name: &str) -> Option<TimeZone> {
-    database().get(name).ok()
-}
-
-/// Every name that `zone` knows.
-pub(crate) fn zone_names() -> Vec<String> {
-    database().available().map(|name| name.to_string()).collect()
-}
-
-fn database() -> TimeZoneDatabase {
-    TimeZoneDatabase::bundled()
 }
 
 impl Calendar {
@@ -134,6 +119,7 @@ const LATEST: i64 = 253_307_520_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zone::zone;
 
     fn berlin(unit: Unit, at: Time) -> Calendar {
         Calendar { unit, at, zone: zone("Europe/Berlin").expect("a zone") }
