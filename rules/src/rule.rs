@@ -106,6 +106,16 @@ pub(crate) enum TopicPart {
 }
 
 impl Rule {
+    /// What there are many of, for messages: "groups of site, device".
+    pub(crate) fn groups(&self) -> String {
+        let names: Vec<&str> = self.by.iter().map(|key| key.program.source.trim()).collect();
+        if names.is_empty() {
+            "groups".to_owned()
+        } else {
+            format!("groups of {}", names.join(", "))
+        }
+    }
+
     /// Whether the rule keeps anything per key.
     pub(crate) fn keeps_keys(&self) -> bool {
         self.window.is_some() || self.remembers()

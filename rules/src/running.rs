@@ -74,8 +74,11 @@ impl Running {
         if self.state_bytes + needed <= rule.memory_max {
             return Ok(());
         }
-        let (used, allowed) = (self.state_bytes, rule.memory_max);
-        let message = format!("refused: {used} of limits.memory {allowed} bytes are used");
+        let (count, groups, max) = (self.keys.len(), rule.groups(), rule.memory_max);
+        let message = format!(
+            "rule `{}` uses {} of {max} bytes, limits.memory, for {count} {groups}",
+            rule.name, self.state_bytes
+        );
         Err(Fault { code: code::MEMORY_FAULT, message })
     }
 }

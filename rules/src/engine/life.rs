@@ -85,7 +85,8 @@ impl Running {
     ) -> Result<u32, Fault> {
         let rule = turn.rule;
         if self.keys.len() >= rule.keys_max {
-            let message = format!("new key refused: limits.keys is {}", rule.keys_max);
+            let (groups, max) = (rule.groups(), rule.keys_max);
+            let message = format!("rule `{}` has {max} {groups}, limits.keys", rule.name);
             return Err(Fault { code: code::KEYS_FAULT, message });
         }
         let needed = KeyState::base_bytes(bytes.len());
