@@ -7,6 +7,8 @@
 // A module uses only modules that stand below it.
 mod case;
 
+mod observe;
+
 mod engine;
 
 mod state;
@@ -74,6 +76,7 @@ pub use compile::compile;
 pub use diagnostic::{Diagnostic, Severity, nearest};
 pub use engine::{Engine, RuleStatus};
 pub use message::{DeadLetter, Emission, Event, Timestamp};
+pub use observe::Observer;
 pub use plan::{Plan, RuleSummary};
 pub use source::Source;
 pub use state::StateError;

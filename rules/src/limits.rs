@@ -44,3 +44,9 @@ pub(crate) const COLLECT_MAX: usize = 1000;
 pub(crate) const KEYS_MAX: usize = 1 << 24;
 /// What `limits.memory` can be at most.
 pub(crate) const MEMORY_BYTES_MAX: u64 = 64 << 30;
+/// Fields that an observer remembers.
+pub(crate) const OBSERVED_FIELDS_MAX: usize = 256;
+/// Topics that an observer remembers.
+pub(crate) const OBSERVED_TOPICS_MAX: usize = 4096;
+/// Different texts of a field that an observer remembers.
+pub(crate) const OBSERVED_TEXTS_MAX: usize = 4;

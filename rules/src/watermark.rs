@@ -87,7 +87,7 @@ impl EventTime {
 }
 
 impl Unit {
-    fn milliseconds(self, number: f64) -> Option<i64> {
+    pub(crate) fn milliseconds(self, number: f64) -> Option<i64> {
         let ms = match self {
             Unit::Guess => return Self::guess(number).milliseconds(number),
             Unit::Microseconds => number / 1e3,
@@ -101,7 +101,7 @@ impl Unit {
     }
 
     /// Seconds reach to the year 5138, and milliseconds begin in 1973.
-    fn guess(number: f64) -> Self {
+    pub(crate) fn guess(number: f64) -> Self {
         let size = number.abs();
         if size < 1e11 {
             Unit::Seconds
