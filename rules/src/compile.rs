@@ -4,6 +4,7 @@
 //! compare rules, so that one mistake gives one message.
 
 mod across;
+mod decode;
 mod destination;
 mod identity;
 mod names;

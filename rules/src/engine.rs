@@ -11,6 +11,7 @@ mod count;
 mod fold;
 mod intake;
 mod life;
+mod records;
 mod run;
 mod session;
 mod source;
@@ -19,17 +20,15 @@ mod work;
 use std::sync::Arc;
 
 use life::Turn;
+use records::Payload;
 use work::{Message, Work};
 
-use crate::code;
-use crate::expression::Fault;
 use crate::message::{Emission, Event, Timestamp};
-use crate::payload::{Decode, read_json};
 use crate::plan::Plan;
 use crate::running::Running;
 use crate::state::{self, StateError};
 use crate::timer::Timers;
-use crate::value::{Texts, Value};
+use crate::value::Texts;
 
 /// The rules of a plan and their state.
 ///
@@ -118,55 +117,36 @@ impl Engine {
         if work.routes.is_empty() {
             return;
         }
-        let payload = std::str::from_utf8(event.payload);
         let mut arena = std::mem::take(&mut work.arena);
         arena.clear();
-        let json = match payload {
-            Ok(payload) if work.wants_json(plan) => {
-                work.fields.fill(Value::Null);
-                read_json(payload, &plan.fields, &mut work.fields, &mut arena).map_err(|error| {
-                    Fault {
-                        code: code::DECODE_FAULT,
-                        message: format!("payload is not JSON: {error}"),
-                    }
-                })
-            }
-            _ => Ok(()),
-        };
-        let decoded = arena.len();
+        let text = std::str::from_utf8(event.payload);
         let mut message = Message {
-            event,
-            fields: &work.fields,
+            event: *event,
+            record: None,
+            fields: &mut work.fields,
             levels: &work.levels,
             texts: Texts {
                 arena,
                 client: event.client,
                 constants: &plan.constants,
-                payload: payload.unwrap_or_default(),
+                payload: text.unwrap_or_default(),
                 topic: event.topic,
             },
             scratch: &mut work.message,
         };
+        let mut payload = Payload::new(text, &plan.fields);
         for route in &work.routes {
             let index = route.rule as usize;
             let (Some(rule), Some(running)) = (plan.rules.get(index), running.get_mut(index))
             else {
                 continue;
             };
-            message.texts.arena.truncate(decoded);
             let constants = &plan.constants;
             let result = &mut work.result;
             let index = route.rule;
             let mut turn = Turn { rule, index, constants, timers, work: result, out };
-            let decoded = match (&json, payload.is_ok(), rule.decode) {
-                (Err(fault), _, Decode::Json) => Err(fault.clone()),
-                (_, false, _) => Err(Fault {
-                    code: code::DECODE_FAULT,
-                    message: "payload is not UTF-8".to_owned(),
-                }),
-                _ => Ok(()),
-            };
-            running.handle(&mut turn, &mut message, route.filter, decoded);
+            let source = (&rule.decode, route.filter);
+            running.take(&mut turn, &mut message, &mut payload, source);
         }
         work.arena = message.texts.arena;
     }

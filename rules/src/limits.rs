@@ -50,3 +50,11 @@ pub(crate) const OBSERVED_FIELDS_MAX: usize = 256;
 pub(crate) const OBSERVED_TOPICS_MAX: usize = 4096;
 /// Different texts of a field that an observer remembers.
 pub(crate) const OBSERVED_TEXTS_MAX: usize = 4;
+/// Nesting of a binary payload. JSON has a bound of its own.
+pub(crate) const PAYLOAD_DEPTH_MAX: usize = 64;
+/// The last byte that `decode = "bytes:..."` can read.
+pub(crate) const OFFSET_MAX: usize = 65_535;
+/// Columns of a payload of rows.
+pub(crate) const COLUMNS_MAX: usize = 1024;
+/// Rows, lines or metrics of one payload that are used.
+pub(crate) const RECORDS_MAX: usize = 16_384;

@@ -5,11 +5,12 @@
 
 mod calendar;
 mod case;
+mod decode;
 mod read;
 mod section;
 mod window;
 
-pub(crate) use case::{Action, CaseSpec, Expectation, StepMessage};
+pub(crate) use case::{Action, CaseSpec, Expectation, PayloadSpec, StepMessage};
 pub(crate) use read::read_source;
 
 pub(crate) use crate::quantity::{format_bytes, format_duration};

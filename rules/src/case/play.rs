@@ -7,7 +7,7 @@ use crate::hash::mix;
 use crate::json::write_number;
 use crate::message::{Emission, Event, Timestamp};
 use crate::plan::Plan;
-use crate::spec::{Action, CaseSpec, StepMessage};
+use crate::spec::{Action, CaseSpec, PayloadSpec, StepMessage};
 use crate::state::StateError;
 
 /// An engine, its store and what is to be played.
@@ -35,7 +35,7 @@ struct Store {
 struct Played {
     at: i64,
     topic: String,
-    payload: String,
+    payload: Vec<u8>,
     qos: u8,
     retain: bool,
     client: String,
@@ -105,7 +105,7 @@ impl<'c> Player<'c> {
         let arrived = Timestamp(message.at);
         let event = Event {
             topic: &message.topic,
-            payload: message.payload.as_bytes(),
+            payload: &message.payload,
             qos: message.qos,
             retain: message.retain,
             client: &message.client,
@@ -176,9 +176,12 @@ impl Store {
 }
 
 /// The payload of one repetition.
-fn payload(message: &StepMessage, at: i64, number: u32, random: &mut u64) -> String {
-    let mut payload =
-        message.payload.replace("${at}", &at.to_string()).replace("${n}", &number.to_string());
+fn payload(message: &StepMessage, at: i64, number: u32, random: &mut u64) -> Vec<u8> {
+    let text = match &message.payload {
+        PayloadSpec::Bytes(bytes) => return bytes.clone(),
+        PayloadSpec::Text(text) => text,
+    };
+    let mut payload = text.replace("${at}", &at.to_string()).replace("${n}", &number.to_string());
     for (field, width) in &message.jitter {
         *random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let unit = (mix(*random) >> 11) as f64 / (1u64 << 53) as f64;
@@ -189,7 +192,7 @@ fn payload(message: &StepMessage, at: i64, number: u32, random: &mut u64) -> Str
             shift_field(&payload, field, difference).unwrap_or(payload)
         };
     }
-    payload
+    payload.into_bytes()
 }
 
 /// A number as text, with something added.

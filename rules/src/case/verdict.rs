@@ -1,11 +1,13 @@
 //! Compares what was sent with what was expected.
 
+use std::borrow::Cow;
+
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::expression::{Inputs, Program, Scope, Stage, Type, compile_expression, evaluate};
 use crate::message::Emission;
 use crate::payload::{FieldTree, read_json};
-use crate::spec::{CaseSpec, Expectation, Report};
+use crate::spec::{CaseSpec, Expectation, PayloadSpec, Report};
 use crate::state::StateError;
 use crate::topic::{Filter, Route, Router};
 use crate::value::{Texts, Value};
@@ -52,6 +54,7 @@ fn prepare_one<'c>(expectation: &'c Expectation, report: &mut Report<'_>) -> Che
             message: &[],
             result: &[],
             fields: &mut check.fields,
+            known: None,
             constants: &mut check.constants,
             aggregates: None,
             no_aggregates: "an expectation looks at one message",
@@ -112,9 +115,12 @@ impl Check<'_> {
                 return false;
             }
         }
-        if let Some(payload) = &self.expectation.payload
-            && emission.payload != payload.as_bytes()
-        {
+        let same = match &self.expectation.payload {
+            None => true,
+            Some(PayloadSpec::Bytes(bytes)) => emission.payload == *bytes,
+            Some(PayloadSpec::Text(text)) => emission.payload == text.as_bytes(),
+        };
+        if !same {
             return false;
         }
         self.filter.as_ref().is_none_or(|program| self.is_true(program, emission))
@@ -142,7 +148,10 @@ fn describe(sent: &[Emission], mut failure: Diagnostic) -> Diagnostic {
         return failure.help("nothing was sent");
     }
     for emission in sent.iter().take(SHOWN_MAX) {
-        let payload = String::from_utf8_lossy(&emission.payload);
+        let payload = match std::str::from_utf8(&emission.payload) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => emission.payload.iter().map(|byte| format!("{byte:02x}")).collect(),
+        };
         let error = emission.error.as_ref();
         let why =
             error.map_or(String::new(), |error| format!(" ({}: {})", error.code, error.message));

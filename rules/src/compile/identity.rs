@@ -60,7 +60,7 @@ pub(super) fn state_hash(spec: &RuleSpec, rule: &Rule) -> u128 {
 
 /// Hash of what goes into panes: topics, payload, time, names, keys and the window.
 fn input_hash(spec: &RuleSpec) -> StableHash {
-    let mut hash = StableHash::new().text(&spec.name).text(&format!("{:?}", spec.decode));
+    let mut hash = StableHash::new().text(&spec.name).text(&spec.decode.identity());
     for from in &spec.from {
         hash = hash.text(&from.value);
     }

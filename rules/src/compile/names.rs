@@ -3,7 +3,8 @@
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::expression::{
-    Call, Name, Op, Problem, Program, RESERVED, Remembered, Scope, Stage, Type, compile_expression,
+    Call, KnownField, Name, Op, Problem, Program, RESERVED, Remembered, Scope, Stage, Type,
+    compile_expression,
 };
 use crate::payload::FieldTree;
 use crate::spec::{Located, Place, Report};
@@ -20,6 +21,8 @@ pub(super) struct Names<'a> {
     pub(super) locals: u16,
     pub(super) has_window: bool,
     pub(super) fields: &'a mut FieldTree,
+    /// The fields that a payload can have, where the decoder says so.
+    pub(super) known: Option<Vec<KnownField>>,
     pub(super) constants: &'a mut String,
 }
 
@@ -76,6 +79,7 @@ impl Names<'_> {
             message: &message,
             result: &self.result,
             fields: self.fields,
+            known: self.known.as_deref(),
             constants: self.constants,
             aggregates: windowed.then_some(&mut self.calls),
             no_aggregates: match (self.has_window, part) {

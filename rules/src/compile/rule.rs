@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Compiled;
+use super::decode::known_fields;
 use super::destination::{compile_destinations, rest_names};
 use super::identity::{definition_hash, state_hash};
 use super::names::{Names, Part};
@@ -29,7 +30,7 @@ pub(super) fn compile_rule(
     let problems = count_errors(report);
     let filters = compile_filters(&spec, report);
     let mut names = Names {
-        message_stage: if spec.decode == Decode::Json { Stage::Json } else { Stage::Scalar },
+        message_stage: if spec.decode.is_scalar() { Stage::Scalar } else { Stage::Json },
         message: Vec::new(),
         result: Vec::new(),
         prev: Remembered::default(),
@@ -37,6 +38,7 @@ pub(super) fn compile_rule(
         locals: 0,
         has_window: spec.window.is_some(),
         fields,
+        known: known_fields(&spec.decode),
         constants,
     };
     let captures = add_captures(&spec, &filters, &mut names, report);
@@ -76,7 +78,7 @@ pub(super) fn compile_rule(
         state: 0,
         filters,
         captures,
-        decode: spec.decode,
+        decode: spec.decode.clone(),
         value,
         time,
         lets,
@@ -175,9 +177,9 @@ fn add_captures(
 fn add_value(spec: &RuleSpec, names: &mut Names<'_>, report: &mut Report<'_>) -> Option<u16> {
     let kind = match spec.decode {
         Decode::Bool => Type::Bool,
-        Decode::Json => return None,
         Decode::Number => Type::Number,
         Decode::Text => Type::Text,
+        _ => return None,
     };
     let slot = names.local();
     let text = "value".to_owned();

@@ -35,7 +35,7 @@ impl Running {
                 self.metrics.dropped += 1;
             }
             let event = message.event;
-            self.report(turn, fault, event.topic, event.payload);
+            self.report(turn, message.name(fault), event.topic, event.payload);
         }
     }
 
@@ -174,9 +174,9 @@ impl Message<'_> {
         let payload = self.texts.payload;
         let value = match rule.decode {
             Decode::Bool => read_bool(payload),
-            Decode::Json => None,
             Decode::Number => read_number(payload),
             Decode::Text => Some(whole(Place::Payload, payload)),
+            _ => None,
         };
         let Some(value) = value else {
             let wanted = if rule.decode == Decode::Bool { "true or false" } else { "a number" };

@@ -2,7 +2,6 @@
 
 use crate::expression::Inputs;
 use crate::message::Event;
-use crate::payload::Decode;
 use crate::plan::Plan;
 use crate::topic::Route;
 use crate::value::{Texts, Value};
@@ -40,8 +39,11 @@ pub(crate) struct ResultWork {
 
 /// A message while it goes through the rules.
 pub(crate) struct Message<'m> {
-    pub(super) event: &'m Event<'m>,
-    pub(super) fields: &'m [Value],
+    /// The message; if its payload is one of several, only that part of it.
+    pub(super) event: Event<'m>,
+    /// Which part of the payload it is.
+    pub(super) record: Option<(&'static str, u32)>,
+    pub(super) fields: &'m mut Vec<Value>,
     /// Where the levels of the topic start.
     pub(super) levels: &'m [u32],
     pub(super) texts: Texts<'m>,
@@ -65,12 +67,5 @@ impl<'m> Message<'m> {
 impl Work {
     pub(super) fn new(plan: &Plan) -> Self {
         Self { fields: vec![Value::Null; plan.fields.len()], ..Self::default() }
-    }
-
-    /// Whether one of the rules that were found reads JSON.
-    pub(super) fn wants_json(&self, plan: &Plan) -> bool {
-        self.routes.iter().any(|route| {
-            plan.rules.get(route.rule as usize).is_some_and(|rule| rule.decode == Decode::Json)
-        })
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Problem;
 use super::check::Checker;
 use super::program::{Op, Program, Special, Type};
-use super::scope::{Prev, Stage};
+use super::scope::{KnownField, Prev, Stage};
 use super::syntax::path_text;
 use crate::code;
 use crate::diagnostic::nearest;
@@ -61,6 +61,13 @@ impl Checker<'_, '_> {
     }
 
     fn field(&mut self, path: Vec<Step>, span: &Range<usize>) -> Type {
+        let kind = match self.scope.known {
+            None => Type::Any,
+            Some(known) => match self.known_field(known, &path, span) {
+                Some(kind) => kind,
+                None => return Type::Any,
+            },
+        };
         match self.scope.fields.slot(&path) {
             Ok(slot) => {
                 self.push(Op::Field(slot), span);
@@ -69,7 +76,38 @@ impl Checker<'_, '_> {
                 self.problem(code::LIMIT, "too many payload fields", span.clone(), reason);
             }
         }
-        Type::Any
+        kind
+    }
+
+    /// The kind of one of the fields that the payload has; `None` if it is none of them.
+    fn known_field(
+        &mut self,
+        known: &[KnownField],
+        path: &[Step],
+        span: &Range<usize>,
+    ) -> Option<Type> {
+        let [Step::Field(name), rest @ ..] = path else { return None };
+        let problem = match known.iter().find(|field| field.name == *name) {
+            Some(field) if rest.is_empty() => return Some(field.kind),
+            Some(_) => {
+                let message = format!("`{name}` is one value, it has no fields");
+                Problem::new(code::TYPE, message, span.clone(), "not an object")
+            }
+            None => {
+                let names = known.iter().map(|field| field.name.as_str());
+                let list = names.clone().filter(|name| !name.is_empty()).collect::<Vec<_>>();
+                let list = list.join(", ");
+                let help = match nearest(name, names) {
+                    Some(near) => format!("did you mean `{near}`? fields here: {list}"),
+                    None => format!("fields here: {list}"),
+                };
+                let message = format!("unknown name `{name}`");
+                let label = "not a field that `decode` gives";
+                Problem::new(code::UNKNOWN_NAME, message, span.clone(), label).help(help)
+            }
+        };
+        self.problems.push(problem);
+        None
     }
 
     fn prev(&mut self, head: &str, rest: &[&Step], span: &Range<usize>) -> Type {

@@ -27,6 +27,13 @@ pub(crate) struct Name {
     pub(crate) role: &'static str,
 }
 
+/// A field of a payload that is known when the rule is loaded.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct KnownField {
+    pub(crate) name: String,
+    pub(crate) kind: Type,
+}
+
 /// A value that is remembered per key for `prev`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Prev {
@@ -92,6 +99,8 @@ pub(crate) struct Scope<'a> {
     /// Names of the result: keys and outputs.
     pub(crate) result: &'a [Name],
     pub(crate) fields: &'a mut FieldTree,
+    /// The fields that a payload can have, where the rule says so.
+    pub(crate) known: Option<&'a [KnownField]>,
     pub(crate) constants: &'a mut String,
     /// Set where aggregates may stand.
     pub(crate) aggregates: Option<&'a mut Vec<Call>>,

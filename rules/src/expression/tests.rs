@@ -15,6 +15,7 @@ fn check(source: &str) -> Result<(Program, FieldTree, String), Vec<Problem>> {
         message: &[room],
         result: &[],
         fields: &mut fields,
+        known: None,
         constants: &mut constants,
         aggregates: None,
         no_aggregates: "no window",

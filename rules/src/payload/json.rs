@@ -7,52 +7,37 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::FieldTree;
-use crate::value::{Place, Text, Value};
+use super::{FieldTree, Slots};
+use crate::value::Value;
 
-/// Reads `payload` into the slots of `tree`. Slots of fields that do not occur are left alone.
+/// Reads `payload` into the slots. Slots of fields that do not occur are left alone.
 ///
 /// A payload that is a bare number, text, true or false is the field `value`.
-pub(crate) fn read_json(
-    payload: &str,
-    tree: &FieldTree,
-    slots: &mut [Value],
-    arena: &mut String,
-) -> Result<(), serde_json::Error> {
-    let mut reader = Reader { payload, tree, slots, arena };
+pub(super) fn read_json(payload: &str, slots: &mut Slots<'_>) -> Result<(), serde_json::Error> {
+    let mut reader = Reader { payload, slots };
     let mut deserializer = serde_json::Deserializer::from_str(payload);
     NodeSeed { reader: &mut reader, node: FieldTree::ROOT }.deserialize(&mut deserializer)?;
     deserializer.end()
 }
 
-struct Reader<'a> {
-    payload: &'a str,
-    tree: &'a FieldTree,
-    slots: &'a mut [Value],
-    arena: &'a mut String,
+struct Reader<'s, 'a> {
+    payload: &'s str,
+    slots: &'s mut Slots<'a>,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn set(&mut self, node: u32, value: Value) {
-        let node = if node == FieldTree::ROOT && value != Value::Composite {
-            self.tree.field(node, "value")
-        } else {
-            Some(node)
-        };
-        let slot = node.and_then(|node| self.tree.slot_of(node));
-        if let Some(place) = slot.and_then(|slot| self.slots.get_mut(usize::from(slot))) {
-            *place = value;
-        }
+        self.slots.set(Some(node), value);
     }
 }
 
 /// Reads the value of one node of the tree.
-struct NodeSeed<'r, 'a> {
-    reader: &'r mut Reader<'a>,
+struct NodeSeed<'r, 's, 'a> {
+    reader: &'r mut Reader<'s, 'a>,
     node: u32,
 }
 
-impl<'de> DeserializeSeed<'de> for NodeSeed<'_, '_> {
+impl<'de> DeserializeSeed<'de> for NodeSeed<'_, '_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -60,7 +45,7 @@ impl<'de> DeserializeSeed<'de> for NodeSeed<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for NodeSeed<'_, '_> {
+impl<'de> Visitor<'de> for NodeSeed<'_, '_, '_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,16 +84,12 @@ impl<'de> Visitor<'de> for NodeSeed<'_, '_> {
         if self.reader.payload.get(start..start.saturating_add(value.len())) != Some(value) {
             return self.visit_str(value);
         }
-        let text = Text { place: Place::Payload, start: start as u32, len: value.len() as u32 };
-        self.reader.set(self.node, Value::Text(text));
+        self.reader.slots.set_part(Some(self.node), start, value.len());
         Ok(())
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        let start = self.reader.arena.len() as u32;
-        self.reader.arena.push_str(value);
-        let text = Text { place: Place::Arena, start, len: value.len() as u32 };
-        self.reader.set(self.node, Value::Text(text));
+        self.reader.slots.set_text(Some(self.node), value);
         Ok(())
     }
 
@@ -116,7 +97,7 @@ impl<'de> Visitor<'de> for NodeSeed<'_, '_> {
         self.reader.set(self.node, Value::Composite);
         let mut position = 0;
         loop {
-            let child = self.reader.tree.item(self.node, position);
+            let child = self.reader.slots.item(Some(self.node), position);
             let more = match child {
                 Some(node) => {
                     items.next_element_seed(NodeSeed { reader: self.reader, node })?.is_some()
@@ -132,9 +113,9 @@ impl<'de> Visitor<'de> for NodeSeed<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         self.reader.set(self.node, Value::Composite);
-        let leaf = self.reader.tree.is_leaf(self.node);
+        let leaf = self.reader.slots.is_leaf(Some(self.node));
         loop {
-            let seed = KeySeed { tree: self.reader.tree, node: self.node, leaf };
+            let seed = KeySeed { slots: self.reader.slots, node: self.node, leaf };
             match entries.next_key_seed(seed)? {
                 None => return Ok(()),
                 Some(Some(node)) => {
@@ -149,13 +130,13 @@ impl<'de> Visitor<'de> for NodeSeed<'_, '_> {
 }
 
 /// Reads the name of a field and finds its node.
-struct KeySeed<'a> {
-    tree: &'a FieldTree,
+struct KeySeed<'s, 'a> {
+    slots: &'s Slots<'a>,
     node: u32,
     leaf: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+impl<'de> DeserializeSeed<'de> for KeySeed<'_, '_> {
     type Value = Option<u32>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<u32>, D::Error> {
@@ -163,7 +144,7 @@ impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
     }
 }
 
-impl Visitor<'_> for KeySeed<'_> {
+impl Visitor<'_> for KeySeed<'_, '_> {
     type Value = Option<u32>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,7 +152,7 @@ impl Visitor<'_> for KeySeed<'_> {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Option<u32>, E> {
-        Ok(if self.leaf { None } else { self.tree.field(self.node, name) })
+        Ok(if self.leaf { None } else { self.slots.field(Some(self.node), name) })
     }
 }
 
@@ -180,37 +161,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::payload::Step;
-    use crate::value::Texts;
-
-    fn tree(paths: &[&str]) -> FieldTree {
-        let mut tree = FieldTree::default();
-        for path in paths {
-            let steps: Vec<Step> = path
-                .split('.')
-                .map(|step| match step.parse() {
-                    Ok(item) => Step::Item(item),
-                    Err(_) => Step::Field(step.to_owned()),
-                })
-                .collect();
-            tree.slot(&steps).unwrap();
-        }
-        tree
-    }
+    use crate::payload::tests::{read_with, tree};
 
     fn read(payload: &str, paths: &[&str]) -> Vec<String> {
-        let tree = tree(paths);
-        let mut slots = vec![Value::Null; tree.len()];
+        read_with(payload, paths, |slots| read_json(payload, slots)).unwrap()
+    }
+
+    fn try_read(payload: &str) {
+        let tree = tree(&["a", "a.b", "c.0"]);
+        let mut values = vec![Value::Null; tree.len()];
         let mut arena = String::new();
-        read_json(payload, &tree, &mut slots, &mut arena).unwrap();
-        let texts = Texts { arena, payload, ..Texts::default() };
-        slots
-            .iter()
-            .map(|value| match value {
-                Value::Text(text) => texts.resolve(*text).to_owned(),
-                other => format!("{other:?}"),
-            })
-            .collect()
+        let _ = read_json(payload, &mut Slots::clear(&tree, &mut values, &mut arena));
     }
 
     #[test]
@@ -240,16 +201,12 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_payloads_never_panic(payload in ".{0,200}") {
-            let tree = tree(&["a", "a.b", "c.0"]);
-            let mut slots = vec![Value::Null; tree.len()];
-            let _ = read_json(&payload, &tree, &mut slots, &mut String::new());
+            try_read(&payload);
         }
 
         #[test]
         fn json_like_payloads_never_panic(payload in r#"[\[\]{}:,"abc0-9.\\ue ]{0,80}"#) {
-            let tree = tree(&["a", "a.b", "c.0"]);
-            let mut slots = vec![Value::Null; tree.len()];
-            let _ = read_json(&payload, &tree, &mut slots, &mut String::new());
+            try_read(&payload);
         }
     }
 }

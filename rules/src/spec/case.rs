@@ -1,8 +1,9 @@
 //! `[[rule.NAME.test]]`: what is played and what is expected.
 
+use base64ct::{Base64, Encoding};
 use toml::de::DeValue;
 
-use super::section::Entry;
+use super::section::{Entry, Section};
 use super::{Located, Place, Report};
 use crate::calendar::read_timestamp;
 use crate::code;
@@ -40,8 +41,7 @@ pub(crate) enum Action {
 #[derive(Clone, Debug)]
 pub(crate) struct StepMessage {
     pub(crate) topic: String,
-    /// `${at}` and `${n}` stand for the time in milliseconds and the number of the repetition.
-    pub(crate) payload: String,
+    pub(crate) payload: PayloadSpec,
     pub(crate) qos: u8,
     pub(crate) retain: bool,
     pub(crate) client: String,
@@ -49,6 +49,14 @@ pub(crate) struct StepMessage {
     pub(crate) every: i64,
     /// How much the number of the payload (empty name) or of a field differs at random.
     pub(crate) jitter: Vec<(String, f64)>,
+}
+
+/// A payload as it is written.
+#[derive(Clone, Debug)]
+pub(crate) enum PayloadSpec {
+    Bytes(Vec<u8>),
+    /// `${at}` and `${n}` stand for the time in milliseconds and the number of the repetition.
+    Text(String),
 }
 
 /// What must have been sent.
@@ -59,7 +67,7 @@ pub(crate) struct Expectation {
     pub(crate) topic: Option<Located>,
     /// An expression over the message that was sent.
     pub(crate) filter: Option<Located>,
-    pub(crate) payload: Option<String>,
+    pub(crate) payload: Option<PayloadSpec>,
     /// How often; at least once if not given.
     pub(crate) times: Option<u64>,
 }
@@ -105,30 +113,83 @@ fn read_step(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<Step> {
         return Some(Step { at: at?, action: Action::PowerCut });
     }
     let topic = section.text("topic", report);
-    let payload = section.take("payload");
+    let payload = read_payload(&mut section, report);
     let qos = section.integer("qos", 0..=2, report).map_or(0, |(qos, _)| qos as u8);
     let retain = section.bool("retain", report).unwrap_or(false);
     let client = section.text("client", report).map_or("test".to_owned(), |text| text.value);
     let repeat = section.integer("repeat", 1..=REPEAT_MAX, report).map_or(1, |(n, _)| n as u32);
     let every = section.duration("every", report).unwrap_or(0);
-    let jitter = section.take("jitter").map_or(Vec::new(), |entry| read_jitter(&entry, report));
+    let jitter = section.take("jitter");
     section.finish(report);
+    if let (Some(jitter), Some(PayloadSpec::Bytes(_))) = (&jitter, &payload) {
+        let message = "`jitter` needs a payload that is a text";
+        report.error(code::WRONG_VALUE, message, &jitter.key_place, "these are bytes");
+    }
+    let jitter = jitter.map_or(Vec::new(), |entry| read_jitter(&entry, report));
     let (Some(topic), Some(payload)) = (topic, payload) else {
         let message = "a step has a topic and a payload, or an action";
         report.error(code::MISSING_KEY, message, &entry.place, "this step");
         return None;
     };
-    let payload = match payload.value {
-        DeValue::String(text) => text.clone().into_owned(),
-        other => {
-            let mut out = String::new();
-            write_json(other, &mut out);
-            out
-        }
-    };
     let topic = topic.value;
     let message = StepMessage { topic, payload, qos, retain, client, repeat, every, jitter };
     Some(Step { at: at?, action: Action::Message(message) })
+}
+
+/// `payload`, or its bytes as `payload_hex` or `payload_base64`.
+fn read_payload(section: &mut Section<'_, '_>, report: &mut Report<'_>) -> Option<PayloadSpec> {
+    let text = section.take("payload");
+    let (hex, base64) =
+        (section.text("payload_hex", report), section.text("payload_base64", report));
+    let first = text.as_ref().map(|entry| &entry.place);
+    let others = [&hex, &base64].map(|text| text.as_ref().map(|text| &text.place));
+    if let Some(place) = first.into_iter().chain(others.into_iter().flatten()).nth(1) {
+        let message = "a message has one payload";
+        report.error(code::DUPLICATE, message, place, "second one");
+    }
+    if let Some(text) = &hex {
+        return read_bytes(text, read_hex(&text.value), "two digits for each byte", report);
+    }
+    if let Some(text) = &base64 {
+        let bytes = Base64::decode_vec(text.value.trim()).ok();
+        return read_bytes(text, bytes, "base64 with its padding", report);
+    }
+    Some(match text?.value {
+        DeValue::String(text) => PayloadSpec::Text(text.clone().into_owned()),
+        other => {
+            let mut out = String::new();
+            write_json(other, &mut out);
+            PayloadSpec::Text(out)
+        }
+    })
+}
+
+fn read_bytes(
+    text: &Located,
+    bytes: Option<Vec<u8>>,
+    wanted: &str,
+    report: &mut Report<'_>,
+) -> Option<PayloadSpec> {
+    if bytes.is_none() {
+        let message = "these are not the bytes of a payload";
+        report.error(code::WRONG_VALUE, message, &text.place, format!("must be {wanted}"));
+    }
+    // Wrong ones still are a payload: the step is not without one as well.
+    Some(PayloadSpec::Bytes(bytes.unwrap_or_default()))
+}
+
+/// Bytes from their digits; white space is for the reader.
+fn read_hex(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() / 2);
+    let mut high = None;
+    for digit in text.chars().filter(|c| !c.is_whitespace()) {
+        let digit = digit.to_digit(16)? as u8;
+        match high.take() {
+            None => high = Some(digit << 4),
+            Some(high) => bytes.push(high | digit),
+        }
+    }
+    high.is_none().then_some(bytes)
 }
 
 /// `jitter = 0.5` for payloads that are a number, `{ temperature = 0.5 }` for fields.
@@ -154,14 +215,7 @@ fn read_expectation(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<Ex
     let mut section = entry.table("an expectation", report)?;
     let topic = section.text("topic", report);
     let filter = section.expression("where", report);
-    let payload = section.take("payload").map(|payload| match payload.value {
-        DeValue::String(text) => text.clone().into_owned(),
-        other => {
-            let mut out = String::new();
-            write_json(other, &mut out);
-            out
-        }
-    });
+    let payload = read_payload(&mut section, report);
     let times = section.integer("times", 0..=i64::from(u32::MAX), report);
     section.finish(report);
     let times = times.map(|(times, _)| times as u64);

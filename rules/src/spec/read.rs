@@ -3,6 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::case::read_case;
+use super::decode::read_decode;
 use super::quantity::format_duration;
 use super::section::{Entry, Section};
 use super::window::read_window;
@@ -10,7 +11,6 @@ use super::{DestinationSpec, EmitSpec, Late, Located, Named, Place, Report, Rule
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::limits::{ENTRIES_MAX, KEYS_MAX, MEMORY_BYTES_MAX, SOURCE_BYTES_MAX};
-use crate::payload::Decode;
 use crate::watermark::Unit;
 use crate::window::Window;
 
@@ -136,24 +136,6 @@ fn read_from(
         report.error_with_help(code::NOT_YET, message, &text.place, label, help);
     }
     texts
-}
-
-fn read_decode(section: &mut Section<'_, '_>, report: &mut Report<'_>) -> Decode {
-    let Some(entry) = section.take("decode") else { return Decode::Json };
-    let word = entry.value.as_str().unwrap_or_default();
-    let kind = word.split(':').next().unwrap_or_default();
-    if DECODE_NOT_YET.contains(&kind) {
-        let message = format!("decode `{kind}` is not in this version");
-        report.error(code::NOT_YET, message, &entry.place, "not available yet");
-        return Decode::Json;
-    }
-    let choices = [
-        ("json", Decode::Json),
-        ("number", Decode::Number),
-        ("text", Decode::Text),
-        ("bool", Decode::Bool),
-    ];
-    section.choice("decode", &choices, report).map_or(Decode::Json, |(decode, _)| decode)
 }
 
 fn read_time(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<TimeSpec> {
@@ -316,7 +298,6 @@ fn missing(key: &str, question: &str, rule: &Entry<'_, '_>, report: &mut Report<
 }
 
 const NOT_YET: [&str; 6] = ["alert", "change", "dedupe", "guarantee", "join", "lookup"];
-const DECODE_NOT_YET: [&str; 6] = ["bytes", "cbor", "csv", "influx", "msgpack", "sparkplug"];
 /// Results of an open window are for people and screens.
 const EARLY_MS_MIN: i64 = 100;
 const NAME_BYTES_MAX: usize = 64;
