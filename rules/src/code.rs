@@ -61,3 +61,5 @@ pub(crate) const TOPIC_FAULT: &str = "R107";
 pub(crate) const SIZE_FAULT: &str = "R108";
 /// All windows of a message were closed when it came.
 pub(crate) const LATE: &str = "R109";
+/// The name or kind of a Sparkplug metric is not known: its birth was not seen.
+pub(crate) const BIRTH_FAULT: &str = "R115";

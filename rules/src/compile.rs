@@ -9,6 +9,7 @@ mod destination;
 mod identity;
 mod names;
 mod rule;
+mod sparkplug;
 
 use std::collections::BTreeMap;
 

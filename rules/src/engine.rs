@@ -5,6 +5,7 @@
 //! given to `advance`, never on how often it is called. A timer that is due at a time fires before
 //! a message that arrived at that time.
 
+mod births;
 mod close;
 mod collect;
 mod count;

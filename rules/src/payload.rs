@@ -1,6 +1,6 @@
 //! Payloads to values: each message is read once, for all rules that look at it.
 //!
-//! A payload is one message or, with some decoders, several: rows or lines. Decoders fill
+//! A payload is one message or, with some decoders, several: rows, lines or metrics. Decoders fill
 //! the slots of the fields that rules name and build nothing else.
 
 mod binary;
@@ -12,8 +12,10 @@ mod influx;
 mod json;
 mod message_pack;
 mod problem;
+mod protobuf;
 mod scalar;
 mod slots;
+mod sparkplug;
 
 pub(crate) use csv::{CsvForm, CsvRows};
 pub(crate) use field::{FieldTree, Step};
@@ -22,6 +24,7 @@ pub(crate) use influx::InfluxLines;
 pub(crate) use problem::DecodeError;
 pub(crate) use scalar::{read_bool, read_number};
 pub(crate) use slots::Slots;
+pub(crate) use sparkplug::{METRIC_FIELDS, Metric, Metrics};
 
 use std::str::Utf8Error;
 use std::sync::Arc;
@@ -40,6 +43,7 @@ pub(crate) enum Decode {
     Json,
     MessagePack,
     Number,
+    Sparkplug,
     Text,
 }
 
@@ -89,6 +93,7 @@ impl Decode {
             Decode::Json => "Json".to_owned(),
             Decode::MessagePack => "MessagePack".to_owned(),
             Decode::Number => "Number".to_owned(),
+            Decode::Sparkplug => "Sparkplug".to_owned(),
             Decode::Text => "Text".to_owned(),
         }
     }

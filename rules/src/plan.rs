@@ -3,7 +3,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::payload::FieldTree;
 use crate::rule::Rule;
-use crate::topic::{Route, Router};
+use crate::topic::{Route, Router, levels_text};
 
 /// All rules of all files, checked and compiled.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +47,11 @@ impl Plan {
                 let route = Route { rule: index as u32, filter: position as u16 };
                 self.router.insert(&filter.levels, route);
                 push_new(&mut self.filters, &filter.mqtt());
+            }
+            for (position, levels) in rule.births.filters.iter().enumerate() {
+                let filter = (rule.filters.len() + position) as u16;
+                self.router.insert(levels, Route { rule: index as u32, filter });
+                push_new(&mut self.filters, &levels_text(levels));
             }
         }
         self

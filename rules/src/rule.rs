@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::aggregate::Layout;
 use crate::expression::{Fold, Prev, Program};
 use crate::payload::Decode;
-use crate::topic::{Capture, Filter};
+use crate::topic::{Capture, Filter, Level};
 use crate::watermark::Time;
 use crate::window::Window;
 
@@ -21,6 +21,8 @@ pub(crate) struct Rule {
     /// For each filter, where the captures are; the value of the first goes to local 0.
     pub(crate) captures: Vec<Vec<Capture>>,
     pub(crate) decode: Decode,
+    /// For rules that read Sparkplug metrics.
+    pub(crate) births: Births,
     /// The local of the payload, unless it is JSON.
     pub(crate) value: Option<u16>,
     pub(crate) time: Time,
@@ -55,6 +57,19 @@ pub(crate) struct Rule {
     /// Number of locals.
     pub(crate) locals: usize,
 }
+
+/// Where a rule learns what Sparkplug metrics are called.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Births {
+    /// Filters of births that it reads in addition; their numbers follow those of its own.
+    pub(crate) filters: Vec<Vec<Level>>,
+    /// For each filter, those of births behind the others: the level of the kind of message.
+    pub(crate) kind_levels: Vec<usize>,
+}
+
+/// The kinds of messages that have metrics: of nodes and of devices.
+pub(crate) const METRIC_TOPICS: [&str; 8] =
+    ["NBIRTH", "NCMD", "NDATA", "NDEATH", "DBIRTH", "DCMD", "DDATA", "DDEATH"];
 
 /// A name for an expression.
 #[derive(Clone, Debug)]

@@ -52,7 +52,6 @@ impl Running {
         &self.tables[id as usize]
     }
 
-    #[expect(dead_code, reason = "blocks that keep rows follow")]
     /// Changes a table, and counts its memory.
     pub(crate) fn change_table(&mut self, id: TableId, change: impl FnOnce(&mut Table)) {
         let table = &mut self.tables[id as usize];

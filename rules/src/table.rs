@@ -5,6 +5,7 @@
 //! the state: a delta holds those that have changed, a snapshot all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// The tables that a rule can have; the number stands in stored state.
@@ -41,7 +42,6 @@ pub(crate) struct Row {
 }
 
 impl Table {
-    #[expect(dead_code, reason = "blocks that keep rows follow")]
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Row> {
         self.rows.get(key)
     }
@@ -75,6 +75,17 @@ impl Table {
     /// Removes the row that was not used for the longest time.
     pub(crate) fn remove_oldest(&mut self) {
         if let Some((_, key)) = self.ages.first() {
+            let key = key.clone();
+            self.remove(&key);
+        }
+    }
+
+    /// Removes all rows whose keys begin so.
+    pub(crate) fn remove_prefix(&mut self, prefix: &[u8]) {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        while let Some((key, _)) = self.rows.range::<[u8], _>(from).next()
+            && key.starts_with(prefix)
+        {
             let key = key.clone();
             self.remove(&key);
         }

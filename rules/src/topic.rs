@@ -5,7 +5,7 @@ mod filter;
 mod router;
 mod template;
 
-pub(crate) use filter::{Capture, Filter, Level, overlap};
+pub(crate) use filter::{Capture, Filter, Level, levels_text, overlap};
 pub(crate) use router::{Route, Router};
 pub(crate) use template::{Piece, Template};
 

@@ -377,13 +377,8 @@ error[R010]: `late = "topic"` needs a `time` field
 #[test]
 fn keys_of_later_versions_are_known() {
     check(
-        &rule("dedupe = { key = [\"id\"] }\ndecode = \"sparkplug\""),
+        &rule("dedupe = { key = [\"id\"] }"),
         r#"
-error[R005]: decode `sparkplug` is not in this version
-  --> r.toml:5:10
-5 | decode = "sparkplug"
-  |          ^^^^^^^^^^^ not available yet
-
 error[R005]: `dedupe` is not in this version
   --> r.toml:4:1
 4 | dedupe = { key = ["id"] }
@@ -410,7 +405,7 @@ error[R004]: unknown decode `msgpac`
   --> r.toml:4:10
 4 | decode = "msgpac"
   |          ^^^^^^^^ not one of the choices
-  = help: did you mean `msgpack`? choices: json, number, text, bool, cbor, msgpack, influx, csv, bytes:TYPE@BYTE
+  = help: did you mean `msgpack`? choices: json, number, text, bool, cbor, msgpack, influx, csv, sparkplug, bytes:TYPE@BYTE
 
 error[R004]: `f32@4` is not a place in a payload
   --> r.toml:4:17
@@ -482,6 +477,40 @@ error[R013]: `+` needs a number
   --> r.toml:6:17
 6 | select = { a = "payload.low + 1" }
   |                 ^^^^^^^^^^^ this is true or false
+"#,
+    );
+}
+
+#[test]
+fn rules_that_read_metrics_need_topics_that_have_some_and_a_select() {
+    let text = "[rule.r]\nfrom = [\"spBv1.0/g/DDATA/n\", \"spBv1.0/g/DATA/n/d\", \"spBv1.0/+/+/n/#\"]\n\
+        decode = \"sparkplug\"\nto = \"o\"\nwhere = \"name == 'x'\"\n";
+    check(
+        &diagnose(&[("r.toml", text)]),
+        r#"
+error[R003]: rule `r` reads metrics, but has no `select`
+  --> r.toml:1:7
+1 | [rule.r]
+  |       ^ what is sent of each metric?
+  = help: for example select = { metric = "metric", value = "value" }
+
+error[R007]: `spBv1.0/g/DDATA/n` matches no topic of Sparkplug metrics
+  --> r.toml:2:9
+2 | from = ["spBv1.0/g/DDATA/n", "spBv1.0/g/DATA/n/d", "spBv1.0/+/+/n/#"]
+  |         ^^^^^^^^^^^^^^^^^^^ group, kind of message, node, and for D... the device
+  = help: for example spBv1.0/{group}/DDATA/{node}/{device} or spBv1.0/{group}/NDATA/{node}
+
+error[R007]: `spBv1.0/g/DATA/n/d` matches no topic of Sparkplug metrics
+  --> r.toml:2:30
+2 | from = ["spBv1.0/g/DDATA/n", "spBv1.0/g/DATA/n/d", "spBv1.0/+/+/n/#"]
+  |                              ^^^^^^^^^^^^^^^^^^^^ group, kind of message, node, and for D... the device
+  = help: for example spBv1.0/{group}/DDATA/{node}/{device} or spBv1.0/{group}/NDATA/{node}
+
+error[R012]: unknown name `name`
+  --> r.toml:5:10
+5 | where = "name == 'x'"
+  |          ^^^^ not a field that `decode` gives
+  = help: fields here: alias, datatype, is_historical, is_null, metric, timestamp, value
 "#,
     );
 }

@@ -1,7 +1,7 @@
 //! What a decoder means for the expressions of a rule.
 
 use crate::expression::{KnownField, Type};
-use crate::payload::Decode;
+use crate::payload::{Decode, METRIC_FIELDS};
 
 /// The fields of a payload, if the decoder says which there are.
 pub(super) fn known_fields(decode: &Decode) -> Option<Vec<KnownField>> {
@@ -18,6 +18,7 @@ pub(super) fn known_fields(decode: &Decode) -> Option<Vec<KnownField>> {
             let columns = form.columns.as_ref()?;
             Some(columns.iter().map(|name| any(name)).collect())
         }
+        Decode::Sparkplug => Some(METRIC_FIELDS.map(any).into()),
         _ => None,
     }
 }

@@ -7,6 +7,7 @@ use super::decode::known_fields;
 use super::destination::{compile_destinations, rest_names};
 use super::identity::{definition_hash, state_hash};
 use super::names::{Names, Part};
+use super::sparkplug::compile_births;
 use crate::aggregate::Layout;
 use crate::code;
 use crate::diagnostic::Diagnostic;
@@ -41,6 +42,7 @@ pub(super) fn compile_rule(
         known: known_fields(&spec.decode),
         constants,
     };
+    let births = compile_births(&spec, &filters, report);
     let captures = add_captures(&spec, &filters, &mut names, report);
     let value = add_value(&spec, &mut names, report);
     let lets = compile_lets(&spec, &mut names, report);
@@ -79,6 +81,7 @@ pub(super) fn compile_rule(
         filters,
         captures,
         decode: spec.decode.clone(),
+        births,
         value,
         time,
         lets,

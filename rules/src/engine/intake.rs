@@ -24,11 +24,6 @@ impl Running {
         decoded: Result<(), Fault>,
     ) {
         self.metrics.matched += 1;
-        if message.event.payload.is_empty() {
-            // It only clears a retained message.
-            self.metrics.filtered += 1;
-            return;
-        }
         let outcome = decoded.and_then(|()| self.compute(turn, message, filter));
         if let Err(fault) = outcome {
             if fault.code == code::KEYS_FAULT || fault.code == code::MEMORY_FAULT {

@@ -43,6 +43,7 @@ impl Running {
         (decode, filter): (&'m Decode, u16),
     ) {
         if message.event.payload.is_empty() {
+            // It only clears a retained message.
             self.pass_over();
             return;
         }
@@ -51,6 +52,11 @@ impl Running {
                 .text()
                 .and_then(|text| CsvRows::new(text, form, payload.tree))
                 .map(Records::Csv),
+            Decode::Sparkplug => {
+                payload.held = None;
+                self.take_metrics(turn, message, payload, filter);
+                return;
+            }
             Decode::Influx => payload.text().map(InfluxLines::new).map(Records::Influx),
             _ => {
                 let outcome = payload.decode(decode, message);

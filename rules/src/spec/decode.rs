@@ -34,12 +34,8 @@ fn read_word(text: &Located, report: &mut Report<'_>) -> Option<Decode> {
         "json" => Decode::Json,
         "msgpack" => Decode::MessagePack,
         "number" => Decode::Number,
+        "sparkplug" => Decode::Sparkplug,
         "text" => Decode::Text,
-        "sparkplug" => {
-            let message = "decode `sparkplug` is not in this version";
-            report.error(code::NOT_YET, message, &text.place, "not available yet");
-            return None;
-        }
         _ => {
             let message = format!("unknown decode `{word}`");
             let list = format!("{}, bytes:TYPE@BYTE", WORDS.join(", "));
@@ -169,4 +165,5 @@ fn read_fixed(
 const BYTES: &str = "bytes:";
 /// Rows whose columns the first of them names.
 const HEADER: CsvForm = CsvForm { columns: None, separator: b',', decimal_comma: false };
-const WORDS: [&str; 8] = ["json", "number", "text", "bool", "cbor", "msgpack", "influx", "csv"];
+const WORDS: [&str; 9] =
+    ["json", "number", "text", "bool", "cbor", "msgpack", "influx", "csv", "sparkplug"];

@@ -114,7 +114,7 @@ impl Filter {
 }
 
 /// Levels as an MQTT filter.
-pub(super) fn levels_text(levels: &[Level]) -> String {
+pub(crate) fn levels_text(levels: &[Level]) -> String {
     let words = levels.iter().map(|level| match level {
         Level::Any => "+",
         Level::Literal(text) => text,
