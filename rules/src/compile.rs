@@ -128,7 +128,7 @@ fn summary(sources: &[Source], one: &Compiled) -> RuleSummary {
         line: before.unwrap_or_default().matches('\n').count() + 1,
         about: spec.about.clone(),
         enabled: spec.enabled,
-        filters: rule.filters.iter().map(|filter| filter.mqtt()).collect(),
+        filters: rule.mqtt_filters().collect(),
         topics: spec.to.iter().map(|to| to.topic.value.clone()).collect(),
         window: spec.window.as_ref().map(|(text, _)| text.value.clone()),
         keys_max: rule.keys_max,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::aggregate::Layout;
 use crate::expression::{Fold, Prev, Program};
 use crate::payload::Decode;
-use crate::topic::{Capture, Filter, Level};
+use crate::topic::{Capture, Filter, Level, levels_text};
 use crate::watermark::Time;
 use crate::window::Window;
 
@@ -129,6 +129,12 @@ impl Rule {
         } else {
             format!("groups of {}", names.join(", "))
         }
+    }
+
+    /// The MQTT filters of everything that the rule reads.
+    pub(crate) fn mqtt_filters(&self) -> impl Iterator<Item = String> {
+        let births = self.births.filters.iter().map(|levels| levels_text(levels));
+        self.filters.iter().map(|filter| filter.mqtt()).chain(births)
     }
 
     /// Whether the rule keeps anything per key.
