@@ -79,6 +79,11 @@ const RULES: &[&str] = &[
     r#"let    = { off = "v - ewma(v, '3s')" }
        window = "tumbling 4s"
        select = { off = "max(off)", high = "max(since(v > 0))" }"#,
+    // The payload as bytes: the last digit of its time.
+    r#"decode = { bytes = { digit = "u8@17", odd = "bool@17.0" } }
+       where  = "odd || digit > prev.digit"
+       window = "sliding 10s every 5s"
+       select = { n = "count()", sum = "sum(digit)", odd = "last(odd)" }"#,
 ];
 
 fn rule(text: &str) -> String {

@@ -196,6 +196,8 @@ fn births_without_room_are_refused_as_a_whole() {
 enum Act {
     Birth(Vec<(u64, u32)>),
     Data(Vec<(u64, i32)>),
+    /// Nothing since the last restart was stored.
+    PowerCut,
     Restart,
 }
 
@@ -204,6 +206,7 @@ fn acts() -> impl Strategy<Value = Vec<(u8, u8, Act)>> {
         2 => proptest::collection::vec((0u64..6, prop_oneof![Just(3u32), Just(7)]), 0..6)
             .prop_map(Act::Birth),
         5 => proptest::collection::vec((0u64..6, any::<i32>()), 1..5).prop_map(Act::Data),
+        1 => Just(Act::PowerCut),
         1 => Just(Act::Restart),
     ];
     proptest::collection::vec((0u8..2, 0u8..3, act), 1..60)
@@ -221,6 +224,8 @@ proptest! {
         // Name and kind by node, device (0 is the node itself) and alias.
         let mut known: BTreeMap<(u8, u8, u64), (String, u32)> = BTreeMap::new();
         let mut expected = Vec::new();
+        // What is played again after a power cut.
+        let mut pending: Vec<(i64, String, Vec<Metric>)> = Vec::new();
         for (at, (node, device, act)) in acts.into_iter().enumerate() {
             let topic = |kind: &str| match device {
                 0 => format!("spBv1.0/g/N{kind}/n{node}"),
@@ -236,6 +241,7 @@ proptest! {
                         known.insert((node, device, alias), (name, kind));
                     }
                     send(&mut engine, at as i64, &topic("BIRTH"), &metrics, &mut out);
+                    pending.push((at as i64, topic("BIRTH"), metrics));
                 }
                 Act::Data(list) => {
                     let mut unknown = false;
@@ -252,8 +258,22 @@ proptest! {
                     let metrics: Vec<Metric> =
                         list.into_iter().map(|(alias, value)| aliased(alias, value)).collect();
                     send(&mut engine, at as i64, &topic("DATA"), &metrics, &mut out);
+                    pending.push((at as i64, topic("DATA"), metrics));
                 }
-                Act::Restart => restart(&mut engine, rule, &mut deltas),
+                Act::PowerCut => {
+                    let none = std::iter::empty::<Vec<u8>>();
+                    engine = Engine::restore(plan(rule), none, deltas.iter()).unwrap();
+                    let mut again = Vec::new();
+                    for (at, topic, metrics) in &pending {
+                        send(&mut engine, *at, topic, metrics, &mut again);
+                    }
+                    let start = out.len() - again.len();
+                    prop_assert_eq!(&out[start..], &again[..]);
+                }
+                Act::Restart => {
+                    restart(&mut engine, rule, &mut deltas);
+                    pending.clear();
+                }
             }
         }
         let found: Vec<String> = out
