@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::limits::{OBSERVED_FIELDS_MAX, OBSERVED_TEXTS_MAX, OBSERVED_TOPICS_MAX};
 use crate::message::Timestamp;
 use crate::payload::{read_bool, read_number};
-use crate::watermark::Unit;
+use crate::watermark::{CLOCK_TRUSTED_FROM, Unit};
 
 /// Looks at the messages of a filter.
 ///
@@ -22,7 +22,7 @@ use crate::watermark::Unit;
 /// let mut observer = Observer::new("site/+/climate");
 /// for second in 0..60 {
 ///     let payload = format!(r#"{{"temperature":{}}}"#, 20 + second % 3);
-///     observer.observe("site/hall/climate", payload.as_bytes(), Timestamp(second * 1000));
+///     observer.observe("site/hall/climate", payload.as_bytes(), Timestamp(1_767_225_600_000 + second * 1000));
 /// }
 /// let rule = observer.suggest();
 /// assert!(rule.contains("from   = \"site/{site}/climate\""), "{rule}");
@@ -198,7 +198,9 @@ impl Seen {
 
     /// Notes whether a value is a time near its arrival.
     fn stamp(&mut self, unit: Unit, time: Option<i64>, arrived: i64) {
-        let near = time.filter(|time| (time - arrived).abs() <= DAY_MS);
+        // Small numbers are near a clock that was never set.
+        let trusted = arrived >= CLOCK_TRUSTED_FROM;
+        let near = time.filter(|time| trusted && (time - arrived).abs() <= DAY_MS);
         let known = self.time.take();
         let Some(time) = near else { return };
         self.time = match known {

@@ -119,7 +119,7 @@ impl Unit {
 const TIME_RANGE: std::ops::Range<i64> = -62_167_219_200_000..253_402_300_800_000;
 
 /// A clock before 2020 was never set: then stamps cannot be held against it.
-const CLOCK_TRUSTED_FROM: i64 = 1_577_836_800_000;
+pub(crate) const CLOCK_TRUSTED_FROM: i64 = 1_577_836_800_000;
 
 #[cfg(test)]
 mod tests {
