@@ -128,8 +128,7 @@ fn rows_beyond_the_limit_are_one_dead_letter() {
     assert!(out.is_empty());
     assert_eq!((status[0].matched, status[0].filtered), (16_385, 1));
     let (out, status) = run(rules, &[rows(16_386).as_bytes()]);
-    let expected =
-        "R108: row 16384: the last of 16384 rows; all after it are not read [16384\n16385\n]";
+    let expected = "R108: only the first 16384 rows of a payload are read [16384\n16385\n]";
     assert_eq!(texts(&out), [expected]);
     assert_eq!(status[0].matched, 16_385);
 }

@@ -79,7 +79,7 @@ impl Running {
             message.event = Event { payload: metric.bytes, ..event };
             message.record = Some(("metric", taken as u32));
             if taken > RECORDS_MAX {
-                message.event = event;
+                (message.event, message.record) = (event, None);
                 self.handle(turn, message, filter, Err(too_many("metric")));
                 break;
             }

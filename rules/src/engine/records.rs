@@ -44,7 +44,9 @@ impl Running {
     ) {
         if message.event.payload.is_empty() {
             // It only clears a retained message.
-            self.pass_over();
+            if usize::from(filter) < turn.rule.filters.len() {
+                self.pass_over();
+            }
             return;
         }
         let records = match decode {
@@ -89,6 +91,7 @@ impl Running {
             taken += 1;
             if taken >= RECORDS_MAX && !records.rest().trim_ascii().is_empty() {
                 message.event = Event { payload: records.rest(), ..event };
+                message.record = None;
                 self.handle(turn, message, filter, Err(too_many(records.word())));
                 break;
             }
@@ -176,6 +179,6 @@ pub(super) fn fault(error: &DecodeError) -> Fault {
 }
 
 pub(super) fn too_many(word: &str) -> Fault {
-    let message = format!("the last of {RECORDS_MAX} {word}s; all after it are not read");
+    let message = format!("only the first {RECORDS_MAX} {word}s of a payload are read");
     Fault { code: code::SIZE_FAULT, message }
 }
