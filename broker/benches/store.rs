@@ -330,6 +330,7 @@ fn message(device: u64) -> Message {
         retain: false,
         expires_at_ms: None,
         received_at_ms: 0,
+        publisher: "",
         topic: &topic,
         properties: &[],
         payload: &[7; PAYLOAD_BYTES],

@@ -421,12 +421,14 @@ fn reader_configs(readers: &Readers, config: &Config, plan: &Plan) -> Vec<Reader
             reader: *reader,
             filters: upstream.forward.iter().map(|route| route.from.clone()).collect(),
             takes_logged: false,
+            names_publishers: false,
         })
         .collect();
     configs.extend(readers.rules.map(|reader| ReaderConfig {
         reader,
         filters: plan.filters().map(str::to_owned).collect(),
         takes_logged: true,
+        names_publishers: plan.reads_client(),
     }));
     configs
 }

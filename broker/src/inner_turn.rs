@@ -117,6 +117,7 @@ mod tests {
             reader,
             filters: vec![filter.to_owned()],
             takes_logged: reader == RULES,
+            names_publishers: false,
         };
         let readers = vec![reader(RULES, "in/#"), reader(CLOUD, "up/#"), reader(PLANT, "down/#")];
         let recovered = Recovered::default();
@@ -129,6 +130,7 @@ mod tests {
             retain: false,
             expires_at_ms: None,
             received_at_ms: 0,
+            publisher: "",
             topic,
             properties: &[],
             payload: payload.as_bytes(),

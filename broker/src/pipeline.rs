@@ -89,7 +89,7 @@ impl Pipeline {
             payload: parts.payload,
             qos: parts.qos as u8,
             retain: parts.retain,
-            client: "",
+            client: parts.publisher,
             arrived: timestamp(parts.received_at_ms),
         };
         // Somebody may have set the calendar back since then.
@@ -205,6 +205,7 @@ fn record_of(emission: &Emission, unix_ms: u64) -> Vec<u8> {
         retain: emission.retain,
         expires_at_ms: emission.expire_s.map(|seconds| unix_ms + u64::from(seconds) * 1000),
         received_at_ms: unix_ms,
+        publisher: "",
         topic: &emission.topic,
         properties: &encoded,
         payload: &emission.payload,
@@ -213,3 +214,6 @@ fn record_of(emission: &Emission, unix_ms: u64) -> Vec<u8> {
     parts.append_to(&mut record);
     record
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use crate::diagnostic::Diagnostic;
 use crate::payload::FieldTree;
 use crate::rule::Rule;
 use crate::topic::{Route, Router, levels_text};
+use crate::watermark::Time;
 
 /// All rules of all files, checked and compiled.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +31,15 @@ impl Plan {
     /// Names of the upstreams that enabled rules send to, without duplicates.
     pub fn upstreams(&self) -> impl Iterator<Item = &str> {
         self.upstreams.iter().map(String::as_str)
+    }
+
+    /// Whether a rule needs to know which client has published a message.
+    pub fn reads_client(&self) -> bool {
+        let is_per_source = |rule: &Rule| match &rule.time {
+            Time::Arrival => false,
+            Time::Field(time) => time.per_source,
+        };
+        self.fields.names_client() || self.rules.iter().any(is_per_source)
     }
 
     /// What each rule does, in the order of the files; also of rules that are not enabled.

@@ -286,6 +286,7 @@ impl WillRecord {
             retain: will.retain,
             expires_at_ms: None,
             received_at_ms: 0,
+            publisher: "",
             topic: will.topic,
             properties: &properties,
             payload: will.payload,

@@ -550,7 +550,10 @@ impl Core {
         }
         let expires_at_ms =
             will.expiry_interval_s.map(|seconds| now.unix_ms + u64::from(seconds) * 1000);
-        let parts = MessageParts { expires_at_ms, received_at_ms: now.unix_ms, ..parts };
+        let publisher = self.publisher(key);
+        let publisher = publisher.as_deref().unwrap_or_default();
+        let received_at_ms = now.unix_ms;
+        let parts = MessageParts { expires_at_ms, received_at_ms, publisher, ..parts };
         // One that is in the store already has its room.
         let is_unkept = !self.sessions[key as usize].stored && self.is_store_full();
         let origin = Origin { session: Some(key), is_unkept, ..Origin::default() };

@@ -73,6 +73,8 @@ pub struct Core {
     pub(crate) log: Log,
     pub(crate) peers: Peers,
     pub(crate) readers: Vec<Reader>,
+    /// Whether any of them wants to know who has published a message.
+    pub(crate) names_publishers: bool,
     pub(crate) gate: Gate,
     pub(crate) held: Held,
     /// Messages that rest on changes which are not durable, in order, each with the batch of those.
@@ -156,6 +158,7 @@ impl Core {
             log,
             peers: Peers::new(shard, placement, seed),
             readers: Vec::new(),
+            names_publishers: false,
             gate: Gate::default(),
             held: Held::default(),
             provisional: VecDeque::new(),

@@ -52,6 +52,7 @@ impl Core {
             retain: false,
             expires_at_ms: None,
             received_at_ms: now.unix_ms,
+            publisher: "",
             topic: &topic,
             properties: &properties,
             ..*parts

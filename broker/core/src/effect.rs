@@ -291,6 +291,7 @@ mod tests {
             retain: false,
             expires_at_ms: None,
             received_at_ms: 0,
+            publisher: "",
             topic: "a/b",
             properties: &[],
             payload: b"1",

@@ -5,12 +5,14 @@
 //!
 //! | bytes | content |
 //! |---|---|
-//! | 0 | bits 0 and 1: QoS; bit 2: retain flag; the rest zero |
+//! | 0 | bits 0 and 1: QoS; bit 2: retain flag; bit 3: has a publisher; the rest zero |
 //! | 1..9 | expiry, milliseconds since the Unix epoch, little-endian; 0 = never |
 //! | 9..17 | when the broker received it, milliseconds since the Unix epoch, little-endian |
 //! | 17..19 | length of the topic, little-endian |
 //! | 19..23 | length of the properties, little-endian |
-//! | 23.. | topic, end-to-end properties as MQTT 5 encodes them, payload |
+//! | 23.. | topic, end-to-end properties as MQTT 5 encodes them |
+//! | 2, if bit 3 | length of the publisher, little-endian |
+//! | … | publisher, payload |
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +22,8 @@ use weir_mqtt::QoS;
 /// Bytes before the topic.
 const HEADER_BYTES: usize = 23;
 const QOS_MASK: u8 = 0b011;
-const RETAIN: u8 = 0b100;
+const RETAIN: u8 = 0b0100;
+const PUBLISHER: u8 = 0b1000;
 
 /// The parts of a message that is being made.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +36,9 @@ pub struct MessageParts<'a> {
     pub expires_at_ms: Option<u64>,
     /// When the broker received it, milliseconds since the Unix epoch.
     pub received_at_ms: u64,
+    /// The client identifier of its publisher, if a reader of the log wants to know; otherwise
+    /// empty.
+    pub publisher: &'a str,
     /// The topic name, without alias, at most 65,535 bytes.
     pub topic: &'a str,
     /// The end-to-end properties, already encoded, without their length.
@@ -48,14 +54,21 @@ impl MessageParts<'_> {
         let topic_bytes = u16::try_from(self.topic.len()).expect("a topic name fits its prefix");
         let properties_bytes =
             u32::try_from(self.properties.len()).expect("a packet's properties fit 28 bits");
+        let publisher = if self.publisher.is_empty() { 0 } else { PUBLISHER };
         out.reserve(HEADER_BYTES + self.topic.len() + self.properties.len() + self.payload.len());
-        out.push(self.qos as u8 | retain);
+        out.push(self.qos as u8 | retain | publisher);
         out.extend_from_slice(&self.expires_at_ms.unwrap_or(0).to_le_bytes());
         out.extend_from_slice(&self.received_at_ms.to_le_bytes());
         out.extend_from_slice(&topic_bytes.to_le_bytes());
         out.extend_from_slice(&properties_bytes.to_le_bytes());
         out.extend_from_slice(self.topic.as_bytes());
         out.extend_from_slice(self.properties);
+        if publisher != 0 {
+            let bytes = u16::try_from(self.publisher.len());
+            let bytes = bytes.expect("a client identifier fits its prefix");
+            out.extend_from_slice(&bytes.to_le_bytes());
+            out.extend_from_slice(self.publisher.as_bytes());
+        }
         out.extend_from_slice(self.payload);
     }
 }
@@ -71,6 +84,9 @@ pub enum RecordError {
     /// A length points past the end, or the record is shorter than its header.
     #[error("the record is cut short")]
     CutShort,
+    /// The publisher is not UTF-8.
+    #[error("the publisher of the record is not UTF-8")]
+    PublisherNotUtf8,
     /// The flags hold a QoS or a bit that does not exist.
     #[error("the record has flags of an unknown kind")]
     UnknownFlags,
@@ -107,6 +123,20 @@ impl Message {
     #[must_use]
     pub fn parts(&self) -> MessageParts<'_> {
         parse(&self.0).expect("a message is checked when it is made")
+    }
+
+    /// Whether it says who has published it.
+    pub(crate) fn has_publisher(&self) -> bool {
+        self.0.first().is_some_and(|flags| flags & PUBLISHER != 0)
+    }
+
+    /// The same message, which does not say who has published it.
+    pub(crate) fn without_publisher(&self, scratch: &mut Vec<u8>) -> Self {
+        if self.has_publisher() {
+            Self::new(&MessageParts { publisher: "", ..self.parts() }, scratch)
+        } else {
+            self.clone()
+        }
     }
 
     /// The topic name.
@@ -170,7 +200,7 @@ pub fn parse(record: &[u8]) -> Result<MessageParts<'_>, RecordError> {
     let (received, rest) = rest.split_first_chunk().ok_or(RecordError::CutShort)?;
     let (topic_bytes, rest) = rest.split_first_chunk().ok_or(RecordError::CutShort)?;
     let (properties_bytes, rest) = rest.split_first_chunk().ok_or(RecordError::CutShort)?;
-    if flags & !(QOS_MASK | RETAIN) != 0 {
+    if flags & !(QOS_MASK | RETAIN | PUBLISHER) != 0 {
         return Err(RecordError::UnknownFlags);
     }
     let qos = QoS::try_from(flags & QOS_MASK).map_err(|_| RecordError::UnknownFlags)?;
@@ -178,17 +208,29 @@ pub fn parse(record: &[u8]) -> Result<MessageParts<'_>, RecordError> {
     let topic_bytes = usize::from(u16::from_le_bytes(*topic_bytes));
     let properties_bytes = u32::from_le_bytes(*properties_bytes) as usize;
     let (topic, rest) = rest.split_at_checked(topic_bytes).ok_or(RecordError::CutShort)?;
-    let (properties, payload) =
+    let (properties, rest) =
         rest.split_at_checked(properties_bytes).ok_or(RecordError::CutShort)?;
+    let (publisher, payload) =
+        if flags & PUBLISHER == 0 { ("", rest) } else { split_publisher(rest)? };
     Ok(MessageParts {
         qos,
         retain: flags & RETAIN != 0,
         expires_at_ms: (expiry != 0).then_some(expiry),
         received_at_ms: u64::from_le_bytes(*received),
+        publisher,
         topic: std::str::from_utf8(topic).map_err(|_| RecordError::TopicNotUtf8)?,
         properties,
         payload,
     })
+}
+
+/// Takes the publisher off; the payload is left.
+fn split_publisher(rest: &[u8]) -> Result<(&str, &[u8]), RecordError> {
+    let (bytes, rest) = rest.split_first_chunk().ok_or(RecordError::CutShort)?;
+    let bytes = usize::from(u16::from_le_bytes(*bytes));
+    let (publisher, payload) = rest.split_at_checked(bytes).ok_or(RecordError::CutShort)?;
+    let publisher = std::str::from_utf8(publisher).map_err(|_| RecordError::PublisherNotUtf8)?;
+    Ok((publisher, payload))
 }
 
 #[cfg(test)]
@@ -201,6 +243,7 @@ mod tests {
             retain: true,
             expires_at_ms: Some(1_700_000_000_000),
             received_at_ms: 1_600_000_000_000,
+            publisher: "",
             topic: "site/a/temperature",
             properties: &[1, 1],
             payload: b"21.5",
@@ -217,7 +260,25 @@ mod tests {
         assert_eq!(read.expires_at_ms, Some(1_700_000_000_000));
         assert_eq!(read.received_at_ms, 1_600_000_000_000);
         assert_eq!((read.topic, read.properties), ("site/a/temperature", &[1u8, 1][..]));
-        assert_eq!(read.payload, b"21.5");
+        assert_eq!((read.publisher, read.payload), ("", &b"21.5"[..]));
+    }
+
+    #[test]
+    fn a_record_gives_back_its_publisher_and_can_be_without() {
+        let parts = MessageParts { publisher: "sensor-1", ..parts() };
+        let message = Message::new(&parts, &mut Vec::new());
+        let again = Message::from_record(message.as_record()).expect("a whole record");
+        assert_eq!((again.parts().publisher, again.payload()), ("sensor-1", &b"21.5"[..]));
+        let without = again.without_publisher(&mut Vec::new());
+        assert_eq!(without, Message::new(&self::parts(), &mut Vec::new()));
+        assert_eq!(without.without_publisher(&mut Vec::new()), without);
+        let mut record = message.as_record().to_vec();
+        let payload_at = record.len() - 4;
+        for end in 0..payload_at {
+            assert!(Message::from_record(&record[..end]).is_err(), "at {end}");
+        }
+        record[payload_at - 1] = 0xff;
+        assert_eq!(Message::from_record(&record), Err(RecordError::PublisherNotUtf8));
     }
 
     #[test]
@@ -234,7 +295,7 @@ mod tests {
         let mut record = Message::new(&parts(), &mut Vec::new()).as_record().to_vec();
         record[0] = 3;
         assert_eq!(Message::from_record(&record), Err(RecordError::UnknownFlags));
-        record[0] = 8;
+        record[0] = 16;
         assert_eq!(Message::from_record(&record), Err(RecordError::UnknownFlags));
         record[0] = 0;
         record[HEADER_BYTES] = 0xff;

@@ -2,6 +2,7 @@
 //! are to get it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use weir_mqtt::{Acknowledge, PacketId, Publish, QoS, ReasonCode, Version};
 
@@ -263,11 +264,13 @@ impl Core {
             .encode_end_to_end(&mut properties)
             .expect("properties that were decoded can be encoded");
         let expiry_s = publish.properties.message_expiry_interval_s;
+        let publisher = self.publisher(key);
         let parts = MessageParts {
             qos: publish.qos,
             retain: publish.retain,
             expires_at_ms: expiry_s.map(|seconds| now.unix_ms + u64::from(seconds) * 1000),
             received_at_ms: now.unix_ms,
+            publisher: publisher.as_deref().unwrap_or_default(),
             topic: publish.topic,
             properties: &properties,
             payload: publish.payload,
@@ -287,6 +290,11 @@ impl Core {
         // Before it is acknowledged: what became of it is durable with the rest.
         self.publish_dead_letters(now);
         matched
+    }
+
+    /// The client identifier of a session, if any reader wants to know publishers.
+    pub(crate) fn publisher(&self, key: SessionKey) -> Option<Arc<str>> {
+        self.names_publishers.then(|| self.sessions[key as usize].client_id.clone())
     }
 
     /// A message from inside the broker.
@@ -368,7 +376,8 @@ impl Core {
             }
             return None;
         }
-        let message = Message::new(parts, &mut self.scratch);
+        let parts = MessageParts { publisher: "", ..*parts };
+        let message = Message::new(&parts, &mut self.scratch);
         self.retained.put(message.clone());
         if self.records_retained() {
             self.record_at(level, Change::RetainedPut { message: message.clone() });

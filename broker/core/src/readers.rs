@@ -20,6 +20,8 @@ pub struct ReaderConfig {
     /// Whether QoS 1 and 2 messages are handed to it as they come; otherwise it reads them from
     /// the store and only QoS 0 is handed to it.
     pub takes_logged: bool,
+    /// Whether it wants to know the client identifiers of the publishers.
+    pub names_publishers: bool,
 }
 
 #[derive(Debug)]

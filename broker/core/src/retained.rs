@@ -165,6 +165,7 @@ mod tests {
             retain: true,
             expires_at_ms,
             received_at_ms: 0,
+            publisher: "",
             topic,
             properties: &[],
             payload: b"x",

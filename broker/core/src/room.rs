@@ -94,6 +94,7 @@ impl Core {
             retain: publish.retain,
             expires_at_ms: None,
             received_at_ms: 0,
+            publisher: "",
             topic: publish.topic,
             properties: &[],
             payload: publish.payload,

@@ -90,11 +90,21 @@ impl Core {
         message: Option<Message>,
     ) -> bool {
         let mut matches = std::mem::take(&mut self.matches);
-        self.find_matches(parts.topic, origin, &mut matches);
+        let names_publisher = self.find_matches(parts.topic, origin, &mut matches);
         let any = !matches.is_empty();
+        let is_retained = message.is_some();
+        let anonymous;
+        let (parts, message) = match (parts.publisher, names_publisher) {
+            ("", _) => (parts, message),
+            // What is retained does not say it.
+            (_, true) => (parts, message.filter(Message::has_publisher)),
+            (_, false) => {
+                anonymous = MessageParts { publisher: "", ..*parts };
+                (&anonymous, message)
+            }
+        };
         self.choose_members(parts, origin, &mut matches);
         self.frames.clear();
-        let is_retained = message.is_some();
         let mut routing = Routing::new(level, parts, message, origin.is_provisional);
         if origin.is_provisional && is_retained {
             // Who subscribes now gets it too, and has to wait like the others.
@@ -181,6 +191,7 @@ impl Core {
     pub(crate) fn add_readers(&mut self, readers: Vec<ReaderConfig>) {
         for config in readers {
             let index = u16::try_from(self.readers.len()).expect("readers are few");
+            self.names_publishers |= config.names_publishers;
             for filter in &config.filters {
                 let subscriber = Subscriber {
                     holder: Holder::Reader(index),
@@ -203,18 +214,21 @@ impl Core {
     }
 
     /// Merges the matching subscriptions of each holder. A mark in the session says where its
-    /// match stands, so merging needs no search.
-    fn find_matches(&mut self, topic: &str, origin: Origin, matches: &mut Vec<Match>) {
+    /// match stands, so merging needs no search. Answers whether a reader is among them that wants
+    /// to know the publisher.
+    fn find_matches(&mut self, topic: &str, origin: Origin, matches: &mut Vec<Match>) -> bool {
         self.publish_number += 1;
+        let mut names_publisher = false;
         let (number, sessions, readers) = (self.publish_number, &mut self.sessions, &self.readers);
         let has_readers = self.shard == ShardId::FIRST;
         self.subscriptions.matching(topic, |subscriber| {
             let known = match subscriber.holder {
                 Holder::Shard(_) | Holder::Share(_) if origin.is_forwarded => return,
-                Holder::Reader(_) if !has_readers => {
+                Holder::Reader(index) if !has_readers => {
                     if origin.is_forwarded {
                         return;
                     }
+                    names_publisher |= readers[usize::from(index)].config.names_publishers;
                     let subscriber = Subscriber::of_shard(ShardId::FIRST);
                     if !matches.iter().any(|found| found.holder == subscriber.holder) {
                         matches.push(Match::new(&subscriber));
@@ -225,10 +239,11 @@ impl Core {
                     matches.iter_mut().find(|found| found.holder == subscriber.holder)
                 }
                 Holder::Reader(index) => {
-                    let id = readers[usize::from(index)].config.reader;
-                    if origin.reader == Some(id) {
+                    let config = &readers[usize::from(index)].config;
+                    if origin.reader == Some(config.reader) {
                         return;
                     }
+                    names_publisher |= config.names_publishers;
                     matches.iter_mut().find(|found| found.holder == subscriber.holder)
                 }
                 Holder::Session(key) => {
@@ -250,6 +265,7 @@ impl Core {
                 None => matches.push(Match::new(subscriber)),
             }
         });
+        names_publisher
     }
 
     fn give_to_reader(&mut self, index: u16, routing: &mut Routing<'_>) {

@@ -304,9 +304,10 @@ impl Core {
             }
             return;
         }
+        let message = message.without_publisher(&mut self.scratch);
         self.retained.put(message.clone());
         if self.records_retained() {
-            self.record_at(level, Change::RetainedPut { message: message.clone() });
+            self.record_at(level, Change::RetainedPut { message });
         }
     }
 

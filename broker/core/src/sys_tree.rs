@@ -68,6 +68,7 @@ impl Leaves<'_> {
             retain: true,
             expires_at_ms: None,
             received_at_ms: self.now.unix_ms,
+            publisher: "",
             topic: &topic,
             properties: &[],
             payload: value.as_bytes(),

@@ -27,6 +27,7 @@ fn forwarding(limits: Limits) -> World {
         reader,
         filters: vec![filter.to_owned()],
         takes_logged,
+        names_publishers: false,
     };
     let readers = vec![
         reader(RULES, "up/rules/#", true),
@@ -310,6 +311,7 @@ fn none_has_no_place_in_the_log_of_readers() {
         reader,
         filters: vec!["none/#".to_owned()],
         takes_logged,
+        names_publishers: false,
     };
     let readers = vec![reader(RULES, true), reader(UPSTREAM, false)];
     let world = World::with_readers(limits(), readers);
@@ -663,6 +665,7 @@ fn a_publisher_waits_for_the_dead_letter_too() {
             retain: false,
             expires_at_ms: None,
             received_at_ms: 0,
+            publisher: "",
             topic: "dead/t",
             properties: &[],
             payload: b"x",

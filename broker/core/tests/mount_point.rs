@@ -193,6 +193,7 @@ fn topics_of_the_broker_are_out_of_reach() {
         retain: false,
         expires_at_ms: None,
         received_at_ms: 0,
+        publisher: "",
         topic: "$SYS/x",
         properties: &[],
         payload: b"x",

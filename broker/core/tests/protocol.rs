@@ -34,6 +34,7 @@ mod order;
 mod paging;
 mod play;
 mod plays;
+mod publishers;
 mod qos0;
 mod qos1;
 mod qos2;

@@ -14,6 +14,7 @@ fn world_with(limits: Limits) -> World {
         reader,
         filters: vec![filter.to_owned()],
         takes_logged,
+        names_publishers: false,
     };
     World::with_readers(
         limits,

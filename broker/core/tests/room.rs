@@ -405,6 +405,7 @@ fn world_with_readers() -> World {
         reader,
         filters: vec![filter.to_owned()],
         takes_logged,
+        names_publishers: false,
     };
     let readers = vec![reader(RULES, "sensor/#", true), reader(UPSTREAM, "up/#", false)];
     World::with_readers(Limits::default(), readers)

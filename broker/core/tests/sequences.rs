@@ -56,9 +56,15 @@ impl Run {
         // The window of a device is five, so one below that needs devices without a quota.
         let narrow = (1..5).contains(&limits.inflight_messages_max);
         let filters = READ.map(|index| format!("t/{index}")).to_vec();
-        let reader = ReaderConfig { reader: READER, filters, takes_logged: false };
+        let reader =
+            ReaderConfig { reader: READER, filters, takes_logged: false, names_publishers: false };
         let filters = vec![format!("t/{FORWARDED}")];
-        let upstream = ReaderConfig { reader: UPSTREAM, filters, takes_logged: false };
+        let upstream = ReaderConfig {
+            reader: UPSTREAM,
+            filters,
+            takes_logged: false,
+            names_publishers: false,
+        };
         let world = World::with_readers(limits, vec![reader, upstream]);
         let mut device = |name: String, wanted: &[(&str, QoS)]| {
             let options = if narrow || chance.below(2) == 0 {

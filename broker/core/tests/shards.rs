@@ -30,6 +30,7 @@ mod malformed;
 mod mount_point;
 mod order;
 mod paging;
+mod publishers;
 mod qos0;
 mod qos1;
 mod qos2;

@@ -154,6 +154,7 @@ fn filters_match_as_the_standard_says() {
         retain: false,
         expires_at_ms: None,
         received_at_ms: 0,
+        publisher: "",
         topic: "$SYS/x",
         properties: &[],
         payload: b"from the broker",

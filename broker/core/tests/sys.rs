@@ -207,6 +207,7 @@ fn the_tree_is_forwarded_only_where_a_filter_names_it() {
         reader: ReaderId(number),
         filters: vec![filter.to_owned()],
         takes_logged: false,
+        names_publishers: false,
     };
     let readers = vec![reader(1, "#"), reader(2, "$SYS/broker/uptime")];
     let world = World::with_readers(Limits::default(), readers);

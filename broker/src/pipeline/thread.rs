@@ -285,6 +285,7 @@ mod tests {
             retain: false,
             expires_at_ms: None,
             received_at_ms: unix_ms(),
+            publisher: "",
             topic: "in",
             properties: &[],
             payload,

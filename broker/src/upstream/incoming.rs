@@ -98,6 +98,7 @@ impl Received {
             retain: self.retain,
             expires_at_ms: expiry_s.map(|seconds| unix_ms + u64::from(seconds) * 1000),
             received_at_ms: unix_ms,
+            publisher: "",
             topic: &topic,
             properties: &self.properties,
             payload: &self.payload,

@@ -48,6 +48,9 @@ impl Checker<'_, '_> {
             && self.scope.stage != Stage::Result
             && let Some((_, special, kind)) = SPECIALS.iter().find(|known| known.0 == name)
         {
+            if *special == Special::Client {
+                self.scope.fields.name_client();
+            }
             self.push(Op::Special(*special), span);
             return *kind;
         }

@@ -8,6 +8,8 @@ pub(crate) struct FieldTree {
     /// The first one is the payload itself.
     nodes: Vec<FieldNode>,
     slots: u16,
+    /// Whether the client identifier of the publisher is named as well.
+    names_client: bool,
 }
 
 /// One step into an object or array.
@@ -28,7 +30,7 @@ struct FieldNode {
 
 impl Default for FieldTree {
     fn default() -> Self {
-        Self { nodes: vec![FieldNode::default()], slots: 0 }
+        Self { nodes: vec![FieldNode::default()], slots: 0, names_client: false }
     }
 }
 
@@ -55,6 +57,15 @@ impl FieldTree {
         self.slots += 1;
         self.nodes[at].slot = Some(slot);
         Ok(slot)
+    }
+
+    /// An expression names the publisher.
+    pub(crate) fn name_client(&mut self) {
+        self.names_client = true;
+    }
+
+    pub(crate) fn names_client(&self) -> bool {
+        self.names_client
     }
 
     /// Number of slots.

@@ -107,11 +107,13 @@ impl Process {
                 reader,
                 filters: plan.filters().map(str::to_owned).collect(),
                 takes_logged: true,
+                names_publishers: false,
             },
             ReaderConfig {
                 reader: upstream_reader,
                 filters: upstream::FILTERS.map(str::to_owned).into(),
                 takes_logged: false,
+                names_publishers: false,
             },
         ];
         let rules = Rules::restore(&store, reader, upstream_reader, plan)?;

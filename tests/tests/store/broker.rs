@@ -53,6 +53,7 @@ impl Broker {
             reader: UPSTREAM,
             filters: vec!["up/#".to_owned()],
             takes_logged: false,
+            names_publishers: false,
         };
         let recovered = recovered.expect("a working disk");
         let core = Core::new(limits.clone(), vec![reader], recovered, 7, now);

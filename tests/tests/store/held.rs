@@ -21,6 +21,7 @@ fn message(number: u64) -> Message {
         retain: false,
         expires_at_ms: None,
         received_at_ms: 0,
+        publisher: "",
         topic: "up/t",
         properties: &[],
         payload: &number.to_le_bytes(),

@@ -80,6 +80,7 @@ fn message(topic: &str, payload: &str) -> Message {
         retain: false,
         expires_at_ms: None,
         received_at_ms: 1,
+        publisher: "",
         topic,
         properties: &[],
         payload: payload.as_bytes(),

@@ -8,6 +8,7 @@ fn message(payload: &[u8]) -> Message {
         retain: false,
         expires_at_ms: None,
         received_at_ms: 0,
+        publisher: "",
         topic: "t",
         properties: &[],
         payload,

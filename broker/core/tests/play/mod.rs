@@ -179,6 +179,7 @@ fn publish_inside(stage: &mut Stage, script: &mut Script<'_>, number: usize) {
         retain: script.is_rare(3),
         expires_at_ms: script.is_rare(4).then_some(stage.now.unix_ms + 500),
         received_at_ms: stage.now.unix_ms,
+        publisher: "",
         topic: script.one_of(&["t/0", "t/1", "rule/x"]),
         properties: &[],
         payload: payload.as_bytes(),

@@ -84,7 +84,10 @@ pub(super) fn is_early(limits: &Limits, topic: &str) -> (bool, bool) {
 pub(super) fn readers(script: &mut Script<'_>) -> Vec<ReaderConfig> {
     let filters = vec!["t/#".to_owned(), "t/1".to_owned()];
     let takes_logged = script.is_rare(2);
-    script.one_of(&[vec![], vec![ReaderConfig { reader: READER, filters, takes_logged }]])
+    script.one_of(&[
+        vec![],
+        vec![ReaderConfig { reader: READER, filters, takes_logged, names_publishers: false }],
+    ])
 }
 
 /// Nothing is restricted, or most is.

@@ -33,6 +33,7 @@ pub(crate) fn message<'a>(qos: QoS, topic: &'a str, payload: &'a str) -> Message
         retain: false,
         expires_at_ms: None,
         received_at_ms: 0,
+        publisher: "",
         topic,
         properties: &[],
         payload,

@@ -78,6 +78,7 @@ impl Parcel {
 pub(crate) struct ReaderMessage {
     pub(crate) reader: ReaderId,
     pub(crate) sequence: Option<Sequence>,
+    pub(crate) publisher: String,
     pub(crate) topic: String,
     pub(crate) payload: String,
 }
@@ -299,6 +300,7 @@ impl Net {
                 let messages = records.iter().map(|(sequence, message)| ReaderMessage {
                     reader,
                     sequence,
+                    publisher: message.publisher.to_owned(),
                     topic: message.topic.to_owned(),
                     payload: String::from_utf8_lossy(message.payload).into_owned(),
                 });

@@ -12,6 +12,7 @@ fn message(topic: &str) -> Message {
         retain: false,
         expires_at_ms: None,
         received_at_ms: 0,
+        publisher: "",
         topic,
         properties: &[],
         payload: b"1",

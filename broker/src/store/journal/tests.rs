@@ -64,6 +64,7 @@ fn message(payload: &[u8]) -> Message {
         retain: false,
         expires_at_ms: None,
         received_at_ms: 5,
+        publisher: "",
         topic: "site/a/temperature",
         properties: &[],
         payload,

@@ -186,6 +186,9 @@ struct MessageLine {
     payload: String,
     qos: u8,
     received_at_ms: u64,
+    /// The client identifier of whoever has published it, where it was of interest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publisher: Option<String>,
     expires_at_ms: Option<u64>,
     /// As MQTT 5 encodes them.
     properties: String,
@@ -321,6 +324,7 @@ impl MessageLine {
             payload: Base64::encode_string(parts.payload),
             qos: u8::from(qos),
             received_at_ms: parts.received_at_ms,
+            publisher: Some(parts.publisher).filter(|id| !id.is_empty()).map(str::to_owned),
             expires_at_ms: parts.expires_at_ms,
             properties: Base64::encode_string(parts.properties),
         }

@@ -9,6 +9,7 @@ fn message() -> Message {
         retain: false,
         expires_at_ms: Some(1_700_000_000_000),
         received_at_ms: 0,
+        publisher: "",
         topic: "site/a/temperature",
         properties: &[1, 1],
         payload: b"21.5",

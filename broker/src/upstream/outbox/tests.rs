@@ -48,6 +48,7 @@ fn record(sequence: u64, bytes: usize, routed: bool) -> LogRecord {
         retain: false,
         expires_at_ms: None,
         received_at_ms: 0,
+        publisher: "",
         topic: "a",
         properties: &[],
         payload: &payload,

@@ -30,6 +30,7 @@ fn message<'a>(topic: &'a str, properties: &'a [u8]) -> MessageParts<'a> {
         retain: true,
         expires_at_ms: Some(10_500),
         received_at_ms: 0xabc,
+        publisher: "",
         topic,
         properties,
         payload: b"21.5",

@@ -11,6 +11,7 @@ fn record(sequence: u64) -> Record {
         retain: false,
         expires_at_ms: None,
         received_at_ms: sequence,
+        publisher: "",
         topic: "a",
         properties: &[],
         payload: b"1",

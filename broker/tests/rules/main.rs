@@ -1,0 +1,5 @@
+//! A broker with rules and real clients.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod client_of_message;
+mod support;
