@@ -8,6 +8,7 @@
 mod births;
 mod close;
 mod collect;
+mod control;
 mod count;
 mod fold;
 mod intake;
@@ -105,6 +106,9 @@ impl Engine {
             engine.plan.rules.iter().zip(&mut engine.running).enumerate()
         {
             running.finish_restore(rule, index as u32, &mut engine.timers);
+            if running.paused {
+                running.stop_timers(index as u32, &mut engine.timers);
+            }
         }
         Ok(engine)
     }
@@ -147,7 +151,13 @@ impl Engine {
             let index = route.rule;
             let mut turn = Turn { rule, index, constants, timers, work: result, out };
             let source = (&rule.decode, route.filter);
+            if running.paused {
+                continue;
+            }
+            let sent_before = turn.out.len();
+            running.metrics.bytes_in += event.payload.len() as u64;
             running.take(&mut turn, &mut message, &mut payload, source);
+            running.count_sent(&turn, sent_before, event.arrived.0);
         }
         work.arena = message.texts.arena;
     }
@@ -200,6 +210,17 @@ impl Engine {
 pub struct RuleStatus {
     /// Name of the rule.
     pub name: Arc<str>,
+    /// Whether it takes no messages for now.
+    pub paused: bool,
+    /// Bytes of the payloads that matched.
+    pub bytes_in: u64,
+    /// Bytes of the payloads sent, without dead letters.
+    pub bytes_out: u64,
+    /// When it has sent a message last.
+    pub last_sent: Option<Timestamp>,
+    /// How far the watermark was behind the arrival of the last message, in milliseconds; only of
+    /// rules with `time`.
+    pub lag_ms: Option<i64>,
     /// Messages that matched `from`.
     pub matched: u64,
     /// Messages that `where` did not let pass, and empty payloads.

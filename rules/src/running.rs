@@ -34,6 +34,10 @@ pub(crate) struct Running {
     pub(crate) removed_keys: BTreeSet<u32>,
     /// Whether the next delta must name this rule.
     pub(crate) changed: bool,
+    /// Whether the rule takes no messages for now; it has no timers then.
+    pub(crate) paused: bool,
+    /// Whether the next delta must say so.
+    pub(crate) pause_changed: bool,
 }
 
 impl Running {

@@ -6,6 +6,9 @@
 //! and of rows of tables. Numbers are variable-length unless a width is given, signed ones zigzag;
 //! widths are little-endian.
 //!
+//! A section with a hash of zeros says by its sequence whether the rule is paused (1) or not (0), and
+//! holds for whatever rule has the name.
+//!
 //! Records hold absolute values, so applying a blob twice changes nothing. Only values
 //! that are kept one by one (quantiles, points, lists) are written from some position on, which stands
 //! in the record.
@@ -90,6 +93,9 @@ pub(crate) fn write_delta(plan: &Plan, running: &mut [Running], out: &mut Vec<u8
         if !running.changed {
             continue;
         }
+        if std::mem::take(&mut running.pause_changed) {
+            write_pause(rule, running.paused, out);
+        }
         let section = begin_section(rule, running.sequence, out);
         push_number(running.removed_keys.len() as u64, out);
         for id in &running.removed_keys {
@@ -127,6 +133,9 @@ pub(crate) fn write_snapshot(
     let (mut blob, mut record) = (Vec::new(), Vec::new());
     begin(Kind::Snapshot, &mut blob);
     for (rule, running) in plan.rules.iter().zip(running) {
+        if running.paused {
+            write_pause(rule, true, &mut blob);
+        }
         let rows: usize = running.tables.iter().map(Table::len).sum();
         if running.sequence == 0 && running.keys.len() == 0 && rows == 0 {
             continue;
@@ -211,6 +220,12 @@ fn apply_section(
     })();
     let Some((name, state, sequence)) = head else { return Err((start, "expected a rule")) };
     let found = plan.rules.iter().zip(running).find(|(rule, _)| *rule.name == *name);
+    if state == PAUSE {
+        if let Some((_, running)) = found {
+            running.paused = sequence != 0;
+        }
+        return Ok(());
+    }
     let Some((rule, running)) = found.filter(|(rule, _)| rule.state == state) else {
         return Ok(());
     };
@@ -250,12 +265,22 @@ fn flush(blob: &mut Vec<u8>, shard: &mut dyn FnMut(&[u8])) {
 }
 
 fn begin_section(rule: &Rule, sequence: u64, out: &mut Vec<u8>) -> usize {
+    begin_section_of(rule, rule.state, sequence, out)
+}
+
+fn begin_section_of(rule: &Rule, state: u128, sequence: u64, out: &mut Vec<u8>) -> usize {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     push_bytes(rule.name.as_bytes(), out);
-    out.extend_from_slice(&rule.state.to_le_bytes());
+    out.extend_from_slice(&state.to_le_bytes());
     push_number(sequence, out);
     start
+}
+
+/// Whether a rule is paused.
+fn write_pause(rule: &Rule, paused: bool, out: &mut Vec<u8>) {
+    let section = begin_section_of(rule, PAUSE, u64::from(paused), out);
+    end_section(section, out);
 }
 
 fn end_section(start: usize, out: &mut [u8]) {
@@ -264,5 +289,7 @@ fn end_section(start: usize, out: &mut [u8]) {
 }
 
 const VERSION: u8 = 1;
+/// In the place of the hash of a state.
+const PAUSE: u128 = 0;
 const HEADER_BYTES: usize = 4;
 const CHECKSUM_BYTES: usize = 8;

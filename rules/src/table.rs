@@ -91,6 +91,14 @@ impl Table {
         }
     }
 
+    /// Removes all rows.
+    pub(crate) fn clear(&mut self) {
+        let rows = std::mem::take(&mut self.rows);
+        self.changed.extend(rows.into_keys());
+        self.ages.clear();
+        self.bytes = 0;
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }

@@ -26,6 +26,11 @@ impl Timers {
         self.set.remove(&timer);
     }
 
+    /// Takes out all timers of a rule.
+    pub(crate) fn remove_rule(&mut self, rule: u32) {
+        self.set.retain(|timer| timer.rule != rule);
+    }
+
     /// The earliest deadline.
     pub(crate) fn first(&self) -> Option<i64> {
         self.set.first().map(|timer| timer.deadline)

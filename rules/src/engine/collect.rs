@@ -86,6 +86,9 @@ impl Running {
                 (time, field.watermark(newest).max(key.watermark))
             }
         };
+        if matches!(rule.time, Time::Field(_)) {
+            self.metrics.lag_ms = Some(message.event.arrived.0.saturating_sub(watermark));
+        }
         let late = time < key.watermark;
         if late {
             self.metrics.late += 1;

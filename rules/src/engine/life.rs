@@ -7,7 +7,7 @@ use crate::code;
 use crate::emit::identity;
 use crate::expression::Fault;
 use crate::key::{KeyState, TIMER_NONE};
-use crate::message::{DeadLetter, Emission};
+use crate::message::{DeadLetter, Emission, Timestamp};
 use crate::metrics::Metrics;
 use crate::rule::Rule;
 use crate::running::{Running, key_bytes};
@@ -29,6 +29,12 @@ pub(crate) struct Turn<'t> {
 impl Running {
     /// Fires the timer of a key.
     pub(super) fn fire(&mut self, turn: &mut Turn<'_>, id: u32, clock: i64) {
+        let sent_before = turn.out.len();
+        self.wake(turn, id, clock);
+        self.count_sent(turn, sent_before, clock);
+    }
+
+    fn wake(&mut self, turn: &mut Turn<'_>, id: u32, clock: i64) {
         let rule = turn.rule;
         let Some(key) = self.keys.get_mut(id) else { return };
         debug_assert_eq!(key.timer, clock, "a key has one timer");
@@ -152,10 +158,24 @@ impl Running {
         }
     }
 
+    /// Counts the bytes of what was sent since `before`, and notes when that was.
+    pub(super) fn count_sent(&mut self, turn: &Turn<'_>, before: usize, clock: i64) {
+        for emission in turn.out.iter().skip(before).filter(|one| one.error.is_none()) {
+            self.metrics.bytes_out += emission.payload.len() as u64;
+            self.metrics.last_sent = Some(clock);
+        }
+    }
+
     pub(super) fn status(&self, rule: &Rule) -> RuleStatus {
-        let Metrics { matched, filtered, late, dropped, emitted, ref errors } = self.metrics;
+        let Metrics { matched, filtered, late, dropped, emitted, ref errors, .. } = self.metrics;
+        let Metrics { bytes_in, bytes_out, last_sent, lag_ms, .. } = self.metrics;
         RuleStatus {
             name: rule.name.clone(),
+            paused: self.paused,
+            bytes_in,
+            bytes_out,
+            last_sent: last_sent.map(Timestamp),
+            lag_ms,
             matched,
             filtered,
             late,

@@ -1,0 +1,196 @@
+//! Rules that are paused, let go on, and reset.
+
+mod common;
+
+use common::{Input, START, body, finish, handle, inputs, plan};
+use proptest::prelude::*;
+use weir_rules::{Emission, Engine, Timestamp};
+
+const COUNT: &str = "[rule.r]\nfrom = \"in/{key}\"\nby = [\"key\"]\nto = \"out/{key}\"\n\
+                     window = \"tumbling 10s\"\nselect = { n = \"count()\" }\n";
+const STEP: &str = "[rule.r]\nfrom = \"in/{key}\"\nby = [\"key\"]\nto = \"out/{key}\"\n\
+                    select = { step = \"v - prev.v\" }\n";
+
+fn input(seconds: i64, value: f64) -> Input {
+    let arrived = START + seconds * 1000;
+    Input { arrived, time: arrived, key: 1, value: Some(value), word: 0, client: 0 }
+}
+
+fn counts(out: &[Emission]) -> Vec<u64> {
+    out.iter().map(|one| body(one)["n"].as_u64().expect("a count")).collect()
+}
+
+fn restored(text: &str, deltas: &[Vec<u8>]) -> Engine {
+    let none = std::iter::empty::<Vec<u8>>();
+    Engine::restore(plan(text), none, deltas.iter()).expect("what was taken can be read")
+}
+
+/// Everything as a snapshot and back.
+fn through_a_snapshot(text: &str, engine: &mut Engine) -> Engine {
+    let mut snapshot = Vec::new();
+    engine.snapshot(512, &mut |shard| snapshot.push(shard.to_vec()));
+    let none = std::iter::empty::<Vec<u8>>();
+    Engine::restore(plan(text), snapshot.iter(), none).expect("what was taken can be read")
+}
+
+#[test]
+fn a_paused_rule_neither_counts_nor_sends() {
+    let (mut engine, mut out) = (Engine::new(plan(COUNT)), Vec::new());
+    handle(&mut engine, &input(0, 1.0), &mut out);
+    assert_eq!(engine.set_paused("r", true), Some(true));
+    assert_eq!(engine.set_paused("r", true), Some(false));
+    for seconds in 1..40 {
+        handle(&mut engine, &input(seconds, 1.0), &mut out);
+    }
+    assert_eq!((out.len(), engine.poll_timeout()), (0, None));
+    let status = &engine.status()[0];
+    assert_eq!((status.matched, status.keys, status.paused), (1, 1, true));
+    assert_eq!(engine.set_paused("other", true), None);
+}
+
+#[test]
+fn a_rule_that_goes_on_sends_what_was_open_and_counts_from_there() {
+    let (mut engine, mut out) = (Engine::new(plan(COUNT)), Vec::new());
+    handle(&mut engine, &input(0, 1.0), &mut out);
+    handle(&mut engine, &input(1, 1.0), &mut out);
+    engine.set_paused("r", true);
+    handle(&mut engine, &input(2, 1.0), &mut out);
+    engine.set_paused("r", false);
+    handle(&mut engine, &input(35, 1.0), &mut out);
+    finish(&mut engine, &mut out);
+    assert_eq!(counts(&out), [2, 1]);
+}
+
+#[test]
+fn a_pause_survives_restarts_and_changes_of_the_rule() {
+    let (mut engine, mut out) = (Engine::new(plan(COUNT)), Vec::new());
+    handle(&mut engine, &input(0, 1.0), &mut out);
+    engine.set_paused("r", true);
+    let mut deltas = vec![Vec::new()];
+    assert!(engine.take_delta(&mut deltas[0]));
+    let mut engine = restored(COUNT, &deltas);
+    assert_eq!((engine.status()[0].paused, engine.poll_timeout()), (true, None));
+    let changed = restored(STEP, &deltas).status()[0].clone();
+    assert_eq!((changed.paused, changed.keys), (true, 0));
+    assert!(through_a_snapshot(COUNT, &mut engine).status()[0].paused);
+
+    engine.set_paused("r", false);
+    deltas.push(Vec::new());
+    assert!(engine.take_delta(&mut deltas[1]));
+    let mut engine = restored(COUNT, &deltas);
+    finish(&mut engine, &mut out);
+    assert_eq!(counts(&out), [1]);
+}
+
+#[test]
+fn a_reset_rule_knows_nothing_and_sends_nothing_twice_under_one_identifier() {
+    let (mut engine, mut out) = (Engine::new(plan(STEP)), Vec::new());
+    for value in [1.0, 3.0] {
+        handle(&mut engine, &input(0, value), &mut out);
+    }
+    assert_eq!(engine.reset("r"), Some(1));
+    assert_eq!(engine.reset("other"), None);
+    let status = &engine.status()[0];
+    assert_eq!((status.keys, status.state_bytes, engine.poll_timeout()), (0, 0, None));
+    for value in [1.0, 3.0] {
+        handle(&mut engine, &input(0, value), &mut out);
+    }
+    let steps: Vec<_> = out.iter().map(|one| body(one)["step"].clone()).collect();
+    assert_eq!(steps[..2], steps[2..]);
+    let mut ids: Vec<u128> = out.iter().map(|one| one.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
+}
+
+#[test]
+fn a_reset_is_durable_with_the_next_delta() {
+    let (mut engine, mut out) = (Engine::new(plan(COUNT)), Vec::new());
+    let mut deltas = vec![Vec::new(), Vec::new()];
+    handle(&mut engine, &input(0, 1.0), &mut out);
+    assert!(engine.take_delta(&mut deltas[0]));
+    engine.reset("r");
+    assert!(engine.take_delta(&mut deltas[1]));
+    assert_eq!(restored(COUNT, &deltas[..1]).status()[0].keys, 1);
+    let status = restored(COUNT, &deltas).status()[0].clone();
+    assert_eq!((status.keys, status.state_bytes), (0, 0));
+}
+
+#[test]
+fn bytes_and_times_of_results_are_counted() {
+    let text = "[rule.r]\nfrom = \"in/{key}\"\nby = [\"key\"]\nto = \"out/{key}\"\n\
+                window = \"tumbling 10s\"\ntime = { field = \"ts\", unit = \"ms\", late = \"2s\" }\n\
+                select = { n = \"count()\" }\n";
+    let (mut engine, mut out) = (Engine::new(plan(text)), Vec::new());
+    let first = input(0, 1.0);
+    handle(&mut engine, &first, &mut out);
+    let status = &engine.status()[0];
+    assert_eq!((status.bytes_in, status.bytes_out), (first.payload().len() as u64, 0));
+    assert_eq!((status.last_sent, status.lag_ms), (None, Some(2000)));
+    handle(&mut engine, &Input { time: START + 14_500, ..input(15, 1.0) }, &mut out);
+    let status = &engine.status()[0];
+    assert_eq!(status.bytes_out, out[0].payload.len() as u64);
+    let arrived = Timestamp(START + 15_000);
+    assert_eq!((status.last_sent, status.lag_ms), (Some(arrived), Some(2500)));
+}
+
+/// What is done to the rule between two messages.
+fn act(engine: &mut Engine, action: u8) {
+    match action {
+        0 => _ = engine.set_paused("r", true),
+        1 | 2 => _ = engine.set_paused("r", false),
+        3 => _ = engine.reset("r"),
+        _ => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn pauses_and_resets_are_restored_exactly(
+        which in 0usize..4, inputs in inputs(80),
+        actions in proptest::collection::vec(0u8..16, 1..30),
+        cuts in proptest::collection::vec(0u8..6, 1..20),
+    ) {
+        let text = match which {
+            0 => COUNT.to_owned(),
+            1 => STEP.to_owned(),
+            2 => format!("{COUNT}time = {{ field = \"ts\", unit = \"ms\", per = \"source\" }}\n"),
+            _ => COUNT.replace("tumbling 10s", "sliding 20s every 2s").replace("count()", "p90(v)"),
+        };
+        let (mut straight, mut cut) = (Engine::new(plan(&text)), Engine::new(plan(&text)));
+        let (mut expected, mut out) = (Vec::new(), Vec::new());
+        let (mut snapshot, mut deltas) = (Vec::new(), Vec::<Vec<u8>>::new());
+        for (position, input) in inputs.iter().enumerate() {
+            handle(&mut straight, input, &mut expected);
+            handle(&mut cut, input, &mut out);
+            let action = actions[position % actions.len()];
+            act(&mut straight, action);
+            act(&mut cut, action);
+            let kind = cuts[position % cuts.len()];
+            if kind < 4 {
+                let mut delta = Vec::new();
+                if cut.take_delta(&mut delta) {
+                    deltas.push(delta);
+                }
+            }
+            if kind == 1 {
+                snapshot.clear();
+                cut.snapshot(512, &mut |shard| snapshot.push(shard.to_vec()));
+                deltas.clear();
+            }
+            if kind < 3 {
+                let bytes = cut.status()[0].state_bytes;
+                cut = Engine::restore(plan(&text), snapshot.iter(), deltas.iter())
+                    .expect("what was stored can be read");
+                prop_assert_eq!(cut.status()[0].state_bytes, bytes);
+            }
+        }
+        for (engine, out) in [(&mut straight, &mut expected), (&mut cut, &mut out)] {
+            engine.set_paused("r", false);
+            finish(engine, out);
+        }
+        prop_assert_eq!(out, expected);
+    }
+}
