@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::admin::{self, Copies};
+use crate::admin::{self, AdminKey, Copies, RuleControl};
 use crate::auth::Authenticator;
 use crate::broker::StartError;
 use crate::config::Config;
@@ -48,7 +48,9 @@ impl Control {
         room: Arc<RoomWatch>,
     ) -> Result<(Self, Option<SocketAddr>), StartError> {
         let admin = bind_admin(config)?;
-        let copies = copies(config, &probe)?;
+        let key = admin_key(config)?;
+        let copies = key.as_ref().map(|key| Copies::new(key, probe.store.clone()));
+        let rules = key.as_ref().map(|key| RuleControl::new(key, probe.pipeline.clone()));
         let admin_address = match &admin {
             Some(listener) => Some(listener.local_addr()?),
             None => None,
@@ -75,7 +77,7 @@ impl Control {
                     let stopped = stopped.clone();
                     tasks.spawn_local(async move {
                         let status = move || probe.status();
-                        let served = admin::serve(listener, status, copies, until(stopped));
+                        let served = admin::serve(listener, status, copies, rules, until(stopped));
                         if let Err(error) = served.await {
                             tracing::error!(%error, "the admin server has ended");
                         }
@@ -137,14 +139,14 @@ async fn tell_surroundings(probe: Arc<Probe>, every: Duration) {
     }
 }
 
-/// Copies of what is on disk; only the admin server hands them out.
-fn copies(config: &Config, probe: &Probe) -> Result<Option<Copies>, StartError> {
+/// What shows that somebody may have more than the status; only the admin server asks for it.
+fn admin_key(config: &Config) -> Result<Option<AdminKey>, StartError> {
     if !config.persistence || config.admin.address.is_none() {
         return Ok(None);
     }
-    let copies = Copies::new(probe.store.clone(), &config.data_dir);
     let path = || config.data_dir.join("admin.key");
-    copies.map(Some).map_err(|source| StartError::Key { path: path(), source })
+    let key = AdminKey::keep(&config.data_dir);
+    key.map(Some).map_err(|source| StartError::Key { path: path(), source })
 }
 
 fn bind_admin(config: &Config) -> Result<Option<TcpListener>, StartError> {

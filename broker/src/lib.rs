@@ -37,5 +37,5 @@ mod stream;
 
 pub use broker::{Broker, StartError};
 pub use inner_turn::{InnerTurn, OwnedPublication, TurnQueue};
-pub use pipeline::Pipeline;
+pub use pipeline::{Pipeline, RuleCommand, UnknownRule};
 pub use upstream::{Forwarder, ForwarderOptions, Full, Outgoing, Peer, Read, Unusable};

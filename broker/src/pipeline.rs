@@ -16,8 +16,13 @@ use weir_rules::{Emission, Engine, Event, RuleStatus, Timestamp};
 
 use crate::inner_turn::{InnerTurn, OwnedPublication};
 
+use handling::Handling;
+
+mod command;
+mod handling;
 mod thread;
 
+pub use command::{RuleCommand, UnknownRule};
 pub(crate) use thread::{PipelineHandle, PipelineThread, not_handled};
 
 /// Deltas are replaced by a snapshot when they come to so many bytes, or to more than the
@@ -41,6 +46,7 @@ pub struct Pipeline {
     is_durable: bool,
     delta_bytes: usize,
     snapshot_bytes: usize,
+    handling: Handling,
 }
 
 impl Pipeline {
@@ -59,6 +65,7 @@ impl Pipeline {
             // The first turn writes a snapshot, which drops the deltas of the last run.
             delta_bytes: usize::MAX,
             snapshot_bytes: 0,
+            handling: Handling::default(),
         }
     }
 
@@ -94,7 +101,13 @@ impl Pipeline {
         };
         // Somebody may have set the calendar back since then.
         let now = timestamp(unix_ms.max(parts.received_at_ms));
-        self.engine.handle(now, &event, &mut self.emissions);
+        match self.handling.next() {
+            None => self.engine.handle(now, &event, &mut self.emissions),
+            Some(mut watch) => {
+                let lap = |rule| watch.lap(rule);
+                self.engine.handle_watched(now, &event, &mut self.emissions, lap);
+            }
+        }
         self.publish_emissions(unix_ms);
     }
 
@@ -135,6 +148,11 @@ impl Pipeline {
     #[must_use]
     pub fn status(&self) -> Vec<RuleStatus> {
         self.engine.status()
+    }
+
+    /// How long half of the messages of each rule took, and 99 of 100, in nanoseconds.
+    pub(crate) fn handling_times(&mut self) -> Vec<[Option<u64>; 2]> {
+        (0..self.engine.rules()).map(|rule| self.handling.usual(rule)).collect()
     }
 
     fn publish_emissions(&mut self, unix_ms: u64) {

@@ -201,13 +201,24 @@ fn service(figures: &ServiceFigures) -> ServiceStatus {
 fn rules(pipeline: &PipelineHandle) -> Vec<RuleStatus> {
     let rules = pipeline.status().into_iter();
     rules
-        .map(|rule| RuleStatus {
+        .map(|(rule, [p50, p99])| RuleStatus {
             name: rule.name.to_string(),
+            paused: rule.paused,
             matched: rule.matched,
+            filtered: rule.filtered,
             emitted: rule.emitted,
             late: rule.late,
+            dropped: rule.dropped,
             errors: rule.errors.iter().map(|(_, count)| count).sum(),
+            errors_by_code: counts(rule.errors.iter().copied()),
             keys: rule.keys as u64,
+            state_bytes: rule.state_bytes as u64,
+            bytes_in: rule.bytes_in,
+            bytes_out: rule.bytes_out,
+            last_sent_at_ms: rule.last_sent.and_then(|at| u64::try_from(at.0).ok()),
+            watermark_lag_ms: rule.lag_ms,
+            handling_p50_ns: p50,
+            handling_p99_ns: p99,
         })
         .collect()
 }

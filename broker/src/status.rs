@@ -118,16 +118,50 @@ pub struct StoreStatus {
 pub struct RuleStatus {
     /// Its name.
     pub name: String,
+    /// Whether it takes no messages for now.
+    #[serde(default)]
+    pub paused: bool,
     /// Messages that it read.
     pub matched: u64,
+    /// Messages that `where` did not let pass.
+    #[serde(default)]
+    pub filtered: u64,
     /// Messages that it sent.
     pub emitted: u64,
     /// Messages that came after their window was closed.
     pub late: u64,
+    /// Messages that went into no result, because they were too late or a limit was reached.
+    #[serde(default)]
+    pub dropped: u64,
     /// Messages that it could not use.
     pub errors: u64,
+    /// The same by code.
+    #[serde(default)]
+    pub errors_by_code: BTreeMap<String, u64>,
     /// Keys that it holds state for.
     pub keys: u64,
+    /// Estimate of the memory of its state.
+    #[serde(default)]
+    pub state_bytes: u64,
+    /// Bytes of the payloads that it read.
+    #[serde(default)]
+    pub bytes_in: u64,
+    /// Bytes of the payloads that it sent.
+    #[serde(default)]
+    pub bytes_out: u64,
+    /// When it has sent a message last, milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub last_sent_at_ms: Option<u64>,
+    /// How far the watermark was behind the arrival of the last message, milliseconds; only of
+    /// rules with `time`.
+    #[serde(default)]
+    pub watermark_lag_ms: Option<i64>,
+    /// How long it takes with a message, nanoseconds: half of them no longer. Of a sample.
+    #[serde(default)]
+    pub handling_p50_ns: Option<u64>,
+    /// 99 of 100 no longer.
+    #[serde(default)]
+    pub handling_p99_ns: Option<u64>,
 }
 
 /// One upstream.

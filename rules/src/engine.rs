@@ -115,6 +115,19 @@ impl Engine {
 
     /// Computes one message. `now` is the time of the turn, not before `event.arrived`.
     pub fn handle(&mut self, now: Timestamp, event: &Event<'_>, out: &mut Vec<Emission>) {
+        self.handle_watched(now, event, out, |_| {});
+    }
+
+    /// Computes one message, and tells how far it is, for those who measure how long that takes:
+    /// without a number when the rules are found, with the number of a rule in
+    /// [`Engine::status`] when that rule is done.
+    pub fn handle_watched(
+        &mut self,
+        now: Timestamp,
+        event: &Event<'_>,
+        out: &mut Vec<Emission>,
+        mut watch: impl FnMut(Option<usize>),
+    ) {
         debug_assert!(event.arrived <= now, "a message arrives before it is handled");
         self.advance(event.arrived, out);
         let Self { plan, running, timers, work } = self;
@@ -140,6 +153,7 @@ impl Engine {
             scratch: &mut work.message,
         };
         let mut payload = Payload::new(text, &plan.fields);
+        watch(None);
         for route in &work.routes {
             let index = route.rule as usize;
             let (Some(rule), Some(running)) = (plan.rules.get(index), running.get_mut(index))
@@ -158,6 +172,7 @@ impl Engine {
             running.metrics.bytes_in += event.payload.len() as u64;
             running.take(&mut turn, &mut message, &mut payload, source);
             running.count_sent(&turn, sent_before, event.arrived.0);
+            watch(Some(route.rule as usize));
         }
         work.arena = message.texts.arena;
     }
@@ -196,6 +211,11 @@ impl Engine {
     /// What `take_delta` would give is in it, and stays due.
     pub fn snapshot(&mut self, shard_bytes_max: usize, shard: &mut dyn FnMut(&[u8])) {
         state::write_snapshot(&self.plan, &self.running, shard_bytes_max, shard);
+    }
+
+    /// Number of rules.
+    pub fn rules(&self) -> usize {
+        self.running.len()
     }
 
     /// Counters and sizes of each rule.

@@ -4,7 +4,6 @@
 //! shows a key that only they can read who can read the data directory.
 
 use std::io;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,15 +11,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
-use subtle::ConstantTimeEq as _;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::AdminKey;
+use super::key::{AdminKey, Guard};
 use crate::store::Store;
 
 /// How long whoever asks for a copy may take nothing. Meanwhile the file of the store grows.
@@ -32,26 +30,20 @@ const PIECES: usize = 2;
 /// Hands out copies of a store, one at a time.
 #[derive(Debug)]
 pub struct Copies {
-    token: String,
+    guard: Guard,
     store: Arc<Store>,
     is_busy: AtomicBool,
 }
 
 impl Copies {
     /// Copies of a store, for whoever can read its directory.
-    ///
-    /// # Errors
-    /// When the key there cannot be read or made.
-    pub fn new(store: Arc<Store>, data_dir: &Path) -> io::Result<Self> {
-        let token = AdminKey::keep(data_dir)?.token();
-        Ok(Self { token, store, is_busy: AtomicBool::new(false) })
+    pub(crate) fn new(key: &AdminKey, store: Arc<Store>) -> Self {
+        Self { guard: key.guard(), store, is_busy: AtomicBool::new(false) }
     }
 
     /// The answer to a request for a copy.
     pub(crate) fn answer(self: &Arc<Self>, headers: &HeaderMap) -> Response {
-        let shown = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
-        let expected = format!("Bearer {}", self.token);
-        if !bool::from(shown.ct_eq(expected.as_bytes())) {
+        if !self.guard.admits(headers) {
             let words = "a copy is for whoever can read admin.key in the data directory\n";
             return (StatusCode::FORBIDDEN, words).into_response();
         }

@@ -4,6 +4,9 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use axum::http::{HeaderMap, header};
+use subtle::ConstantTimeEq as _;
+
 use crate::auth::SaltKey;
 
 /// The file, beside the store.
@@ -27,8 +30,25 @@ impl AdminKey {
         Ok(Self(SaltKey::from(key)))
     }
 
+    /// Lets those in that have the key.
+    pub(crate) fn guard(&self) -> Guard {
+        Guard(format!("Bearer {}", self.token()))
+    }
+
     /// What is sent to show that one has it.
     pub(crate) fn token(&self) -> String {
         self.0.bytes("admin", "").iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Knows those who have the key.
+#[derive(Debug)]
+pub(crate) struct Guard(String);
+
+impl Guard {
+    /// Whether a request comes from somebody who has it.
+    pub(crate) fn admits(&self, headers: &HeaderMap) -> bool {
+        let shown = headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+        bool::from(shown.ct_eq(self.0.as_bytes()))
     }
 }

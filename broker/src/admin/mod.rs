@@ -1,11 +1,12 @@
 //! The admin server: health and status over HTTP, for `weir status` and for whatever watches the
-//! box. It knows no passwords, changes nothing, and asks for the state each time it is asked. A copy
-//! of the store is for those only who can read the store as well.
+//! box. It knows no passwords and asks for the state each time it is asked. A copy of the store, and
+//! what changes the state of a rule, is for those only who can read the store as well.
 
 use std::{future::Future, io, net::TcpListener, sync::Arc};
 
 use axum::{
     Json, Router,
+    extract::Path,
     http::{HeaderMap, StatusCode, Uri},
     routing::{get, post},
 };
@@ -14,18 +15,24 @@ use crate::status::Status;
 
 mod copies;
 mod key;
+mod rules;
 
 pub use copies::Copies;
 pub(crate) use key::AdminKey;
+pub use rules::RuleControl;
 
 /// Where `weir status` asks.
 pub(crate) const STATUS_PATH: &str = "/api/v1/status";
+
+/// Where `weir rules pause` and the like ask, with the name of the rule and of the command behind it.
+pub(crate) const RULES_PATH: &str = "/api/v1/rules";
 
 /// Where `weir store backup` asks.
 pub(crate) const BACKUP_PATH: &str = "/api/v1/store/backup";
 
 /// Answers requests until `stop` is done. Needs a tokio runtime; `status` is called on it and must
-/// not block. Without `copies` there is no copy of the store to be had.
+/// not block. Without `copies` there is no copy of the store to be had, and without `rules` nothing
+/// can be done to a rule.
 ///
 /// # Errors
 /// The socket cannot be used.
@@ -37,7 +44,7 @@ pub(crate) const BACKUP_PATH: &str = "/api/v1/store/backup";
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// let listener = TcpListener::bind("127.0.0.1:0")?;
 /// let stop = async {}; // at once
-/// admin::serve(listener, Status::default, None, stop).await
+/// admin::serve(listener, Status::default, None, None, stop).await
 /// # })?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -45,6 +52,7 @@ pub async fn serve<S, F>(
     listener: TcpListener,
     status: S,
     copies: Option<Copies>,
+    rules: Option<RuleControl>,
     stop: F,
 ) -> io::Result<()>
 where
@@ -53,10 +61,11 @@ where
 {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    axum::serve(listener, router(Arc::new(status), copies)).with_graceful_shutdown(stop).await
+    let router = router(Arc::new(status), copies, rules);
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 
-fn router<S>(status: Arc<S>, copies: Option<Copies>) -> Router
+fn router<S>(status: Arc<S>, copies: Option<Copies>, rules: Option<RuleControl>) -> Router
 where
     S: Fn() -> Status + Send + Sync + 'static,
 {
@@ -65,6 +74,15 @@ where
         Some(copies) => Router::new()
             .route(BACKUP_PATH, post(|headers: HeaderMap| async move { copies.answer(&headers) })),
         None => Router::new(),
+    };
+    let router = match rules.map(Arc::new) {
+        Some(rules) => router.route(
+            &format!("{RULES_PATH}/{{rule}}/{{command}}"),
+            post(|headers: HeaderMap, path: Path<(String, String)>| async move {
+                rules.answer(&headers, path.0).await
+            }),
+        ),
+        None => router,
     };
     router
         .route("/healthz", get(|| async { "ok\n" }))

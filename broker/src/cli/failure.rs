@@ -18,13 +18,13 @@ use crate::{
 #[derive(Debug, Error)]
 pub(crate) enum CliError {
     /// The admin server does not answer as it should.
-    #[error("the admin server at {address} does not give a status")]
+    #[error("the admin server at {address} does not give what was asked for")]
     AdminAnswer { address: String, source: io::Error },
     /// The admin server cannot be reached.
     #[error("cannot reach the admin server at {address}")]
     AdminConnect { address: String, source: io::Error },
     /// The key that a running broker asks for.
-    #[error("the running broker shows its store only to whoever can read its data directory")]
+    #[error("the running broker does this only for whoever can read its data directory")]
     AdminKey { source: io::Error },
     /// An argument that is wrong in a way that only its command knows.
     #[error("{argument}: {reason}")]

@@ -10,6 +10,7 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod admin;
 mod bench;
 mod check;
 mod client;
@@ -64,9 +65,9 @@ enum Command {
     Passwd(passwd::Arguments),
     /// Publish messages, as mosquitto_pub does
     Pub(Box<publish::Arguments>),
-    /// Check and test stream rules
+    /// Check and test stream rules, and work with those of a running broker
     #[command(subcommand)]
-    Rules(rules::Command),
+    Rules(Box<rules::Command>),
     /// Run a broker
     Run(run::Arguments),
     /// Show the state of a running broker
@@ -89,7 +90,7 @@ pub fn main() -> ExitCode {
         Some(Command::Import(arguments)) => import::run(&arguments),
         Some(Command::Passwd(arguments)) => passwd::run(&arguments),
         Some(Command::Pub(arguments)) => publish::run(*arguments),
-        Some(Command::Rules(command)) => rules::run(&command),
+        Some(Command::Rules(command)) => rules::run(*command),
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Status(arguments)) => status::run(&arguments),
         Some(Command::Store(command)) => store::run(&command),
@@ -133,6 +134,7 @@ Examples:
   weir sub -t 'agg/#' -v                    print topics and payloads
   weir pub -t room/1 -m 21.5 -q 1 -r        publish a retained message
   weir rules test rules/*.toml              run the tests that stand in the rule files
+  weir rules try room-average               what a rule would send, with live messages
   weir passwd passwords ann                 give a user a password
   weir status                               what a running broker does
   weir bench fanin                          load it, and check what it delivers

@@ -1,10 +1,13 @@
-//! `weir rules`: work on rule files without a broker.
+//! `weir rules`: work on rule files, and with the rules of a running broker.
 
 use std::{fs, path::PathBuf};
 
 use weir_rules::{Diagnostic, Severity, Source, compile, run_cases};
 
 use super::{Answer, CliError, check::count, say};
+use crate::RuleCommand;
+
+mod control;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -14,6 +17,14 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Stop a rule of a running broker until it is resumed
+    Pause(control::Arguments),
+    /// Let a rule of a running broker forget all that it knows
+    Reset(control::Arguments),
+    /// Let a paused rule go on
+    Resume(control::Arguments),
+    /// Show how the rules of a running broker are
+    Status(control::StatusArguments),
     /// Run the tests that stand in rule files, on a virtual clock
     Test {
         /// Rule files
@@ -22,10 +33,14 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) fn run(command: &Command) -> Result<Answer, CliError> {
+pub(crate) fn run(command: Command) -> Result<Answer, CliError> {
     match command {
-        Command::Check { files } => check(&read(files)?),
-        Command::Test { files } => test(&read(files)?),
+        Command::Check { files } => check(&read(&files)?),
+        Command::Pause(arguments) => control::command(&arguments, RuleCommand::Pause),
+        Command::Reset(arguments) => control::command(&arguments, RuleCommand::Reset),
+        Command::Resume(arguments) => control::command(&arguments, RuleCommand::Resume),
+        Command::Status(arguments) => control::show(&arguments),
+        Command::Test { files } => test(&read(&files)?),
     }
 }
 

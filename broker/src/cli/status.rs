@@ -31,15 +31,21 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
-    let address = arguments.admin.to_string();
-    let mut stream = connect(&arguments.admin)
-        .map_err(|source| CliError::AdminConnect { address: address.clone(), source })?;
-    let wrong = |source| CliError::AdminAnswer { address: address.clone(), source };
-    let body = ask(&mut stream, &address).map_err(wrong)?;
-    let status: Status = serde_json::from_str(&body).map_err(|error| wrong(error.into()))?;
+    let (status, body) = fetch(&arguments.admin)?;
     let text = if arguments.json { format!("{body}\n") } else { table(&status) };
     say(&text)?;
     Ok(if status.ready { Answer::Yes } else { Answer::No })
+}
+
+/// The status of a broker, and the text in which it came.
+pub(crate) fn fetch(admin: &HostPort) -> Result<(Status, String), CliError> {
+    let address = admin.to_string();
+    let mut stream = connect(admin)
+        .map_err(|source| CliError::AdminConnect { address: address.clone(), source })?;
+    let wrong = |source| CliError::AdminAnswer { address: address.clone(), source };
+    let body = ask(&mut stream, &address).map_err(wrong)?;
+    let status = serde_json::from_str(&body).map_err(|error| wrong(error.into()))?;
+    Ok((status, body))
 }
 
 pub(crate) fn connect(address: &HostPort) -> io::Result<TcpStream> {
@@ -156,7 +162,7 @@ fn upstream_rows(status: &Status) -> Vec<Vec<String>> {
 }
 
 /// Writes rows with aligned columns: the first to the left, numbers to the right.
-fn push_grid(text: &mut String, rows: &[Vec<String>]) {
+pub(crate) fn push_grid(text: &mut String, rows: &[Vec<String>]) {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
@@ -183,7 +189,7 @@ fn bytes_per_day(status: &Status) -> Option<u64> {
 }
 
 /// Two or three digits and a unit.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "KB")];
     let bytes = bytes as f64;
     match units.into_iter().find(|(unit, _)| bytes >= *unit) {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use weir_core::{ReaderId, Records, Sequence, ShardId};
 use weir_rules::RuleStatus;
 
-use super::Pipeline;
+use super::{Pipeline, RuleCommand, UnknownRule};
 use crate::clock::unix_ms;
 use crate::inner_turn::InnerTurn;
 use crate::mailbox::{Mail, Mailboxes};
@@ -34,10 +34,23 @@ const SLEEP_MAX: Duration = Duration::from_secs(3600);
 const CATCH_UP_BYTES: usize = 1 << 20;
 
 enum Work {
+    Command(Command),
     Records(Records),
     /// Turns that it waited for are durable.
     Settled,
     Stop,
+}
+
+/// Told what became of a command, once that is durable.
+pub(crate) type CommandAnswer = Box<dyn FnOnce(Result<String, UnknownRule>) + Send>;
+
+/// How a rule is, with how long half of its messages took, and 99 of 100, in nanoseconds.
+pub(crate) type RuleFigures = (RuleStatus, [Option<u64>; 2]);
+
+struct Command {
+    rule: String,
+    command: RuleCommand,
+    answer: CommandAnswer,
 }
 
 /// Hands messages to the thread and asks it for its counters.
@@ -46,7 +59,7 @@ pub(crate) struct PipelineHandle {
     sender: mpsc::Sender<Work>,
     waiting_bytes: Arc<AtomicUsize>,
     unsettled_turns: Arc<AtomicUsize>,
-    status: Arc<Mutex<Vec<RuleStatus>>>,
+    status: Arc<Mutex<Vec<RuleFigures>>>,
 }
 
 /// The running thread.
@@ -58,12 +71,12 @@ pub(crate) struct PipelineThread {
 impl PipelineThread {
     /// Starts the thread; `waiting` is given by [`not_handled`].
     pub(crate) fn start(
-        pipeline: Pipeline,
+        mut pipeline: Pipeline,
         waiting: Records,
         mailboxes: Mailboxes,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
-        let status = Arc::new(Mutex::new(pipeline.status()));
+        let status = Arc::new(Mutex::new(figures(&mut pipeline)));
         let handle = PipelineHandle {
             sender,
             waiting_bytes: Arc::new(AtomicUsize::new(0)),
@@ -73,7 +86,13 @@ impl PipelineThread {
         let thread = std::thread::Builder::new().name("weir-rules".to_owned()).spawn({
             let handle = handle.clone();
             move || {
-                let mut runner = Runner { pipeline, mailboxes, handle, waiting: VecDeque::new() };
+                let mut runner = Runner {
+                    pipeline,
+                    mailboxes,
+                    handle,
+                    waiting: VecDeque::new(),
+                    done: Vec::new(),
+                };
                 runner.handle(&waiting);
                 runner.finish_turn();
                 runner.run(&receiver);
@@ -97,8 +116,15 @@ impl PipelineThread {
 }
 
 impl PipelineHandle {
+    /// Does something to a rule between two turns. Without an answer the thread has ended, or what
+    /// was done could not be made durable.
+    pub(crate) fn command(&self, rule: String, command: RuleCommand, answer: CommandAnswer) {
+        // A thread that has ended drops the answer.
+        let _ = self.sender.send(Work::Command(Command { rule, command, answer }));
+    }
+
     /// Counters and sizes of the rules, as of the last turn.
-    pub(crate) fn status(&self) -> Vec<RuleStatus> {
+    pub(crate) fn status(&self) -> Vec<RuleFigures> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -121,6 +147,8 @@ struct Runner {
     handle: PipelineHandle,
     /// Messages that were handed over and not handled.
     waiting: VecDeque<Records>,
+    /// What was done for commands, and is not with a turn yet.
+    done: Vec<(CommandAnswer, String)>,
 }
 
 impl Runner {
@@ -133,6 +161,7 @@ impl Runner {
             };
             for work in first.into_iter().chain(receiver.try_iter()) {
                 match work {
+                    Work::Command(command) => self.obey(command),
                     Work::Records(records) => self.waiting.push_back(records),
                     Work::Settled => {}
                     Work::Stop => return self.finish(),
@@ -142,6 +171,13 @@ impl Runner {
                 self.handle_waiting(TURN_BYTES_MAX);
                 self.finish_turn();
             }
+        }
+    }
+
+    fn obey(&mut self, Command { rule, command, answer }: Command) {
+        match self.pipeline.command(&rule, command) {
+            Ok(text) => self.done.push((answer, text)),
+            Err(unknown) => answer(Err(unknown)),
         }
     }
 
@@ -193,23 +229,24 @@ impl Runner {
     fn finish_turn(&mut self) {
         self.pipeline.advance(unix_ms());
         self.send(Pipeline::take_turn);
-        let status = self.pipeline.status();
+        let status = figures(&mut self.pipeline);
         *self.handle.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
 
     fn send(&mut self, take: fn(&mut Pipeline) -> Option<InnerTurn>) {
-        if let Some(mut turn) = take(&mut self.pipeline) {
-            self.handle.unsettled_turns.fetch_add(1, Ordering::AcqRel);
-            let (unsettled, sender) =
-                (self.handle.unsettled_turns.clone(), self.handle.sender.clone());
-            turn.committed = Some(Box::new(move || {
-                if unsettled.fetch_sub(1, Ordering::AcqRel) == UNSETTLED_TURNS_MAX {
-                    // A thread that has ended waits for nothing.
-                    let _ = sender.send(Work::Settled);
-                }
-            }));
-            self.mailboxes.first().send(Mail::Turn(turn));
-        }
+        let done = std::mem::take(&mut self.done);
+        let tell = move || done.into_iter().for_each(|(answer, text)| answer(Ok(text)));
+        let Some(mut turn) = take(&mut self.pipeline) else { return tell() };
+        self.handle.unsettled_turns.fetch_add(1, Ordering::AcqRel);
+        let (unsettled, sender) = (self.handle.unsettled_turns.clone(), self.handle.sender.clone());
+        turn.committed = Some(Box::new(move || {
+            tell();
+            if unsettled.fetch_sub(1, Ordering::AcqRel) == UNSETTLED_TURNS_MAX {
+                // A thread that has ended waits for nothing.
+                let _ = sender.send(Work::Settled);
+            }
+        }));
+        self.mailboxes.first().send(Mail::Turn(turn));
     }
 
     /// Gives room back, and wakes the shards, all of which wait for that.
@@ -219,6 +256,10 @@ impl Runner {
             self.mailboxes.wake_all();
         }
     }
+}
+
+fn figures(pipeline: &mut Pipeline) -> Vec<RuleFigures> {
+    pipeline.status().into_iter().zip(pipeline.handling_times()).collect()
 }
 
 /// What the log holds for the rules beyond `done`, before any shard runs.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Answer, CliError, say};
 use crate::{
-    config::{Overrides, load},
+    config::{HostPort, Overrides, load},
     store::{FILE_NAME, StoreError},
 };
 
@@ -60,12 +60,22 @@ pub(crate) fn run(command: &Command) -> Result<Answer, CliError> {
 }
 
 impl Place {
-    fn data_dir(&self) -> Result<PathBuf, CliError> {
+    pub(crate) fn data_dir(&self) -> Result<PathBuf, CliError> {
         if let Some(data_dir) = &self.data_dir {
             return Ok(data_dir.clone());
         }
         let overrides = Overrides::of_process(Vec::new());
         Ok(load(self.config.as_deref(), &overrides)?.config.data_dir)
+    }
+
+    /// Where the admin server of the broker is.
+    pub(crate) fn admin(&self, given: Option<&HostPort>) -> Result<HostPort, CliError> {
+        if let Some(admin) = given {
+            return Ok(admin.clone());
+        }
+        let overrides = Overrides::of_process(Vec::new());
+        let loaded = load(self.config.as_deref(), &overrides)?;
+        Ok(loaded.config.admin.address.unwrap_or_else(|| HostPort::new("127.0.0.1", 8080)))
     }
 
     fn file(&self) -> Result<PathBuf, CliError> {

@@ -1,0 +1,150 @@
+//! `weir rules status`, `pause`, `resume` and `reset`: rules of a running broker, by its admin
+//! server.
+
+use std::io;
+
+use super::super::{Answer, CliError, admin, say, status, store::Place};
+use crate::{RuleCommand, admin::RULES_PATH, config::HostPort, status::RuleStatus};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit code: 0 = ok, 1 = no such rule, 2 = no answer.")]
+pub(crate) struct Arguments {
+    /// Name of the rule
+    #[arg(value_name = "RULE")]
+    rule: String,
+    #[command(flatten)]
+    place: Place,
+    /// Address of the admin server; without it that of the configuration, or 127.0.0.1:8080
+    #[arg(long, value_name = "HOST:PORT")]
+    admin: Option<HostPort>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArguments {
+    /// Only these rules
+    #[arg(value_name = "RULE")]
+    rules: Vec<String>,
+    /// Address of the admin server
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    admin: HostPort,
+    /// Print what the server says of the rules as it is
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does something to a rule.
+pub(super) fn command(arguments: &Arguments, command: RuleCommand) -> Result<Answer, CliError> {
+    let address = arguments.place.admin(arguments.admin.as_ref())?;
+    // The server would not know a rule with another name either, nor find its way to it.
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let rule = &arguments.rule;
+    if rule.is_empty() || !rule.chars().all(is_name) {
+        return Err(CliError::Argument {
+            argument: "RULE",
+            reason: format!("`{rule}` cannot be the name of a rule"),
+            help: "a name has letters, digits, - and _; `weir rules status` lists them".to_owned(),
+        });
+    }
+    let path = format!("{RULES_PATH}/{rule}/{}", command.word());
+    let response = admin::post(&address, &arguments.place.data_dir()?, &path)?;
+    let (first, code) = (response.first.clone(), response.code());
+    let wrong = |source| CliError::AdminAnswer { address: address.to_string(), source };
+    let text = response.text().map_err(wrong)?;
+    match code {
+        Some(200) => say(&format!("{text}\n")).map(|()| Answer::Yes),
+        Some(404) => {
+            eprintln!("{text}");
+            Ok(Answer::No)
+        }
+        _ => Err(wrong(io::Error::other(format!("the answer is `{first}`: {text}")))),
+    }
+}
+
+/// Shows how rules are.
+pub(super) fn show(arguments: &StatusArguments) -> Result<Answer, CliError> {
+    let (found, _) = status::fetch(&arguments.admin)?;
+    let wanted =
+        |rule: &&RuleStatus| arguments.rules.is_empty() || arguments.rules.contains(&rule.name);
+    let rules: Vec<&RuleStatus> = found.rules.iter().filter(wanted).collect();
+    let mut answer = Answer::Yes;
+    for name in &arguments.rules {
+        if !found.rules.iter().any(|rule| rule.name == *name) {
+            eprintln!("no rule `{name}` runs there");
+            answer = Answer::No;
+        }
+    }
+    let text = if arguments.json {
+        let json = serde_json::to_string_pretty(&rules);
+        json.expect("numbers and texts are JSON") + "\n"
+    } else if rules.is_empty() {
+        "no rules\n".to_owned()
+    } else {
+        let mut text = String::new();
+        status::push_grid(&mut text, &rows(&rules));
+        text.trim_start().to_owned()
+    };
+    say(&text)?;
+    Ok(answer)
+}
+
+fn rows(rules: &[&RuleStatus]) -> Vec<Vec<String>> {
+    let head = [
+        "rule", "matched", "filtered", "late", "dropped", "errors", "emitted", "keys", "state",
+        "in", "out", "lag", "p50", "p99", "paused",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for rule in rules {
+        let numbers = [
+            rule.matched,
+            rule.filtered,
+            rule.late,
+            rule.dropped,
+            rule.errors,
+            rule.emitted,
+            rule.keys,
+        ];
+        let sizes = [rule.state_bytes, rule.bytes_in, rule.bytes_out].map(status::size);
+        let lag = rule.watermark_lag_ms.map_or("-".to_owned(), |lag| format!("{lag} ms"));
+        let times = [rule.handling_p50_ns, rule.handling_p99_ns].map(nanoseconds);
+        let paused = if rule.paused { "paused" } else { "" };
+        let row = std::iter::once(rule.name.clone()).chain(numbers.iter().map(u64::to_string));
+        rows.push(row.chain(sizes).chain([lag]).chain(times).chain([paused.to_owned()]).collect());
+    }
+    rows
+}
+
+/// Two or three digits and a unit.
+fn nanoseconds(time: Option<u64>) -> String {
+    match time {
+        None => "-".to_owned(),
+        Some(time @ 0..1_000) => format!("{time} ns"),
+        Some(time @ 1_000..1_000_000) => format!("{:.1} us", time as f64 / 1e3),
+        Some(time) => format!("{:.1} ms", time as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_a_line_for_each_rule() {
+        let tank = RuleStatus {
+            name: "tank".into(),
+            paused: true,
+            matched: 12,
+            state_bytes: 15_400,
+            watermark_lag_ms: Some(250),
+            handling_p50_ns: Some(800),
+            handling_p99_ns: Some(2_150),
+            ..RuleStatus::default()
+        };
+        let mut text = String::new();
+        status::push_grid(&mut text, &rows(&[&tank]));
+        let expected = "
+rule  matched  filtered  late  dropped  errors  emitted  keys  state       in      out     lag     p50     p99  paused
+tank       12         0     0        0       0        0     0  15 KB  0 bytes  0 bytes  250 ms  800 ns  2.1 us  paused
+";
+        assert_eq!(text, expected, "{text}");
+    }
+}
