@@ -11,6 +11,8 @@ mod observe;
 
 mod engine;
 
+mod explain;
+
 mod state;
 
 mod running;

@@ -47,6 +47,14 @@ impl Plan {
         self.summaries.iter()
     }
 
+    /// The same plan with those of its rules only whose names are wanted.
+    #[must_use]
+    pub fn only(mut self, mut is_wanted: impl FnMut(&str) -> bool) -> Self {
+        self.rules.retain(|rule| is_wanted(&rule.name));
+        self.summaries.retain(|rule| is_wanted(&rule.name));
+        self.with_new_router()
+    }
+
     /// The same plan with routes for the rules that it has now.
     #[must_use]
     pub(crate) fn with_new_router(mut self) -> Self {

@@ -37,7 +37,8 @@ impl RuleControl {
         }
         let known = RuleCommand::ALL.into_iter().find(|known| known.word() == command);
         let Some(command) = known else {
-            let words = format!("no command `{command}`; there are pause, resume and reset");
+            let words =
+                format!("no command `{command}`; there are explain, pause, resume and reset");
             return no(StatusCode::NOT_FOUND, &words);
         };
         let Some(pipeline) = &self.pipeline else {
@@ -50,7 +51,7 @@ impl RuleControl {
         };
         pipeline.command(rule, command, Box::new(tell));
         match timeout(PATIENCE, answer).await {
-            Ok(Ok(Ok(done))) => (StatusCode::OK, format!("{done}\n")),
+            Ok(Ok(Ok(done))) => (StatusCode::OK, format!("{}\n", done.trim_end())),
             Ok(Ok(Err(unknown))) => no(StatusCode::NOT_FOUND, &unknown.to_string()),
             Ok(Err(_)) | Err(_) => {
                 no(StatusCode::SERVICE_UNAVAILABLE, "it is done, but the store has not taken it")

@@ -8,6 +8,8 @@ use super::{Answer, CliError, check::count, say};
 use crate::RuleCommand;
 
 mod control;
+mod explain;
+mod trial;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -17,12 +19,14 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Tell what a rule reads, keeps and sends, and what that takes
+    Explain(explain::Arguments),
     /// Stop a rule of a running broker until it is resumed
-    Pause(control::Arguments),
+    Pause(control::OneRule),
     /// Let a rule of a running broker forget all that it knows
-    Reset(control::Arguments),
+    Reset(control::OneRule),
     /// Let a paused rule go on
-    Resume(control::Arguments),
+    Resume(control::OneRule),
     /// Show how the rules of a running broker are
     Status(control::StatusArguments),
     /// Run the tests that stand in rule files, on a virtual clock
@@ -31,16 +35,20 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Run rules over the messages of a broker, and print what they would send
+    Try(Box<trial::Arguments>),
 }
 
 pub(crate) fn run(command: Command) -> Result<Answer, CliError> {
     match command {
         Command::Check { files } => check(&read(&files)?),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Pause(arguments) => control::command(&arguments, RuleCommand::Pause),
         Command::Reset(arguments) => control::command(&arguments, RuleCommand::Reset),
         Command::Resume(arguments) => control::command(&arguments, RuleCommand::Resume),
         Command::Status(arguments) => control::show(&arguments),
         Command::Test { files } => test(&read(&files)?),
+        Command::Try(arguments) => trial::run(&arguments),
     }
 }
 

@@ -36,6 +36,8 @@ pub use listeners::{ListenAddress, ListenerConfig, Protocol};
 pub use load::{ConfigError, Loaded, load, state_dir};
 pub use overrides::Overrides;
 pub use reference::{reference_page, sample_file};
+pub(crate) use unit::parse_duration;
+
 pub use route::{Route, TopicTemplate, TopicTemplateError};
 pub use settings::{
     AdminConfig, Config, DurabilityConfig, DurabilityLevel, LimitsConfig, LogConfig, LogLevel,

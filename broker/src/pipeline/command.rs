@@ -1,13 +1,15 @@
-//! What an operator can do to a rule while it runs. It takes effect between two messages and is
-//! durable before it is answered.
+//! What an operator can ask of a rule while it runs. What it changes takes effect between two
+//! messages and is durable before it is answered.
 
 use weir_rules::{RuleStatus, nearest};
 
 use super::Pipeline;
 
-/// What is done to a rule.
+/// What is asked of a rule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RuleCommand {
+    /// Tell what it does and how it is.
+    Explain,
     /// Let it take no messages until it is resumed.
     Pause,
     /// Let it forget all that it knows.
@@ -28,12 +30,13 @@ pub struct UnknownRule {
 
 impl RuleCommand {
     /// All commands.
-    pub const ALL: [Self; 3] = [Self::Pause, Self::Reset, Self::Resume];
+    pub const ALL: [Self; 4] = [Self::Explain, Self::Pause, Self::Reset, Self::Resume];
 
     /// Its name on the command line and in addresses.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            Self::Explain => "explain",
             Self::Pause => "pause",
             Self::Reset => "reset",
             Self::Resume => "resume",
@@ -59,6 +62,7 @@ impl Pipeline {
     /// When there is no such rule.
     pub fn command(&mut self, rule: &str, command: RuleCommand) -> Result<String, UnknownRule> {
         let done = match command {
+            RuleCommand::Explain => self.engine.explain(rule).map(|text| (false, text)),
             RuleCommand::Pause => self.engine.set_paused(rule, true).map(|is_news| match is_news {
                 true => (true, format!("rule `{rule}` is paused")),
                 false => (false, format!("rule `{rule}` was paused already")),
@@ -79,7 +83,9 @@ impl Pipeline {
             return Err(UnknownRule::new(rule, &self.engine.status()));
         };
         self.is_durable |= is_news;
-        tracing::info!(rule, command = command.word(), "a rule was told what to do");
+        if is_news {
+            tracing::info!(rule, command = command.word(), "a rule was told what to do");
+        }
         Ok(text)
     }
 }

@@ -157,3 +157,36 @@ fn who_cannot_read_the_data_directory_and_wrong_names_are_told_so() {
     assert!(!step(&broker).paused);
     broker.shutdown();
 }
+
+#[test]
+fn a_rule_is_explained_from_its_file_and_from_the_running_broker() {
+    let folder = Folder::new("explain");
+    let broker = folder.start(RULES);
+    let mut device = Device::connect(&broker, "device");
+    device.subscribe("out");
+    device.publish("in/1", "{\"v\":1}");
+    device.text();
+    let (code, live, errors) = said(&rules(&folder, &broker, &["explain", "step"]));
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert!(
+        live.starts_with("rule step (rules.toml:2)\n  reads      in/+, decoded as json\n"),
+        "{live}"
+    );
+    assert!(live.contains("  shares     the reading of the payload with copy\n"), "{live}");
+    assert!(live.contains("  now        1 groups, "), "{live}");
+    broker.shutdown();
+
+    let file = folder.0.join("rules.toml");
+    std::fs::write(&file, RULES).unwrap();
+    let explain = |rule: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+        said(&command.args(["rules", "explain", rule]).arg(&file).output().unwrap())
+    };
+    let (code, text, errors) = explain("step");
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    let (told, _) = live.split_once("  now ").unwrap();
+    assert_eq!(text, told.replace("(rules.toml:", &format!("({}:", file.display())));
+    let (code, text, errors) = explain("stpe");
+    assert_eq!((code, text.as_str()), (Some(1), ""));
+    assert_eq!(errors, "no rule `stpe` in these files; did you mean `step`?\n");
+}

@@ -4,3 +4,4 @@
 mod client_of_message;
 mod control;
 mod support;
+mod trial;

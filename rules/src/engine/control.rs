@@ -5,6 +5,7 @@
 
 use super::Engine;
 use crate::key::TIMER_NONE;
+use crate::quantity::format_bytes;
 use crate::running::Running;
 use crate::table::TableId;
 use crate::timer::Timers;
@@ -42,6 +43,19 @@ impl Engine {
         let known = running.keys.len();
         running.forget_all();
         Some(known)
+    }
+
+    /// What a rule does and how it is now, as lines for people; `None` if there is no such rule.
+    pub fn explain(&self, rule: &str) -> Option<String> {
+        let mut text = self.plan.explain(rule)?;
+        if let Some(running) = self.index_of(rule).and_then(|index| self.running.get(index)) {
+            let (groups, bytes) = (running.keys.len(), format_bytes(running.state_bytes as u64));
+            let each = running.state_bytes.checked_div(groups).unwrap_or(0);
+            let each = format_bytes(each as u64);
+            text.push_str(&format!("  now        {groups} groups, {bytes}, {each} each"));
+            text.push_str(if running.paused { "; paused\n" } else { "\n" });
+        }
+        Some(text)
     }
 
     pub(super) fn index_of(&self, rule: &str) -> Option<usize> {

@@ -8,10 +8,10 @@ use crate::{RuleCommand, admin::RULES_PATH, config::HostPort, status::RuleStatus
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit code: 0 = ok, 1 = no such rule, 2 = no answer.")]
-pub(crate) struct Arguments {
+pub(crate) struct OneRule {
     /// Name of the rule
     #[arg(value_name = "RULE")]
-    rule: String,
+    pub(super) rule: String,
     #[command(flatten)]
     place: Place,
     /// Address of the admin server; without it that of the configuration, or 127.0.0.1:8080
@@ -33,7 +33,7 @@ pub(crate) struct StatusArguments {
 }
 
 /// Does something to a rule.
-pub(super) fn command(arguments: &Arguments, command: RuleCommand) -> Result<Answer, CliError> {
+pub(super) fn command(arguments: &OneRule, command: RuleCommand) -> Result<Answer, CliError> {
     let address = arguments.place.admin(arguments.admin.as_ref())?;
     // The server would not know a rule with another name either, nor find its way to it.
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
