@@ -20,6 +20,7 @@ use handling::Handling;
 
 mod command;
 mod handling;
+mod question;
 mod thread;
 
 pub use command::{RuleCommand, UnknownRule};
@@ -90,6 +91,9 @@ impl Pipeline {
             }
             self.done = Some(sequence);
             self.is_durable = true;
+        }
+        if self.answer(unix_ms, parts) {
+            return;
         }
         let event = Event {
             topic: parts.topic,

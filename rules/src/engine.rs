@@ -13,6 +13,7 @@ mod count;
 mod fold;
 mod intake;
 mod life;
+mod peek;
 mod records;
 mod run;
 mod session;
@@ -20,6 +21,8 @@ mod source;
 mod work;
 
 use std::sync::Arc;
+
+pub use peek::PeekError;
 
 use life::Turn;
 use records::Payload;

@@ -76,7 +76,7 @@ mod limits;
 pub use case::{CaseReport, CaseResult, run_cases};
 pub use compile::compile;
 pub use diagnostic::{Diagnostic, Severity, nearest};
-pub use engine::{Engine, RuleStatus};
+pub use engine::{Engine, PeekError, RuleStatus};
 pub use message::{DeadLetter, Emission, Event, Timestamp};
 pub use observe::Observer;
 pub use plan::{Plan, RuleSummary};

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Input, START, body, finish, handle, inputs, plan};
 use proptest::prelude::*;
-use weir_rules::{Emission, Engine, Timestamp};
+use weir_rules::{Emission, Engine, PeekError, Timestamp};
 
 const COUNT: &str = "[rule.r]\nfrom = \"in/{key}\"\nby = [\"key\"]\nto = \"out/{key}\"\n\
                      window = \"tumbling 10s\"\nselect = { n = \"count()\" }\n";
@@ -132,6 +132,70 @@ fn bytes_and_times_of_results_are_counted() {
     assert_eq!(status.bytes_out, out[0].payload.len() as u64);
     let arrived = Timestamp(START + 15_000);
     assert_eq!((status.last_sent, status.lag_ms), (Some(arrived), Some(2500)));
+}
+
+#[test]
+fn the_current_value_of_a_window_is_told_and_nothing_changes() {
+    let text = "[rule.r]\nfrom = \"in/{key}\"\nby = { key = \"key\", word = \"w\", big = \"v > 5\" }\n\
+                to = \"out\"\nwindow = \"tumbling 10s\"\nhaving = \"n > 100\"\n\
+                select = { n = \"count()\", sum = \"sum(v)\" }\n";
+    let mut engine = Engine::new(plan(text));
+    for value in [1.0, 2.0, 7.0] {
+        handle(&mut engine, &input(1, value), &mut Vec::new());
+    }
+    let now = Timestamp(START + 3000);
+    let status = engine.status();
+    let mut delta = Vec::new();
+    engine.take_delta(&mut delta);
+    let peek = |group: &str| {
+        let body = engine.peek(now, "r", group)?;
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        Ok::<_, PeekError>((body["n"].as_u64(), body["sum"].as_f64()))
+    };
+    assert_eq!(peek("1/w0/false"), Ok((Some(2), Some(3.0))));
+    assert_eq!(peek("1/w0/true"), Ok((Some(1), Some(7.0))));
+    assert_eq!(peek("1/w0"), Err(PeekError::UnknownGroup));
+    assert_eq!(peek("2/w0/true"), Err(PeekError::UnknownGroup));
+    assert_eq!(engine.peek(now, "x", ""), Err(PeekError::UnknownRule));
+    assert_eq!(engine.status(), status);
+    assert!(!engine.take_delta(&mut delta));
+    let step = Engine::new(plan(STEP));
+    assert_eq!(step.peek(now, "r", "1"), Err(PeekError::NoWindow));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+
+    /// What is told is what the window has in it, and asking changes nothing of what is sent.
+    #[test]
+    fn a_value_that_was_asked_for_is_a_plain_count_and_changes_nothing(inputs in inputs(60)) {
+        let windows = ["tumbling 10s", "sliding 20s every 5s", "sliding 8s", "session 3s"];
+        for window in windows {
+            let text = COUNT.replace("tumbling 10s", window);
+            let (mut asked, mut silent) = (Engine::new(plan(&text)), Engine::new(plan(&text)));
+            let (mut out, mut expected) = (Vec::new(), Vec::new());
+            for (position, input) in inputs.iter().enumerate() {
+                handle(&mut silent, input, &mut expected);
+                handle(&mut asked, input, &mut out);
+                let now = Timestamp(input.arrived);
+                let body = asked.peek(now, "r", &input.key.to_string());
+                let body: serde_json::Value =
+                    serde_json::from_slice(&body.expect("it has this message")).expect("JSON");
+                if window != "session 3s" {
+                    let time = |name: &str| {
+                        let text = body["window"][name].as_str().expect("a time");
+                        text.to_owned()
+                    };
+                    prop_assert!(time("start") < time("end"));
+                }
+                prop_assert!(body["n"].as_u64() >= Some(1));
+                prop_assert!(body["n"].as_u64() <= Some(position as u64 + 1));
+            }
+            finish(&mut silent, &mut expected);
+            finish(&mut asked, &mut out);
+            prop_assert_eq!(&out, &expected);
+        }
+    }
 }
 
 /// What is done to the rule between two messages.

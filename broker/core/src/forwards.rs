@@ -85,6 +85,8 @@ pub(crate) enum Forwarded {
     /// One member of a group, of those that the shard has: `hash` is what the strategies that hash
     /// go by, `hops` counts shards that had none.
     Member { filter: Arc<str>, hash: u64, hops: u8 },
+    /// The rules, which are asked something.
+    Question,
     /// Everybody who wants it. In every shard it takes the place of the retained message of its
     /// topic, unless that has a higher version.
     Retained { version: u64 },

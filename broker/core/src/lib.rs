@@ -48,6 +48,7 @@ mod readers;
 mod receive;
 mod recover;
 mod reply;
+mod request;
 mod room;
 mod router;
 mod shards;

@@ -67,7 +67,17 @@ impl Core {
             }
             _ => Cow::Borrowed(topic),
         };
-        let publish = &Publish { topic: &whole, ..*publish };
+        let mounted =
+            publish.properties.response_topic.filter(|_| topic.starts_with('$')).and_then(
+                // The rules do not know where the client stands.
+                |answer| {
+                    let mount_point = self.sessions[key as usize].mount_point.as_deref()?;
+                    self.is_of_broker(topic).then(|| mount::topic(mount_point, answer))
+                },
+            );
+        let mut properties = publish.properties;
+        properties.response_topic = mounted.as_deref().or(properties.response_topic);
+        let publish = &Publish { topic: &whole, properties, ..*publish };
         if let Err(reason) = self.check_publish(id, publish) {
             return self.violation(now, id, reason);
         }
@@ -79,7 +89,7 @@ impl Core {
         let Some(packet_id) = publish.packet_id else {
             if is_too_large {
                 self.count_drop(now, key, DropReason::TooLarge);
-            } else if self.may_publish(now, id, key, publish.topic) {
+            } else if self.may_publish(now, id, key, publish) {
                 if !has_room {
                     self.count_drop(now, key, DropReason::QueueFull);
                 } else if is_full && delay_s > 0 {
@@ -108,7 +118,7 @@ impl Core {
             self.count_drop(now, key, DropReason::TooLarge);
             return self.refuse_publish(id, reply, packet_id, ReasonCode::QuotaExceeded);
         }
-        if !self.may_publish(now, id, key, publish.topic) {
+        if !self.may_publish(now, id, key, publish) {
             return self.refuse_publish(id, reply, packet_id, ReasonCode::NotAuthorized);
         }
         if !has_room {
@@ -237,9 +247,16 @@ impl Core {
     }
 
     /// Whether a client may publish to a topic; it is counted when not.
-    fn may_publish(&mut self, now: Now, id: ConnectionId, key: SessionKey, topic: &str) -> bool {
-        let allowed =
-            !self.is_of_broker(topic) && self.sessions[key as usize].may(Access::Write, topic);
+    fn may_publish(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        key: SessionKey,
+        publish: &Publish<'_>,
+    ) -> bool {
+        let topic = publish.topic;
+        let allowed = (!self.is_of_broker(topic) || self.is_question(key, publish))
+            && self.sessions[key as usize].may(Access::Write, topic);
         if !allowed {
             self.count_drop(now, key, DropReason::Acl);
             self.tell_denied(id, key, Access::Write, topic);
@@ -280,6 +297,8 @@ impl Core {
             let parts = MessageParts { expires_at_ms: None, ..parts };
             self.delay(now, &parts, delay_s, expiry_s);
             true
+        } else if self.is_of_broker(publish.topic) {
+            self.ask_rules(&parts, Origin { session: Some(key), ..Origin::default() })
         } else {
             // Without room QoS 0 is for those who are there.
             let is_unkept = publish.qos == QoS::AtMostOnce && self.is_store_full();

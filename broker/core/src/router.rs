@@ -339,7 +339,7 @@ impl Match {
 }
 
 impl<'a> Routing<'a> {
-    fn new(
+    pub(crate) fn new(
         level: Durability,
         parts: &'a MessageParts<'a>,
         message: Option<Message>,

@@ -263,6 +263,9 @@ impl Core {
             Forwarded::Member { filter, hash, hops } => {
                 self.take_for_member(now, (&filter, hash, hops), level, origin, &message);
             }
+            Forwarded::Question => {
+                self.ask_rules(&parts, origin);
+            }
             Forwarded::Retained { version } => {
                 let is_last = self.peers.supersedes(parts.topic, version);
                 if is_last {

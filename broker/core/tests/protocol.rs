@@ -38,6 +38,7 @@ mod publishers;
 mod qos0;
 mod qos1;
 mod qos2;
+mod questions;
 mod readers;
 mod recovery;
 mod retained;

@@ -3,5 +3,6 @@
 
 mod client_of_message;
 mod control;
+mod question;
 mod support;
 mod trial;

@@ -94,7 +94,7 @@ impl Running {
     }
 
     /// Sends the result of a window whose panes follow from its end; gives the number of panes.
-    fn send_window(
+    pub(super) fn send_window(
         &mut self,
         turn: &mut Turn<'_>,
         window: &Window,

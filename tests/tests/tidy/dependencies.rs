@@ -67,6 +67,7 @@ const ONE_MODULE: [(&str, &[&str]); 2] = [
             "receive",
             "recover",
             "reply",
+            "request",
             "room",
             "router",
             "shards",
