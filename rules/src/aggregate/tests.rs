@@ -1,9 +1,14 @@
 use proptest::prelude::*;
 
+use super::decayed::Decayed;
 use super::distinct::Distinct;
+use super::line::Line;
+use super::mode::Mode;
 use super::quantile::Quantile;
+use super::side::SideKind;
+use super::trail::{self, Trail};
 use crate::hash::mix;
-use crate::limits::{EXACT_DISTINCT_MAX, EXACT_VALUES_MAX};
+use crate::limits::{EXACT_DISTINCT_MAX, EXACT_VALUES_MAX, MODE_VALUES_MAX, TRAIL_POINTS_MAX};
 
 fn filled(values: impl IntoIterator<Item = f64>) -> Quantile {
     let mut quantile = Quantile::default();
@@ -73,7 +78,119 @@ fn distinct_is_exact_then_near() {
     }
 }
 
+/// The trail of some points, in the order given.
+fn trail_of(points: &[(i64, f64)]) -> Trail {
+    let (mut cells, mut side) = (Trail::EMPTY, SideKind::Points.start());
+    for (time, value) in points {
+        trail::add(&mut cells, Some(&mut side), *time, *value);
+    }
+    trail::whole(&cells, Some(&side)).expect("there are points")
+}
+
+#[test]
+fn more_points_than_are_kept_are_exact_unless_they_come_very_late() {
+    let value = |number: i64| (mix(number as u64) >> 40) as f64;
+    let ordered: Vec<(i64, f64)> =
+        (0..3 * TRAIL_POINTS_MAX as i64).map(|number| (number * 10, value(number))).collect();
+    let mut mixed = ordered.clone();
+    mixed.chunks_mut(TRAIL_POINTS_MAX / 2).for_each(|chunk| chunk.reverse());
+    assert_eq!(trail_of(&mixed), trail_of(&ordered));
+    // As if it had not come.
+    mixed.push((5, 1e6));
+    assert_eq!(trail_of(&mixed), trail_of(&ordered));
+}
+
+#[test]
+fn rare_values_are_forgotten_but_frequent_ones_are_not() {
+    let (mut parts, mut whole) = (vec![Mode::default(); 8], Mode::default());
+    for number in 0..8000u64 {
+        // Every hundredth is the same, the others are all different.
+        let value = if number % 100 == 0 { -1.0 } else { number as f64 };
+        parts[(number % 8) as usize].insert(value.to_bits(), None);
+        whole.insert(value.to_bits(), None);
+    }
+    let mut merged = Mode::default();
+    parts.iter().for_each(|part| merged.merge(part));
+    for mode in [&whole, &merged] {
+        assert_eq!(mode.most().map(|most| f64::from_bits(most.bits)), Some(-1.0));
+        assert!(mode.counts().len() <= MODE_VALUES_MAX);
+        assert!(mode.most().is_some_and(|most| most.count <= 80));
+    }
+}
+
+#[test]
+fn a_mean_that_forgets_begins_again_after_numbers_too_large_to_compute_with() {
+    let huge = Decayed::of(0, 1e300).merge(Decayed::of(1, -1e300), 1000);
+    assert_eq!(huge, Decayed::of(1, -1e300));
+    let after = huge.merge(Decayed::of(1_000_000, 5.0), 1000);
+    assert_eq!((after.mean(), after.deviation().is_nan()), (5.0, true));
+}
+
+fn points() -> impl Strategy<Value = Vec<(i64, f64)>> {
+    proptest::collection::vec((0i64..100_000, -1e6f64..1e6), 1..60)
+}
+
+fn near(left: f64, right: f64, scale: f64) -> bool {
+    (left.is_nan() && right.is_nan()) || (left - right).abs() <= 1e-9 * scale
+}
+
 proptest! {
+    #[test]
+    fn trails_do_not_depend_on_the_order_of_arrival_or_the_cut(
+        points in points(), cut: prop::sample::Index,
+    ) {
+        let mut ordered = points.clone();
+        ordered.sort_by_key(|(time, _)| *time);
+        ordered.dedup_by_key(|(time, _)| *time);
+        let mut mixed = ordered.clone();
+        mixed.sort_by_key(|(time, _)| mix(*time as u64));
+        let whole = trail_of(&ordered);
+        prop_assert_eq!(trail_of(&mixed), whole);
+        let (mut cells, mut side) = (Trail::EMPTY, SideKind::Points.start());
+        let at = cut.index(mixed.len());
+        for part in [&mixed[at..], &mixed[..at]] {
+            let (mut other, mut other_side) = (Trail::EMPTY, SideKind::Points.start());
+            for (time, value) in part {
+                trail::add(&mut other, Some(&mut other_side), *time, *value);
+            }
+            trail::merge(&mut cells, Some(&mut side), &other, Some(&other_side));
+        }
+        prop_assert_eq!(trail::whole(&cells, Some(&side)), Some(whole));
+        // By arrival nothing but the sums is kept.
+        let mut cells = Trail::EMPTY;
+        for (time, value) in &ordered {
+            trail::add(&mut cells, None, *time, *value);
+        }
+        prop_assert_eq!(trail::whole(&cells, None), Some(whole));
+    }
+
+    #[test]
+    fn moments_of_time_do_not_depend_on_the_order_or_the_cut(
+        points in points(), half_life in 1i64..100_000, cut: prop::sample::Index,
+    ) {
+        let decayed = |points: &[(i64, f64)]| {
+            let single = points.iter().map(|(time, value)| Decayed::of(*time, *value));
+            single.reduce(|left, right| left.merge(right, half_life))
+        };
+        let line = |points: &[(i64, f64)]| {
+            let start = Line::load(&[0; Line::CELLS]);
+            points.iter().fold(start, |line, (time, value)| line.add(*time, *value))
+        };
+        let (left, right) = points.split_at(cut.index(points.len()));
+        let mut ordered = points.clone();
+        ordered.sort_by_key(|(time, _)| *time);
+        let (whole, merged) = (line(&ordered).slope(), line(right).merge(line(left)).slope());
+        prop_assert!(near(whole, merged, 1e6), "{whole} {merged}");
+        let (Some(whole), Some(right)) = (decayed(&ordered), decayed(right)) else {
+            panic!("there are points");
+        };
+        let merged = decayed(left).map_or(right, |left| right.merge(left, half_life));
+        prop_assert!(near(whole.mean(), merged.mean(), 1e6), "{whole:?} {merged:?}");
+        let (a, b) = (whole.deviation(), merged.deviation());
+        // Where all weight is on one value, the limit may fall on either side.
+        prop_assert!(a.is_nan() || b.is_nan() || near(a, b, 1e9), "{whole:?} {merged:?}");
+    }
+
     #[test]
     fn merged_quantiles_do_not_depend_on_the_cut(
         values in proptest::collection::vec(-1e6f64..1e6, 1..300), cut: prop::sample::Index,
