@@ -18,10 +18,10 @@ limits = { expire = "30d" }
 "#;
 
 /// Mean and deviation of what came before, by weights of half for each ten seconds.
-fn decayed(before: &[&Input]) -> (Option<f64>, Option<f64>) {
+fn decayed(before: &[&Input], time: fn(&Input) -> i64) -> (Option<f64>, Option<f64>) {
     let points: Vec<(i64, f64)> =
-        before.iter().filter_map(|input| Some((input.arrived, input.value?))).collect();
-    let Some(newest) = points.last().map(|point| point.0) else { return (None, None) };
+        before.iter().filter_map(|input| Some((time(input), input.value?))).collect();
+    let Some(newest) = points.iter().map(|point| point.0).max() else { return (None, None) };
     let weight = |time: i64| 0.5f64.powf((newest - time) as f64 / 10_000.0);
     let total: f64 = points.iter().map(|point| weight(point.0)).sum();
     let squares: f64 = points.iter().map(|point| weight(point.0).powi(2)).sum();
@@ -50,8 +50,12 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
 
     #[test]
-    fn history_is_what_came_before_the_message(inputs in inputs(80)) {
-        let sent = run(RULE, &inputs);
+    fn history_is_what_came_before_the_message(inputs in inputs(80), by_event_time: bool) {
+        let (more, time): (&str, fn(&Input) -> i64) = match by_event_time {
+            true => ("time = { field = \"ts\", unit = \"ms\" }", |input| input.time),
+            false => ("", |input| input.arrived),
+        };
+        let sent = run(&format!("{RULE}{more}"), &inputs);
         let mut sent = sent.iter();
         for (position, input) in inputs.iter().enumerate() {
             let seen: Vec<&Input> =
@@ -61,7 +65,7 @@ proptest! {
             }
             let (before, body) = (&seen[..seen.len() - 1], body(sent.next().unwrap()));
             let scale: f64 = seen.iter().filter_map(|one| one.value).map(f64::abs).sum();
-            let (mean, deviation) = decayed(before);
+            let (mean, deviation) = decayed(before, time);
             prop_assert!(near(&body["base"], mean, scale), "{body} {mean:?}");
             prop_assert!(near(&body["sd"], deviation, scale), "{body} {deviation:?}");
             let off = input.value.zip(mean).map(|(value, mean)| value - mean);
@@ -72,6 +76,22 @@ proptest! {
         }
         prop_assert!(sent.next().is_none());
     }
+}
+
+#[test]
+fn a_message_without_its_time_belongs_nowhere_in_the_history() {
+    let text = r#"[rule.r]
+from   = "in/{key}"
+time   = { field = "v < 5 ? ts : null", unit = "ms" }
+select = { base = "ewma(v, '1m')" }
+to     = "out"
+"#;
+    let input = |time, value| Input { arrived: 9000, time, key: 1, value, word: 0, client: 0 };
+    let sent = run(text, &[input(1, Some(2.0)), input(2, Some(9.0)), input(3, Some(4.0))]);
+    let errors: Vec<_> =
+        sent.iter().map(|one| one.error.as_ref().map(|error| error.code)).collect();
+    assert_eq!(errors, [None, Some("R103"), None]);
+    assert_eq!(body(&sent[2])["base"], 2);
 }
 
 #[test]

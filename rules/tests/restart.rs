@@ -76,6 +76,8 @@ const RULES: &[&str] = &[
     r#"let    = { base = "ewma(v, '10s')", sd = "ewsd(v, '10s')" }
        where  = "v > 0 || changed(w)"
        select = { base = "base", sd = "sd", high = "since(v > 0)", was = "prev.base" }"#,
+    r#"time   = { field = "ts", unit = "ms" }
+       select = { base = "ewma(v, '2s')", sd = "ewsd(v, '2s')", new = "changed(w)" }"#,
     r#"let    = { off = "v - ewma(v, '3s')" }
        window = "tumbling 4s"
        select = { off = "max(off)", high = "max(since(v > 0))" }"#,

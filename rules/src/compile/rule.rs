@@ -61,6 +61,7 @@ pub(super) fn compile_rule(
     let errors = compile_plain_topic(&spec, spec.errors.as_ref(), "errors", report);
     let late_topic = compile_late_topic(&spec, report);
     check_combinations(&spec, report);
+    warn_of_unused_time(&spec, &names.prev.folds, report);
     let window = spec.window.as_ref().map(|(_, window)| window.clone());
     let correct = match (&spec.emit.late, &window) {
         (Some((Late::Update, _)), Some(window)) => window.size().unwrap_or(0),
@@ -289,6 +290,16 @@ fn check_output(spec: &RuleSpec, one: &Named, names: &Names<'_>, report: &mut Re
     }
 }
 
+fn warn_of_unused_time(spec: &RuleSpec, folds: &[Fold], report: &mut Report<'_>) {
+    let Some(time) = spec.time.as_ref().filter(|_| spec.window.is_none() && folds.is_empty())
+    else {
+        return;
+    };
+    let message = "`time` does nothing without a `window`";
+    let warning = report.at(&time.field.place, Diagnostic::warning(code::WINDOW, message));
+    report.diagnostics.push(warning.label("not used"));
+}
+
 fn compile_time(spec: &RuleSpec, names: &mut Names<'_>, report: &mut Report<'_>) -> Time {
     let Some(time) = &spec.time else { return Time::Arrival };
     if time.unit == Unit::Guess {
@@ -296,11 +307,6 @@ fn compile_time(spec: &RuleSpec, names: &mut Names<'_>, report: &mut Report<'_>)
         let note = report.at(&time.field.place, Diagnostic::note(code::UNIT, message));
         let help = "say it with unit = \"s\", \"ms\", \"us\", \"ns\" or \"rfc3339\"";
         report.diagnostics.push(note.label("s, ms, us or ns by its size").help(help));
-    }
-    if spec.window.is_none() {
-        let message = "`time` does nothing without a `window`";
-        let warning = report.at(&time.field.place, Diagnostic::warning(code::WINDOW, message));
-        report.diagnostics.push(warning.label("not used"));
     }
     match names.compile(&time.field, Type::Any, Part::Message, report) {
         None => Time::Arrival,

@@ -31,14 +31,7 @@ impl Running {
         window: &Window,
     ) -> Result<(), Fault> {
         let rule = turn.rule;
-        let arrived = message.event.arrived.0;
-        let time = match &rule.time {
-            Time::Arrival => arrived,
-            Time::Field(time) => {
-                let value = message.evaluate(&time.program)?;
-                time.read(value, arrived, &message.texts)?
-            }
-        };
+        let time = message.time(rule)?;
         message.columns(rule)?;
         let during = match &rule.during {
             None => true,

@@ -45,6 +45,7 @@ impl Running {
         turn: &mut Turn<'_>,
         message: &mut Message<'_>,
         id: u32,
+        time: i64,
     ) -> Result<(), Fault> {
         let rule = turn.rule;
         if rule.folds.is_empty() {
@@ -77,7 +78,7 @@ impl Running {
         for (fold, value) in rule.folds.iter().zip(&message.scratch.columns) {
             let (own, rest) = cells.split_at_mut_checked(fold.kind.cells()).unwrap_or_default();
             cells = rest;
-            change(fold.kind, own, *value, arrived);
+            change(fold.kind, own, *value, (time, arrived));
         }
         if !started.is_empty() {
             key.more.get_or_insert_default().folds = started;
@@ -114,11 +115,12 @@ fn start(kind: FoldKind, cells: &mut Vec<u64>) {
     cells.extend(std::iter::repeat_n(empty, kind.cells()));
 }
 
-/// Adds a value to the cells of a fold.
-fn change(kind: FoldKind, cells: &mut [u64], value: Value, arrived: i64) {
+/// Adds a value to the cells of a fold. Means weigh by the time of a message, in any order; how long
+/// a condition holds is a matter of the clock.
+fn change(kind: FoldKind, cells: &mut [u64], value: Value, (time, arrived): (i64, i64)) {
     match (kind, value) {
         (FoldKind::Decayed(half_life), Value::Number(x)) => {
-            let new = Decayed::of(arrived, x);
+            let new = Decayed::of(time, x);
             Decayed::load(cells).map_or(new, |known| known.merge(new, half_life)).store(cells);
         }
         (FoldKind::Since, value) => {

@@ -13,6 +13,7 @@ use crate::rule::Rule;
 use crate::running::Running;
 use crate::topic::Capture;
 use crate::value::{Place, Text, Value, whole};
+use crate::watermark::Time;
 
 impl Running {
     /// Computes one message. `decoded` is the fault of decoding it, if any.
@@ -53,10 +54,20 @@ impl Running {
         };
         self.load_prev(rule, message, id);
         self.load_folds(rule, message, id);
-        let outcome = message.lets(rule, true).and_then(|()| self.judge(turn, message));
+        let lets = message.lets(rule, true);
+        let time = match rule.folds.is_empty() {
+            true => Ok(message.event.arrived.0),
+            false => message.time(rule),
+        };
+        let outcome = match (lets, &time) {
+            (Ok(()), Ok(_)) => self.judge(turn, message),
+            (Err(fault), _) => Err(fault),
+            (_, Err(fault)) => Err(fault.clone()),
+        };
         // The message is the one before the next, whatever came of it.
         let stored = self.store_prev(turn, message, id);
-        let folded = self.store_folds(turn, message, id);
+        // Without its time it belongs nowhere in the history.
+        let folded = time.map_or(Ok(()), |time| self.store_folds(turn, message, id, time));
         outcome.and(stored).and(folded)
     }
 
@@ -180,6 +191,18 @@ impl Message<'_> {
         };
         self.scratch.locals[usize::from(slot)] = value;
         Ok(())
+    }
+
+    /// When it happened.
+    pub(super) fn time(&mut self, rule: &Rule) -> Result<i64, Fault> {
+        let arrived = self.event.arrived.0;
+        match &rule.time {
+            Time::Arrival => Ok(arrived),
+            Time::Field(time) => {
+                let value = self.evaluate(&time.program)?;
+                time.read(value, arrived, &self.texts)
+            }
+        }
     }
 
     fn lets(&mut self, rule: &Rule, after_key: bool) -> Result<(), Fault> {
