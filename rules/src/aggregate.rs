@@ -7,6 +7,8 @@
 mod decayed;
 mod distinct;
 mod extreme;
+mod further;
+mod latest;
 mod layout;
 mod line;
 mod mode;

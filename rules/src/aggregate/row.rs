@@ -5,14 +5,14 @@
 
 use super::decayed::Decayed;
 use super::extreme::{self, Extreme};
+use super::further;
+use super::latest::list;
 use super::layout::{Aggregate, Layout, Part, PartKind};
 use super::line::Line;
-use super::series::Series;
 use super::side::{Side, side_at};
 use super::trail::{self, Trail};
 use crate::boxed;
 use crate::expression::Kind;
-use crate::json::{write_number, write_text};
 use crate::value::{Texts, Value};
 
 /// Number of the pane; messages and late messages.
@@ -69,28 +69,7 @@ pub(crate) fn update_row(
         }
         let cell = usize::from(part.cell);
         match (part.kind, value) {
-            (PartKind::ArgMax(other) | PartKind::ArgMin(other), Value::Number(size)) => {
-                let there = values[usize::from(other)];
-                if there == Value::Null {
-                    continue;
-                }
-                let (bits, text) = (boxed::bits(there), text_of(there, texts));
-                let cells = &mut row[cell..cell + 3];
-                let max = matches!(part.kind, PartKind::ArgMax(_));
-                Extreme { size, time, bits, text }.offer(max, cells, side_at(sides, part));
-            }
-            (PartKind::Collect(max), _) => {
-                if let Some(Side::Collected(series)) = side_at(sides, part) {
-                    let kept = (boxed::bits(value), boxed::text(value, texts));
-                    collect(series, usize::from(max), time, kept);
-                }
-            }
             (PartKind::Count, _) => row[cell] += 1,
-            (PartKind::Decayed(half_life), Value::Number(x)) => {
-                let cells = &mut row[cell..cell + Decayed::CELLS];
-                let new = Decayed::of(time, x);
-                Decayed::load(cells).map_or(new, |known| known.merge(new, half_life)).store(cells);
-            }
             (PartKind::Distinct, _) => {
                 if let Some(Side::Distinct(set)) = side_at(sides, part) {
                     set.insert(boxed::hash(value, texts));
@@ -108,25 +87,11 @@ pub(crate) fn update_row(
                     }
                 }
             }
-            (PartKind::Line, Value::Number(x)) => {
-                let cells = &mut row[cell..cell + Line::CELLS];
-                Line::load(cells).add(time, x).store(cells);
-            }
             (PartKind::Max, Value::Number(x)) => {
                 row[cell] = f64::from_bits(row[cell]).max(x).to_bits();
             }
             (PartKind::Min, Value::Number(x)) => {
                 row[cell] = f64::from_bits(row[cell]).min(x).to_bits();
-            }
-            (PartKind::Mode, _) => {
-                if let Some(Side::Mode(counts)) = side_at(sides, part) {
-                    // Both zeros are one value.
-                    let bits = match value {
-                        Value::Number(x) => (x + 0.0).to_bits(),
-                        other => boxed::bits(other),
-                    };
-                    counts.insert(bits, text_of(value, texts));
-                }
             }
             (PartKind::Moments, Value::Number(x)) => {
                 let cells = &mut row[cell..cell + 3];
@@ -141,11 +106,7 @@ pub(crate) fn update_row(
             (PartKind::Sum, Value::Number(x)) => {
                 row[cell] = (f64::from_bits(row[cell]) + x).to_bits();
             }
-            (PartKind::Trail, Value::Number(x)) => {
-                let cells = &mut row[cell..cell + Trail::CELLS];
-                trail::add(cells, side_at(sides, part), time, x);
-            }
-            _ => debug_assert!(false, "columns are checked before rows change"),
+            _ => further::update(part, row, sides, values, time, texts),
         }
     }
 }
@@ -162,31 +123,7 @@ pub(crate) fn merge_row(layout: &Layout, into: (&mut [u64], &mut [Side]), from: 
         let cell = usize::from(part.cell);
         let other_side = other_sides.get(usize::from(part.side));
         match part.kind {
-            PartKind::ArgMax(_) | PartKind::ArgMin(_) => {
-                if let Some(found) = Extreme::load(&other[cell..cell + 3], other_side) {
-                    let max = matches!(part.kind, PartKind::ArgMax(_));
-                    found.offer(max, &mut row[cell..cell + 3], side_at(sides, part));
-                }
-            }
-            PartKind::Collect(max) => {
-                if let (Some(Side::Collected(series)), Some(Side::Collected(other))) =
-                    (side_at(sides, part), other_side)
-                {
-                    for (time, value) in other.iter() {
-                        collect(series, usize::from(max), *time, value.clone());
-                    }
-                }
-            }
             PartKind::Count => row[cell] += other[cell],
-            PartKind::Decayed(half_life) => {
-                let cells = cell..cell + Decayed::CELLS;
-                if let Some(new) = Decayed::load(&other[cells.clone()]) {
-                    let cells = &mut row[cells];
-                    Decayed::load(cells)
-                        .map_or(new, |known| known.merge(new, half_life))
-                        .store(cells);
-                }
-            }
             PartKind::Distinct | PartKind::Mode | PartKind::Quantile => {
                 if let (Some(side), Some(other)) = (side_at(sides, part), other_side) {
                     side.merge(other);
@@ -205,11 +142,6 @@ pub(crate) fn merge_row(layout: &Layout, into: (&mut [u64], &mut [Side]), from: 
                     }
                 }
             }
-            PartKind::Line => {
-                let other = Line::load(&other[cell..cell + Line::CELLS]);
-                let cells = &mut row[cell..cell + Line::CELLS];
-                Line::load(cells).merge(other).store(cells);
-            }
             PartKind::Max => {
                 let larger = f64::from_bits(row[cell]).max(f64::from_bits(other[cell]));
                 row[cell] = larger.to_bits();
@@ -226,11 +158,7 @@ pub(crate) fn merge_row(layout: &Layout, into: (&mut [u64], &mut [Side]), from: 
             PartKind::Sum => {
                 row[cell] = (f64::from_bits(row[cell]) + f64::from_bits(other[cell])).to_bits();
             }
-            PartKind::Trail => {
-                let cells = cell..cell + Trail::CELLS;
-                let side = side_at(sides, part);
-                trail::merge(&mut row[cells.clone()], side, &other[cells], other_side);
-            }
+            _ => further::merge(part, (row, sides), (other, other_side)),
         }
     }
 }
@@ -382,48 +310,6 @@ fn side_of<'a>(
 ) -> Option<&'a mut Side> {
     let part: &Part = layout.part(kind, column)?;
     side_at(sides, part)
-}
-
-fn text_of<'a>(value: Value, texts: &'a Texts<'_>) -> Option<&'a str> {
-    match value {
-        Value::Text(text) => Some(texts.resolve(text)),
-        _ => None,
-    }
-}
-
-/// Adds a value to the latest ones.
-fn collect(
-    series: &mut Series<(u64, Option<Box<str>>)>,
-    max: usize,
-    time: i64,
-    value: (u64, Option<Box<str>>),
-) {
-    if series.len() >= max && series.first_time().is_some_and(|first| time < first) {
-        return;
-    }
-    series.insert(time, value);
-    while series.len() > max {
-        series.take_first();
-    }
-}
-
-/// Values as a JSON array.
-fn list(series: &Series<(u64, Option<Box<str>>)>, texts: &mut Texts<'_>) -> Value {
-    texts.append_json(|out| {
-        out.push('[');
-        for (position, (_, (bits, text))) in series.iter().enumerate() {
-            if position > 0 {
-                out.push(',');
-            }
-            match (text, boxed::plain(*bits)) {
-                (Some(text), _) => write_text(text, out),
-                (None, Value::Number(number)) => write_number(number, out),
-                (None, Value::Bool(yes)) => out.push_str(if yes { "true" } else { "false" }),
-                (None, _) => out.push_str("null"),
-            }
-        }
-        out.push(']');
-    })
 }
 
 /// Number, mean and sum of squared differences from the mean.
