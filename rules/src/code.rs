@@ -63,3 +63,5 @@ pub(crate) const SIZE_FAULT: &str = "R108";
 pub(crate) const LATE: &str = "R109";
 /// The name or kind of a Sparkplug metric is not known: its birth was not seen.
 pub(crate) const BIRTH_FAULT: &str = "R115";
+/// A value cannot be sent in the form that a destination asks for.
+pub(crate) const FORM_FAULT: &str = "R120";

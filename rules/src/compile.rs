@@ -6,6 +6,7 @@
 mod across;
 mod decode;
 mod destination;
+mod form;
 mod identity;
 mod names;
 mod rule;

@@ -3,31 +3,12 @@
 use crate::calendar::write_timestamp;
 use crate::code;
 use crate::expression::{Fault, Inputs, evaluate};
+use crate::form::{WindowLabel, write_json_value};
 use crate::hash::StableHash;
-use crate::json::{write_number, write_text};
+use crate::json::write_number;
 use crate::message::Emission;
 use crate::rule::{Destination, Key, Output, Rule, TopicPart};
 use crate::value::{Texts, Value};
-
-/// What stands in the `window` entry of a body.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct WindowLabel {
-    pub(crate) start: i64,
-    pub(crate) end: i64,
-    pub(crate) late: u64,
-    pub(crate) revision: u32,
-    /// What tells it apart from the other windows of its key: its end, or its number.
-    pub(crate) number: u64,
-    /// When it was sent before its end, if it was.
-    pub(crate) early: Option<i64>,
-}
-
-impl WindowLabel {
-    /// The label of a window that no other of its key ends with.
-    pub(crate) fn of(start: i64, end: i64) -> Self {
-        Self { start, end, number: end as u64, ..Self::default() }
-    }
-}
 
 /// The body of a result.
 pub(crate) fn body(
@@ -47,7 +28,7 @@ pub(crate) fn body(
         separate(&mut out);
         out.push_str(label);
         let value = locals.get(usize::from(slot)).copied().unwrap_or(Value::Null);
-        write_value(value, texts, &mut out);
+        write_json_value(value, texts, &mut out);
     }
     if let Some(window) = window {
         separate(&mut out);
@@ -65,12 +46,12 @@ pub(crate) fn body(
     out
 }
 
-/// Sends a body, or an unchanged payload, to all destinations of a rule.
+/// Sends a body, or an unchanged payload, to all destinations of a rule, each in its form.
 ///
 /// `identity` is the hash of what makes this result different from all others of the rule.
 pub(crate) fn send(
     rule: &Rule,
-    payload: &[u8],
+    (body, window): (&[u8], Option<WindowLabel>),
     identity: StableHash,
     inputs: &Inputs<'_>,
     texts: &mut Texts<'_>,
@@ -79,8 +60,12 @@ pub(crate) fn send(
 ) -> Result<u64, Fault> {
     let sent = out.len();
     for (position, destination) in rule.to.iter().enumerate() {
-        let topic = match topic(destination, inputs, texts, stack) {
-            Ok(topic) => topic,
+        let made = topic(destination, inputs, texts, stack).and_then(|topic| {
+            let payload = destination.form.payload(body, window, inputs, texts, stack)?;
+            Ok((topic, payload))
+        });
+        let (topic, mut payload) = match made {
+            Ok(made) => made,
             Err(fault) => {
                 // All destinations or none.
                 out.truncate(sent);
@@ -88,7 +73,6 @@ pub(crate) fn send(
             }
         };
         let id = identity.number(position as u64).finish();
-        let mut payload = payload.to_vec();
         if destination.meta {
             add_meta(&mut payload, id, &rule.name);
         }
@@ -112,16 +96,6 @@ pub(crate) fn send(
 pub(crate) fn identity(rule: &Rule) -> StableHash {
     let definition = rule.definition;
     StableHash::new().text(&rule.name).number(definition as u64).number((definition >> 64) as u64)
-}
-
-fn write_value(value: Value, texts: &Texts<'_>, out: &mut String) {
-    match value {
-        Value::Bool(yes) => out.push_str(if yes { "true" } else { "false" }),
-        Value::Composite | Value::Null => out.push_str("null"),
-        Value::Json(text) => out.push_str(texts.resolve(text)),
-        Value::Number(number) => write_number(number, out),
-        Value::Text(text) => write_text(texts.resolve(text), out),
-    }
 }
 
 fn separate(out: &mut String) {

@@ -25,6 +25,8 @@ mod emit;
 
 mod rule;
 
+mod form;
+
 mod spec;
 
 mod watermark;

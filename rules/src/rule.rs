@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::aggregate::Layout;
 use crate::expression::{Fold, Prev, Program};
+use crate::form::Form;
 use crate::payload::Decode;
 use crate::topic::{Capture, Filter, Level, levels_text};
 use crate::watermark::Time;
@@ -107,6 +108,7 @@ pub(crate) struct Destination {
     pub(crate) upstream: Option<Arc<str>>,
     pub(crate) expire_s: Option<u32>,
     pub(crate) meta: bool,
+    pub(crate) form: Form,
 }
 
 /// A part of a topic to write.

@@ -6,11 +6,13 @@
 mod calendar;
 mod case;
 mod decode;
+mod form;
 mod read;
 mod section;
 mod window;
 
 pub(crate) use case::{Action, CaseSpec, Expectation, PayloadSpec, StepMessage};
+pub(crate) use form::{FormSpec, FormatWord};
 pub(crate) use read::read_source;
 
 pub(crate) use crate::quantity::{format_bytes, format_duration};
@@ -126,6 +128,7 @@ pub(crate) struct DestinationSpec {
     pub(crate) upstream: Option<Located>,
     pub(crate) expire_s: Option<u32>,
     pub(crate) meta: Option<Place>,
+    pub(crate) form: FormSpec,
 }
 
 /// Collects what is wrong.

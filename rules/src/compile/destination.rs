@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::form::compile_form;
 use super::names::{Names, Part};
 use crate::code;
 use crate::diagnostic::{Diagnostic, nearest};
@@ -53,6 +54,7 @@ pub(super) fn compile_destinations(
             report.error(code::MISSING_KEY, message, place, label);
         }
         let topic = compile_topic(spec, one, &template, names, rests, report);
+        let form = compile_form(spec, one, names, report);
         to.push(Destination {
             topic,
             qos: one.qos,
@@ -60,6 +62,7 @@ pub(super) fn compile_destinations(
             upstream: one.upstream.as_ref().map(|text| Arc::from(text.value.as_str())),
             expire_s: one.expire_s,
             meta: one.meta.is_some(),
+            form,
         });
         templates.push(template);
     }

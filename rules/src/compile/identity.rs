@@ -32,6 +32,13 @@ pub(super) fn definition_hash(spec: &RuleSpec) -> u128 {
         hash = hash.text(&to.topic.value).number(u64::from(to.qos)).number(u64::from(to.retain));
         hash = hash.text(&option(&to.upstream)).number(u64::from(to.expire_s.unwrap_or(0)));
         hash = hash.number(u64::from(to.meta.is_some()));
+        if let Some((format, _)) = &to.form.format {
+            hash = hash.text("format").text(&format!("{format:?}"));
+            hash = hash.text(&option(&to.form.measurement));
+        }
+        if let Some(value) = &to.form.value {
+            hash = hash.text("value").text(value.value.trim());
+        }
     }
     hash.finish()
 }

@@ -5,8 +5,9 @@ use super::life::{Turn, next_end};
 use super::run::has_open_run;
 use crate::aggregate::{late_messages, messages, result, span};
 use crate::code;
-use crate::emit::{WindowLabel, body, identity, send};
+use crate::emit::{body, identity, send};
 use crate::expression::{Fault, Inputs, evaluate};
+use crate::form::WindowLabel;
 use crate::key::{KeyState, take_part};
 use crate::limits::EMPTY_WINDOWS_MAX;
 use crate::rule::Rule;
@@ -243,8 +244,16 @@ impl Running {
                 };
                 let inputs = inputs(&work.locals);
                 let stack = &mut work.stack;
-                send(rule, body.as_bytes(), identity, &inputs, &mut texts, stack, turn.out)
-                    .map_err(|fault| (fault, body))
+                send(
+                    rule,
+                    (body.as_bytes(), Some(label)),
+                    identity,
+                    &inputs,
+                    &mut texts,
+                    stack,
+                    turn.out,
+                )
+                .map_err(|fault| (fault, body))
             }
             Err(fault) => Err((fault, body(&rule.by, &[], Some(label), &work.locals, &texts))),
         };

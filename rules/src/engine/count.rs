@@ -3,8 +3,8 @@
 use super::collect::Spot;
 use super::life::Turn;
 use super::work::Message;
-use crate::emit::WindowLabel;
 use crate::expression::Fault;
+use crate::form::WindowLabel;
 use crate::key::KeyState;
 use crate::running::Running;
 use crate::window::Window;

@@ -113,7 +113,7 @@ impl Running {
         let payload = made.as_ref().map_or(message.event.payload, |body| body.as_bytes());
         let identity = identity(rule).bytes(&message.scratch.key).number(self.next_sequence());
         let (inputs, texts, stack) = message.split();
-        let sent = send(rule, payload, identity, &inputs, texts, stack, turn.out)?;
+        let sent = send(rule, (payload, None), identity, &inputs, texts, stack, turn.out)?;
         self.metrics.emitted += sent;
         Ok(())
     }

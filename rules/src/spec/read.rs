@@ -4,10 +4,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::case::read_case;
 use super::decode::read_decode;
+use super::form::read_form;
 use super::quantity::format_duration;
 use super::section::{Entry, Section};
 use super::window::read_window;
-use super::{DestinationSpec, EmitSpec, Late, Located, Named, Place, Report, RuleSpec, TimeSpec};
+use super::{
+    DestinationSpec, EmitSpec, FormSpec, Late, Located, Named, Place, Report, RuleSpec, TimeSpec,
+};
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::limits::{ENTRIES_MAX, KEYS_MAX, MEMORY_BYTES_MAX, SOURCE_BYTES_MAX};
@@ -247,6 +250,7 @@ fn read_destination(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<De
         upstream: None,
         expire_s: None,
         meta: None,
+        form: FormSpec::default(),
     };
     match entry.value {
         DeValue::String(_) => return entry.text(report).map(plain),
@@ -267,11 +271,11 @@ fn read_destination(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<De
     let expire = section.duration("expire", report);
     let meta_place = section.take("meta").map(|entry| entry.place);
     let meta = section.bool("meta", report).unwrap_or(false);
-    section.not_yet(&["format", "value"], report);
+    let form = read_form(&mut section, report);
     section.finish(report);
     let expire_s = expire.map(|ms| u32::try_from((ms + 999) / 1000).unwrap_or(u32::MAX));
     let meta = meta_place.filter(|_| meta);
-    Some(DestinationSpec { topic: topic?, qos, retain, upstream, expire_s, meta })
+    Some(DestinationSpec { topic: topic?, qos, retain, upstream, expire_s, meta, form })
 }
 
 type Limits = (Option<(usize, Place)>, Option<(u64, Place)>, Option<(i64, Place)>);
