@@ -44,6 +44,11 @@ pub(crate) fn value(bits: u64, text: &str, texts: &mut Texts<'_>) -> Value {
     if bits == TEXT { texts.store(text) } else { plain(bits) }
 }
 
+/// The number that the bits stand for, if they do.
+pub(crate) fn number(bits: u64) -> Option<f64> {
+    Some(f64::from_bits(bits)).filter(|number| number.is_finite())
+}
+
 /// A hash of a value, the same on every machine.
 pub(crate) fn hash(value: Value, texts: &Texts<'_>) -> u64 {
     match value {

@@ -4,6 +4,7 @@
 //! compare rules, so that one mistake gives one message.
 
 mod across;
+mod change;
 mod decode;
 mod destination;
 mod form;

@@ -6,6 +6,7 @@
 //! a message that arrived at that time.
 
 mod births;
+mod change;
 mod close;
 mod collect;
 mod control;

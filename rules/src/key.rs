@@ -7,6 +7,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use crate::change::Sent;
 use crate::sources::Standing;
 use crate::value::{Texts, Value};
 use crate::window::Panes;
@@ -53,6 +54,8 @@ pub(crate) struct More {
     pub(crate) early: i64,
     /// The client whose watermark it follows.
     pub(crate) source: Option<Box<str>>,
+    /// What `change` compares with.
+    pub(crate) sent: Option<Box<Sent>>,
     /// What `sources` notes about it; not part of the state.
     pub(crate) standing: Option<Standing>,
 }
@@ -71,6 +74,7 @@ impl More {
             + texts.map(|text| text.len()).sum::<usize>()
             + self.folds.len() * size_of::<u64>()
             + self.revisions.len() * size_of::<(i64, u32)>()
+            + self.sent.as_ref().map_or(0, |sent| sent.bytes())
             + self.source.as_ref().map_or(0, |client| client.len() + SOURCE_EXTRA_BYTES)
     }
 }

@@ -33,6 +33,8 @@ mod watermark;
 
 mod key;
 
+mod change;
+
 mod sources;
 
 mod window;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::aggregate::Layout;
+use crate::change::Change;
 use crate::expression::{Fold, Prev, Program};
 use crate::form::Form;
 use crate::payload::Decode;
@@ -31,6 +32,8 @@ pub(crate) struct Rule {
     /// Named `where` in files.
     pub(crate) filter: Option<Program>,
     pub(crate) by: Vec<Key>,
+    /// Each topic is a group of its own, although results do not name it.
+    pub(crate) by_topic: bool,
     pub(crate) prev: Vec<Prev>,
     pub(crate) folds: Vec<Fold>,
     pub(crate) window: Option<Window>,
@@ -48,6 +51,7 @@ pub(crate) struct Rule {
     pub(crate) early: Option<i64>,
     /// Whether windows without messages give results.
     pub(crate) empty: bool,
+    pub(crate) change: Option<Change>,
     pub(crate) to: Vec<Destination>,
     /// Topic of dead letters.
     pub(crate) errors: String,
@@ -141,7 +145,7 @@ impl Rule {
 
     /// Whether the rule keeps anything per key.
     pub(crate) fn keeps_keys(&self) -> bool {
-        self.window.is_some() || self.remembers()
+        self.window.is_some() || self.remembers() || self.change.is_some()
     }
 
     /// Whether the rule keeps anything of the messages before.

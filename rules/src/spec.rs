@@ -5,6 +5,7 @@
 
 mod calendar;
 mod case;
+mod change;
 mod decode;
 mod form;
 mod read;
@@ -12,6 +13,7 @@ mod section;
 mod window;
 
 pub(crate) use case::{Action, CaseSpec, Expectation, PayloadSpec, StepMessage};
+pub(crate) use change::ChangeSpec;
 pub(crate) use form::{FormSpec, FormatWord};
 pub(crate) use read::read_source;
 
@@ -81,6 +83,7 @@ pub(crate) struct RuleSpec {
     pub(crate) select: Option<Vec<Named>>,
     pub(crate) having: Option<Located>,
     pub(crate) emit: EmitSpec,
+    pub(crate) change: Option<ChangeSpec>,
     pub(crate) to: Vec<DestinationSpec>,
     pub(crate) errors: Option<Located>,
     pub(crate) keys: Option<(usize, Place)>,

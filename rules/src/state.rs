@@ -14,6 +14,7 @@
 //! in the record.
 
 mod bytes;
+mod change_record;
 mod key_record;
 mod row_record;
 mod side_record;

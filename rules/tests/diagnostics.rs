@@ -512,3 +512,78 @@ error[R009]: `lots` is not a size
 "#,
     );
 }
+
+#[test]
+fn change_says_what_it_cannot_do() {
+    check(
+        &rule(
+            "change = { field = [], by = -1, at_most_every = \"0s\", every = \"1s\" }\n\
+             select = { v = \"v\" }",
+        ),
+        r#"
+error[R004]: `field` must be a field or a list of 1 to 64 fields
+  --> r.toml:4:20
+4 | change = { field = [], by = -1, at_most_every = "0s", every = "1s" }
+  |                    ^^ this is a TOML array
+
+error[R004]: `by` must be a number, 0 or more
+  --> r.toml:4:29
+4 | change = { field = [], by = -1, at_most_every = "0s", every = "1s" }
+  |                             ^^ this is a TOML integer
+
+error[R004]: `at_most_every` must be longer than 0
+  --> r.toml:4:49
+4 | change = { field = [], by = -1, at_most_every = "0s", every = "1s" }
+  |                                                 ^^^^ no time at all
+
+error[R002]: unknown key `every`
+  --> r.toml:4:55
+4 | change = { field = [], by = -1, at_most_every = "0s", every = "1s" }
+  |                                                       ^^^^^ not a key of `change`
+  = help: keys of `change`: field, by, or_percent, at_least_every, at_most_every
+"#,
+    );
+    check(
+        &rule("change = { by = 1 }"),
+        r#"
+error[R003]: `change` needs a field
+  --> r.toml:4:1
+4 | change = { by = 1 }
+  | ^^^^^^ which value decides?
+  = help: for example change = { field = "temperature", by = 0.5 }
+"#,
+    );
+    check(
+        &rule(
+            "change = { field = \"n\", at_most_every = \"1m\", at_least_every = \"1s\" }\n\
+             window = \"tumbling 1m\"\nselect = { n = \"count()\" }\n\
+             time = { field = \"ts\", unit = \"ms\" }\nemit = { late = \"update\" }",
+        ),
+        r#"
+error[R010]: `at_most_every` is for rules without window
+  --> r.toml:4:41
+4 | change = { field = "n", at_most_every = "1m", at_least_every = "1s" }
+  |                                         ^^^^ this rule has a window
+  = help: a window says itself how often: `sliding 5m every 10s`
+
+error[R010]: `late = "update"` and `change` do not go together
+  --> r.toml:8:17
+8 | emit = { late = "update" }
+  |                 ^^^^^^^^ a correction would be compared with a later window
+
+error[R004]: `at_least_every` is shorter than `at_most_every`
+  --> r.toml:4:64
+4 | change = { field = "n", at_most_every = "1m", at_least_every = "1s" }
+  |                                                                ^^^^ both cannot be
+"#,
+    );
+    check(
+        &rule("change = { field = \"x\", by = 1 }"),
+        r#"
+error[R013]: expected a number, found a text
+  --> r.toml:4:21
+4 | change = { field = "x", by = 1 }
+  |                     ^ gives a text
+"#,
+    );
+}

@@ -86,6 +86,18 @@ const RULES: &[&str] = &[
        where  = "odd || digit > prev.digit"
        window = "sliding 10s every 5s"
        select = { n = "count()", sum = "sum(digit)", odd = "last(odd)" }"#,
+    r#"change = { field = ["v", "w"], by = 20, or_percent = 5, at_least_every = "20s", at_most_every = "3s" }
+       select = { v = "v", w = "w", before = "prev.v" }
+       limits = { expire = "30s" }"#,
+    r#"change = { field = "v", by = 50, at_most_every = "30s" }
+       limits = { expire = "10s", memory = "4 KiB" }"#,
+    r#"window = "tumbling 4s"
+       change = { field = "w" }
+       select = { n = "count()", w = "last(w)" }"#,
+    r#"window = "sliding 8s"
+       time   = { field = "ts", unit = "ms", late = "2s", idle = "5s" }
+       change = { by = 10, at_least_every = "9s" }
+       select = { sum = "sum(v)" }"#,
 ];
 
 fn rule(text: &str) -> String {

@@ -1,5 +1,6 @@
 //! What makes a rule the same rule: hashes of its definition and of what its state depends on.
 
+use super::change::{change_hash, fields_hash, is_by_topic};
 use crate::hash::StableHash;
 use crate::rule::Rule;
 use crate::spec::{Late, Located, Named, RuleSpec};
@@ -28,6 +29,9 @@ pub(super) fn definition_hash(spec: &RuleSpec) -> u128 {
     if let Some((Late::Topic(Some(topic)), _)) = &spec.emit.late {
         hash = hash.text(&topic.value);
     }
+    if let Some(change) = &spec.change {
+        hash = change_hash(hash, change);
+    }
     for to in &spec.to {
         hash = hash.text(&to.topic.value).number(u64::from(to.qos)).number(u64::from(to.retain));
         hash = hash.text(&option(&to.upstream)).number(u64::from(to.expire_s.unwrap_or(0)));
@@ -46,6 +50,13 @@ pub(super) fn definition_hash(spec: &RuleSpec) -> u128 {
 /// Hash of what the state of a rule depends on: the same means that it can be kept.
 pub(super) fn state_hash(spec: &RuleSpec, rule: &Rule) -> u128 {
     let mut hash = input_hash(spec).text("state").number(u64::from(rule.empty));
+    if let Some(change) = &spec.change {
+        hash = fields_hash(hash, change).number(u64::from(is_by_topic(spec)));
+        // What is held back is made by all of the rule.
+        if change.at_most_every.is_some() {
+            hash = hash.bytes(&rule.definition.to_le_bytes());
+        }
+    }
     for prev in &rule.prev {
         hash = hash.text(prev.program.source.trim());
         let span = prev.program.spans.first().cloned().unwrap_or_default();

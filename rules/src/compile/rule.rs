@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::Compiled;
+use super::change::{compile_change, is_by_topic};
 use super::decode::known_fields;
 use super::destination::{compile_destinations, rest_names};
 use super::identity::{definition_hash, state_hash};
 use super::names::{Names, Part};
 use super::sparkplug::compile_births;
 use crate::aggregate::Layout;
+use crate::change::Change;
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::expression::{Fold, Name, Program, Remembered, Stage, Type};
@@ -55,6 +57,7 @@ pub(super) fn compile_rule(
     let select = compile_outputs(&spec, &mut names, report);
     let having =
         spec.having.as_ref().and_then(|text| names.compile(text, Type::Bool, Part::Result, report));
+    let change = compile_change(&spec, &mut names, report);
     let rests = rest_names(&filters, &by, &captures);
     let (to, templates) = compile_destinations(&spec, &mut names, &rests, report);
     let during = compile_during(&spec, &mut names, report);
@@ -88,6 +91,7 @@ pub(super) fn compile_rule(
         lets,
         filter,
         by,
+        by_topic: is_by_topic(&spec),
         prev: names.prev.prev,
         folds: names.prev.folds,
         window,
@@ -99,6 +103,7 @@ pub(super) fn compile_rule(
         late_topic,
         early: spec.emit.early.as_ref().map(|(early, _)| *early),
         empty: spec.emit.empty.is_some(),
+        change,
         to,
         errors,
         keys_max,
@@ -454,11 +459,13 @@ fn forecast(spec: &RuleSpec, rule: &Rule, report: &mut Report<'_>) -> usize {
     let counts = matches!(rule.window, Some(Window::Count { .. } | Window::While));
     let more = usize::from(counts || rule.early.is_some()) * size_of::<More>();
     let prev = rule.prev.len() * 24 + rule.fold_cells() * size_of::<u64>();
+    let change = rule.change.as_ref().map_or(0, Change::typical_bytes);
     let key = KeyState::base_bytes(TYPICAL_KEY_BYTES)
         + more
         + prev
+        + change
         + usize::try_from(panes).unwrap_or(usize::MAX).saturating_mul(rule.layout.pane_bytes());
-    let keys = if rule.by.is_empty() { 1 } else { rule.keys_max };
+    let keys = if rule.by.is_empty() && !rule.by_topic { 1 } else { rule.keys_max };
     let total = keys.saturating_mul(key);
     if total <= rule.memory_max {
         return key;

@@ -1,5 +1,6 @@
 //! Closes windows: merges panes, computes outputs, sends results and corrections.
 
+use super::change::News;
 use super::count::{count_range, counted};
 use super::life::{Turn, next_end};
 use super::run::has_open_run;
@@ -243,17 +244,18 @@ impl Running {
                     None => identity,
                 };
                 let inputs = inputs(&work.locals);
-                let stack = &mut work.stack;
-                send(
-                    rule,
-                    (body.as_bytes(), Some(label)),
-                    identity,
-                    &inputs,
-                    &mut texts,
-                    stack,
-                    turn.out,
-                )
-                .map_err(|fault| (fault, body))
+                let (stack, out) = (&mut work.stack, &mut *turn.out);
+                let start = out.len();
+                self.find_window_news(rule, (id, label.end), &inputs, &mut texts, stack)
+                    .and_then(|news| {
+                        if matches!(news, News::Same) {
+                            return Ok(0);
+                        }
+                        let content = (body.as_bytes(), Some(label));
+                        send(rule, content, identity, &inputs, &mut texts, stack, out)?;
+                        self.keep_news(rule, news, out, start)
+                    })
+                    .map_err(|fault| (fault, body))
             }
             Err(fault) => Err((fault, body(&rule.by, &[], Some(label), &work.locals, &texts))),
         };

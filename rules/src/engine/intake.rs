@@ -1,5 +1,6 @@
 //! Takes a message through one rule: values, key, `where`, then a result or a pane.
 
+use super::change::News;
 use super::life::Turn;
 use super::work::Message;
 use crate::boxed;
@@ -106,6 +107,10 @@ impl Running {
             self.metrics.filtered += 1;
             return Ok(());
         }
+        let news = self.find_news(turn, message)?;
+        if matches!(news, News::Same) {
+            return Ok(());
+        }
         let made = rule
             .select
             .as_ref()
@@ -113,8 +118,13 @@ impl Running {
         let payload = made.as_ref().map_or(message.event.payload, |body| body.as_bytes());
         let identity = identity(rule).bytes(&message.scratch.key).number(self.next_sequence());
         let (inputs, texts, stack) = message.split();
-        let sent = send(rule, (payload, None), identity, &inputs, texts, stack, turn.out)?;
-        self.metrics.emitted += sent;
+        let start = turn.out.len();
+        send(rule, (payload, None), identity, &inputs, texts, stack, turn.out)?;
+        let holder = news.holder();
+        self.metrics.emitted += self.keep_news(rule, news, turn.out, start)?;
+        if let Some(id) = holder {
+            self.set_timer(turn, id);
+        }
         Ok(())
     }
 
@@ -215,6 +225,10 @@ impl Message<'_> {
 
     fn key(&mut self, rule: &Rule) -> Result<(), Fault> {
         self.scratch.key.clear();
+        if rule.by_topic {
+            let topic = whole(Place::Topic, self.event.topic);
+            push_part(topic, &self.texts, &mut self.scratch.key);
+        }
         for part in &rule.by {
             let value = self.evaluate(&part.program)?;
             self.scratch.locals[usize::from(part.slot)] = value;

@@ -1,6 +1,7 @@
 //! The life of a key: added, woken by its timer, forgotten; and dead letters.
 
 use super::RuleStatus;
+use super::change::held_until;
 use super::run::has_open_run;
 use super::work::ResultWork;
 use crate::code;
@@ -44,6 +45,10 @@ impl Running {
             self.set_timer(turn, id);
             return;
         }
+        if held_until(rule, key).is_some_and(|at| at <= clock) {
+            self.send_held(turn, id, clock);
+        }
+        let Some(key) = self.keys.get(id) else { return };
         let watermark = match &rule.time {
             Time::Arrival => clock,
             Time::Field(time) => match time.idle {
@@ -65,6 +70,7 @@ impl Running {
             return;
         }
         self.close_all(turn, id);
+        self.send_held(turn, id, clock);
         self.remove_key(turn, id);
     }
 
@@ -203,6 +209,7 @@ impl Running {
 /// When a key next needs the clock.
 fn deadline(rule: &Rule, key: &KeyState) -> i64 {
     let expiry = key.arrived.saturating_add(rule.expire);
+    let expiry = held_until(rule, key).map_or(expiry, |held| expiry.min(held));
     let expiry = early_deadline(rule, key).map_or(expiry, |early| expiry.min(early));
     let end = match &rule.window {
         // By arrival no message waits.

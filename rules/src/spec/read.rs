@@ -3,6 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::case::read_case;
+use super::change::read_change;
 use super::decode::read_decode;
 use super::form::read_form;
 use super::quantity::format_duration;
@@ -64,6 +65,7 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
     let select = section.take("select").map(|entry| entry.named(report));
     let having = section.expression("having", report);
     let emit = section.take("emit").map_or(EmitSpec::default(), |entry| read_emit(&entry, report));
+    let change = section.take("change").and_then(|entry| read_change(&entry, report));
     let to = read_to(&mut section, entry, report);
     let errors = section.text("errors", report);
     let limits = section.take("limits").and_then(|entry| entry.table("`limits`", report));
@@ -89,6 +91,7 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
         select: select.map(|select| at_most(select, "select", report)),
         having,
         emit,
+        change,
         to,
         errors,
         keys,
@@ -301,7 +304,7 @@ fn missing(key: &str, question: &str, rule: &Entry<'_, '_>, report: &mut Report<
     report.diagnostics.push(diagnostic.label(question));
 }
 
-const NOT_YET: [&str; 6] = ["alert", "change", "dedupe", "guarantee", "join", "lookup"];
+const NOT_YET: [&str; 5] = ["alert", "dedupe", "guarantee", "join", "lookup"];
 /// Results of an open window are for people and screens.
 const EARLY_MS_MIN: i64 = 100;
 const NAME_BYTES_MAX: usize = 64;

@@ -1,6 +1,7 @@
 //! The record of one key: its number, its times, and its panes from some pane on.
 
 use super::bytes::{Reader, push_bytes, push_number, push_optional_text, push_signed};
+use super::change_record::{read_sent, write_sent};
 use super::side_record::{read_side, write_side};
 use crate::aggregate::Layout;
 use crate::key::{KeyState, Keys, More};
@@ -18,10 +19,12 @@ pub(super) fn write_key(
     push_number(u64::from(id), out);
     let panes = key.panes.len(layout);
     let folds = key.more.as_ref().map_or(&[][..], |more| &more.folds);
+    let sent = key.more.as_ref().and_then(|more| more.sent.as_deref());
     let flags = (if full { FULL } else { 0 })
         | (if key.more.is_some() { MORE } else { 0 })
         | (if panes > 0 { PANES } else { 0 })
         | (if key.more.as_ref().is_some_and(|more| more.counts()) { COUNTS } else { 0 })
+        | (if sent.is_some() { CHANGE } else { 0 })
         | (if folds.is_empty() { 0 } else { FOLDS });
     out.push(flags);
     if full {
@@ -37,6 +40,9 @@ pub(super) fn write_key(
     if let (true, Some(more)) = (flags & COUNTS != 0, &key.more) {
         push_number(more.counted, out);
         push_signed(more.early, out);
+    }
+    if let Some(sent) = sent {
+        write_sent(sent, out);
     }
     if !folds.is_empty() {
         push_number(folds.len() as u64, out);
@@ -92,6 +98,10 @@ pub(super) fn apply_key(
         let more = key.more.get_or_insert_default();
         more.counted = reader.number().ok_or("expected a number of messages")?;
         more.early = reader.signed().ok_or("expected a time")?;
+    }
+    if flags & CHANGE != 0 {
+        let sent = read_sent(reader).ok_or("expected what was sent last")?;
+        key.more.get_or_insert_default().sent = Some(Box::new(sent));
     }
     if flags & FOLDS != 0 {
         let count = reader.count().ok_or("expected the number of folds")?;
@@ -188,4 +198,5 @@ const FULL: u8 = 1;
 const MORE: u8 = 2;
 const PANES: u8 = 4;
 const COUNTS: u8 = 8;
+const CHANGE: u8 = 32;
 const FOLDS: u8 = 64;
