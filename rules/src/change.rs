@@ -5,6 +5,7 @@
 
 use crate::boxed;
 use crate::expression::Program;
+use crate::held::HeldMessage;
 use crate::value::{Texts, Value};
 
 /// When a result is sent.
@@ -45,14 +46,6 @@ pub(crate) struct Held {
     pub(crate) values: Vec<Kept>,
     /// One for each destination.
     pub(crate) messages: Vec<HeldMessage>,
-}
-
-/// A message that waits.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct HeldMessage {
-    pub(crate) id: u128,
-    pub(crate) topic: Box<str>,
-    pub(crate) payload: Box<[u8]>,
 }
 
 /// What happens with a result.

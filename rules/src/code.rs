@@ -63,5 +63,7 @@ pub(crate) const SIZE_FAULT: &str = "R108";
 pub(crate) const LATE: &str = "R109";
 /// The name or kind of a Sparkplug metric is not known: its birth was not seen.
 pub(crate) const BIRTH_FAULT: &str = "R115";
+/// A message that `dedupe` had seen was forgotten before its time: a limit is reached. Only counted.
+pub(crate) const SEEN_FAULT: &str = "R121";
 /// A value cannot be sent in the form that a destination asks for.
 pub(crate) const FORM_FAULT: &str = "R120";

@@ -6,6 +6,7 @@
 mod across;
 mod change;
 mod decode;
+mod dedupe;
 mod destination;
 mod form;
 mod identity;

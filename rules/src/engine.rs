@@ -11,6 +11,7 @@ mod close;
 mod collect;
 mod control;
 mod count;
+mod dedupe;
 mod fold;
 mod intake;
 mod life;
@@ -183,7 +184,7 @@ impl Engine {
 
     /// Fires the timers that are due at `now`, in the order of their times.
     pub fn advance(&mut self, now: Timestamp, out: &mut Vec<Emission>) {
-        let Self { plan, running, timers, work } = self;
+        let Self { plan, running, timers, work, .. } = self;
         while let Some(timer) = timers.take_due(now.0) {
             let index = timer.rule as usize;
             let (Some(rule), Some(running)) = (plan.rules.get(index), running.get_mut(index))

@@ -35,6 +35,8 @@ mod key;
 
 mod change;
 
+mod held;
+
 mod sources;
 
 mod window;

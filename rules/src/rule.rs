@@ -53,6 +53,7 @@ pub(crate) struct Rule {
     pub(crate) empty: bool,
     pub(crate) change: Option<Change>,
     pub(crate) to: Vec<Destination>,
+    pub(crate) dedupe: Option<Dedupe>,
     /// Topic of dead letters.
     pub(crate) errors: String,
     pub(crate) keys_max: usize,
@@ -92,6 +93,22 @@ pub(crate) struct Key {
     pub(crate) label: String,
     pub(crate) slot: u16,
     pub(crate) program: Program,
+}
+
+/// How messages that come again are recognised.
+#[derive(Clone, Debug)]
+pub(crate) struct Dedupe {
+    pub(crate) key: Vec<Program>,
+    /// How long after the first one, in milliseconds.
+    pub(crate) within: i64,
+    pub(crate) keep: Keep,
+}
+
+/// Which of several messages that are the same is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    First,
+    Last,
 }
 
 /// A value that is sent.

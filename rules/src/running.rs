@@ -19,6 +19,8 @@ pub(crate) struct Running {
     pub(crate) keys: Keys,
     /// By the number of [`TableId`].
     pub(crate) tables: [Table; TableId::ALL.len()],
+    /// When rows are next to leave; follows from the tables.
+    pub(crate) row_timer: Option<i64>,
     /// Follows from the keys.
     pub(crate) sources: Sources,
     /// Start and end of the calendar window that was looked at last: most messages are in it, and to

@@ -7,6 +7,7 @@ mod calendar;
 mod case;
 mod change;
 mod decode;
+mod dedupe;
 mod form;
 mod read;
 mod section;
@@ -14,6 +15,7 @@ mod window;
 
 pub(crate) use case::{Action, CaseSpec, Expectation, PayloadSpec, StepMessage};
 pub(crate) use change::ChangeSpec;
+pub(crate) use dedupe::DedupeSpec;
 pub(crate) use form::{FormSpec, FormatWord};
 pub(crate) use read::read_source;
 
@@ -85,6 +87,7 @@ pub(crate) struct RuleSpec {
     pub(crate) emit: EmitSpec,
     pub(crate) change: Option<ChangeSpec>,
     pub(crate) to: Vec<DestinationSpec>,
+    pub(crate) dedupe: Option<DedupeSpec>,
     pub(crate) errors: Option<Located>,
     pub(crate) keys: Option<(usize, Place)>,
     pub(crate) memory: Option<(u64, Place)>,

@@ -99,6 +99,11 @@ impl Table {
         self.bytes = 0;
     }
 
+    /// Last use and key of the row that was not used for the longest time.
+    pub(crate) fn oldest(&self) -> Option<(i64, &[u8])> {
+        self.ages.first().map(|(used, key)| (*used, &**key))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 
+/// In the place of a key: the rows of a rule.
+pub(crate) const ROWS: u32 = u32::MAX;
+
 /// What a timer belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Timer {
     /// Milliseconds since the Unix epoch.
     pub(crate) deadline: i64,
     pub(crate) rule: u32,
+    /// A key, or [`ROWS`].
     pub(crate) key: u32,
 }
 

@@ -377,12 +377,12 @@ error[R010]: `late = "topic"` needs a `time` field
 #[test]
 fn keys_of_later_versions_are_known() {
     check(
-        &rule("dedupe = { key = [\"id\"] }"),
+        &rule("alert = { when = \"x\" }"),
         r#"
-error[R005]: `dedupe` is not in this version
+error[R005]: `alert` is not in this version
   --> r.toml:4:1
-4 | dedupe = { key = ["id"] }
-  | ^^^^^^ not available yet
+4 | alert = { when = "x" }
+  | ^^^^^ not available yet
 "#,
     );
 }
@@ -584,6 +584,50 @@ error[R013]: expected a number, found a text
   --> r.toml:4:21
 4 | change = { field = "x", by = 1 }
   |                     ^ gives a text
+"#,
+    );
+}
+
+#[test]
+fn dedupe_says_what_it_needs() {
+    check(
+        &rule("dedupe = { keep = \"latest\" }"),
+        r#"
+error[R004]: unknown keep `latest`
+  --> r.toml:4:19
+4 | dedupe = { keep = "latest" }
+  |                   ^^^^^^^^ not one of the choices
+  = help: did you mean `last`? choices: first, last
+
+error[R003]: `dedupe` needs `key`
+  --> r.toml:4:1
+4 | dedupe = { keep = "latest" }
+  | ^^^^^^ no `key`
+  = help: for example dedupe = { key = ["device", "number"], within = "5m" }
+
+error[R003]: `dedupe` needs `within`
+  --> r.toml:4:1
+4 | dedupe = { keep = "latest" }
+  | ^^^^^^ no `within`
+  = help: for example dedupe = { key = ["device", "number"], within = "5m" }
+"#,
+    );
+    check(
+        &rule(
+            "dedupe = { key = \"n\", within = \"0s\", keep = \"last\" }\n\
+             window = \"tumbling 1m\"\nselect = { n = \"count()\" }",
+        ),
+        r#"
+error[R004]: `within` must be longer than 0
+  --> r.toml:4:32
+4 | dedupe = { key = "n", within = "0s", keep = "last" }
+  |                                ^^^^ no time at all
+
+error[R010]: `keep = "last"` and `window` do not go together
+  --> r.toml:4:45
+4 | dedupe = { key = "n", within = "0s", keep = "last" }
+  |                                             ^^^^^^ the last message is known only when its time is over
+  = help: use keep = "first"
 "#,
     );
 }

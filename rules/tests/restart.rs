@@ -98,6 +98,17 @@ const RULES: &[&str] = &[
        time   = { field = "ts", unit = "ms", late = "2s", idle = "5s" }
        change = { by = 10, at_least_every = "9s" }
        select = { sum = "sum(v)" }"#,
+    r#"dedupe = { key = ["w", "key"], within = "5s" }
+       limits = { keys = 6 }"#,
+    r#"dedupe = { key = "w", within = "7s", keep = "last" }
+       select = { v = "v", before = "prev.v" }
+       limits = { keys = 4, expire = "30s" }"#,
+    r#"dedupe = { key = ["v"], within = "20s", keep = "last" }
+       limits = { memory = "4 KiB" }"#,
+    r#"dedupe = { key = ["w"], within = "3s" }
+       window = "sliding 10s every 5s"
+       limits = { memory = "4 KiB" }
+       select = { n = "count()", w = "last(w)" }"#,
 ];
 
 fn rule(text: &str) -> String {

@@ -1,6 +1,7 @@
 //! What makes a rule the same rule: hashes of its definition and of what its state depends on.
 
 use super::change::{change_hash, fields_hash, is_by_topic};
+use super::dedupe::{dedupe_hash, key_hash};
 use crate::hash::StableHash;
 use crate::rule::Rule;
 use crate::spec::{Late, Located, Named, RuleSpec};
@@ -32,6 +33,9 @@ pub(super) fn definition_hash(spec: &RuleSpec) -> u128 {
     if let Some(change) = &spec.change {
         hash = change_hash(hash, change);
     }
+    if let Some(dedupe) = &spec.dedupe {
+        hash = dedupe_hash(hash, dedupe);
+    }
     for to in &spec.to {
         hash = hash.text(&to.topic.value).number(u64::from(to.qos)).number(u64::from(to.retain));
         hash = hash.text(&option(&to.upstream)).number(u64::from(to.expire_s.unwrap_or(0)));
@@ -54,6 +58,13 @@ pub(super) fn state_hash(spec: &RuleSpec, rule: &Rule) -> u128 {
         hash = fields_hash(hash, change).number(u64::from(is_by_topic(spec)));
         // What is held back is made by all of the rule.
         if change.at_most_every.is_some() {
+            hash = hash.bytes(&rule.definition.to_le_bytes());
+        }
+    }
+    if let Some(dedupe) = &spec.dedupe {
+        hash = key_hash(hash, dedupe);
+        // What waits is made by all of the rule.
+        if dedupe.last.is_some() {
             hash = hash.bytes(&rule.definition.to_le_bytes());
         }
     }

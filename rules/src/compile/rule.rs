@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Compiled;
 use super::change::{compile_change, is_by_topic};
 use super::decode::known_fields;
+use super::dedupe::compile_dedupe;
 use super::destination::{compile_destinations, rest_names};
 use super::identity::{definition_hash, state_hash};
 use super::names::{Names, Part};
@@ -49,6 +50,7 @@ pub(super) fn compile_rule(
     let value = add_value(&spec, &mut names, report);
     let lets = compile_lets(&spec, &mut names, report);
     let by = compile_keys(&spec, &mut names, report);
+    let dedupe = compile_dedupe(&spec, &mut names, report);
     let filter = spec
         .filter
         .as_ref()
@@ -104,6 +106,7 @@ pub(super) fn compile_rule(
         early: spec.emit.early.as_ref().map(|(early, _)| *early),
         empty: spec.emit.empty.is_some(),
         change,
+        dedupe,
         to,
         errors,
         keys_max,

@@ -3,9 +3,10 @@
 use super::life::Turn;
 use super::work::Message;
 use crate::boxed;
-use crate::change::{Change, Held, HeldMessage, Kept, Sent, Verdict};
+use crate::change::{Change, Held, Kept, Sent, Verdict};
 use crate::code;
 use crate::expression::{Fault, Inputs, Program, evaluate};
+use crate::held::HeldMessage;
 use crate::key::{KeyState, More};
 use crate::message::Emission;
 use crate::rule::{Destination, Rule};
@@ -193,11 +194,13 @@ pub(super) fn held_until(rule: &Rule, key: &KeyState) -> Option<i64> {
     sent.held.as_ref().map(|_| sent.at.saturating_add(every))
 }
 
-fn hold(emission: Emission) -> HeldMessage {
+/// Keeps of a message what its destination does not say.
+pub(super) fn hold(emission: Emission) -> HeldMessage {
     HeldMessage { id: emission.id, topic: emission.topic.into(), payload: emission.payload.into() }
 }
 
-fn release(rule: &Rule, destination: &Destination, message: HeldMessage) -> Emission {
+/// A message that has waited.
+pub(super) fn release(rule: &Rule, destination: &Destination, message: HeldMessage) -> Emission {
     Emission {
         rule: rule.name.clone(),
         id: message.id,

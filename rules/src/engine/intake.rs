@@ -46,6 +46,9 @@ impl Running {
         message.start(rule, filter)?;
         message.lets(rule, false)?;
         message.key(rule)?;
+        if self.is_repeat(turn, message)? {
+            return Ok(());
+        }
         if !rule.remembers() {
             return self.judge(turn, message);
         }
@@ -121,7 +124,8 @@ impl Running {
         let start = turn.out.len();
         send(rule, (payload, None), identity, &inputs, texts, stack, turn.out)?;
         let holder = news.holder();
-        self.metrics.emitted += self.keep_news(rule, news, turn.out, start)?;
+        self.keep_news(rule, news, turn.out, start)?;
+        self.metrics.emitted += self.keep_last(turn, message, start)?;
         if let Some(id) = holder {
             self.set_timer(turn, id);
         }

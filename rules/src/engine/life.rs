@@ -2,6 +2,7 @@
 
 use super::RuleStatus;
 use super::change::held_until;
+use super::dedupe::rows_due;
 use super::run::has_open_run;
 use super::work::ResultWork;
 use crate::code;
@@ -13,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::rule::Rule;
 use crate::running::{Running, key_bytes};
 use crate::table::Table;
-use crate::timer::{Timer, Timers};
+use crate::timer::{ROWS, Timer, Timers};
 use crate::watermark::Time;
 use crate::window::{Window, waiting_time};
 
@@ -28,7 +29,7 @@ pub(crate) struct Turn<'t> {
 }
 
 impl Running {
-    /// Fires the timer of a key.
+    /// Fires the timer of a key, or that of the rows.
     pub(super) fn fire(&mut self, turn: &mut Turn<'_>, id: u32, clock: i64) {
         let sent_before = turn.out.len();
         self.wake(turn, id, clock);
@@ -37,6 +38,9 @@ impl Running {
 
     fn wake(&mut self, turn: &mut Turn<'_>, id: u32, clock: i64) {
         let rule = turn.rule;
+        if id == ROWS {
+            return self.fire_rows(turn, clock);
+        }
         let Some(key) = self.keys.get_mut(id) else { return };
         debug_assert_eq!(key.timer, clock, "a key has one timer");
         key.timer = TIMER_NONE;
@@ -155,6 +159,9 @@ impl Running {
         let ids: Vec<u32> = self.keys.iter().map(|(id, _)| id).collect();
         let keys = self.keys.iter().map(|(_, key)| key_bytes(rule, key));
         self.state_bytes = keys.chain(self.tables.iter().map(Table::bytes)).sum();
+        self.row_timer = rows_due(rule, self);
+        let rows = self.row_timer.map(|deadline| Timer { deadline, rule: index, key: ROWS });
+        rows.into_iter().for_each(|timer| timers.insert(timer));
         for id in ids {
             if let Some(key) = self.keys.get_mut(id) {
                 key.timer = deadline(rule, key);

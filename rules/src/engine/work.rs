@@ -25,6 +25,8 @@ pub(crate) struct Scratch {
     pub(super) columns: Vec<Value>,
     pub(super) stack: Vec<Value>,
     pub(super) key: Vec<u8>,
+    /// What `dedupe` recognises the message by.
+    pub(super) seen: Vec<u8>,
 }
 
 /// Buffers for the values of a result. Windows close while a message is computed, so they are

@@ -5,6 +5,7 @@ use toml::de::{DeTable, DeValue};
 use super::case::read_case;
 use super::change::read_change;
 use super::decode::read_decode;
+use super::dedupe::read_dedupe;
 use super::form::read_form;
 use super::quantity::format_duration;
 use super::section::{Entry, Section};
@@ -67,6 +68,7 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
     let emit = section.take("emit").map_or(EmitSpec::default(), |entry| read_emit(&entry, report));
     let change = section.take("change").and_then(|entry| read_change(&entry, report));
     let to = read_to(&mut section, entry, report);
+    let dedupe = section.take("dedupe").and_then(|entry| read_dedupe(&entry, report));
     let errors = section.text("errors", report);
     let limits = section.take("limits").and_then(|entry| entry.table("`limits`", report));
     let (keys, memory, expire) =
@@ -94,6 +96,7 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
         change,
         to,
         errors,
+        dedupe,
         keys,
         memory,
         expire,
@@ -304,7 +307,7 @@ fn missing(key: &str, question: &str, rule: &Entry<'_, '_>, report: &mut Report<
     report.diagnostics.push(diagnostic.label(question));
 }
 
-const NOT_YET: [&str; 5] = ["alert", "dedupe", "guarantee", "join", "lookup"];
+const NOT_YET: [&str; 4] = ["alert", "guarantee", "join", "lookup"];
 /// Results of an open window are for people and screens.
 const EARLY_MS_MIN: i64 = 100;
 const NAME_BYTES_MAX: usize = 64;

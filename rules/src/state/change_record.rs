@@ -2,7 +2,8 @@
 //! what is held back.
 
 use super::bytes::{Reader, push_bytes, push_number, push_optional_text, push_signed};
-use crate::change::{Held, HeldMessage, Kept, Sent};
+use crate::change::{Held, Kept, Sent};
+use crate::held::HeldMessage;
 
 pub(super) fn write_sent(sent: &Sent, out: &mut Vec<u8>) {
     write_values(&sent.values, out);
