@@ -6,13 +6,15 @@
 //! output left it and reads the log on from there.
 //!
 //! State that only QoS 0 messages have changed is written with the next turn that is durable
-//! anyway: such messages promise nothing and cost no write of their own.
+//! anyway: such messages promise nothing and cost no write of their own. A rule may promise less
+//! than that ([`Guarantee`]): what it sends goes in a turn before the state, and the position of
+//! messages that only rules of best effort read is written a second later at the latest.
 
 use std::sync::Arc;
 
 use weir_core::{Change, MessageParts, ReaderId, Records, Route, Sequence};
 use weir_mqtt::{PublishProperties, QoS, UserProperties};
-use weir_rules::{Emission, Engine, Event, RuleStatus, Timestamp};
+use weir_rules::{Emission, Engine, Event, Guarantee, RuleStatus, Timestamp};
 
 use crate::inner_turn::{InnerTurn, OwnedPublication};
 
@@ -32,6 +34,9 @@ const DELTA_BYTES_MAX: usize = 1 << 20;
 /// A snapshot is stored in pieces of this size.
 const SNAPSHOT_SHARD_BYTES: usize = 64 * 1024;
 
+/// How long the state of rules of best effort may not be written.
+const LAZY_MS: u64 = 1000;
+
 /// The rule engine between the log and the broker.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -41,10 +46,14 @@ pub struct Pipeline {
     upstreams: Vec<(Arc<str>, ReaderId)>,
     emissions: Vec<Emission>,
     publications: Vec<OwnedPublication>,
+    /// What does not wait for the state that it came from.
+    eager: Vec<OwnedPublication>,
     /// The last position of the log that was handled.
     done: Option<Sequence>,
     /// The state must be written with this turn.
     is_durable: bool,
+    /// Since when something is handled that is written only now and then.
+    lazy_since_ms: Option<u64>,
     delta_bytes: usize,
     snapshot_bytes: usize,
     handling: Handling,
@@ -61,8 +70,10 @@ impl Pipeline {
             upstreams,
             emissions: Vec::new(),
             publications: Vec::new(),
+            eager: Vec::new(),
             done: None,
             is_durable: false,
+            lazy_since_ms: None,
             // The first turn writes a snapshot, which drops the deltas of the last run.
             delta_bytes: usize::MAX,
             snapshot_bytes: 0,
@@ -90,9 +101,9 @@ impl Pipeline {
                 return;
             }
             self.done = Some(sequence);
-            self.is_durable = true;
         }
         if self.answer(unix_ms, parts) {
+            self.is_durable |= sequence.is_some();
             return;
         }
         let event = Event {
@@ -112,6 +123,11 @@ impl Pipeline {
                 self.engine.handle_watched(now, &event, &mut self.emissions, lap);
             }
         }
+        match (sequence, self.engine.take_urgent()) {
+            (Some(_), true) => self.is_durable = true,
+            (Some(_), false) => self.lazy_since_ms = self.lazy_since_ms.or(Some(unix_ms)),
+            (None, _) => {}
+        }
         self.publish_emissions(unix_ms);
     }
 
@@ -119,21 +135,32 @@ impl Pipeline {
     pub fn advance(&mut self, unix_ms: u64) {
         self.engine.advance(timestamp(unix_ms), &mut self.emissions);
         self.publish_emissions(unix_ms);
+        // Somebody may have set the calendar back since then.
+        let is_over = |since: u64| unix_ms.abs_diff(since) >= LAZY_MS;
+        self.is_durable |= self.lazy_since_ms.is_some_and(is_over);
     }
 
     /// When [`Pipeline::advance`] has something to do, milliseconds since the Unix epoch.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
-        self.engine.poll_timeout().map(|at| u64::try_from(at.0).unwrap_or(0))
+        let timer = self.engine.poll_timeout().map(|at| u64::try_from(at.0).unwrap_or(0));
+        let lazy = self.lazy_since_ms.map(|since| since + LAZY_MS);
+        timer.into_iter().chain(lazy).min()
     }
 
-    /// What the broker has to publish and to remember; none when there is nothing.
+    /// What the broker has to publish and to remember; none when there is nothing. To be called
+    /// until then: what does not wait for the state comes in a turn of its own, the first.
     pub fn take_turn(&mut self) -> Option<InnerTurn> {
+        if !self.eager.is_empty() {
+            let publications = std::mem::take(&mut self.eager);
+            return Some(InnerTurn { publications, ..InnerTurn::default() });
+        }
         let mut turn = InnerTurn {
             publications: std::mem::take(&mut self.publications),
             ..InnerTurn::default()
         };
         if std::mem::take(&mut self.is_durable) {
+            self.lazy_since_ms = None;
             turn.done = self.done.map(|done| (self.reader, done));
             turn.changes.extend(self.state_change());
         }
@@ -142,8 +169,9 @@ impl Pipeline {
         (!is_empty).then_some(turn)
     }
 
-    /// The last turn before the broker ends: also what only QoS 0 messages have changed.
-    pub fn take_last_turn(&mut self) -> Option<InnerTurn> {
+    /// Lets the next turns hold all that is not written, also what only QoS 0 messages have changed:
+    /// the broker ends.
+    pub fn finish(&mut self) {
         self.is_durable = true;
         self.take_turn()
     }
@@ -173,9 +201,21 @@ impl Pipeline {
                     Route::Reader(*reader)
                 }
             };
-            self.is_durable |= emission.qos > 0 || emission.retain;
+            let guarantee = self.engine.guarantee(&emission.rule);
+            let promises = emission.qos > 0 || emission.retain;
+            match guarantee {
+                Guarantee::BestEffort if promises => {
+                    self.lazy_since_ms = self.lazy_since_ms.or(Some(unix_ms));
+                }
+                Guarantee::BestEffort => {}
+                _ => self.is_durable |= promises,
+            }
             let record = record_of(&emission, unix_ms);
-            self.publications.push(OwnedPublication { record, route });
+            let publications = match guarantee {
+                Guarantee::ExactlyOnce => &mut self.publications,
+                _ => &mut self.eager,
+            };
+            publications.push(OwnedPublication { record, route });
         }
     }
 
@@ -237,5 +277,7 @@ fn record_of(emission: &Emission, unix_ms: u64) -> Vec<u8> {
     record
 }
 
+#[cfg(test)]
+mod guarantee_tests;
 #[cfg(test)]
 mod tests;

@@ -30,7 +30,7 @@ use life::Turn;
 use records::Payload;
 use work::{Message, Work};
 
-use crate::message::{Emission, Event, Timestamp};
+use crate::message::{Emission, Event, Guarantee, Timestamp};
 use crate::plan::Plan;
 use crate::running::Running;
 use crate::state::{self, StateError};
@@ -78,6 +78,8 @@ pub struct Engine {
     running: Vec<Running>,
     timers: Timers,
     work: Work,
+    /// Whether a rule that is not stored only now and then has used a message.
+    is_urgent: bool,
 }
 
 impl Engine {
@@ -85,7 +87,7 @@ impl Engine {
     pub fn new(plan: Plan) -> Self {
         let running = plan.rules.iter().map(|_| Running::default()).collect();
         let work = Work::new(&plan);
-        Self { plan, running, timers: Timers::default(), work }
+        Self { plan, running, timers: Timers::default(), work, is_urgent: false }
     }
 
     /// An engine that goes on where another one stopped.
@@ -135,7 +137,7 @@ impl Engine {
     ) {
         debug_assert!(event.arrived <= now, "a message arrives before it is handled");
         self.advance(event.arrived, out);
-        let Self { plan, running, timers, work } = self;
+        let Self { plan, running, timers, work, is_urgent } = self;
         plan.router.find(event.topic, &mut work.levels, &mut work.routes);
         if work.routes.is_empty() {
             return;
@@ -165,6 +167,7 @@ impl Engine {
             else {
                 continue;
             };
+            *is_urgent |= rule.guarantee != Guarantee::BestEffort;
             let constants = &plan.constants;
             let result = &mut work.result;
             let index = route.rule;
@@ -221,6 +224,20 @@ impl Engine {
     /// Number of rules.
     pub fn rules(&self) -> usize {
         self.running.len()
+    }
+
+    /// Whether a message since the last call went to a rule with another guarantee than
+    /// [`Guarantee::BestEffort`]: then its position is worth a commit.
+    pub fn take_urgent(&mut self) -> bool {
+        std::mem::take(&mut self.is_urgent)
+    }
+
+    /// What the rule of this name promises.
+    pub fn guarantee(&self, rule: &Arc<str>) -> Guarantee {
+        // Emissions carry the very name of their rule.
+        let found = self.plan.rules.iter().find(|known| Arc::ptr_eq(&known.name, rule));
+        let found = found.or_else(|| self.plan.rules.iter().find(|known| known.name == *rule));
+        found.map_or_else(Guarantee::default, |rule| rule.guarantee)
     }
 
     /// Counters and sizes of each rule.

@@ -83,7 +83,7 @@ pub use case::{CaseReport, CaseResult, run_cases};
 pub use compile::compile;
 pub use diagnostic::{Diagnostic, Severity, nearest};
 pub use engine::{Engine, PeekError, RuleStatus};
-pub use message::{DeadLetter, Emission, Event, Timestamp};
+pub use message::{DeadLetter, Emission, Event, Guarantee, Timestamp};
 pub use observe::Observer;
 pub use plan::{Plan, RuleSummary};
 pub use source::Source;

@@ -50,6 +50,20 @@ pub struct Emission {
     pub meta: bool,
 }
 
+/// What a rule promises about its messages when the power fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Its messages do not wait until the state they came from is stored: what was sent in the
+    /// time of a commit comes again, with the same identifiers.
+    AtLeastOnce,
+    /// The same, and its state is stored only now and then: what was sent since comes again, and
+    /// what came from QoS 0 is lost.
+    BestEffort,
+    /// Its messages are sent when the state they came from is stored.
+    #[default]
+    ExactlyOnce,
+}
+
 /// Why a message could not be used by a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {

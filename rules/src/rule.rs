@@ -6,6 +6,7 @@ use crate::aggregate::Layout;
 use crate::change::Change;
 use crate::expression::{Fold, Prev, Program};
 use crate::form::Form;
+use crate::message::Guarantee;
 use crate::payload::Decode;
 use crate::topic::{Capture, Filter, Level, levels_text};
 use crate::watermark::Time;
@@ -52,8 +53,9 @@ pub(crate) struct Rule {
     /// Whether windows without messages give results.
     pub(crate) empty: bool,
     pub(crate) change: Option<Change>,
-    pub(crate) to: Vec<Destination>,
     pub(crate) dedupe: Option<Dedupe>,
+    pub(crate) guarantee: Guarantee,
+    pub(crate) to: Vec<Destination>,
     /// Topic of dead letters.
     pub(crate) errors: String,
     pub(crate) keys_max: usize,

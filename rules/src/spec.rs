@@ -24,6 +24,7 @@ pub(crate) use crate::quantity::{format_bytes, format_duration};
 use std::ops::Range;
 
 use crate::diagnostic::Diagnostic;
+use crate::message::Guarantee;
 use crate::payload::Decode;
 use crate::quantity;
 use crate::source::Source;
@@ -86,8 +87,9 @@ pub(crate) struct RuleSpec {
     pub(crate) having: Option<Located>,
     pub(crate) emit: EmitSpec,
     pub(crate) change: Option<ChangeSpec>,
-    pub(crate) to: Vec<DestinationSpec>,
     pub(crate) dedupe: Option<DedupeSpec>,
+    pub(crate) guarantee: Guarantee,
+    pub(crate) to: Vec<DestinationSpec>,
     pub(crate) errors: Option<Located>,
     pub(crate) keys: Option<(usize, Place)>,
     pub(crate) memory: Option<(u64, Place)>,

@@ -17,7 +17,6 @@ use weir_rules::RuleStatus;
 
 use super::{Pipeline, RuleCommand, UnknownRule};
 use crate::clock::unix_ms;
-use crate::inner_turn::InnerTurn;
 use crate::mailbox::{Mail, Mailboxes};
 use crate::shard::RecordSink;
 use crate::store::{Store, StoreError};
@@ -186,7 +185,8 @@ impl Runner {
         if !self.is_held_up() {
             self.handle_waiting(usize::MAX);
             self.finish_turn();
-            self.send(Pipeline::take_last_turn);
+            self.pipeline.finish();
+            self.send_turns();
         }
     }
 
@@ -228,25 +228,36 @@ impl Runner {
 
     fn finish_turn(&mut self) {
         self.pipeline.advance(unix_ms());
-        self.send(Pipeline::take_turn);
+        self.send_turns();
         let status = figures(&mut self.pipeline);
         *self.handle.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
 
-    fn send(&mut self, take: fn(&mut Pipeline) -> Option<InnerTurn>) {
+    /// Sends what there is; commands are answered when the last of it is durable.
+    fn send_turns(&mut self) {
         let done = std::mem::take(&mut self.done);
-        let tell = move || done.into_iter().for_each(|(answer, text)| answer(Ok(text)));
-        let Some(mut turn) = take(&mut self.pipeline) else { return tell() };
-        self.handle.unsettled_turns.fetch_add(1, Ordering::AcqRel);
-        let (unsettled, sender) = (self.handle.unsettled_turns.clone(), self.handle.sender.clone());
-        turn.committed = Some(Box::new(move || {
+        let mut tell = Some(move || done.into_iter().for_each(|(answer, text)| answer(Ok(text))));
+        let mut next = self.pipeline.take_turn();
+        while let Some(mut turn) = next {
+            next = self.pipeline.take_turn();
+            let tell = if next.is_none() { tell.take() } else { None };
+            self.handle.unsettled_turns.fetch_add(1, Ordering::AcqRel);
+            let (unsettled, sender) =
+                (self.handle.unsettled_turns.clone(), self.handle.sender.clone());
+            turn.committed = Some(Box::new(move || {
+                if let Some(tell) = tell {
+                    tell();
+                }
+                if unsettled.fetch_sub(1, Ordering::AcqRel) == UNSETTLED_TURNS_MAX {
+                    // A thread that has ended waits for nothing.
+                    let _ = sender.send(Work::Settled);
+                }
+            }));
+            self.mailboxes.first().send(Mail::Turn(turn));
+        }
+        if let Some(tell) = tell {
             tell();
-            if unsettled.fetch_sub(1, Ordering::AcqRel) == UNSETTLED_TURNS_MAX {
-                // A thread that has ended waits for nothing.
-                let _ = sender.send(Work::Settled);
-            }
-        }));
-        self.mailboxes.first().send(Mail::Turn(turn));
+        }
     }
 
     /// Gives room back, and wakes the shards, all of which wait for that.
@@ -294,6 +305,7 @@ mod tests {
     use weir_mqtt::QoS;
     use weir_rules::{Engine, Source};
 
+    use crate::inner_turn::InnerTurn;
     use crate::mailbox::{MailReceiver, Mailbox, mailbox};
 
     const PATIENCE: Duration = Duration::from_secs(20);

@@ -3,6 +3,7 @@
 use super::change::{change_hash, fields_hash, is_by_topic};
 use super::dedupe::{dedupe_hash, key_hash};
 use crate::hash::StableHash;
+use crate::message::Guarantee;
 use crate::rule::Rule;
 use crate::spec::{Late, Located, Named, RuleSpec};
 use crate::window::{Session, Window};
@@ -29,6 +30,9 @@ pub(super) fn definition_hash(spec: &RuleSpec) -> u128 {
     }
     if let Some((Late::Topic(Some(topic)), _)) = &spec.emit.late {
         hash = hash.text(&topic.value);
+    }
+    if spec.guarantee != Guarantee::ExactlyOnce {
+        hash = hash.text("guarantee").text(&format!("{:?}", spec.guarantee));
     }
     if let Some(change) = &spec.change {
         hash = change_hash(hash, change);

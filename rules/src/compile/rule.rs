@@ -107,6 +107,7 @@ pub(super) fn compile_rule(
         empty: spec.emit.empty.is_some(),
         change,
         dedupe,
+        guarantee: spec.guarantee,
         to,
         errors,
         keys_max,

@@ -16,6 +16,7 @@ use super::{
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::limits::{ENTRIES_MAX, KEYS_MAX, MEMORY_BYTES_MAX, SOURCE_BYTES_MAX};
+use crate::message::Guarantee;
 use crate::watermark::Unit;
 use crate::window::Window;
 
@@ -67,8 +68,9 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
     let having = section.expression("having", report);
     let emit = section.take("emit").map_or(EmitSpec::default(), |entry| read_emit(&entry, report));
     let change = section.take("change").and_then(|entry| read_change(&entry, report));
-    let to = read_to(&mut section, entry, report);
     let dedupe = section.take("dedupe").and_then(|entry| read_dedupe(&entry, report));
+    let guarantee = read_guarantee(&mut section, report);
+    let to = read_to(&mut section, entry, report);
     let errors = section.text("errors", report);
     let limits = section.take("limits").and_then(|entry| entry.table("`limits`", report));
     let (keys, memory, expire) =
@@ -94,9 +96,10 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
         having,
         emit,
         change,
+        dedupe,
+        guarantee,
         to,
         errors,
-        dedupe,
         keys,
         memory,
         expire,
@@ -232,6 +235,16 @@ enum LateChoice {
     Update,
 }
 
+fn read_guarantee(section: &mut Section<'_, '_>, report: &mut Report<'_>) -> Guarantee {
+    let choices = [
+        ("at-least-once", Guarantee::AtLeastOnce),
+        ("best-effort", Guarantee::BestEffort),
+        ("exactly-once", Guarantee::ExactlyOnce),
+    ];
+    let choice = section.choice("guarantee", &choices, report);
+    choice.map_or(Guarantee::ExactlyOnce, |(guarantee, _)| guarantee)
+}
+
 fn read_to(
     section: &mut Section<'_, '_>,
     rule: &Entry<'_, '_>,
@@ -307,7 +320,7 @@ fn missing(key: &str, question: &str, rule: &Entry<'_, '_>, report: &mut Report<
     report.diagnostics.push(diagnostic.label(question));
 }
 
-const NOT_YET: [&str; 4] = ["alert", "guarantee", "join", "lookup"];
+const NOT_YET: [&str; 3] = ["alert", "join", "lookup"];
 /// Results of an open window are for people and screens.
 const EARLY_MS_MIN: i64 = 100;
 const NAME_BYTES_MAX: usize = 64;
