@@ -10,6 +10,8 @@
 //! # Ok::<(), weir_broker::StartError>(())
 //! ```
 
+mod reload;
+
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
@@ -25,9 +27,10 @@ use weir_rules::{Diagnostic, Engine, Plan};
 use crate::auth::{Authenticator, AuthenticatorHandle, Rights, SaltKey, Settings, Sources};
 use crate::clock::{Clock, unix_ms};
 use crate::config::{self, Config, TlsError};
-use crate::control::Control;
+use crate::control::{Control, Watched};
 use crate::limits;
 use crate::listener::{Listener, Refused};
+use crate::lookup_tables::LookupTables;
 use crate::mailbox::{Mail, MailReceiver, Mailboxes, mailbox};
 use crate::pipeline::{Pipeline, PipelineThread, not_handled};
 use crate::probe::Probe;
@@ -144,6 +147,7 @@ pub struct Broker {
     tls: Vec<Arc<TlsServer>>,
     sources: Sources,
     authenticator: AuthenticatorHandle,
+    tables: Option<Arc<LookupTables>>,
     running: Option<Running>,
 }
 
@@ -249,8 +253,12 @@ impl Broker {
         });
         let (task, authenticator) = authenticator(&config, rights, salts, mailboxes.clone());
         let tls: Vec<Arc<TlsServer>> = tls.into_iter().flatten().collect();
+        let tables = pipeline.as_ref();
+        let tables = tables.and_then(|thread| LookupTables::new(&config, thread.handle()));
+        let tables = tables.map(Arc::new);
+        let files = Watched { tls: tls.clone(), tables: tables.clone() };
         let (control, admin_address) =
-            Control::start(&config, upstreams, task, tls.clone(), probe.clone(), room)?;
+            Control::start(&config, upstreams, task, files, probe.clone(), room)?;
         let entrances: Vec<_> = listeners.iter().map(Listener::entrance).cloned().collect();
         let mut listeners = Some(listeners);
         let mut shards = Vec::new();
@@ -281,7 +289,7 @@ impl Broker {
         }
         let (shards, ended) = start_shards(shards)?;
         let running = Some(Running { mailboxes, shards, ended, pipeline, writer, control });
-        Ok(Self { addresses, admin_address, probe, tls, sources, authenticator, running })
+        Ok(Self { addresses, admin_address, probe, tls, sources, authenticator, tables, running })
     }
 
     /// The addresses that clients can connect to over a network, in the order of the
@@ -303,42 +311,11 @@ impl Broker {
         self.probe.status()
     }
 
-    /// Reads the password file, the ACL file and the key of tokens again. What they say holds
-    /// from now on, for clients that are connected too: the connections of users whose password
-    /// was changed or who are gone end, and with another key those of all that have a token.
-    ///
-    /// # Errors
-    /// Everything that is wrong with the files. Then what held before goes on to hold.
-    pub fn reload_auth(&self) -> Result<(), Vec<Diagnostic>> {
-        let rights = self.sources.read()?;
-        self.authenticator.replace(rights.clone(), |before| {
-            if let Some(running) = &self.running {
-                let (acl, revoked) = (rights.acl.clone(), before.revoked_by(&rights));
-                let rights = || Mail::Rights { acl: acl.clone(), revoked: revoked.clone() };
-                running.mailboxes.send_all(rights);
-            }
-        });
-        Ok(())
-    }
-
     /// The error that ended the broker, if one has: its clients are gone then, and the process
     /// had better end too.
     #[must_use]
     pub fn failure(&self) -> Option<io::Error> {
         self.running.as_ref()?.ended.try_recv().ok()
-    }
-
-    /// Reads the certificates of all listeners again, as it also happens by itself a few seconds
-    /// after their files have changed. Clients stay connected, unless their own certificate is
-    /// revoked by now. Answers how many listeners have certificates.
-    ///
-    /// # Errors
-    /// What is wrong with files that cannot be used; in their place the old ones stay.
-    pub fn reload_certificates(&self) -> Result<usize, Vec<TlsError>> {
-        let reloaded = self.tls.iter().map(|server| server.reload());
-        let errors: Vec<TlsError> = reloaded.filter_map(Result::err).collect();
-        self.probe.tell_certificates();
-        if errors.is_empty() { Ok(self.tls.len()) } else { Err(errors) }
     }
 
     /// Ends the broker: clients are told, and what was acknowledged is on the disk when this

@@ -1,7 +1,7 @@
 //! The control thread: everything that waits for others and is not on the way of a message. One
 //! tokio runtime on one thread runs the upstream connections, the admin server, the check of
-//! credentials, the clock of the `$SYS` tree, and the looks at the files of certificates and at the
-//! room of the store.
+//! credentials, the clock of the `$SYS` tree, and the looks at the files of certificates and of
+//! tables and at the room of the store.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use crate::admin::{self, AdminKey, Copies, RuleControl};
 use crate::auth::Authenticator;
 use crate::broker::StartError;
 use crate::config::Config;
+use crate::lookup_tables::LookupTables;
 use crate::probe::Probe;
 use crate::store::RoomWatch;
 use crate::stream::TlsServer;
@@ -24,12 +25,18 @@ use crate::upstream::Upstream;
 /// How long the upstreams may take to say goodbye.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Between two looks at the files of certificates: soon enough for whoever has changed them, and
+/// Between two looks at the files of certificates and tables: soon enough for whoever has changed them, and
 /// rare enough for an idle machine.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Between two looks at the room of a store that has none.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
+
+/// Files that are looked at now and then.
+pub(crate) struct Watched {
+    pub(crate) tls: Vec<Arc<TlsServer>>,
+    pub(crate) tables: Option<Arc<LookupTables>>,
+}
 
 /// The running thread.
 pub(crate) struct Control {
@@ -43,7 +50,7 @@ impl Control {
         config: &Config,
         upstreams: Vec<Upstream>,
         authenticator: Authenticator,
-        tls: Vec<Arc<TlsServer>>,
+        files: Watched,
         probe: Arc<Probe>,
         room: Arc<RoomWatch>,
     ) -> Result<(Self, Option<SocketAddr>), StartError> {
@@ -70,8 +77,11 @@ impl Control {
                 if let Some(every) = sys_interval {
                     tasks.spawn_local(tell_surroundings(probe.clone(), every));
                 }
-                if !tls.is_empty() {
-                    tasks.spawn_local(look_at_certificates(tls, probe.clone()));
+                if !files.tls.is_empty() {
+                    tasks.spawn_local(look_at_certificates(files.tls, probe.clone()));
+                }
+                if let Some(tables) = files.tables {
+                    tasks.spawn_local(look_at_tables(tables));
                 }
                 if let Some(listener) = admin {
                     let stopped = stopped.clone();
@@ -113,6 +123,16 @@ async fn look_at_certificates(servers: Vec<Arc<TlsServer>>, probe: Arc<Probe>) {
         if spawn_blocking(refresh).await.is_ok_and(|changed| changed > 0) {
             probe.tell_certificates();
         }
+    }
+}
+
+/// Never ends.
+async fn look_at_tables(tables: Arc<LookupTables>) {
+    loop {
+        sleep(LOOK).await;
+        let tables = tables.clone();
+        // A panic there has been reported, and the next look comes.
+        let _ = spawn_blocking(move || tables.refresh()).await;
     }
 }
 

@@ -10,6 +10,8 @@ mod control;
 mod limits;
 mod probe;
 
+mod lookup_tables;
+
 pub mod admin;
 mod upstream;
 

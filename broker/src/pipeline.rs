@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use weir_core::{Change, MessageParts, ReaderId, Records, Route, Sequence};
 use weir_mqtt::{PublishProperties, QoS, UserProperties};
-use weir_rules::{Emission, Engine, Event, Guarantee, RuleStatus, Timestamp};
+use weir_rules::{Emission, Engine, Event, Guarantee, Plan, RuleStatus, Timestamp};
 
 use crate::inner_turn::{InnerTurn, OwnedPublication};
 
@@ -173,7 +173,11 @@ impl Pipeline {
     /// the broker ends.
     pub fn finish(&mut self) {
         self.is_durable = true;
-        self.take_turn()
+    }
+
+    /// Goes on with the tables of a plan with the same rules; `false` if the rules are others.
+    pub(crate) fn replace_tables(&mut self, plan: Plan) -> bool {
+        self.engine.replace_tables(plan)
     }
 
     /// Counters and sizes of the rules.

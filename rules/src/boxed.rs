@@ -5,11 +5,14 @@
 use crate::hash::{hash_bytes, mix};
 use crate::value::{Texts, Value};
 
+/// A value that is kept: its bits, and its text if it is one.
+pub(crate) type Kept = (u64, Option<Box<str>>);
+
 pub(crate) const NULL: u64 = 0x7ff8_0000_0000_0001;
 const FALSE: u64 = 0x7ff8_0000_0000_0002;
 const TRUE: u64 = 0x7ff8_0000_0000_0003;
 /// The text itself is kept by the owner of the bits.
-const TEXT: u64 = 0x7ff8_0000_0000_0004;
+pub(crate) const TEXT: u64 = 0x7ff8_0000_0000_0004;
 
 /// The bits of a value.
 pub(crate) fn bits(value: Value) -> u64 {

@@ -3,7 +3,7 @@
 //! The receiver is never further off than the deadband for longer than `at_most_every`: a result
 //! that comes too soon is held back, and the newest one is sent when the time is over.
 
-use crate::boxed;
+use crate::boxed::{self, Kept};
 use crate::expression::Program;
 use crate::held::HeldMessage;
 use crate::value::{Texts, Value};
@@ -27,9 +27,6 @@ pub(crate) struct Deadband {
     /// Percent of the number that was sent last.
     pub(crate) percent: Option<f64>,
 }
-
-/// A value that is kept: bits and text, see `boxed`.
-pub(crate) type Kept = (u64, Option<Box<str>>);
 
 /// What a key keeps of the result that was sent last.
 #[derive(Clone, Debug, PartialEq)]

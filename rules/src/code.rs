@@ -40,6 +40,8 @@ pub(crate) const OVERLAP: &str = "R018";
 pub(crate) const LOOP: &str = "R019";
 /// The unit of a time field is guessed.
 pub(crate) const UNIT: &str = "R020";
+/// A table to look values up in cannot be read.
+pub(crate) const LOOKUP: &str = "R040";
 /// A test of a rule that failed.
 pub(crate) const CASE: &str = "R030";
 
@@ -65,5 +67,7 @@ pub(crate) const LATE: &str = "R109";
 pub(crate) const BIRTH_FAULT: &str = "R115";
 /// A message that `dedupe` had seen was forgotten before its time: a limit is reached. Only counted.
 pub(crate) const SEEN_FAULT: &str = "R121";
+/// There is no row for a message in a table.
+pub(crate) const MISS_FAULT: &str = "R122";
 /// A value cannot be sent in the form that a destination asks for.
 pub(crate) const FORM_FAULT: &str = "R120";

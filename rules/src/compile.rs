@@ -10,6 +10,7 @@ mod dedupe;
 mod destination;
 mod form;
 mod identity;
+mod lookup;
 mod names;
 mod rule;
 mod sparkplug;
@@ -70,9 +71,16 @@ pub(crate) fn compile_with_specs(
     check_names(&specs, &mut report);
     let mut fields = FieldTree::default();
     let mut constants = String::new();
+    let mut tables = lookup::Tables::default();
     let mut compiled = Vec::new();
     for spec in specs {
-        compiled.extend(rule::compile_rule(spec, &mut fields, &mut constants, &mut report));
+        compiled.extend(rule::compile_rule(
+            spec,
+            &mut fields,
+            &mut constants,
+            &mut tables,
+            &mut report,
+        ));
     }
     across::check(&compiled, &mut report);
     let failed = report.diagnostics.iter().any(|one| one.severity() == Severity::Error);

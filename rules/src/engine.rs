@@ -15,6 +15,7 @@ mod dedupe;
 mod fold;
 mod intake;
 mod life;
+mod lookup;
 mod peek;
 mod records;
 mod run;
@@ -32,6 +33,7 @@ use work::{Message, Work};
 
 use crate::message::{Emission, Event, Guarantee, Timestamp};
 use crate::plan::Plan;
+use crate::rule::Rule;
 use crate::running::Running;
 use crate::state::{self, StateError};
 use crate::timer::Timers;
@@ -238,6 +240,21 @@ impl Engine {
         let found = self.plan.rules.iter().find(|known| Arc::ptr_eq(&known.name, rule));
         let found = found.or_else(|| self.plan.rules.iter().find(|known| known.name == *rule));
         found.map_or_else(Guarantee::default, |rule| rule.guarantee)
+    }
+
+    /// Goes on with the tables of another plan; `false` if that has other rules, and nothing is
+    /// changed then. The state stays as it is: what was computed with the old tables stays so.
+    pub fn replace_tables(&mut self, plan: Plan) -> bool {
+        let same = |(known, other): (&Rule, &Rule)| {
+            known.name == other.name && known.definition == other.definition
+        };
+        let is_same = self.plan.rules.len() == plan.rules.len()
+            && self.plan.rules.iter().zip(&plan.rules).all(same);
+        if is_same {
+            self.work = Work::new(&plan);
+            self.plan = plan;
+        }
+        is_same
     }
 
     /// Counters and sizes of each rule.

@@ -31,6 +31,8 @@ mod spec;
 
 mod watermark;
 
+mod lookup;
+
 mod key;
 
 mod change;
@@ -86,5 +88,5 @@ pub use engine::{Engine, PeekError, RuleStatus};
 pub use message::{DeadLetter, Emission, Event, Guarantee, Timestamp};
 pub use observe::Observer;
 pub use plan::{Plan, RuleSummary};
-pub use source::Source;
+pub use source::{Source, TABLE_BYTES_MAX, TableFile};
 pub use state::StateError;

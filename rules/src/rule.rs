@@ -6,6 +6,7 @@ use crate::aggregate::Layout;
 use crate::change::Change;
 use crate::expression::{Fold, Prev, Program};
 use crate::form::Form;
+use crate::lookup::Lookup;
 use crate::message::Guarantee;
 use crate::payload::Decode;
 use crate::topic::{Capture, Filter, Level, levels_text};
@@ -29,6 +30,7 @@ pub(crate) struct Rule {
     /// The local of the payload, unless it is JSON.
     pub(crate) value: Option<u16>,
     pub(crate) time: Time,
+    pub(crate) lookups: Vec<Lookup>,
     pub(crate) lets: Vec<Let>,
     /// Named `where` in files.
     pub(crate) filter: Option<Program>,

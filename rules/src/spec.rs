@@ -9,6 +9,7 @@ mod change;
 mod decode;
 mod dedupe;
 mod form;
+mod lookup;
 mod read;
 mod section;
 mod window;
@@ -17,6 +18,7 @@ pub(crate) use case::{Action, CaseSpec, Expectation, PayloadSpec, StepMessage};
 pub(crate) use change::ChangeSpec;
 pub(crate) use dedupe::DedupeSpec;
 pub(crate) use form::{FormSpec, FormatWord};
+pub(crate) use lookup::LookupSpec;
 pub(crate) use read::read_source;
 
 pub(crate) use crate::quantity::{format_bytes, format_duration};
@@ -80,6 +82,7 @@ pub(crate) struct RuleSpec {
     pub(crate) time: Option<TimeSpec>,
     /// Named `where` in files.
     pub(crate) filter: Option<Located>,
+    pub(crate) lookups: Vec<LookupSpec>,
     pub(crate) lets: Vec<Named>,
     pub(crate) by: Vec<Named>,
     pub(crate) window: Option<(Located, Window)>,

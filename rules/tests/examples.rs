@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::{env, fs};
 
-use weir_rules::{Source, compile, run_cases};
+use weir_rules::{Source, TableFile, compile, run_cases};
 
 #[test]
 fn every_example_passes_its_own_tests() {
@@ -15,7 +15,15 @@ fn every_example_passes_its_own_tests() {
         .map(|path| {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
             let text = fs::read_to_string(&path).expect("the example can be read");
-            Source::new(format!("config/rules/{}", name.unwrap_or_default()), text)
+            let name = format!("config/rules/{}", name.unwrap_or_default());
+            let mut source = Source::new(name, text);
+            for name in source.table_names() {
+                let text = fs::read_to_string(path.with_file_name(&name));
+                let content = Ok(text.expect("the table can be read"));
+                let path = format!("config/rules/{name}");
+                source.tables.push(TableFile { name, path, content });
+            }
+            source
         })
         .collect();
     sources.sort_by(|left, right| left.path.cmp(&right.path));

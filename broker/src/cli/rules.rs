@@ -4,6 +4,8 @@ use std::{fs, path::PathBuf};
 
 use weir_rules::{Diagnostic, Severity, Source, compile, run_cases};
 
+use crate::config::read_tables;
+
 use super::{Answer, CliError, check::count, say};
 use crate::RuleCommand;
 
@@ -56,7 +58,9 @@ fn read(files: &[PathBuf]) -> Result<Vec<Source>, CliError> {
     let read = |path: &PathBuf| {
         let text = fs::read_to_string(path)
             .map_err(|source| CliError::File { path: path.clone(), source })?;
-        Ok(Source::new(path.display().to_string(), text))
+        let mut source = Source::new(path.display().to_string(), text);
+        read_tables(&mut source);
+        Ok(source)
     };
     files.iter().map(read).collect()
 }

@@ -39,6 +39,7 @@ pub use reference::{reference_page, sample_file};
 pub(crate) use unit::parse_duration;
 
 pub use route::{Route, TopicTemplate, TopicTemplateError};
+pub(crate) use rule_files::{compile as compile_rules, read_tables};
 pub use settings::{
     AdminConfig, Config, DurabilityConfig, DurabilityLevel, LimitsConfig, LogConfig, LogLevel,
     MqttVersion, OnDamage, QueueFull, RestartTimeout, Secret, ShareStrategy, StoreConfig,

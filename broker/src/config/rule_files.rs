@@ -2,12 +2,13 @@
 //! compile together with the upstreams of the configuration.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read},
     ops::Range,
     path::{Path, PathBuf},
 };
 
-use weir_rules::{Diagnostic, Plan, Source};
+use weir_rules::{Diagnostic, Plan, Source, TABLE_BYTES_MAX, TableFile};
 
 use super::{
     UpstreamConfig,
@@ -34,7 +35,11 @@ pub(crate) fn read(tree: &Tree, problems: &mut Problems) -> Vec<Source> {
                         continue;
                     }
                     match fs::read_to_string(&path) {
-                        Ok(text) => rules.push(Source::new(name, text)),
+                        Ok(text) => {
+                            let mut source = Source::new(name, text);
+                            read_tables(&mut source);
+                            rules.push(source);
+                        }
                         Err(reason) => refuse(&pattern, &path, &reason, source, problems),
                     }
                 }
@@ -43,6 +48,29 @@ pub(crate) fn read(tree: &Tree, problems: &mut Problems) -> Vec<Source> {
         }
     }
     rules
+}
+
+/// Reads the tables that the rules of a file look values up in; relative names start at the
+/// directory of that file. What cannot be read is told when the rules are compiled.
+pub(crate) fn read_tables(rules: &mut Source) {
+    let folder = Path::new(&rules.path).parent().unwrap_or(Path::new("")).to_owned();
+    let read = |name: String| {
+        let path = folder.join(&name);
+        let content = read_table(&path).map_err(|reason| reason.to_string());
+        TableFile { name, path: path.display().to_string(), content }
+    };
+    rules.tables = rules.table_names().into_iter().map(read).collect();
+}
+
+fn read_table(path: &Path) -> io::Result<String> {
+    let file = File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    let mut text = String::new();
+    // One byte more than is allowed, so that it is seen when there are more.
+    file.take(TABLE_BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Compiles the rules and looks up the upstreams that they send to.

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use weir_core::{ReaderId, Records, Sequence, ShardId};
-use weir_rules::RuleStatus;
+use weir_rules::{Plan, RuleStatus};
 
 use super::{Pipeline, RuleCommand, UnknownRule};
 use crate::clock::unix_ms;
@@ -38,6 +38,8 @@ enum Work {
     /// Turns that it waited for are durable.
     Settled,
     Stop,
+    /// The same rules with other tables.
+    Tables(Box<Plan>),
 }
 
 /// Told what became of a command, once that is durable.
@@ -122,6 +124,12 @@ impl PipelineHandle {
         let _ = self.sender.send(Work::Command(Command { rule, command, answer }));
     }
 
+    /// Lets the rules go on with other tables, from the next turn on.
+    pub(crate) fn replace_tables(&self, plan: Plan) {
+        // A thread that has ended needs no tables.
+        let _ = self.sender.send(Work::Tables(Box::new(plan)));
+    }
+
     /// Counters and sizes of the rules, as of the last turn.
     pub(crate) fn status(&self) -> Vec<RuleFigures> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -164,6 +172,7 @@ impl Runner {
                     Work::Records(records) => self.waiting.push_back(records),
                     Work::Settled => {}
                     Work::Stop => return self.finish(),
+                    Work::Tables(plan) => self.replace_tables(*plan),
                 }
             }
             if !self.is_held_up() {
@@ -219,6 +228,12 @@ impl Runner {
         match self.pipeline.poll_timeout() {
             Some(at) => Duration::from_millis(at.saturating_sub(unix_ms())).min(SLEEP_MAX),
             None => SLEEP_MAX,
+        }
+    }
+
+    fn replace_tables(&mut self, plan: Plan) {
+        if !self.pipeline.replace_tables(plan) {
+            tracing::error!("tables for other rules than those that run are not used");
         }
     }
 

@@ -28,7 +28,7 @@ pub(crate) struct TlsServer {
 
 /// What changes when a file is written or replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct FileStamp {
+pub(crate) struct FileStamp {
     modified: Option<SystemTime>,
     length: u64,
     inode: u64,
@@ -122,7 +122,7 @@ fn stamps(config: &TlsConfig) -> [FileStamp; 4] {
 }
 
 /// A file that is not there has a stamp too: the same as any other of its kind.
-fn stamp(path: &Path) -> FileStamp {
+pub(crate) fn stamp(path: &Path) -> FileStamp {
     use std::os::unix::fs::MetadataExt;
     fs::metadata(path).map_or_else(
         |_| FileStamp::default(),

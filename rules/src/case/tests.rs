@@ -2,7 +2,7 @@ use crate::case::run_cases;
 use crate::code;
 use crate::compile::compile;
 use crate::expression::names_of_functions;
-use crate::source::Source;
+use crate::source::{Source, TableFile};
 
 const GUIDE: &str = include_str!("../../../docs/rules.md");
 
@@ -10,7 +10,17 @@ const GUIDE: &str = include_str!("../../../docs/rules.md");
 fn blocks() -> Vec<Source> {
     let parts = GUIDE.split("```toml\n").skip(1).enumerate();
     let block = |text: &str| text.split("```").next().unwrap_or_default().to_owned();
-    parts.map(|(number, text)| Source::new(format!("block {number}"), block(text))).collect()
+    let table = block(GUIDE.split("```csv\n").nth(1).expect("the guide shows a table"));
+    let source = |(number, text): (usize, &str)| {
+        let mut source = Source::new(format!("block {number}"), block(text));
+        let file = |name: String| {
+            let (path, content) = (name.clone(), Ok(table.clone()));
+            TableFile { name, path, content }
+        };
+        source.tables = source.table_names().into_iter().map(file).collect();
+        source
+    };
+    parts.map(source).collect()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::change::{change_hash, fields_hash, is_by_topic};
 use super::dedupe::{dedupe_hash, key_hash};
+use super::lookup::lookups_hash;
 use crate::hash::StableHash;
 use crate::message::Guarantee;
 use crate::rule::Rule;
@@ -101,6 +102,7 @@ fn input_hash(spec: &RuleSpec) -> StableHash {
         hash = hash.text(time.field.value.trim()).text(&format!("{:?}", time.unit));
         hash = hash.number(u64::from(time.per_source));
     }
+    hash = lookups_hash(hash, &spec.lookups);
     hash = named_hash(hash.text("let"), &spec.lets);
     hash = named_hash(hash.text("by"), &spec.by);
     let Some((text, window)) = &spec.window else { return hash.text("none") };

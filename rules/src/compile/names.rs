@@ -127,6 +127,16 @@ impl Names<'_> {
     }
 }
 
+/// Names that are used in expressions must be one word.
+pub(super) fn check_word(name: &str, place: &Place, report: &mut Report<'_>) {
+    let mut characters = name.chars();
+    let first = characters.next().is_some_and(|c| c == '_' || c.is_alphabetic());
+    if !first || !characters.all(|c| c == '_' || c.is_alphanumeric()) {
+        let message = format!("`{name}` cannot be used in expressions");
+        report.error(code::WRONG_VALUE, message, place, "a name has letters, digits and _");
+    }
+}
+
 /// Reports a problem of an expression at its place.
 pub(super) fn push(problem: Problem, place: &Place, report: &mut Report<'_>) {
     let diagnostic = Diagnostic::error(problem.code, problem.message);

@@ -8,7 +8,8 @@ use super::decode::known_fields;
 use super::dedupe::compile_dedupe;
 use super::destination::{compile_destinations, rest_names};
 use super::identity::{definition_hash, state_hash};
-use super::names::{Names, Part};
+use super::lookup::{Tables, compile_lookups};
+use super::names::{Names, Part, check_word};
 use super::sparkplug::compile_births;
 use crate::aggregate::Layout;
 use crate::change::Change;
@@ -29,6 +30,7 @@ pub(super) fn compile_rule(
     spec: RuleSpec,
     fields: &mut FieldTree,
     constants: &mut String,
+    tables: &mut Tables,
     report: &mut Report<'_>,
 ) -> Option<Compiled> {
     let problems = count_errors(report);
@@ -48,6 +50,7 @@ pub(super) fn compile_rule(
     let births = compile_births(&spec, &filters, report);
     let captures = add_captures(&spec, &filters, &mut names, report);
     let value = add_value(&spec, &mut names, report);
+    let lookups = compile_lookups(&spec, &mut names, tables, report);
     let lets = compile_lets(&spec, &mut names, report);
     let by = compile_keys(&spec, &mut names, report);
     let dedupe = compile_dedupe(&spec, &mut names, report);
@@ -90,6 +93,7 @@ pub(super) fn compile_rule(
         births,
         value,
         time,
+        lookups,
         lets,
         filter,
         by,
@@ -204,7 +208,7 @@ fn add_value(spec: &RuleSpec, names: &mut Names<'_>, report: &mut Report<'_>) ->
 fn compile_lets(spec: &RuleSpec, names: &mut Names<'_>, report: &mut Report<'_>) -> Vec<Let> {
     let mut lets = Vec::new();
     for one in &spec.lets {
-        check_word(one, report);
+        check_word(&one.name, &one.name_place, report);
         let program = names.compile(&one.expression, Type::Any, Part::Message, report);
         let kind = program.as_ref().map_or(Type::Any, |program| program.result);
         let after_key = program.as_ref().is_some_and(|program| names.needs_key(program));
@@ -214,17 +218,6 @@ fn compile_lets(spec: &RuleSpec, names: &mut Names<'_>, report: &mut Report<'_>)
         lets.extend(program.map(|program| Let { slot, program, after_key }));
     }
     lets
-}
-
-/// Names of lets are used in expressions, so they must be one word.
-fn check_word(one: &Named, report: &mut Report<'_>) {
-    let mut characters = one.name.chars();
-    let first = characters.next().is_some_and(|c| c == '_' || c.is_alphabetic());
-    if !first || !characters.all(|c| c == '_' || c.is_alphanumeric()) {
-        let message = format!("`{}` cannot be used in expressions", one.name);
-        let label = "a name has letters, digits and _";
-        report.error(code::WRONG_VALUE, message, &one.name_place, label);
-    }
 }
 
 fn compile_keys(spec: &RuleSpec, names: &mut Names<'_>, report: &mut Report<'_>) -> Vec<Key> {

@@ -2,8 +2,8 @@
 
 use super::life::Turn;
 use super::work::Message;
-use crate::boxed;
-use crate::change::{Change, Held, Kept, Sent, Verdict};
+use crate::boxed::{self, Kept};
+use crate::change::{Change, Held, Sent, Verdict};
 use crate::code;
 use crate::expression::{Fault, Inputs, Program, evaluate};
 use crate::held::HeldMessage;

@@ -44,6 +44,10 @@ impl Running {
     ) -> Result<(), Fault> {
         let rule = turn.rule;
         message.start(rule, filter)?;
+        if !message.look_up(rule)? {
+            self.metrics.filtered += 1;
+            return Ok(());
+        }
         message.lets(rule, false)?;
         message.key(rule)?;
         if self.is_repeat(turn, message)? {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Problem;
 use super::check::Checker;
 use super::program::{Op, Program, Special, Type};
-use super::scope::{KnownField, Prev, Stage};
+use super::scope::{KnownField, Name, Prev, Stage};
 use super::syntax::path_text;
 use crate::code;
 use crate::diagnostic::nearest;
@@ -19,6 +19,10 @@ impl Checker<'_, '_> {
             let (slot, kind) = (found.slot, found.kind);
             self.push(Op::Local(slot), span);
             return kind;
+        }
+        if self.has_columns(name) {
+            self.unknown_column(name, &whole, span);
+            return Type::Any;
         }
         match (name, steps) {
             ("prev", [Step::Field(head), rest @ ..]) => return self.prev(head, rest, span),
@@ -61,6 +65,28 @@ impl Checker<'_, '_> {
         }
         self.unknown_name(name, &whole, span);
         Type::Any
+    }
+
+    /// Whether a name is that of a table with columns.
+    fn has_columns(&self, name: &str) -> bool {
+        self.scope.names().iter().any(|known| column_of(known, name).is_some())
+    }
+
+    fn unknown_column(&mut self, table: &str, whole: &str, span: &Range<usize>) {
+        let names = self.scope.names();
+        let columns: Vec<&str> = names.iter().filter_map(|known| column_of(known, table)).collect();
+        let list = columns.join(", ");
+        let wanted = whole.get(table.len() + 1..).unwrap_or_default();
+        let help = match nearest(wanted, columns.iter().copied()) {
+            Some(near) => format!("did you mean `{table}.{near}`? columns: {list}"),
+            None => format!("columns: {list}"),
+        };
+        let (message, label) = match wanted {
+            "" => (format!("`{table}` is a table"), "name a column of it"),
+            _ => (format!("unknown column `{whole}`"), "not in the file"),
+        };
+        let problem = Problem::new(code::UNKNOWN_NAME, message, span.clone(), label);
+        self.problems.push(problem.help(help));
     }
 
     fn field(&mut self, path: Vec<Step>, span: &Range<usize>) -> Type {
@@ -171,6 +197,12 @@ impl Checker<'_, '_> {
         };
         self.problems.push(problem);
     }
+}
+
+/// The column of a table that a name stands for.
+fn column_of<'n>(name: &'n Name, table: &str) -> Option<&'n str> {
+    let column = name.text.strip_prefix(table)?.strip_prefix('.')?;
+    (name.role == "column").then_some(column)
 }
 
 const SPECIALS: [(&str, Special, Type); 5] = [

@@ -7,6 +7,7 @@ use super::change::read_change;
 use super::decode::read_decode;
 use super::dedupe::read_dedupe;
 use super::form::read_form;
+use super::lookup::read_lookups;
 use super::quantity::format_duration;
 use super::section::{Entry, Section};
 use super::window::read_window;
@@ -57,6 +58,7 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
     let decode = read_decode(&mut section, report);
     let time = section.take("time").and_then(|entry| read_time(&entry, report));
     let filter = section.expression("where", report);
+    let lookups = section.take("lookup").map_or(Vec::new(), |entry| read_lookups(&entry, report));
     let lets = section.take("let").map_or(Vec::new(), |entry| entry.named(report));
     let by = section.take("by").map_or(Vec::new(), |entry| read_by(&entry, report));
     // A window that cannot be read still is one: its aggregates are not wrong as well.
@@ -89,6 +91,7 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
         decode,
         time,
         filter,
+        lookups,
         lets: at_most(lets, "let", report),
         by: at_most(by, "by", report),
         window,
@@ -320,7 +323,7 @@ fn missing(key: &str, question: &str, rule: &Entry<'_, '_>, report: &mut Report<
     report.diagnostics.push(diagnostic.label(question));
 }
 
-const NOT_YET: [&str; 3] = ["alert", "join", "lookup"];
+const NOT_YET: [&str; 2] = ["alert", "join"];
 /// Results of an open window are for people and screens.
 const EARLY_MS_MIN: i64 = 100;
 const NAME_BYTES_MAX: usize = 64;

@@ -2,7 +2,8 @@
 //! what is held back.
 
 use super::bytes::{Reader, push_bytes, push_number, push_optional_text, push_signed};
-use crate::change::{Held, Kept, Sent};
+use crate::boxed::Kept;
+use crate::change::{Held, Sent};
 use crate::held::HeldMessage;
 
 pub(super) fn write_sent(sent: &Sent, out: &mut Vec<u8>) {
