@@ -73,6 +73,7 @@ impl Bench {
             topic: &topic,
             properties: &[],
             payload: b"{}",
+            publisher: "",
         };
         let mut records = Records::default();
         records.push(Some(Sequence(self.position)), &parts);
