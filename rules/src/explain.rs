@@ -76,6 +76,7 @@ impl Plan {
     fn reads(&self, rule: &Rule) -> String {
         let filters: Vec<String> = rule.filters.iter().map(|filter| filter.mqtt()).collect();
         let decoded = format!("{:?}", rule.decode).to_lowercase();
+        let decoded = decoded.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
         let filters = list(filters.iter().map(String::as_str));
         format!("{filters}, decoded as {decoded}")
     }
