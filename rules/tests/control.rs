@@ -159,6 +159,12 @@ fn the_current_value_of_a_window_is_told_and_nothing_changes() {
     assert_eq!(engine.peek(now, "x", ""), Err(PeekError::UnknownRule));
     assert_eq!(engine.status(), status);
     assert!(!engine.take_delta(&mut delta));
+    let number =
+        COUNT.replace("to = \"out/{key}\"", "to = { topic = \"out\", format = \"number\" }");
+    let mut engine = Engine::new(plan(&number));
+    handle(&mut engine, &input(1, 1.0), &mut Vec::new());
+    let body = engine.peek(now, "r", "1").expect("a value");
+    assert!(body.starts_with(b"{\"key\":\"1\",\"n\":1,\"window\":"), "a body, in any form");
     let step = Engine::new(plan(STEP));
     assert_eq!(step.peek(now, "r", "1"), Err(PeekError::NoWindow));
 }

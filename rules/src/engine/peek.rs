@@ -3,6 +3,7 @@
 use super::Engine;
 use super::life::Turn;
 use super::work::ResultWork;
+use crate::form::Form;
 use crate::key::{KeyState, Keys, push_part};
 use crate::message::Timestamp;
 use crate::rule::{Rule, TopicPart};
@@ -75,12 +76,14 @@ impl Engine {
 fn plain(rule: &Rule) -> Rule {
     let mut plain = rule.clone();
     plain.having = None;
+    plain.change = None;
     plain.empty = false;
     plain.to.truncate(1);
     for destination in &mut plain.to {
         // It goes nowhere, but a topic has to have a name.
         destination.topic = vec![TopicPart::Literal(rule.name.to_string())];
         destination.meta = false;
+        destination.form = Form::Body;
     }
     plain
 }
