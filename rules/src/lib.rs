@@ -63,6 +63,8 @@ mod metrics;
 
 mod timer;
 
+mod schema;
+
 mod source;
 
 mod diagnostic;
@@ -88,5 +90,6 @@ pub use engine::{Engine, PeekError, RuleStatus};
 pub use message::{DeadLetter, Emission, Event, Guarantee, Timestamp};
 pub use observe::Observer;
 pub use plan::{Plan, RuleSummary};
+pub use schema::SCHEMA;
 pub use source::{Source, TABLE_BYTES_MAX, TableFile};
 pub use state::StateError;

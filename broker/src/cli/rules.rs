@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use weir_rules::{Diagnostic, Severity, Source, compile, run_cases};
+use weir_rules::{Diagnostic, SCHEMA, Severity, Source, compile, run_cases};
 
 use crate::config::read_tables;
 
@@ -11,6 +11,7 @@ use crate::RuleCommand;
 
 mod control;
 mod explain;
+mod suggestion;
 mod trial;
 
 #[derive(Debug, clap::Subcommand)]
@@ -31,6 +32,10 @@ pub(crate) enum Command {
     Resume(control::OneRule),
     /// Show how the rules of a running broker are
     Status(control::StatusArguments),
+    /// Print the JSON Schema of rule files, with which editors complete and check them
+    Schema,
+    /// Look at the messages of a filter and print a rule for them to begin with
+    Suggest(Box<suggestion::Arguments>),
     /// Run the tests that stand in rule files, on a virtual clock
     Test {
         /// Rule files
@@ -49,6 +54,11 @@ pub(crate) fn run(command: Command) -> Result<Answer, CliError> {
         Command::Reset(arguments) => control::command(&arguments, RuleCommand::Reset),
         Command::Resume(arguments) => control::command(&arguments, RuleCommand::Resume),
         Command::Status(arguments) => control::show(&arguments),
+        Command::Schema => {
+            say(SCHEMA)?;
+            Ok(Answer::Yes)
+        }
+        Command::Suggest(arguments) => suggestion::run(&arguments),
         Command::Test { files } => test(&read(&files)?),
         Command::Try(arguments) => trial::run(&arguments),
     }

@@ -4,5 +4,6 @@
 mod client_of_message;
 mod control;
 mod question;
+mod suggestion;
 mod support;
 mod trial;

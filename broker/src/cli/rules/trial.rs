@@ -23,7 +23,7 @@ use crate::clock::unix_ms;
 use crate::config::{Overrides, load, parse_duration as duration};
 
 /// The longest wait for the end of the connection.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// The calendar may be set while nothing is to be done.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
@@ -263,10 +263,10 @@ impl Trial {
     }
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp(i64::try_from(unix_ms()).unwrap_or(i64::MAX))
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     duration(text).ok_or_else(|| "for example 30s, 5m or 1h".to_owned())
 }
