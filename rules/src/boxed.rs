@@ -14,6 +14,11 @@ const TRUE: u64 = 0x7ff8_0000_0000_0003;
 /// The text itself is kept by the owner of the bits.
 pub(crate) const TEXT: u64 = 0x7ff8_0000_0000_0004;
 
+/// Whether a text belongs to these bits.
+pub(crate) fn is_text(bits: u64) -> bool {
+    bits == TEXT
+}
+
 /// The bits of a value.
 pub(crate) fn bits(value: Value) -> u64 {
     match value {

@@ -1,8 +1,8 @@
 //! The tests that stand in rule files, on a virtual clock.
 //!
-//! A test runs one rule alone. What the rule sends and what it would store are kept as a broker
-//! would keep them, in one step; a `power-cut` throws the engine away together with what was not
-//! stored, makes a new one, and plays again what was lost.
+//! A test runs one rule alone, with those whose results it reads. What the rule sends and what it
+//! would store are kept as a broker would keep them, in one step; a `power-cut` throws the engine
+//! away together with what was not stored, makes a new one, and plays again what was lost.
 
 mod play;
 mod verdict;
@@ -56,10 +56,15 @@ pub fn run_cases(sources: &[Source]) -> Result<CaseReport, Vec<Diagnostic>> {
     }
     let mut cases = Vec::new();
     for (spec, case, checks) in prepared {
-        let rules = plan.rules.iter().filter(|rule| *rule.name == *spec.name).cloned().collect();
+        let chain = plan.chain_of(&spec.name);
+        let rules =
+            plan.rules.iter().filter(|rule| chain.contains(&&*rule.name)).cloned().collect();
         let alone = Plan { rules, ..plan.clone() }.with_new_router();
         let failures = match Player::new(alone, case).run() {
-            Ok(sent) => verdict::judge(&checks, &sent, &report),
+            Ok(mut sent) => {
+                sent.retain(|emission| *emission.rule == *spec.name);
+                verdict::judge(&checks, &sent, &report)
+            }
             Err(error) => vec![verdict::state_failure(case, &error, &report)],
         };
         let (rule, name) = (spec.name.clone(), case.name.value.clone());

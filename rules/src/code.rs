@@ -8,8 +8,6 @@ pub(crate) const UNKNOWN_KEY: &str = "R002";
 pub(crate) const MISSING_KEY: &str = "R003";
 /// A value of the wrong kind, or outside the allowed choices.
 pub(crate) const WRONG_VALUE: &str = "R004";
-/// Known, but not in this version.
-pub(crate) const NOT_YET: &str = "R005";
 /// A name that is used twice.
 pub(crate) const DUPLICATE: &str = "R006";
 /// A topic name or filter that MQTT does not allow.

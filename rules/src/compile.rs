@@ -4,12 +4,15 @@
 //! compare rules, so that one mistake gives one message.
 
 mod across;
+mod alert;
+mod chain;
 mod change;
 mod decode;
 mod dedupe;
 mod destination;
 mod form;
 mod identity;
+mod join;
 mod lookup;
 mod names;
 mod rule;
@@ -69,13 +72,16 @@ pub(crate) fn compile_with_specs(
         specs.extend(read_source(file, &mut report));
     }
     check_names(&specs, &mut report);
+    chain::check(&specs, &mut report);
+    let known: Vec<_> = specs.iter().map(|spec| chain::known_fields(spec, &specs)).collect();
     let mut fields = FieldTree::default();
     let mut constants = String::new();
     let mut tables = lookup::Tables::default();
     let mut compiled = Vec::new();
-    for spec in specs {
+    for (spec, known) in specs.into_iter().zip(known) {
         compiled.extend(rule::compile_rule(
             spec,
+            known,
             &mut fields,
             &mut constants,
             &mut tables,
@@ -140,6 +146,7 @@ fn summary(sources: &[Source], one: &Compiled) -> RuleSummary {
         about: spec.about.clone(),
         enabled: spec.enabled,
         filters: rule.mqtt_filters().collect(),
+        sources: rule.sources.clone(),
         topics: spec.to.iter().map(|to| to.topic.value.clone()).collect(),
         window: spec.window.as_ref().map(|(text, _)| text.value.clone()),
         keys_max: rule.keys_max,

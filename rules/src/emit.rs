@@ -5,10 +5,52 @@ use crate::code;
 use crate::expression::{Fault, Inputs, evaluate};
 use crate::form::{WindowLabel, write_json_value};
 use crate::hash::StableHash;
-use crate::json::write_number;
+use crate::json::{write_number, write_text};
 use crate::message::Emission;
 use crate::rule::{Destination, Key, Output, Rule, TopicPart};
 use crate::value::{Texts, Value};
+
+/// What the body of an alert says between its keys and its outputs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AlertLabel<'a> {
+    pub(crate) state: &'static str,
+    pub(crate) since: i64,
+    pub(crate) value: Value,
+    pub(crate) message: Option<&'a str>,
+    /// Only reminders have a number above 0.
+    pub(crate) repeat: u32,
+}
+
+/// The body of an alert.
+pub(crate) fn alert_body(
+    rule: &Rule,
+    label: &AlertLabel<'_>,
+    locals: &[Value],
+    texts: &Texts<'_>,
+) -> String {
+    let mut out = String::with_capacity(BODY_CAPACITY);
+    out.push('{');
+    write_entries(rule.by.iter().map(|key| (&*key.label, key.slot)), locals, texts, &mut out);
+    separate(&mut out);
+    out.push_str("\"state\":");
+    write_text(label.state, &mut out);
+    out.push_str(",\"since\":\"");
+    write_timestamp(label.since, &mut out);
+    out.push_str("\",\"value\":");
+    write_json_value(label.value, texts, &mut out);
+    if let Some(message) = label.message {
+        out.push_str(",\"message\":");
+        write_text(message, &mut out);
+    }
+    if label.repeat > 0 {
+        out.push_str(",\"repeat\":");
+        write_number(f64::from(label.repeat), &mut out);
+    }
+    let outputs = rule.select.as_deref().unwrap_or_default().iter();
+    write_entries(outputs.map(|one| (&*one.label, one.slot)), locals, texts, &mut out);
+    out.push('}');
+    out
+}
 
 /// The body of a result.
 pub(crate) fn body(
@@ -20,16 +62,8 @@ pub(crate) fn body(
 ) -> String {
     let mut out = String::with_capacity(BODY_CAPACITY);
     out.push('{');
-    for (label, slot) in keys
-        .iter()
-        .map(|key| (&key.label, key.slot))
-        .chain(outputs.iter().map(|output| (&output.label, output.slot)))
-    {
-        separate(&mut out);
-        out.push_str(label);
-        let value = locals.get(usize::from(slot)).copied().unwrap_or(Value::Null);
-        write_json_value(value, texts, &mut out);
-    }
+    write_entries(keys.iter().map(|key| (&*key.label, key.slot)), locals, texts, &mut out);
+    write_entries(outputs.iter().map(|one| (&*one.label, one.slot)), locals, texts, &mut out);
     if let Some(window) = window {
         separate(&mut out);
         out.push_str("\"window\":{\"start\":\"");
@@ -87,6 +121,7 @@ pub(crate) fn send(
             expire_s: destination.expire_s,
             error: None,
             meta: destination.meta,
+            is_link: destination.is_link,
         });
     }
     Ok((out.len() - sent) as u64)
@@ -96,6 +131,21 @@ pub(crate) fn send(
 pub(crate) fn identity(rule: &Rule) -> StableHash {
     let definition = rule.definition;
     StableHash::new().text(&rule.name).number(definition as u64).number((definition >> 64) as u64)
+}
+
+/// Writes locals with their labels.
+fn write_entries<'l>(
+    entries: impl Iterator<Item = (&'l str, u16)>,
+    locals: &[Value],
+    texts: &Texts<'_>,
+    out: &mut String,
+) {
+    for (label, slot) in entries {
+        separate(out);
+        out.push_str(label);
+        let value = locals.get(usize::from(slot)).copied().unwrap_or(Value::Null);
+        write_json_value(value, texts, out);
+    }
 }
 
 fn separate(out: &mut String) {

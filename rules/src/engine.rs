@@ -5,6 +5,7 @@
 //! given to `advance`, never on how often it is called. A timer that is due at a time fires before
 //! a message that arrived at that time.
 
+mod alert;
 mod births;
 mod change;
 mod close;
@@ -12,8 +13,10 @@ mod collect;
 mod control;
 mod count;
 mod dedupe;
+mod due;
 mod fold;
 mod intake;
+mod join;
 mod life;
 mod lookup;
 mod peek;
@@ -23,13 +26,14 @@ mod session;
 mod source;
 mod work;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use peek::PeekError;
 
 use life::Turn;
 use records::Payload;
-use work::{Message, Work};
+use work::{Link, Message, Work};
 
 use crate::message::{Emission, Event, Guarantee, Timestamp};
 use crate::plan::Plan;
@@ -139,11 +143,61 @@ impl Engine {
     ) {
         debug_assert!(event.arrived <= now, "a message arrives before it is handled");
         self.advance(event.arrived, out);
-        let Self { plan, running, timers, work, is_urgent } = self;
+        let Self { plan, work, .. } = self;
         plan.router.find(event.topic, &mut work.levels, &mut work.routes);
         if work.routes.is_empty() {
             return;
         }
+        self.run(event, out, &mut watch);
+        self.run_links(event.arrived, out, &mut watch);
+    }
+
+    /// Takes a retained message to the joins that want it, at the start: what was published before
+    /// there were rules. It changes nothing for a join that knows as much or more; with
+    /// `only_missing`, for one that knows anything.
+    pub fn seed(&mut self, event: &Event<'_>, only_missing: bool, out: &mut Vec<Emission>) {
+        let Self { plan, work, .. } = self;
+        plan.router.find(event.topic, &mut work.levels, &mut work.routes);
+        work.routes.retain(|route| route.joined().is_some());
+        work.only_missing = only_missing;
+        self.run(event, out, &mut |_| {});
+        self.work.only_missing = false;
+    }
+
+    /// Takes results of rules through the rules that read them, until none are left: rules do not
+    /// read each other in a circle.
+    fn run_links(
+        &mut self,
+        now: Timestamp,
+        out: &mut Vec<Emission>,
+        watch: &mut dyn FnMut(Option<usize>),
+    ) {
+        while let Some(link) = self.work.links.pop_front() {
+            let Self { plan, work, .. } = self;
+            work.levels.clear();
+            work.routes.clear();
+            work.routes.extend_from_slice(plan.readers.get(&link.rule).map_or(&[], Vec::as_slice));
+            let topic = format!("rule:{}", link.rule);
+            let event = Event {
+                topic: &topic,
+                payload: &link.payload,
+                qos: 1,
+                retain: false,
+                client: "",
+                arrived: now,
+            };
+            self.run(&event, out, watch);
+        }
+    }
+
+    /// Takes a message through the rules that its routes name.
+    fn run(
+        &mut self,
+        event: &Event<'_>,
+        out: &mut Vec<Emission>,
+        watch: &mut dyn FnMut(Option<usize>),
+    ) {
+        let Self { plan, running, timers, work, is_urgent } = self;
         let mut arena = std::mem::take(&mut work.arena);
         arena.clear();
         let text = std::str::from_utf8(event.payload);
@@ -173,15 +227,25 @@ impl Engine {
             let constants = &plan.constants;
             let result = &mut work.result;
             let index = route.rule;
-            let mut turn = Turn { rule, index, constants, timers, work: result, out };
-            let source = (&rule.decode, route.filter);
             if running.paused {
                 continue;
             }
-            let sent_before = turn.out.len();
+            let sent_before = out.len();
+            let mut turn = Turn {
+                rule,
+                index,
+                clock: event.arrived.0,
+                only_missing: work.only_missing,
+                constants,
+                timers,
+                work: result,
+                out,
+            };
+            let source = (rule.decode_of(*route), route.filter);
             running.metrics.bytes_in += event.payload.len() as u64;
             running.take(&mut turn, &mut message, &mut payload, source);
-            running.count_sent(&turn, sent_before, event.arrived.0);
+            running.count_sent(&turn, sent_before);
+            take_links(rule, out, sent_before, &mut work.links);
             watch(Some(route.rule as usize));
         }
         work.arena = message.texts.arena;
@@ -189,8 +253,8 @@ impl Engine {
 
     /// Fires the timers that are due at `now`, in the order of their times.
     pub fn advance(&mut self, now: Timestamp, out: &mut Vec<Emission>) {
-        let Self { plan, running, timers, work, .. } = self;
-        while let Some(timer) = timers.take_due(now.0) {
+        while let Some(timer) = self.timers.take_due(now.0) {
+            let Self { plan, running, timers, work, .. } = self;
             let index = timer.rule as usize;
             let (Some(rule), Some(running)) = (plan.rules.get(index), running.get_mut(index))
             else {
@@ -198,8 +262,21 @@ impl Engine {
             };
             let constants = &plan.constants;
             let result = &mut work.result;
-            let mut turn = Turn { rule, index: timer.rule, constants, timers, work: result, out };
-            running.fire(&mut turn, timer.key, timer.deadline);
+            let (index, clock) = (timer.rule, timer.deadline);
+            let sent_before = out.len();
+            let mut turn = Turn {
+                rule,
+                index,
+                clock,
+                only_missing: false,
+                constants,
+                timers,
+                work: result,
+                out,
+            };
+            running.fire(&mut turn, timer.key);
+            take_links(rule, out, sent_before, &mut work.links);
+            self.run_links(Timestamp(clock), out, &mut |_| {});
         }
     }
 
@@ -264,6 +341,14 @@ impl Engine {
     }
 }
 
+/// Takes what a rule has sent to the rules that read it out of what goes to the broker.
+fn take_links(rule: &Rule, out: &mut Vec<Emission>, start: usize, links: &mut VecDeque<Link>) {
+    if rule.is_read {
+        let sent = out.extract_if(start.., |one| one.is_link);
+        links.extend(sent.map(|one| Link { rule: one.rule, payload: one.payload }));
+    }
+}
+
 /// Counters and sizes of one rule. Counters start at zero with the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleStatus {
@@ -290,7 +375,7 @@ pub struct RuleStatus {
     pub dropped: u64,
     /// Errors by code.
     pub errors: Vec<(&'static str, u64)>,
-    /// Messages sent, without dead letters.
+    /// Messages sent, without dead letters; one for all rules that read its results.
     pub emitted: u64,
     /// Keys kept now.
     pub keys: usize,

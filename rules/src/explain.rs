@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 
+use crate::alert::Alert;
 use crate::expression::{FoldKind, Program};
+use crate::join::Join;
 use crate::payload::Decode;
 use crate::plan::{Plan, RuleSummary};
 use crate::quantity::{format_bytes, format_duration};
@@ -64,6 +66,12 @@ impl Plan {
         if let Some(having) = &rule.having {
             line("having", &having.source);
         }
+        for join in &rule.joins {
+            line("joins", &joined(join));
+        }
+        if let Some(alert) = &rule.alert {
+            line("alert", &alerting(alert));
+        }
         line("memory", &memory(rule, summary));
         line("timers", &timers(rule));
         for (at, destination) in rule.to.iter().enumerate() {
@@ -77,6 +85,8 @@ impl Plan {
         let filters: Vec<String> = rule.filters.iter().map(|filter| filter.mqtt()).collect();
         let decoded = format!("{:?}", rule.decode).to_lowercase();
         let decoded = decoded.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        let results = rule.sources.iter().map(|name| format!("the results of rule {name}"));
+        let filters: Vec<String> = filters.into_iter().chain(results).collect();
         let filters = list(filters.iter().map(String::as_str));
         format!("{filters}, decoded as {decoded}")
     }
@@ -198,7 +208,46 @@ fn remembered(rule: &Rule) -> String {
     before.chain(folds).collect::<Vec<_>>().join(", ")
 }
 
+/// What a rule takes from a topic whose last value it knows.
+fn joined(join: &Join) -> String {
+    let fields: Vec<&str> =
+        join.fields.iter().map(|field| field.path.trim_start_matches('.')).collect();
+    let mut text = format!("the last value of {}", join.filter.mqtt());
+    if !join.decode.is_scalar() {
+        write!(text, ": {}", list(fields.into_iter())).expect("a String takes everything");
+    }
+    if let Some(age) = join.max_age {
+        write!(text, ", if it is not older than {}", format_duration(age))
+            .expect("a String takes everything");
+    }
+    text
+}
+
+/// When an alert is sent.
+fn alerting(alert: &Alert) -> String {
+    let held = |ms: i64| match ms {
+        0 => String::new(),
+        ms => format!(" for {}", format_duration(ms)),
+    };
+    let mut parts = Vec::new();
+    if let Some(when) = &alert.when {
+        parts.push(format!("fires when {}{}", when.source.trim(), held(alert.hold)));
+        let clear = alert.clear.as_ref().map_or("it is not so", |clear| clear.source.trim());
+        parts.push(format!("ends when {clear}{}", held(alert.clear_hold)));
+    }
+    if let Some(silent) = alert.silent {
+        parts.push(format!("tells silence of {}", format_duration(silent)));
+    }
+    if let Some(repeat) = alert.repeat {
+        parts.push(format!("reminds every {}", format_duration(repeat)));
+    }
+    parts.join("; ")
+}
+
 fn memory(rule: &Rule, summary: &RuleSummary) -> String {
+    if !rule.keeps_keys() && !rule.joins.is_empty() {
+        return format!("the values of its joins, at most {} each (limits.keys)", rule.keys_max);
+    }
     if !rule.keeps_keys() {
         return "nothing: each message is computed by itself".to_owned();
     }
@@ -229,6 +278,9 @@ fn timers(rule: &Rule) -> String {
 }
 
 fn sends(destination: &Destination) -> String {
+    if destination.is_link {
+        return "to the rules that read it".to_owned();
+    }
     let mut text = String::new();
     for part in &destination.topic {
         match part {
@@ -298,6 +350,19 @@ by     = ["id"]
 where  = "value > 2 * ewma(value, '1h')"
 to     = "odd/{id}"
 
+[rule.hot]
+from = ["rule:level", "oven/+"]
+by   = ["id"]
+to   = "hot/{id}"
+[rule.hot.alert]
+when   = "t > set.max"
+for    = "5m"
+silent = "1h"
+repeat = "8h"
+[rule.hot.join.set]
+topic   = "set/{id}"
+max_age = "1d"
+
 [rule.off]
 from    = "a"
 to      = "b"
@@ -336,6 +401,19 @@ rule cycle (rules.toml:2)
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }
+    }
+
+    #[test]
+    fn alerts_joins_and_rules_that_read_rules_are_explained() {
+        let text = explain("hot");
+        for line in [
+            "  reads      oven/+, the results of rule level, decoded as json\n",
+            "  joins      the last value of set/+: max, if it is not older than 1d\n",
+            "  alert      fires when t > set.max for 5m; ends when it is not so; tells silence of 1h; reminds every 8h\n",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+        assert!(explain("level").contains("             to the rules that read it\n"));
     }
 
     #[test]

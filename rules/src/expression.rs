@@ -21,7 +21,9 @@ pub(crate) use check::compile_expression;
 pub(crate) use eval::{Inputs, evaluate};
 pub(crate) use program::{Op, Program, Type};
 pub(crate) use resolve::RESERVED;
-pub(crate) use scope::{Fold, FoldKind, KnownField, Name, Prev, Remembered, Scope, Stage};
+pub(crate) use scope::{
+    Fold, FoldKind, JoinField, JoinNames, KnownField, Name, Prev, Remembered, Scope, Stage,
+};
 
 use std::ops::Range;
 

@@ -7,6 +7,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use crate::alert::AlertState;
 use crate::change::Sent;
 use crate::sources::Standing;
 use crate::value::{Texts, Value};
@@ -27,6 +28,7 @@ pub(crate) struct KeyState {
     /// Arrival of the last message that was used.
     pub(crate) arrived: i64,
     pub(crate) more: Option<Box<More>>,
+    pub(crate) alert: Option<Box<AlertState>>,
     /// When its timer is set for. Not later than when it is due; not part of the state.
     pub(crate) timer: i64,
     /// The first pane that the next delta must hold; not part of the state.
@@ -89,6 +91,7 @@ impl KeyState {
             watermark: TIME_MIN,
             arrived: TIME_MIN,
             more: None,
+            alert: None,
             timer: TIMER_NONE,
             changed_from: i64::MAX,
             changed: false,
@@ -104,6 +107,10 @@ impl KeyState {
 
     pub(crate) fn more_bytes(&self) -> usize {
         self.more.as_ref().map_or(0, |more| more.bytes())
+    }
+
+    pub(crate) fn alert_bytes(&self) -> usize {
+        self.alert.as_ref().map_or(0, |alert| alert.bytes())
     }
 }
 

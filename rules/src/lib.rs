@@ -35,6 +35,10 @@ mod lookup;
 
 mod key;
 
+mod join;
+
+mod alert;
+
 mod change;
 
 mod held;

@@ -48,6 +48,8 @@ pub struct Emission {
     pub error: Option<DeadLetter>,
     /// Whether `id` and `rule` stand in the body, for receivers without user properties.
     pub meta: bool,
+    /// Whether it is for the rules that read this one; such a message never leaves the engine.
+    pub(crate) is_link: bool,
 }
 
 /// What a rule promises about its messages when the power fails.

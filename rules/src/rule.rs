@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use crate::aggregate::Layout;
+use crate::alert::Alert;
 use crate::change::Change;
 use crate::expression::{Fold, Prev, Program};
 use crate::form::Form;
+use crate::join::Join;
 use crate::lookup::Lookup;
 use crate::message::Guarantee;
 use crate::payload::Decode;
-use crate::topic::{Capture, Filter, Level, levels_text};
+use crate::topic::{Capture, Filter, Level, Route, levels_text};
 use crate::watermark::Time;
 use crate::window::Window;
 
@@ -21,11 +23,18 @@ pub(crate) struct Rule {
     pub(crate) definition: u128,
     /// Hash of what its state depends on.
     pub(crate) state: u128,
+    /// Names of the rules whose results it reads.
+    pub(crate) sources: Vec<String>,
+    /// Whether other rules read its results.
+    pub(crate) is_read: bool,
+    /// How long the longest chain is that begins with it. Timers of one time fire by rank: what is
+    /// due for a rule comes before the results that others send at that time.
+    pub(crate) rank: u16,
     pub(crate) filters: Vec<Filter>,
     /// For each filter, where the captures are; the value of the first goes to local 0.
     pub(crate) captures: Vec<Vec<Capture>>,
     pub(crate) decode: Decode,
-    /// For rules that read Sparkplug metrics.
+    pub(crate) joins: Vec<Join>,
     pub(crate) births: Births,
     /// The local of the payload, unless it is JSON.
     pub(crate) value: Option<u16>,
@@ -46,6 +55,7 @@ pub(crate) struct Rule {
     /// `None` sends the payload as it came.
     pub(crate) select: Option<Vec<Output>>,
     pub(crate) having: Option<Program>,
+    pub(crate) alert: Option<Alert>,
     /// How long after its end a window is corrected by late messages; 0 is never.
     pub(crate) correct: i64,
     /// Where messages go whose windows are closed, if they are not dropped.
@@ -134,6 +144,8 @@ pub(crate) struct Destination {
     pub(crate) expire_s: Option<u32>,
     pub(crate) meta: bool,
     pub(crate) form: Form,
+    /// Whether it stands for the rules that read this one.
+    pub(crate) is_link: bool,
 }
 
 /// A part of a topic to write.
@@ -147,7 +159,29 @@ pub(crate) enum TopicPart {
     },
 }
 
+impl Destination {
+    /// Where a result goes that other rules read: there it is the JSON object, or the payload.
+    pub(crate) fn link(rule: &str) -> Self {
+        Self {
+            topic: vec![TopicPart::Literal(format!("rule:{rule}"))],
+            qos: 1,
+            retain: false,
+            upstream: None,
+            expire_s: None,
+            meta: false,
+            form: Form::Body,
+            is_link: true,
+        }
+    }
+}
+
 impl Rule {
+    /// How the payload of a message that comes on a route is read.
+    pub(crate) fn decode_of(&self, route: Route) -> &Decode {
+        let join = route.joined().and_then(|join| self.joins.get(join));
+        join.map_or(&self.decode, |join| &join.decode)
+    }
+
     /// What there are many of, for messages: "groups of site, device".
     pub(crate) fn groups(&self) -> String {
         let names: Vec<&str> = self.by.iter().map(|key| key.program.source.trim()).collect();
@@ -166,7 +200,8 @@ impl Rule {
 
     /// Whether the rule keeps anything per key.
     pub(crate) fn keeps_keys(&self) -> bool {
-        self.window.is_some() || self.remembers() || self.change.is_some()
+        let per_key = self.alert.is_some() || self.change.is_some();
+        self.window.is_some() || self.remembers() || per_key
     }
 
     /// Whether the rule keeps anything of the messages before.

@@ -93,5 +93,6 @@ pub(crate) fn key_bytes(rule: &Rule, key: &KeyState) -> usize {
     let panes = 0..key.panes.len(&rule.layout);
     KeyState::base_bytes(key.bytes.len())
         + key.more_bytes()
+        + key.alert_bytes()
         + panes.map(|at| key.panes.pane_bytes(&rule.layout, at)).sum::<usize>()
 }

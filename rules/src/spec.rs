@@ -3,21 +3,25 @@
 //! Reading reports everything that is wrong with the form of a file and goes on; what a text means
 //! (a filter, an expression) is checked by `compile`.
 
+mod alert;
 mod calendar;
 mod case;
 mod change;
 mod decode;
 mod dedupe;
 mod form;
+mod join;
 mod lookup;
 mod read;
 mod section;
 mod window;
 
+pub(crate) use alert::AlertSpec;
 pub(crate) use case::{Action, CaseSpec, Expectation, PayloadSpec, StepMessage};
 pub(crate) use change::ChangeSpec;
 pub(crate) use dedupe::DedupeSpec;
 pub(crate) use form::{FormSpec, FormatWord};
+pub(crate) use join::JoinSpec;
 pub(crate) use lookup::LookupSpec;
 pub(crate) use read::read_source;
 
@@ -79,6 +83,7 @@ pub(crate) struct RuleSpec {
     pub(crate) enabled: bool,
     pub(crate) from: Vec<Located>,
     pub(crate) decode: Decode,
+    pub(crate) joins: Vec<JoinSpec>,
     pub(crate) time: Option<TimeSpec>,
     /// Named `where` in files.
     pub(crate) filter: Option<Located>,
@@ -88,11 +93,14 @@ pub(crate) struct RuleSpec {
     pub(crate) window: Option<(Located, Window)>,
     pub(crate) select: Option<Vec<Named>>,
     pub(crate) having: Option<Located>,
+    pub(crate) alert: Option<AlertSpec>,
     pub(crate) emit: EmitSpec,
     pub(crate) change: Option<ChangeSpec>,
     pub(crate) dedupe: Option<DedupeSpec>,
     pub(crate) guarantee: Guarantee,
     pub(crate) to: Vec<DestinationSpec>,
+    /// Whether there is no `to`, which only rules that others read may leave out.
+    pub(crate) without_to: bool,
     pub(crate) errors: Option<Located>,
     pub(crate) keys: Option<(usize, Place)>,
     pub(crate) memory: Option<(u64, Place)>,

@@ -13,6 +13,7 @@
 //! that are kept one by one (quantiles, points, lists) are written from some position on, which stands
 //! in the record.
 
+mod alert_record;
 mod bytes;
 mod change_record;
 mod key_record;

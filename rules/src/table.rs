@@ -60,7 +60,6 @@ impl Table {
         self.changed.extend(taken);
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "blocks that keep rows follow"))]
     /// Removes rows that were last used before `time`, oldest first.
     pub(crate) fn expire(&mut self, time: i64) {
         while let Some((used, key)) = self.ages.first()

@@ -1,4 +1,5 @@
-//! All timers of all rules in one ordered structure: earliest first, then by rule and key.
+//! All timers of all rules in one ordered structure: earliest first, then by rank, rule
+//! and key.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +11,8 @@ pub(crate) const ROWS: u32 = u32::MAX;
 pub(crate) struct Timer {
     /// Milliseconds since the Unix epoch.
     pub(crate) deadline: i64,
+    /// See `Rule`.
+    pub(crate) rank: u16,
     pub(crate) rule: u32,
     /// A key, or [`ROWS`].
     pub(crate) key: u32,

@@ -264,3 +264,59 @@ proptest! {
         prop_assert_eq!(out, expected);
     }
 }
+
+const CHAIN: &str = "[rule.r]\nfrom = \"in/{key}\"\nby = [\"key\"]\nselect = { v = \"v\" }\n\
+                     [rule.second]\nfrom = \"rule:r\"\nselect = { v = \"v\" }\nto = \"out\"\n";
+
+#[test]
+fn rules_that_read_a_paused_rule_get_nothing_and_a_paused_one_reads_nothing() {
+    for paused in ["r", "second"] {
+        let (mut engine, mut out) = (Engine::new(plan(CHAIN)), Vec::new());
+        handle(&mut engine, &input(0, 1.0), &mut out);
+        engine.set_paused(paused, true);
+        handle(&mut engine, &input(1, 2.0), &mut out);
+        engine.set_paused(paused, false);
+        handle(&mut engine, &input(2, 3.0), &mut out);
+        let sent: Vec<_> = out.iter().map(|one| body(one)["v"].as_f64()).collect();
+        assert_eq!(sent, [Some(1.0), Some(3.0)], "{paused}");
+    }
+}
+
+#[test]
+fn a_reset_rule_forgets_its_alerts_and_what_it_has_joined() {
+    let text = "[rule.r]\nfrom = \"in/{key}\"\nby = [\"key\"]\nto = \"out/{key}\"\n\
+                select = { set = \"set.v\" }\n[rule.r.join.set]\ntopic = \"in/0\"\n\
+                [rule.r.alert]\nwhen = \"v > 10\"\nclear = \"v < 5\"\nrepeat = \"1h\"\n";
+    let (mut engine, mut out) = (Engine::new(plan(text)), Vec::new());
+    handle(&mut engine, &Input { key: 0, ..input(0, 7.0) }, &mut out);
+    handle(&mut engine, &input(1, 20.0), &mut out);
+    assert_eq!(out.len(), 1);
+    let first = body(&out[0]);
+    assert_eq!((&first["state"], first["set"].as_f64()), (&"firing".into(), Some(7.0)));
+    let mut deltas = vec![Vec::new()];
+    engine.take_delta(&mut deltas[0]);
+    assert_eq!(engine.reset("r"), Some(1));
+    let status = &engine.status()[0];
+    assert_eq!((status.keys, status.state_bytes, engine.poll_timeout()), (0, 0, None));
+    deltas.push(Vec::new());
+    assert!(engine.take_delta(&mut deltas[1]));
+    for mut engine in [restored(text, &deltas), engine] {
+        out.clear();
+        handle(&mut engine, &input(2, 3.0), &mut out);
+        assert_eq!(out.len(), 0, "no alert is there to end");
+        handle(&mut engine, &input(3, 30.0), &mut out);
+        let body = body(&out[0]);
+        assert_eq!((&body["state"], body["set"].is_null()), (&"firing".into(), true));
+    }
+}
+
+#[test]
+fn an_alert_with_a_window_can_be_asked_for_its_results() {
+    let text = "[rule.r]\nfrom = \"in/{key}\"\nby = [\"key\"]\nto = \"out/{key}\"\n\
+                window = \"tumbling 10s\"\nselect = { n = \"count()\" }\n\
+                [rule.r.alert]\nwhen = \"n > 5\"\n";
+    let (mut engine, mut out) = (Engine::new(plan(text)), Vec::new());
+    handle(&mut engine, &input(0, 1.0), &mut out);
+    let found = engine.peek(Timestamp(START + 1000), "r", "1").expect("the window is open");
+    assert!(found.starts_with(br#"{"key":"1","n":1,"window":"#), "{found:?}");
+}

@@ -257,19 +257,6 @@ error[R009]: a duration is missing
 }
 
 #[test]
-fn keys_of_later_versions_are_known() {
-    check(
-        &rule("alert = { when = \"x\" }"),
-        r#"
-error[R005]: `alert` is not in this version
-  --> r.toml:4:1
-4 | alert = { when = "x" }
-  | ^^^^^ not available yet
-"#,
-    );
-}
-
-#[test]
 fn rules_that_feed_themselves_are_shown_with_their_way() {
     let text = "[rule.one]\nfrom = \"a/{x}\"\nto = \"b/{x}\"\n\
         [rule.two]\nfrom = \"b/#\"\nto = \"c\"\n\

@@ -99,6 +99,36 @@ fn windows_group_and_compute_with_columns() {
 }
 
 #[test]
+fn alerts_compare_with_columns_and_name_them() {
+    let rule = "[rule.r]\nfrom = \"plc/{tag}\"\nby = [\"tag\"]\n\
+                dedupe = { key = [\"number\"], within = \"5m\" }\nto = \"alerts/{tag}\"\n\
+                [rule.r.lookup.meter]\nfile = \"meters.csv\"\nkey = \"tag\"\n\
+                [rule.r.alert]\nwhen = \"meter.offset < t\"\nmessage = \"{meter.name} at {t}\"\n";
+    let mut engine = engine(rule, TABLE);
+    assert_eq!(send(&mut engine, "plc/t1", r#"{"number":1,"t":9}"#).len(), 0);
+    let sent = send(&mut engine, "plc/t1", r#"{"number":2,"t":11}"#);
+    let end = r#""value":11,"message":"Boiler at 11"}"#;
+    assert!(sent.len() == 1 && sent[0].ends_with(end), "{sent:?}");
+    // It comes again, and is not looked at.
+    assert_eq!(send(&mut engine, "plc/t1", r#"{"number":1,"t":9}"#).len(), 0);
+    let sent = send(&mut engine, "plc/t1", r#"{"number":3,"t":9}"#);
+    assert!(sent.len() == 1 && sent[0].contains("resolved"), "{sent:?}");
+}
+
+#[test]
+fn tables_are_found_by_joined_values_but_not_called_like_a_join() {
+    let rule = "[rule.r]\nfrom = \"plc/{tag}\"\nselect = { name = \"meter.name\" }\n\
+                to = \"out\"\n[rule.r.join.alias]\ntopic = \"alias/{tag}\"\n\
+                decode = \"text\"\n[rule.r.lookup.meter]\nfile = \"meters.csv\"\n\
+                key = \"alias.value\"\n";
+    let mut engine = engine(rule, TABLE);
+    assert_eq!(send(&mut engine, "alias/x", "t2").len(), 0);
+    assert_eq!(send(&mut engine, "plc/x", "{}"), ["out {\"name\":\"Spare\"}"]);
+    let found = problems(&rule.replace("lookup.meter", "lookup.alias"), TABLE);
+    assert!(found.contains("`alias` is already the name of a join"), "{found}");
+}
+
+#[test]
 fn another_table_takes_over_and_the_state_stays() {
     let rule = RULE.replace("celsius = \"celsius\"", "celsius = \"celsius\", was = \"prev.value\"");
     let mut engine = engine(&rule, TABLE);

@@ -55,6 +55,8 @@ fn prepare_one<'c>(expectation: &'c Expectation, report: &mut Report<'_>) -> Che
             result: &[],
             fields: &mut check.fields,
             known: None,
+            linked: None,
+            joins: &mut Vec::new(),
             constants: &mut check.constants,
             aggregates: None,
             no_aggregates: "an expectation looks at one message",

@@ -2,10 +2,11 @@
 //! write one retained topic.
 
 use super::Compiled;
+use super::chain::rule_name;
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::spec::Report;
-use crate::topic::{Level, overlap};
+use crate::topic::{Level, Template, overlap};
 
 /// Checks the enabled rules together.
 pub(super) fn check(compiled: &[Compiled], report: &mut Report<'_>) {
@@ -20,13 +21,33 @@ fn levels(one: &Compiled, destination: usize) -> Vec<Level> {
     one.templates.get(destination).map_or(Vec::new(), |template| template.levels(&rests))
 }
 
-/// Which destination of a rule, if any, writes what the other reads.
-fn feeds(from: &Compiled, to: &Compiled) -> Option<usize> {
-    (0..from.templates.len()).find(|destination| {
+/// How what a rule sends comes to another.
+enum Way {
+    /// By a destination.
+    Destination(usize),
+    /// By the topic of errors or of late messages.
+    Letters,
+    /// The other one reads the rule itself.
+    Rule,
+}
+
+/// How a rule feeds another, if it does.
+fn feeds(from: &Compiled, to: &Compiled) -> Option<Way> {
+    if to.rule.sources.contains(&from.spec.name) {
+        return Some(Way::Rule);
+    }
+    let reads =
+        |written: &[Level]| to.rule.filters.iter().any(|filter| overlap(written, &filter.levels));
+    let destination = (0..from.templates.len()).find(|destination| {
         let local = from.spec.to.get(*destination).is_some_and(|to| to.upstream.is_none());
-        let written = levels(from, *destination);
-        local && to.rule.filters.iter().any(|filter| overlap(&written, &filter.levels))
-    })
+        local && reads(&levels(from, *destination))
+    });
+    if let Some(destination) = destination {
+        return Some(Way::Destination(destination));
+    }
+    let letters = std::iter::once(&from.rule.errors).chain(&from.rule.late_topic);
+    let mut letters = letters.filter_map(|topic| Template::parse(topic).ok());
+    letters.any(|topic| reads(&topic.levels(&[]))).then_some(Way::Letters)
 }
 
 fn check_loops(rules: &[&Compiled], report: &mut Report<'_>) {
@@ -70,16 +91,32 @@ fn report_loop(cycle: &[usize], rules: &[&Compiled], report: &mut Report<'_>) {
     let names = cycle.iter().chain([first]).map(|at| format!("`{}`", rules[*at].spec.name));
     let way = names.collect::<Vec<_>>().join(" -> ");
     let from = rules[*last];
-    let place = feeds(from, rules[*first]).and_then(|to| from.spec.to.get(to));
-    let Some(destination) = place else { return };
+    let Some(way_back) = feeds(from, rules[*first]) else { return };
     let message = match cycle.len() {
         1 => format!("rule `{}` feeds itself", from.spec.name),
         _ => "these rules feed each other without end".to_owned(),
     };
-    let label = format!("is read by `{}`", rules[*first].spec.name);
-    let help = format!("the loop is {way}; write to a topic that none of them reads");
-    let topic = destination.topic.place.clone();
-    report.error_with_help(code::LOOP, message, &topic, label, help);
+    let reader = &rules[*first].spec;
+    let (place, label, advice) = match way_back {
+        Way::Destination(position) => {
+            let Some(destination) = from.spec.to.get(position) else { return };
+            let label = format!("is read by `{}`", reader.name);
+            (&destination.topic.place, label, "write to a topic that none of them reads")
+        }
+        Way::Letters => {
+            let label = format!("reads what `{}` could not use", from.spec.name);
+            let place = reader.from.first().map_or(&reader.place, |from| &from.place);
+            (place, label, "give `errors` a topic that none of them reads")
+        }
+        Way::Rule => {
+            let mut read = reader.from.iter();
+            let read = read.find(|text| rule_name(text) == Some(from.spec.name.as_str()));
+            let place = read.map_or(&reader.place, |from| &from.place);
+            (place, format!("reads `{}`", from.spec.name), "a rule cannot wait for itself")
+        }
+    };
+    let help = format!("the loop is {way}; {advice}");
+    report.error_with_help(code::LOOP, message, place, label, help);
 }
 
 fn check_retained(rules: &[&Compiled], report: &mut Report<'_>) {

@@ -14,6 +14,13 @@ pub(super) fn compile_change(
     report: &mut Report<'_>,
 ) -> Option<Change> {
     let change = spec.change.as_ref()?;
+    if spec.alert.is_some() {
+        let message = "`change` and `alert` do not go together";
+        let label = "an alert is sent when it begins and when it ends, not for each result";
+        let help = "leave it out, or put the alert into a rule that reads this one";
+        report.error_with_help(code::WRONG_VALUE, message, &change.place, label, help);
+        return None;
+    }
     check_times(spec, change, report);
     let numeric = change.by.is_some() || change.percent.is_some();
     let wanted = if numeric && change.fields.len() == 1 { Type::Number } else { Type::Any };

@@ -17,9 +17,11 @@ pub(super) fn compile_dedupe(
     let parts = dedupe.key.iter();
     let key = parts.filter_map(|part| names.compile(part, Type::Any, Part::Key, report)).collect();
     if let Some(place) = &dedupe.last {
-        for (other, is_there) in
-            [("window", spec.window.is_some()), ("change", spec.change.is_some())]
-        {
+        for (other, is_there) in [
+            ("window", spec.window.is_some()),
+            ("change", spec.change.is_some()),
+            ("alert", spec.alert.is_some()),
+        ] {
             if is_there {
                 let message = format!("`keep = \"last\"` and `{other}` do not go together");
                 let label = "the last message is known only when its time is over";

@@ -48,7 +48,7 @@ pub(super) fn compile_destinations(
                 continue;
             }
         };
-        if let (Some(place), None) = (&one.meta, &spec.select) {
+        if let (Some(place), None, None) = (&one.meta, &spec.select, &spec.alert) {
             let message = "`meta` needs a `select`";
             let label = "the payload is sent as it came";
             report.error(code::MISSING_KEY, message, place, label);
@@ -63,6 +63,7 @@ pub(super) fn compile_destinations(
             expire_s: one.expire_s,
             meta: one.meta.is_some(),
             form,
+            is_link: false,
         });
         templates.push(template);
     }
@@ -81,7 +82,7 @@ fn compile_topic(
     for piece in &template.pieces {
         match piece {
             Piece::Literal(text) => parts.push(TopicPart::Literal(text.clone())),
-            Piece::Name(name, span) => match compile_name(name, names) {
+            Piece::Name(name, span) => match compile_name(spec, name, names) {
                 Some(program) => {
                     warn_of_field(&program, (name, span), &one.topic, names, report);
                     parts.push(TopicPart::Value { program, rest: rests.contains(name) });
@@ -94,14 +95,15 @@ fn compile_topic(
 }
 
 /// The value of a name in a topic: any name that is known, or a field.
-fn compile_name(name: &str, names: &mut Names<'_>) -> Option<Program> {
-    let known = names.result.iter().chain(if names.has_window { &[] } else { &names.message[..] });
+fn compile_name(spec: &RuleSpec, name: &str, names: &mut Names<'_>) -> Option<Program> {
+    let known = names.result.iter().filter(|known| spec.alert.is_none() || known.role == "key");
+    let known = known.chain(if lasts(spec) { &[] } else { &names.message[..] });
     if let Some(found) = known.into_iter().find(|known| known.text == name) {
         let (ops, result) = (vec![Op::Local(found.slot)], found.kind);
         let span = std::iter::once(0..name.len()).collect();
         return Some(Program { ops, spans: span, source: name.into(), result, zones: Vec::new() });
     }
-    if names.has_window || name.contains('-') {
+    if lasts(spec) || name.contains('-') {
         return None;
     }
     names.try_compile(name, Type::Any, Part::Result).ok()
@@ -127,6 +129,11 @@ fn warn_of_field(
     report.diagnostics.push(warning);
 }
 
+/// Whether results come when the message that a name would belong to is gone.
+fn lasts(spec: &RuleSpec) -> bool {
+    spec.window.is_some() || spec.alert.is_some()
+}
+
 fn unbound(
     spec: &RuleSpec,
     (name, span): (&str, &Range<usize>),
@@ -137,17 +144,24 @@ fn unbound(
     let place = text.inside(report.sources, span.clone());
     let message = format!("`{{{name}}}` has no value");
     let captured = names.message.iter().any(|known| known.text == name);
-    if spec.window.is_some() && captured {
-        let label = "a result is made from many messages";
-        let help = format!("add \"{name}\" to `by`: then there is one window for each {name}");
+    if lasts(spec) && captured {
+        let (label, what) = match &spec.alert {
+            Some(_) => ("an alert outlasts its messages", "alert"),
+            None => ("a result is made from many messages", "window"),
+        };
+        let help = format!("add \"{name}\" to `by`: then there is one {what} for each {name}");
         report.error_with_help(code::UNBOUND, message, &place, label, help);
         return;
     }
-    let mut known: Vec<&str> = names.result.iter().map(|known| known.text.as_str()).collect();
-    if !names.has_window {
+    let result = names.result.iter().filter(|known| spec.alert.is_none() || known.role == "key");
+    let mut known: Vec<&str> = result.map(|known| known.text.as_str()).collect();
+    if !lasts(spec) {
         known.extend(names.message.iter().map(|known| known.text.as_str()));
     }
-    let label = "no capture, key or output has this name";
+    let label = match &spec.alert {
+        Some(_) => "the topic of an alert is made from what is in `by`",
+        None => "no capture, key or output has this name",
+    };
     let list = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     let help = match nearest(name, known.iter().copied()) {
         Some(near) if near.len() > 1 => format!("did you mean `{{{near}}}`? names here: {list}"),

@@ -17,6 +17,14 @@ pub(super) fn compile_form(
     let word = form.format.as_ref().map_or(FormatWord::Json, |(word, _)| *word);
     let place = form.format.as_ref().map_or(&one.topic.place, |(_, place)| place).clone();
     check_meta(one, word, report);
+    if spec.alert.is_some() && (word != FormatWord::Json || form.value.is_some()) {
+        let place = form.value.as_ref().map_or(&place, |value| &value.place);
+        let message = "an alert is sent as a JSON object";
+        let help = "for one value add a rule that reads this one: from = \"rule:NAME\"";
+        let label = "this form has no place for its state";
+        report.error_with_help(code::WRONG_VALUE, message, place, label, help);
+        return Form::Body;
+    }
     if let (Some(measurement), true) = (&form.measurement, word != FormatWord::Influx) {
         let message = "`measurement` belongs to format = \"influx\"";
         report.error(code::WRONG_VALUE, message, &measurement.place, "not used");

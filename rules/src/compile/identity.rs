@@ -6,7 +6,7 @@ use super::lookup::lookups_hash;
 use crate::hash::StableHash;
 use crate::message::Guarantee;
 use crate::rule::Rule;
-use crate::spec::{Late, Located, Named, RuleSpec};
+use crate::spec::{AlertSpec, Late, Located, Named, RuleSpec};
 use crate::window::{Session, Window};
 
 /// Hash of everything that a rule does. Names and order count, white space does not.
@@ -53,6 +53,13 @@ pub(super) fn definition_hash(spec: &RuleSpec) -> u128 {
             hash = hash.text("value").text(value.value.trim());
         }
     }
+    for join in &spec.joins {
+        hash = hash.text("join").text(&join.name).text(&join.topic.value);
+        hash = hash.text(&join.decode.identity()).number(join.max_age.unwrap_or(-1) as u64);
+    }
+    if let Some(alert) = &spec.alert {
+        hash = alert_hash(hash, alert);
+    }
     hash.finish()
 }
 
@@ -89,7 +96,36 @@ pub(super) fn state_hash(spec: &RuleSpec, rule: &Rule) -> u128 {
     for part in &rule.layout.parts {
         hash = hash.text(&format!("{:?}", part.kind)).number(u64::from(part.column));
     }
+    for (join, written) in rule.joins.iter().zip(&spec.joins) {
+        hash = hash.text("join").text(&written.topic.value);
+        hash = hash.text(&written.decode.identity()).number(join.fields.len() as u64);
+        for field in &join.fields {
+            hash = hash.text(&field.path);
+        }
+    }
+    if let Some(alert) = &rule.alert {
+        // What is kept goes out with what comes later; conditions and times can change.
+        hash = hash.text("alert").number(alert.kept.len() as u64);
+        for kept in &alert.kept {
+            let span = kept.program.whole();
+            hash = hash.text(kept.program.source.get(span).unwrap_or_default().trim());
+        }
+        hash = named_hash(hash, spec.select.as_deref().unwrap_or_default());
+    }
     hash.finish()
+}
+
+/// Hash of how an alert goes on and what it sends.
+fn alert_hash(hash: StableHash, alert: &AlertSpec) -> StableHash {
+    let mut hash = hash.text("alert");
+    for text in [&alert.when, &alert.clear, &alert.value, &alert.message] {
+        hash = hash.text(text.as_ref().map_or("", |text| text.value.trim()));
+    }
+    let silent = alert.silent.as_ref().map(|(silent, _)| *silent);
+    for ms in [Some(alert.hold), Some(alert.clear_hold), alert.repeat, silent] {
+        hash = hash.number(ms.unwrap_or(-1) as u64);
+    }
+    hash
 }
 
 /// Hash of what goes into panes: topics, payload, time, names, keys and the window.

@@ -37,10 +37,7 @@ pub(super) fn compile_lookups(
     let mut lookups = Vec::new();
     for one in &spec.lookups {
         check_word(&one.name, &one.name_place, report);
-        if let Some(known) = names.message.iter().find(|known| known.text == one.name) {
-            let message = format!("`{}` is already the name of a {}", one.name, known.role);
-            report.error(code::DUPLICATE, message, &one.name_place, "choose another name");
-        }
+        names.check_taken((&one.name, &one.name_place), report);
         let key = names.compile(&one.key, Type::Any, Part::Message, report);
         let Some(table) = tables.get(one, report) else { continue };
         let slot = names.local();

@@ -3,8 +3,8 @@
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::expression::{
-    Call, KnownField, Name, Op, Problem, Program, RESERVED, Remembered, Scope, Stage, Type,
-    compile_expression,
+    Call, JoinNames, KnownField, Name, Op, Problem, Program, RESERVED, Remembered, Scope, Stage,
+    Type, compile_expression,
 };
 use crate::payload::FieldTree;
 use crate::spec::{Located, Place, Report};
@@ -20,6 +20,9 @@ pub(super) struct Names<'a> {
     pub(super) calls: Vec<Call>,
     pub(super) locals: u16,
     pub(super) has_window: bool,
+    /// The fields of results of rules, if nothing else is read.
+    pub(super) linked: Option<Vec<String>>,
+    pub(super) joins: Vec<JoinNames>,
     pub(super) fields: &'a mut FieldTree,
     /// The fields that a payload can have, where the decoder says so.
     pub(super) known: Option<Vec<KnownField>>,
@@ -80,6 +83,8 @@ impl Names<'_> {
             result: &self.result,
             fields: self.fields,
             known: self.known.as_deref(),
+            linked: self.linked.as_deref(),
+            joins: &mut self.joins,
             constants: self.constants,
             aggregates: windowed.then_some(&mut self.calls),
             no_aggregates: match (self.has_window, part) {
@@ -115,15 +120,22 @@ impl Names<'_> {
 
     /// Adds the name of a message, unless it is taken.
     pub(super) fn add_message(&mut self, name: Name, place: &Place, report: &mut Report<'_>) {
-        if RESERVED.contains(&name.text.as_str()) {
-            let message = format!("`{}` already has a meaning", name.text);
-            report.error(code::DUPLICATE, message, place, "choose another name");
-        }
-        if let Some(known) = self.message.iter().find(|known| known.text == name.text) {
-            let message = format!("`{}` is already the name of a {}", name.text, known.role);
-            report.error(code::DUPLICATE, message, place, "choose another name");
-        }
+        self.check_taken((&name.text, place), report);
         self.message.push(name);
+    }
+
+    /// Reports a name that has a meaning already.
+    pub(super) fn check_taken(&self, (name, place): (&str, &Place), report: &mut Report<'_>) {
+        if RESERVED.contains(&name) {
+            let message = format!("`{name}` already has a meaning");
+            report.error(code::DUPLICATE, message, place, "choose another name");
+        }
+        let known = self.message.iter().find(|known| known.text == name).map(|known| known.role);
+        let join = self.joins.iter().any(|join| join.name == name).then_some("join");
+        if let Some(role) = known.or(join) {
+            let message = format!("`{name}` is already the name of a {role}");
+            report.error(code::DUPLICATE, message, place, "choose another name");
+        }
     }
 }
 

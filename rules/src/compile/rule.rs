@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use super::Compiled;
+use super::alert::compile_alert;
+use super::chain::{rule_name, sources};
 use super::change::{compile_change, is_by_topic};
 use super::decode::known_fields;
 use super::dedupe::compile_dedupe;
 use super::destination::{compile_destinations, rest_names};
 use super::identity::{definition_hash, state_hash};
+use super::join::{finish_joins, start_joins};
 use super::lookup::{Tables, compile_lookups};
 use super::names::{Names, Part, check_word};
 use super::sparkplug::compile_births;
 use crate::aggregate::Layout;
+use crate::alert::AlertState;
 use crate::change::Change;
 use crate::code;
 use crate::diagnostic::Diagnostic;
@@ -21,6 +25,7 @@ use crate::key::{KeyState, More};
 use crate::payload::{Decode, FieldTree};
 use crate::rule::{Key, Let, Output, Rule};
 use crate::spec::{Late, Located, Named, Report, RuleSpec, format_bytes, format_duration};
+use crate::table::Table;
 use crate::topic::{Capture, Filter, Piece, Template};
 use crate::watermark::{EventTime, Time, Unit};
 use crate::window::Window;
@@ -28,6 +33,7 @@ use crate::window::Window;
 /// Compiles a rule; `None` if there was an error, which is reported.
 pub(super) fn compile_rule(
     spec: RuleSpec,
+    linked: Option<Vec<String>>,
     fields: &mut FieldTree,
     constants: &mut String,
     tables: &mut Tables,
@@ -43,6 +49,8 @@ pub(super) fn compile_rule(
         calls: Vec::new(),
         locals: 0,
         has_window: spec.window.is_some(),
+        linked,
+        joins: Vec::new(),
         fields,
         known: known_fields(&spec.decode),
         constants,
@@ -50,6 +58,7 @@ pub(super) fn compile_rule(
     let births = compile_births(&spec, &filters, report);
     let captures = add_captures(&spec, &filters, &mut names, report);
     let value = add_value(&spec, &mut names, report);
+    let started = start_joins(&spec, &mut names, report);
     let lookups = compile_lookups(&spec, &mut names, tables, report);
     let lets = compile_lets(&spec, &mut names, report);
     let by = compile_keys(&spec, &mut names, report);
@@ -62,12 +71,15 @@ pub(super) fn compile_rule(
     let select = compile_outputs(&spec, &mut names, report);
     let having =
         spec.having.as_ref().and_then(|text| names.compile(text, Type::Bool, Part::Result, report));
+    let alert = compile_alert(&spec, &mut names, report);
     let change = compile_change(&spec, &mut names, report);
     let rests = rest_names(&filters, &by, &captures);
     let (to, templates) = compile_destinations(&spec, &mut names, &rests, report);
     let during = compile_during(&spec, &mut names, report);
     let errors = compile_plain_topic(&spec, spec.errors.as_ref(), "errors", report);
     let late_topic = compile_late_topic(&spec, report);
+    let is_correct = count_errors(report) == problems;
+    let joins = finish_joins(&spec, started, &mut names, is_correct, report);
     check_combinations(&spec, report);
     warn_of_unused_time(&spec, &names.prev.folds, report);
     let window = spec.window.as_ref().map(|(_, window)| window.clone());
@@ -87,9 +99,13 @@ pub(super) fn compile_rule(
         name: Arc::from(spec.name.as_str()),
         definition: definition_hash(&spec),
         state: 0,
+        sources: sources(&spec),
+        is_read: false,
+        rank: 0,
         filters,
         captures,
         decode: spec.decode.clone(),
+        joins,
         births,
         value,
         time,
@@ -105,6 +121,7 @@ pub(super) fn compile_rule(
         layout,
         select,
         having,
+        alert,
         correct,
         late_topic,
         early: spec.emit.early.as_ref().map(|(early, _)| *early),
@@ -134,7 +151,7 @@ fn count_errors(report: &Report<'_>) -> usize {
 
 fn compile_filters(spec: &RuleSpec, report: &mut Report<'_>) -> Vec<Filter> {
     let mut filters: Vec<Filter> = Vec::new();
-    for text in spec.from.iter().filter(|text| !text.value.starts_with("rule:")) {
+    for text in spec.from.iter().filter(|text| rule_name(text).is_none()) {
         match Filter::parse(&text.value) {
             Ok(filter) => filters.push(filter),
             Err(problem) => {
@@ -174,6 +191,13 @@ fn add_captures(
     report: &mut Report<'_>,
 ) -> Vec<Vec<Capture>> {
     let Some(first) = filters.first() else { return Vec::new() };
+    let chained = spec.from.iter().find(|from| rule_name(from).is_some());
+    if let (Some(from), Some((name, _))) = (chained, first.captures.first()) {
+        let message = format!("`{{{name}}}` has no value in results of a rule");
+        let label = "all of `from` must capture the same names";
+        let help = "read them in two rules, or write + instead of the name";
+        report.error_with_help(code::UNBOUND, message, &from.place, label, help);
+    }
     for (text, _) in &first.captures {
         let slot = names.local();
         let name =
@@ -240,7 +264,7 @@ fn compile_outputs(
     report: &mut Report<'_>,
 ) -> Option<Vec<Output>> {
     let Some(select) = &spec.select else {
-        if spec.window.is_some() {
+        if spec.window.is_some() && spec.alert.is_none() {
             let message = format!("rule `{}` has a window, but no `select`", spec.name);
             let help = "for example select = { mean = \"avg(temperature)\", n = \"count()\" }";
             let label = "what is computed?";
@@ -278,7 +302,8 @@ fn compile_outputs(
 fn check_output(spec: &RuleSpec, one: &Named, names: &Names<'_>, report: &mut Report<'_>) {
     let meta = spec.to.iter().any(|to| to.meta.is_some());
     let taken = match one.name.as_str() {
-        "window" => spec.window.is_some(),
+        "window" => spec.window.is_some() && spec.alert.is_none(),
+        "state" | "since" | "value" | "message" | "repeat" => spec.alert.is_some(),
         "id" | "rule" => meta,
         _ => false,
     };
@@ -293,10 +318,8 @@ fn check_output(spec: &RuleSpec, one: &Named, names: &Names<'_>, report: &mut Re
 }
 
 fn warn_of_unused_time(spec: &RuleSpec, folds: &[Fold], report: &mut Report<'_>) {
-    let Some(time) = spec.time.as_ref().filter(|_| spec.window.is_none() && folds.is_empty())
-    else {
-        return;
-    };
+    let is_used = spec.window.is_some() || spec.alert.is_some() || !folds.is_empty();
+    let Some(time) = spec.time.as_ref().filter(|_| !is_used) else { return };
     let message = "`time` does nothing without a `window`";
     let warning = report.at(&time.field.place, Diagnostic::warning(code::WINDOW, message));
     report.diagnostics.push(warning.label("not used"));
@@ -417,8 +440,10 @@ fn check_emit(spec: &RuleSpec, report: &mut Report<'_>) {
 }
 
 fn expire(spec: &RuleSpec, folds: &[Fold], report: &mut Report<'_>) -> i64 {
+    let silent = spec.alert.as_ref().and_then(|alert| alert.silent.as_ref());
+    let silent = silent.map_or(0, |(silent, _)| *silent);
     let size = spec.window.as_ref().and_then(|(_, window)| window.size());
-    let known = folds.iter().map(|fold| fold.kind.lasting()).max().unwrap_or(0);
+    let known = folds.iter().map(|fold| fold.kind.lasting()).max().unwrap_or(0).max(silent);
     match (&spec.expire, size) {
         (None, None) => known.max(DAY_MS),
         // A device that stamps its own messages may be silent for a while and go on where it was;
@@ -442,7 +467,7 @@ const SILENCE_MS: i64 = 600_000;
 
 /// Forecast of the bytes of a key, compared with the limit.
 fn forecast(spec: &RuleSpec, rule: &Rule, report: &mut Report<'_>) -> usize {
-    if !rule.keeps_keys() {
+    if !rule.keeps_keys() && rule.joins.is_empty() {
         return 0;
     }
     let panes = match &rule.window {
@@ -456,14 +481,23 @@ fn forecast(spec: &RuleSpec, rule: &Rule, report: &mut Report<'_>) -> usize {
     let counts = matches!(rule.window, Some(Window::Count { .. } | Window::While));
     let more = usize::from(counts || rule.early.is_some()) * size_of::<More>();
     let prev = rule.prev.len() * 24 + rule.fold_cells() * size_of::<u64>();
+    let outputs = rule.select.as_ref().map_or(0, Vec::len);
+    let alert = rule.alert.as_ref();
+    let alert = alert.map_or(0, |alert| AlertState::base_bytes(alert.kept.len() + outputs));
     let change = rule.change.as_ref().map_or(0, Change::typical_bytes);
     let key = KeyState::base_bytes(TYPICAL_KEY_BYTES)
         + more
         + prev
+        + alert
         + change
         + usize::try_from(panes).unwrap_or(usize::MAX).saturating_mul(rule.layout.pane_bytes());
     let keys = if rule.by.is_empty() && !rule.by_topic { 1 } else { rule.keys_max };
-    let total = keys.saturating_mul(key);
+    let rows = rule.joins.iter().map(|join| {
+        let rows = if join.keys.is_empty() { 1 } else { rule.keys_max };
+        let row = Table::row_bytes(TYPICAL_KEY_BYTES, join.fields.len() * size_of::<u64>());
+        rows.saturating_mul(row)
+    });
+    let total = rows.fold(keys.saturating_mul(key), usize::saturating_add);
     if total <= rule.memory_max {
         return key;
     }

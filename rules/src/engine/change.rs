@@ -212,5 +212,6 @@ pub(super) fn release(rule: &Rule, destination: &Destination, message: HeldMessa
         expire_s: destination.expire_s,
         error: None,
         meta: destination.meta,
+        is_link: destination.is_link,
     }
 }

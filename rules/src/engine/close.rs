@@ -1,5 +1,6 @@
 //! Closes windows: merges panes, computes outputs, sends results and corrections.
 
+use super::alert::observation;
 use super::change::News;
 use super::count::{count_range, counted};
 use super::life::{Turn, next_end};
@@ -230,9 +231,22 @@ impl Running {
         }
         let outputs = rule.select.as_deref().unwrap_or_default();
         let computed = compute_outputs(rule, &mut work.locals, &mut work.stack, &mut texts);
-        let sent = match computed {
-            Ok(false) => Ok(0),
-            Ok(true) => {
+        let mut seen = None;
+        let sent = match (computed, &rule.alert) {
+            (Ok(false), _) => Ok(0),
+            (Ok(true), Some(alert)) => {
+                let stack = &mut work.stack;
+                match observation(rule, alert, &work.locals, stack, &mut texts) {
+                    Ok(observation) => {
+                        seen = Some(observation);
+                        Ok(0)
+                    }
+                    Err(fault) => {
+                        Err((fault, body(&rule.by, &[], Some(label), &work.locals, &texts)))
+                    }
+                }
+            }
+            (Ok(true), None) => {
                 let body = body(&rule.by, outputs, Some(label), &work.locals, &texts);
                 let identity = identity(rule)
                     .bytes(&key.bytes)
@@ -257,9 +271,12 @@ impl Running {
                     })
                     .map_err(|fault| (fault, body))
             }
-            Err(fault) => Err((fault, body(&rule.by, &[], Some(label), &work.locals, &texts))),
+            (Err(fault), _) => Err((fault, body(&rule.by, &[], Some(label), &work.locals, &texts))),
         };
         work.arena = texts.arena;
+        if let Some(seen) = seen {
+            self.observe(turn, id, label.end, seen);
+        }
         sent
     }
 

@@ -124,7 +124,7 @@ impl Running {
             _ => {}
         }
         let idle = matches!(&rule.time, Time::Field(field) if field.idle.is_some());
-        if added || idle || rule.early.is_some() {
+        if added || idle || rule.early.is_some() || rule.alert.is_some() {
             self.set_timer(turn, id);
         }
         if shared.is_some() {

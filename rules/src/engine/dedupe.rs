@@ -96,7 +96,8 @@ impl Running {
         if self.row_timer == due {
             return;
         }
-        let timer = |deadline| Timer { deadline, rule: turn.index, key: ROWS };
+        let timer =
+            |deadline| Timer { deadline, rank: turn.rule.rank, rule: turn.index, key: ROWS };
         if let Some(before) = self.row_timer {
             turn.timers.remove(timer(before));
         }

@@ -12,7 +12,7 @@ use crate::limits::KEY_BYTES_MAX;
 use crate::payload::{Decode, read_bool, read_number};
 use crate::rule::Rule;
 use crate::running::Running;
-use crate::topic::Capture;
+use crate::topic::{Capture, Route};
 use crate::value::{Place, Text, Value, whole};
 use crate::watermark::Time;
 
@@ -25,6 +25,10 @@ impl Running {
         filter: u16,
         decoded: Result<(), Fault>,
     ) {
+        if let Some(join) = (Route { rule: turn.index, filter }).joined() {
+            self.keep_joined(turn, message, join, decoded);
+            return;
+        }
         self.metrics.matched += 1;
         let outcome = decoded.and_then(|()| self.compute(turn, message, filter));
         if let Err(fault) = outcome {
@@ -44,6 +48,7 @@ impl Running {
     ) -> Result<(), Fault> {
         let rule = turn.rule;
         message.start(rule, filter)?;
+        self.load_joins(rule, message)?;
         if !message.look_up(rule)? {
             self.metrics.filtered += 1;
             return Ok(());
@@ -113,6 +118,9 @@ impl Running {
         {
             self.metrics.filtered += 1;
             return Ok(());
+        }
+        if let Some(alert) = &rule.alert {
+            return self.watch(turn, message, alert);
         }
         let news = self.find_news(turn, message)?;
         if matches!(news, News::Same) {
@@ -292,7 +300,7 @@ impl Message<'_> {
 }
 
 /// The part of a topic that a capture takes; `levels` are the starts of its levels.
-fn capture_value(capture: Capture, topic: &str, levels: &[u32]) -> Value {
+pub(super) fn capture_value(capture: Capture, topic: &str, levels: &[u32]) -> Value {
     let start_of = |level: u16| levels.get(usize::from(level)).copied();
     let end = topic.len() as u32;
     let (start, end) = match capture {

@@ -3,6 +3,7 @@
 use super::RuleStatus;
 use super::change::held_until;
 use super::dedupe::rows_due;
+use super::due::alert_deadline;
 use super::run::has_open_run;
 use super::work::ResultWork;
 use crate::code;
@@ -22,6 +23,10 @@ use crate::window::{Window, waiting_time};
 pub(crate) struct Turn<'t> {
     pub(super) rule: &'t Rule,
     pub(super) index: u32,
+    /// Arrival of the message, or the deadline of the timer.
+    pub(super) clock: i64,
+    /// Whether joins take only what they do not know.
+    pub(super) only_missing: bool,
     pub(super) constants: &'t str,
     pub(super) timers: &'t mut Timers,
     pub(super) work: &'t mut ResultWork,
@@ -30,14 +35,14 @@ pub(crate) struct Turn<'t> {
 
 impl Running {
     /// Fires the timer of a key, or that of the rows.
-    pub(super) fn fire(&mut self, turn: &mut Turn<'_>, id: u32, clock: i64) {
+    pub(super) fn fire(&mut self, turn: &mut Turn<'_>, id: u32) {
         let sent_before = turn.out.len();
-        self.wake(turn, id, clock);
-        self.count_sent(turn, sent_before, clock);
+        self.wake(turn, id);
+        self.count_sent(turn, sent_before);
     }
 
-    fn wake(&mut self, turn: &mut Turn<'_>, id: u32, clock: i64) {
-        let rule = turn.rule;
+    fn wake(&mut self, turn: &mut Turn<'_>, id: u32) {
+        let (rule, clock) = (turn.rule, turn.clock);
         if id == ROWS {
             return self.fire_rows(turn, clock);
         }
@@ -68,6 +73,7 @@ impl Running {
         if self.keys.get(id).is_some_and(is_early) {
             self.send_early(turn, id, clock);
         }
+        self.fire_alert(turn, id, clock);
         let Some(key) = self.keys.get(id) else { return };
         if key.arrived.saturating_add(rule.expire) > clock {
             self.set_timer(turn, id);
@@ -75,7 +81,21 @@ impl Running {
         }
         self.close_all(turn, id);
         self.send_held(turn, id, clock);
+        if self.is_alerting(id) {
+            self.outlast(turn, id);
+            return;
+        }
         self.remove_key(turn, id);
+    }
+
+    /// Keeps a key that would be forgotten for its alert; its windows have been sent.
+    fn outlast(&mut self, turn: &mut Turn<'_>, id: u32) {
+        let rule = turn.rule;
+        if self.keys.get(id).is_some_and(|key| has_windows(rule, key)) {
+            self.drop_panes_before(rule, id, i64::MAX);
+        }
+        self.note_standing(rule, id);
+        self.set_timer(turn, id);
     }
 
     /// Sets the timer of a key if it is due earlier than it is set for.
@@ -86,10 +106,20 @@ impl Running {
             return;
         }
         if key.timer != TIMER_NONE {
-            turn.timers.remove(Timer { deadline: key.timer, rule: turn.index, key: id });
+            turn.timers.remove(Timer {
+                deadline: key.timer,
+                rank: turn.rule.rank,
+                rule: turn.index,
+                key: id,
+            });
         }
         key.timer = due;
-        turn.timers.insert(Timer { deadline: due, rule: turn.index, key: id });
+        turn.timers.insert(Timer {
+            deadline: due,
+            rank: turn.rule.rank,
+            rule: turn.index,
+            key: id,
+        });
     }
 
     /// Adds a key; `extra` are the bytes that will follow at once.
@@ -150,6 +180,7 @@ impl Running {
             expire_s: None,
             error: Some(letter),
             meta: false,
+            is_link: false,
         });
     }
 
@@ -160,22 +191,30 @@ impl Running {
         let keys = self.keys.iter().map(|(_, key)| key_bytes(rule, key));
         self.state_bytes = keys.chain(self.tables.iter().map(Table::bytes)).sum();
         self.row_timer = rows_due(rule, self);
-        let rows = self.row_timer.map(|deadline| Timer { deadline, rule: index, key: ROWS });
+        let row_timer = |deadline| Timer { deadline, rank: rule.rank, rule: index, key: ROWS };
+        let rows = self.row_timer.map(row_timer);
         rows.into_iter().for_each(|timer| timers.insert(timer));
         for id in ids {
             if let Some(key) = self.keys.get_mut(id) {
                 key.timer = deadline(rule, key);
-                timers.insert(Timer { deadline: key.timer, rule: index, key: id });
+                if key.timer != TIMER_NONE {
+                    timers.insert(Timer {
+                        deadline: key.timer,
+                        rank: rule.rank,
+                        rule: index,
+                        key: id,
+                    });
+                }
             }
             self.note_standing(rule, id);
         }
     }
 
     /// Counts the bytes of what was sent since `before`, and notes when that was.
-    pub(super) fn count_sent(&mut self, turn: &Turn<'_>, before: usize, clock: i64) {
+    pub(super) fn count_sent(&mut self, turn: &Turn<'_>, before: usize) {
         for emission in turn.out.iter().skip(before).filter(|one| one.error.is_none()) {
             self.metrics.bytes_out += emission.payload.len() as u64;
-            self.metrics.last_sent = Some(clock);
+            self.metrics.last_sent = Some(turn.clock);
         }
     }
 
@@ -206,7 +245,12 @@ impl Running {
         let Some(key) = self.keys.remove(id) else { return };
         self.state_bytes -= key_bytes(turn.rule, &key).min(self.state_bytes);
         if key.timer != TIMER_NONE {
-            turn.timers.remove(Timer { deadline: key.timer, rule: turn.index, key: id });
+            turn.timers.remove(Timer {
+                deadline: key.timer,
+                rank: turn.rule.rank,
+                rule: turn.index,
+                key: id,
+            });
         }
         self.removed_keys.insert(id);
         self.changed = true;
@@ -215,7 +259,19 @@ impl Running {
 
 /// When a key next needs the clock.
 fn deadline(rule: &Rule, key: &KeyState) -> i64 {
-    let expiry = key.arrived.saturating_add(rule.expire);
+    let lasting = window_deadline(rule, key);
+    alert_deadline(rule, key).map_or(lasting, |alert| alert.min(lasting))
+}
+
+/// When a window of a key ends by the clock, a message is held back no longer, or the key is to
+/// be forgotten.
+fn window_deadline(rule: &Rule, key: &KeyState) -> i64 {
+    // An alert is not forgotten, but windows that nothing else closes end with the key.
+    let stays = key.alert.as_ref().is_some_and(|alert| alert.is_active());
+    let expiry = match stays && !has_windows(rule, key) {
+        true => TIMER_NONE,
+        false => key.arrived.saturating_add(rule.expire),
+    };
     let expiry = held_until(rule, key).map_or(expiry, |held| expiry.min(held));
     let expiry = early_deadline(rule, key).map_or(expiry, |early| expiry.min(early));
     let end = match &rule.window {
@@ -229,6 +285,12 @@ fn deadline(rule: &Rule, key: &KeyState) -> i64 {
         Time::Arrival => expiry.min(end),
         Time::Field(time) => expiry.min(time.idle_deadline(key, end).unwrap_or(expiry)),
     }
+}
+
+/// Whether a key holds windows that end with it. A count window only ends with its last message.
+fn has_windows(rule: &Rule, key: &KeyState) -> bool {
+    let counts = matches!(rule.window, Some(Window::Count { .. }));
+    !counts && key.panes.len(&rule.layout) > 0
 }
 
 /// When the results of the open windows of a key are sent next: not again before a message came.

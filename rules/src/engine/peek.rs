@@ -3,10 +3,9 @@
 use super::Engine;
 use super::life::Turn;
 use super::work::ResultWork;
-use crate::form::Form;
 use crate::key::{KeyState, Keys, push_part};
 use crate::message::Timestamp;
-use crate::rule::{Rule, TopicPart};
+use crate::rule::{Destination, Rule};
 use crate::running::Running;
 use crate::timer::Timers;
 use crate::value::{Texts, Value};
@@ -57,6 +56,8 @@ impl Engine {
         let mut turn = Turn {
             rule: &plain,
             index: 0,
+            clock: now.0,
+            only_missing: false,
             constants: &self.plan.constants,
             timers: &mut timers,
             work: &mut work,
@@ -78,13 +79,8 @@ fn plain(rule: &Rule) -> Rule {
     plain.having = None;
     plain.change = None;
     plain.empty = false;
-    plain.to.truncate(1);
-    for destination in &mut plain.to {
-        // It goes nowhere, but a topic has to have a name.
-        destination.topic = vec![TopicPart::Literal(rule.name.to_string())];
-        destination.meta = false;
-        destination.form = Form::Body;
-    }
+    plain.alert = None;
+    plain.to = vec![Destination::link(&rule.name)];
     plain
 }
 

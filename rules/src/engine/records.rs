@@ -10,6 +10,7 @@ use crate::limits::RECORDS_MAX;
 use crate::message::Event;
 use crate::payload::{CsvRows, Decode, DecodeError, FieldTree, InfluxLines, Record, Slots};
 use crate::running::Running;
+use crate::topic::Route;
 
 /// A payload, and what the slots hold of it: rules that decode it the same way share them.
 pub(super) struct Payload<'m> {
@@ -42,6 +43,11 @@ impl Running {
         payload: &mut Payload<'m>,
         (decode, filter): (&'m Decode, u16),
     ) {
+        let join = Route { rule: turn.index, filter }.joined();
+        if let (Some(join), true) = (join, message.event.payload.is_empty()) {
+            self.keep_joined(turn, message, join, Ok(()));
+            return;
+        }
         if message.event.payload.is_empty() {
             // It only clears a retained message.
             if usize::from(filter) < turn.rule.filters.len() {

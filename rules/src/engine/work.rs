@@ -1,5 +1,8 @@
 //! Buffers that are reused from message to message, so that computing allocates nothing.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use crate::expression::Inputs;
 use crate::message::Event;
 use crate::plan::Plan;
@@ -15,7 +18,19 @@ pub(crate) struct Work {
     pub(super) levels: Vec<u32>,
     pub(super) routes: Vec<Route>,
     pub(super) message: Scratch,
+    /// Whether joins take only what they do not know; see `Engine::seed`.
+    pub(super) only_missing: bool,
+    /// Results that wait for the rules that read them; empty between messages.
+    pub(super) links: VecDeque<Link>,
     pub(super) result: ResultWork,
+}
+
+/// A result on its way to the rules that read it.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// Name of the rule that made it.
+    pub(super) rule: Arc<str>,
+    pub(super) payload: Vec<u8>,
 }
 
 /// Buffers for the values of a message.

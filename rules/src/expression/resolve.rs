@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Problem;
 use super::check::Checker;
 use super::program::{Op, Program, Special, Type};
-use super::scope::{KnownField, Name, Prev, Stage};
+use super::scope::{JoinField, KnownField, Name, Prev, Stage};
 use super::syntax::path_text;
 use crate::code;
 use crate::diagnostic::nearest;
@@ -41,6 +41,10 @@ impl Checker<'_, '_> {
             }
             _ => {}
         }
+        let join = self.scope.joins.iter().position(|join| join.name == name);
+        if let (Some(join), true) = (join, self.scope.stage != Stage::Result) {
+            return self.joined(join, steps, span);
+        }
         if let Some(found) = self.scope.names().iter().find(|known| known.text == name) {
             let message = format!("`{name}` is a {}, it has no fields", found.role);
             let help = format!("a field of that name is payload.{whole}");
@@ -65,6 +69,44 @@ impl Checker<'_, '_> {
         }
         self.unknown_name(name, &whole, span);
         Type::Any
+    }
+
+    /// A value of a join.
+    fn joined(&mut self, join: usize, steps: &[&Step], span: &Range<usize>) -> Type {
+        let Some(names) = self.scope.joins.get(join) else { return Type::Any };
+        let (name, value) = (names.name.clone(), names.value);
+        let source = match (value, steps) {
+            (Some(_), [Step::Field(only)]) if only == "value" => None,
+            (None, [_, ..]) => {
+                let path: Vec<Step> = steps.iter().map(|step| (*step).clone()).collect();
+                match self.scope.fields.slot(&path) {
+                    Ok(slot) => Some(slot),
+                    Err(reason) => {
+                        let message = "too many payload fields";
+                        self.problem(code::LIMIT, message, span.clone(), reason);
+                        return Type::Any;
+                    }
+                }
+            }
+            _ => {
+                let message = format!("join `{name}` is not one value by itself");
+                let (label, help) = match value {
+                    Some(_) => ("its payload is one value", format!("write {name}.value")),
+                    None => ("its payload has fields", format!("write {name}.NAME")),
+                };
+                let problem = Problem::new(code::UNKNOWN_NAME, message, span.clone(), label);
+                self.problems.push(problem.help(help));
+                return Type::Any;
+            }
+        };
+        let known = self.scope.joins[join].fields.iter().find(|known| known.source == source);
+        let local = known.map(|known| known.local).unwrap_or_else(|| {
+            let (path, local) = (path_text("", steps), self.scope.local());
+            self.scope.joins[join].fields.push(JoinField { path, source, local });
+            local
+        });
+        self.push(Op::Local(local), span);
+        value.unwrap_or(Type::Any)
     }
 
     /// Whether a name is that of a table with columns.
@@ -97,6 +139,12 @@ impl Checker<'_, '_> {
                 None => return Type::Any,
             },
         };
+        if let (Some(known), Some(Step::Field(name))) = (self.scope.linked, path.first())
+            && !known.contains(name)
+        {
+            self.unknown_field(name, known, span);
+            return Type::Any;
+        }
         match self.scope.fields.slot(&path) {
             Ok(slot) => {
                 self.push(Op::Field(slot), span);
@@ -137,6 +185,20 @@ impl Checker<'_, '_> {
         };
         self.problems.push(problem);
         None
+    }
+
+    fn unknown_field(&mut self, name: &str, known: &[String], span: &Range<usize>) {
+        let message = format!("unknown field `{name}`");
+        let label = "not in the results of the rule that is read";
+        let mut names: Vec<&str> = known.iter().map(String::as_str).collect();
+        names.dedup();
+        let list = names.join(", ");
+        let help = match nearest(name, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`? fields: {list}"),
+            None => format!("fields: {list}"),
+        };
+        let problem = Problem::new(code::UNKNOWN_NAME, message, span.clone(), label);
+        self.problems.push(problem.help(help));
     }
 
     fn prev(&mut self, head: &str, rest: &[&Step], span: &Range<usize>) -> Type {

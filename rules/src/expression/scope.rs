@@ -34,6 +34,27 @@ pub(crate) struct KnownField {
     pub(crate) kind: Type,
 }
 
+/// A join, while expressions name its fields.
+#[derive(Clone, Debug)]
+pub(crate) struct JoinNames {
+    pub(crate) name: String,
+    /// The kind of the only value, `value`; `None` if the payload has fields.
+    pub(crate) value: Option<Type>,
+    /// Those that were named so far.
+    pub(crate) fields: Vec<JoinField>,
+}
+
+/// A value of a joined topic.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct JoinField {
+    /// As it is written after the name of the join.
+    pub(crate) path: String,
+    /// Its slot among the fields of payloads; `None` is the payload itself.
+    pub(crate) source: Option<u16>,
+    /// The local that it goes to.
+    pub(crate) local: u16,
+}
+
 /// A value that is remembered per key for `prev`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Prev {
@@ -101,6 +122,9 @@ pub(crate) struct Scope<'a> {
     pub(crate) fields: &'a mut FieldTree,
     /// The fields that a payload can have, where the rule says so.
     pub(crate) known: Option<&'a [KnownField]>,
+    /// The fields of results of rules, if nothing else is read.
+    pub(crate) linked: Option<&'a [String]>,
+    pub(crate) joins: &'a mut Vec<JoinNames>,
     pub(crate) constants: &'a mut String,
     /// Set where aggregates may stand.
     pub(crate) aggregates: Option<&'a mut Vec<Call>>,

@@ -16,6 +16,8 @@ fn check(source: &str) -> Result<(Program, FieldTree, String), Vec<Problem>> {
         result: &[],
         fields: &mut fields,
         known: None,
+        linked: None,
+        joins: &mut Vec::new(),
         constants: &mut constants,
         aggregates: None,
         no_aggregates: "no window",

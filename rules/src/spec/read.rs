@@ -2,11 +2,13 @@
 
 use toml::de::{DeTable, DeValue};
 
+use super::alert::read_alert;
 use super::case::read_case;
 use super::change::read_change;
 use super::decode::read_decode;
 use super::dedupe::read_dedupe;
 use super::form::read_form;
+use super::join::read_joins;
 use super::lookup::read_lookups;
 use super::quantity::format_duration;
 use super::section::{Entry, Section};
@@ -56,6 +58,7 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
     let enabled = section.bool("enabled", report).unwrap_or(true);
     let from = read_from(&mut section, entry, report);
     let decode = read_decode(&mut section, report);
+    let joins = section.take("join").map_or(Vec::new(), |entry| read_joins(&entry, report));
     let time = section.take("time").and_then(|entry| read_time(&entry, report));
     let filter = section.expression("where", report);
     let lookups = section.take("lookup").map_or(Vec::new(), |entry| read_lookups(&entry, report));
@@ -68,11 +71,12 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
     });
     let select = section.take("select").map(|entry| entry.named(report));
     let having = section.expression("having", report);
+    let alert = section.take("alert").and_then(|entry| read_alert(&entry, report));
     let emit = section.take("emit").map_or(EmitSpec::default(), |entry| read_emit(&entry, report));
     let change = section.take("change").and_then(|entry| read_change(&entry, report));
     let dedupe = section.take("dedupe").and_then(|entry| read_dedupe(&entry, report));
     let guarantee = read_guarantee(&mut section, report);
-    let to = read_to(&mut section, entry, report);
+    let (to, without_to) = read_to(&mut section, report);
     let errors = section.text("errors", report);
     let limits = section.take("limits").and_then(|entry| entry.table("`limits`", report));
     let (keys, memory, expire) =
@@ -80,7 +84,6 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
     let cases = section.take("test").map_or(Vec::new(), |entry| {
         entry.list().iter().filter_map(|case| read_case(case, report)).collect()
     });
-    section.not_yet(&NOT_YET, report);
     section.finish(report);
     Some(RuleSpec {
         name: entry.key.clone(),
@@ -89,6 +92,7 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
         enabled,
         from,
         decode,
+        joins,
         time,
         filter,
         lookups,
@@ -97,11 +101,13 @@ fn read_rule(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<RuleSpec>
         window,
         select: select.map(|select| at_most(select, "select", report)),
         having,
+        alert,
         emit,
         change,
         dedupe,
         guarantee,
         to,
+        without_to,
         errors,
         keys,
         memory,
@@ -143,14 +149,7 @@ fn read_from(
         let wanted = format!("a filter or a list of 1 to {ENTRIES_MAX} filters");
         entry.wrong(&wanted, report);
     }
-    let texts: Vec<Located> = list.iter().filter_map(|item| item.text(report)).collect();
-    for text in texts.iter().filter(|text| text.value.starts_with("rule:")) {
-        let message = "chains of rules are not in this version";
-        let label = "not available yet";
-        let help = "read the topic that the other rule writes";
-        report.error_with_help(code::NOT_YET, message, &text.place, label, help);
-    }
-    texts
+    list.iter().filter_map(|item| item.text(report)).collect()
 }
 
 fn read_time(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<TimeSpec> {
@@ -248,20 +247,14 @@ fn read_guarantee(section: &mut Section<'_, '_>, report: &mut Report<'_>) -> Gua
     choice.map_or(Guarantee::ExactlyOnce, |(guarantee, _)| guarantee)
 }
 
-fn read_to(
-    section: &mut Section<'_, '_>,
-    rule: &Entry<'_, '_>,
-    report: &mut Report<'_>,
-) -> Vec<DestinationSpec> {
-    let Some(entry) = section.take("to") else {
-        missing("to", "where do results go?", rule, report);
-        return Vec::new();
-    };
+/// The destinations, and whether none are given.
+fn read_to(section: &mut Section<'_, '_>, report: &mut Report<'_>) -> (Vec<DestinationSpec>, bool) {
+    let Some(entry) = section.take("to") else { return (Vec::new(), true) };
     let list = entry.list();
     if list.is_empty() || list.len() > ENTRIES_MAX {
         entry.wrong(&format!("a topic or a list of 1 to {ENTRIES_MAX} topics"), report);
     }
-    list.iter().filter_map(|item| read_destination(item, report)).collect()
+    (list.iter().filter_map(|item| read_destination(item, report)).collect(), false)
 }
 
 fn read_destination(entry: &Entry<'_, '_>, report: &mut Report<'_>) -> Option<DestinationSpec> {
@@ -323,7 +316,6 @@ fn missing(key: &str, question: &str, rule: &Entry<'_, '_>, report: &mut Report<
     report.diagnostics.push(diagnostic.label(question));
 }
 
-const NOT_YET: [&str; 2] = ["alert", "join"];
 /// Results of an open window are for people and screens.
 const EARLY_MS_MIN: i64 = 100;
 const NAME_BYTES_MAX: usize = 64;

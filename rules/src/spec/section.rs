@@ -136,18 +136,6 @@ impl<'t, 'i> Section<'t, 'i> {
         None
     }
 
-    /// Reports keys that exist in the language but not in this version.
-    pub(super) fn not_yet(&mut self, keys: &[&'static str], report: &mut Report<'_>) {
-        for key in keys {
-            let found = self.table.iter().find(|(name, _)| name.get_ref() == key);
-            let Some((name, value)) = found else { continue };
-            let entry = entry(name, value, self.file);
-            let message = format!("`{key}` is not in this version");
-            report.error(code::NOT_YET, message, &entry.key_place, "not available yet");
-            self.known.push(key);
-        }
-    }
-
     /// Reports every key that was not asked for.
     pub(super) fn finish(self, report: &mut Report<'_>) {
         for (name, value) in self.table {

@@ -1,5 +1,6 @@
 //! The record of one key: its number, its times, and its panes from some pane on.
 
+use super::alert_record::{read_alert, write_alert};
 use super::bytes::{Reader, push_bytes, push_number, push_optional_text, push_signed};
 use super::change_record::{read_sent, write_sent};
 use super::side_record::{read_side, write_side};
@@ -24,6 +25,7 @@ pub(super) fn write_key(
         | (if key.more.is_some() { MORE } else { 0 })
         | (if panes > 0 { PANES } else { 0 })
         | (if key.more.as_ref().is_some_and(|more| more.counts()) { COUNTS } else { 0 })
+        | (if key.alert.is_some() { ALERT } else { 0 })
         | (if sent.is_some() { CHANGE } else { 0 })
         | (if folds.is_empty() { 0 } else { FOLDS });
     out.push(flags);
@@ -40,6 +42,9 @@ pub(super) fn write_key(
     if let (true, Some(more)) = (flags & COUNTS != 0, &key.more) {
         push_number(more.counted, out);
         push_signed(more.early, out);
+    }
+    if let Some(alert) = &key.alert {
+        write_alert(alert, out);
     }
     if let Some(sent) = sent {
         write_sent(sent, out);
@@ -99,6 +104,10 @@ pub(super) fn apply_key(
         more.counted = reader.number().ok_or("expected a number of messages")?;
         more.early = reader.signed().ok_or("expected a time")?;
     }
+    key.alert = match flags & ALERT {
+        0 => None,
+        _ => Some(Box::new(read_alert(reader).ok_or("expected an alert")?)),
+    };
     if flags & CHANGE != 0 {
         let sent = read_sent(reader).ok_or("expected what was sent last")?;
         key.more.get_or_insert_default().sent = Some(Box::new(sent));
@@ -198,5 +207,6 @@ const FULL: u8 = 1;
 const MORE: u8 = 2;
 const PANES: u8 = 4;
 const COUNTS: u8 = 8;
+const ALERT: u8 = 16;
 const CHANGE: u8 = 32;
 const FOLDS: u8 = 64;

@@ -7,9 +7,24 @@ use crate::limits::TOPIC_LEVELS_MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Route {
     pub(crate) rule: u32,
-    /// Which of its filters.
+    /// Which of its filters, or of its joins.
     pub(crate) filter: u16,
 }
+
+impl Route {
+    /// Brings values to a join of a rule.
+    pub(crate) fn to_join(rule: u32, join: usize) -> Self {
+        Self { rule, filter: JOINED | join as u16 }
+    }
+
+    /// The join that it brings values to, if it does.
+    pub(crate) fn joined(self) -> Option<usize> {
+        (self.filter & JOINED != 0).then_some(usize::from(self.filter & !JOINED))
+    }
+}
+
+/// Marks the filters of joins.
+const JOINED: u16 = 0x8000;
 
 /// All filters of all rules.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +67,8 @@ impl Router {
         node.ends.push(route);
     }
 
-    /// Finds the rules of a topic: each once, by its first filter that matches, in order.
+    /// Finds the rules of a topic: their joins, then each rule once, by its first filter that
+    /// matches, in order.
     ///
     /// `levels` receives where each level of the topic starts.
     pub(crate) fn find(&self, topic: &str, levels: &mut Vec<u32>, found: &mut Vec<Route>) {
@@ -65,8 +81,8 @@ impl Router {
             return;
         }
         self.root.walk(topic, levels, topic.starts_with('$'), found);
-        found.sort_unstable();
-        found.dedup_by_key(|route| route.rule);
+        found.sort_unstable_by_key(|route| (route.rule, route.joined().is_none(), route.filter));
+        found.dedup_by_key(|route| (route.rule, route.joined()));
     }
 }
 

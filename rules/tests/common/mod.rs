@@ -71,9 +71,10 @@ pub(crate) fn handle(engine: &mut Engine, input: &Input, out: &mut Vec<Emission>
     engine.handle(arrived, &event, out);
 }
 
-/// Lets the clock run until nothing is left to do.
+/// Lets the clock run until nothing is left to do, or for a year: reminders never end.
 pub(crate) fn finish(engine: &mut Engine, out: &mut Vec<Emission>) {
-    while let Some(next) = engine.poll_timeout() {
+    let end = Timestamp(START + 365 * 86_400_000);
+    while let Some(next) = engine.poll_timeout().filter(|next| *next <= end) {
         engine.advance(next, out);
     }
 }
