@@ -32,7 +32,7 @@ use crate::limits;
 use crate::listener::{Listener, Refused};
 use crate::lookup_tables::LookupTables;
 use crate::mailbox::{Mail, MailReceiver, Mailboxes, mailbox};
-use crate::pipeline::{Pipeline, PipelineThread, not_handled};
+use crate::pipeline::{Pipeline, PipelineThread, Waiting, not_handled, retained_for};
 use crate::probe::Probe;
 use crate::shard::{self, Parts, RecordSink, Shard};
 use crate::status::Status;
@@ -415,13 +415,15 @@ fn restore_pipeline(
     config: &Config,
     readers: &Readers,
     plan: Plan,
-) -> Result<Option<(Pipeline, weir_core::Records)>, StartError> {
+) -> Result<Option<(Pipeline, Waiting)>, StartError> {
     let Some(reader) = readers.rules else { return Ok(None) };
+    let joined: Vec<String> = plan.joined_filters().map(str::to_owned).collect();
     let RuleState { snapshot, deltas } = store.rules()?;
     let engine = Engine::restore(plan, snapshot.iter(), deltas.iter())
         .map_err(|source| StartError::RuleState { path: config.data_dir.clone(), source })?;
     let done = store.reader_cursor(SHARD, reader)?;
-    let waiting = not_handled(store, SHARD, reader, done)?;
+    let records = not_handled(store, SHARD, reader, done)?;
+    let waiting = Waiting { records, retained: retained_for(store, &joined)? };
     Ok(Some((Pipeline::new(engine, reader, readers.upstreams.clone()), waiting)))
 }
 

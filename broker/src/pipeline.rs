@@ -26,7 +26,7 @@ mod question;
 mod thread;
 
 pub use command::{RuleCommand, UnknownRule};
-pub(crate) use thread::{PipelineHandle, PipelineThread, not_handled};
+pub(crate) use thread::{PipelineHandle, PipelineThread, Waiting, not_handled, retained_for};
 
 /// Deltas are replaced by a snapshot when they come to so many bytes, or to more than the
 /// snapshot itself, whichever is more.
@@ -81,6 +81,19 @@ impl Pipeline {
         }
     }
 
+    /// Gives retained messages to the rules that join their topics; with `only_missing`, to those
+    /// that know no value.
+    pub fn seed(&mut self, unix_ms: u64, retained: &Records, only_missing: bool) {
+        for (_, parts) in retained.iter() {
+            if parts.expires_at_ms.is_some_and(|at| at <= unix_ms) {
+                continue;
+            }
+            let event = event_of(&parts);
+            self.engine.seed(&event, only_missing, &mut self.emissions);
+        }
+        self.publish_emissions(unix_ms);
+    }
+
     /// Feeds messages to the rules.
     pub fn handle(&mut self, unix_ms: u64, records: &Records) {
         for (sequence, parts) in records.iter() {
@@ -106,14 +119,7 @@ impl Pipeline {
             self.is_durable |= sequence.is_some();
             return;
         }
-        let event = Event {
-            topic: parts.topic,
-            payload: parts.payload,
-            qos: parts.qos as u8,
-            retain: parts.retain,
-            client: parts.publisher,
-            arrived: timestamp(parts.received_at_ms),
-        };
+        let event = event_of(parts);
         // Somebody may have set the calendar back since then.
         let now = timestamp(unix_ms.max(parts.received_at_ms));
         match self.handling.next() {
@@ -238,6 +244,17 @@ impl Pipeline {
         self.snapshot_bytes = shards.iter().map(Vec::len).sum();
         self.delta_bytes = 0;
         Some(Change::RuleSnapshot { shards })
+    }
+}
+
+fn event_of<'m>(parts: &MessageParts<'m>) -> Event<'m> {
+    Event {
+        topic: parts.topic,
+        payload: parts.payload,
+        qos: parts.qos as u8,
+        retain: parts.retain,
+        client: parts.publisher,
+        arrived: timestamp(parts.received_at_ms),
     }
 }
 

@@ -11,7 +11,7 @@ use super::LookupTables;
 use crate::clock::unix_ms;
 use crate::config::{Config, compile_rules, read_tables};
 use crate::mailbox::{Mail, MailReceiver, Mailboxes, mailbox};
-use crate::pipeline::{Pipeline, PipelineThread};
+use crate::pipeline::{Pipeline, PipelineThread, Waiting};
 use crate::shard::RecordSink;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,7 +43,7 @@ impl Bench {
         let waker = Waker::new(poll.registry(), Token(0)).expect("and a way to wake it");
         let (mailbox, mail) = mailbox(waker);
         let mailboxes = Mailboxes::new(vec![mailbox]);
-        let thread = PipelineThread::start(pipeline, Records::default(), mailboxes);
+        let thread = PipelineThread::start(pipeline, Waiting::default(), mailboxes);
         let thread = thread.expect("the system gives a thread");
         let tables = LookupTables::new(&config, thread.handle()).expect("there is a table");
         Self { folder, tables, thread, mail, _poll: poll, position: 0 }

@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use weir_core::{ReaderId, Records, Sequence, ShardId};
+use weir_mqtt::TopicFilter;
 use weir_rules::{Plan, RuleStatus};
 
 use super::{Pipeline, RuleCommand, UnknownRule};
@@ -70,10 +71,10 @@ pub(crate) struct PipelineThread {
 }
 
 impl PipelineThread {
-    /// Starts the thread; `waiting` is given by [`not_handled`].
+    /// Starts the thread.
     pub(crate) fn start(
         mut pipeline: Pipeline,
-        waiting: Records,
+        waiting: Waiting,
         mailboxes: Mailboxes,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
@@ -94,8 +95,7 @@ impl PipelineThread {
                     waiting: VecDeque::new(),
                     done: Vec::new(),
                 };
-                runner.handle(&waiting);
-                runner.finish_turn();
+                runner.start(waiting);
                 runner.run(&receiver);
             }
         })?;
@@ -159,6 +159,16 @@ struct Runner {
 }
 
 impl Runner {
+    /// What was published before the last end is computed with what the rules knew then; after it
+    /// they learn what was retained since, at QoS 0 without a place in the log.
+    fn start(&mut self, waiting: Waiting) {
+        self.pipeline.seed(unix_ms(), &waiting.retained, true);
+        self.handle(&waiting.records);
+        self.pipeline.seed(unix_ms(), &waiting.retained, false);
+        drop(waiting);
+        self.finish_turn();
+    }
+
     fn run(&mut self, receiver: &mpsc::Receiver<Work>) {
         loop {
             let first = match receiver.recv_timeout(self.patience()) {
@@ -284,6 +294,34 @@ impl Runner {
     }
 }
 
+/// What waits for the rules when the broker starts.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    /// Given by [`not_handled`].
+    pub(crate) records: Records,
+    /// Given by [`retained_for`].
+    pub(crate) retained: Records,
+}
+
+/// The retained messages of the topics that rules join, before any shard runs.
+pub(crate) fn retained_for(store: &Store, filters: &[String]) -> Result<Records, StoreError> {
+    let mut records = Records::default();
+    let filters: Vec<TopicFilter<'_>> =
+        filters.iter().filter_map(|filter| TopicFilter::parse(filter).ok()).collect();
+    let mut after = None;
+    while !filters.is_empty() {
+        let mut found = Vec::new();
+        after = store.read_retained(after.as_deref(), &filters, CATCH_UP_BYTES, &mut found)?;
+        for message in &found {
+            records.push(None, &message.parts());
+        }
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(records)
+}
+
 fn figures(pipeline: &mut Pipeline) -> Vec<RuleFigures> {
     pipeline.status().into_iter().zip(pipeline.handling_times()).collect()
 }
@@ -343,7 +381,7 @@ mod tests {
     fn started_for(shards: Vec<Mailbox>) -> PipelineThread {
         let plan = weir_rules::compile(&[Source::new("copy.toml", RULE)]).expect("a rule");
         let pipeline = Pipeline::new(Engine::new(plan), ReaderId(1), Vec::new());
-        let thread = PipelineThread::start(pipeline, Records::default(), Mailboxes::new(shards));
+        let thread = PipelineThread::start(pipeline, Waiting::default(), Mailboxes::new(shards));
         thread.expect("the system gives a thread")
     }
 
@@ -401,6 +439,39 @@ mod tests {
         // All that waited comes in one turn: before that the rules took nothing of it.
         assert_eq!(turn(&mail, &mut arrived).publications.len(), 6);
         thread.stop();
+    }
+
+    /// Retained values are there before the first message, and are not messages themselves.
+    #[test]
+    fn joined_values_that_were_retained_are_known_at_the_start() {
+        let rule = "[rule.r]\nfrom = \"in\"\ndecode = \"number\"\nto = \"out\"\n\
+                    select = { over = \"value - set.value\" }\n\
+                    [rule.r.join.set]\ntopic = \"set/#\"\ndecode = \"number\"\n";
+        let plan = weir_rules::compile(&[Source::new("join.toml", rule)]).expect("a rule");
+        let mut pipeline = Pipeline::new(Engine::new(plan), ReaderId(1), Vec::new());
+        let parts = |topic, payload, expires_at_ms| MessageParts {
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            expires_at_ms,
+            received_at_ms: 5,
+            publisher: "",
+            topic,
+            properties: &[],
+            payload,
+        };
+        let mut retained = Records::default();
+        retained.push(None, &parts("set", b"20", None));
+        retained.push(None, &parts("in", b"1", None));
+        let mut expired = Records::default();
+        expired.push(None, &parts("set", b"30", Some(6)));
+        pipeline.seed(7, &retained, true);
+        pipeline.seed(7, &expired, false);
+        assert!(pipeline.take_turn().is_none());
+        pipeline.handle_message(7, Some(Sequence(1)), &parts("in", b"21", None));
+        let turn = pipeline.take_turn().expect("a result");
+        let [result] = &turn.publications[..] else { panic!("one result") };
+        let message = weir_core::Message::from_record(&result.record).expect("a record");
+        assert_eq!((message.topic(), message.parts().payload), ("out", &br#"{"over":1}"#[..]));
     }
 
     /// Every shard stops reading its clients while the rules have too much to do, and sleeps until

@@ -37,6 +37,7 @@ mod reopen;
 mod commit;
 mod open;
 mod read_log;
+mod read_retained;
 mod readers;
 mod recover;
 

@@ -107,7 +107,7 @@ impl Store {
     }
 
     /// A store that has failed can still be read when nothing is in the journal only.
-    fn settle(&self) -> Result<(), StoreError> {
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
         if self.overlay().batches().is_empty() { Ok(()) } else { self.checkpoint() }
     }
 

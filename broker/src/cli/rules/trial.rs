@@ -31,7 +31,8 @@ const SLEEP_MAX: Duration = Duration::from_secs(60);
 #[command(
     disable_help_flag = true,
     after_help = "What a rule would send is printed and not published. It knows of no message \
-                  before it was started, nor of retained ones; `client` is empty and `retain` \
+                  before it was started, nor of retained ones but those of topics that it joins; \
+                  a rule that reads others runs with them. `client` is empty and `retain` \
                   false, which a subscriber is not told.\n\n\
                   Exit code: 0 = ok, 1 = refused, or fewer results than --count in the time of \
                   --for, 2 = not connected, or the rules have errors.\n\n\
@@ -68,8 +69,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
 
 /// The rules that are meant; none when one is not there, which is told.
 fn plan(arguments: &Arguments) -> Result<Option<Plan>, CliError> {
-    let is_file = |what: &&String| what.ends_with(".toml") || Path::new(what).is_file();
-    let (files, names): (Vec<&String>, Vec<&String>) = arguments.what.iter().partition(is_file);
+    let (files, names): (Vec<&String>, Vec<&String>) =
+        arguments.what.iter().partition(|what| is_file(what));
     let files: Vec<PathBuf> = files.into_iter().map(PathBuf::from).collect();
     let sources: Vec<Source> = if files.is_empty() {
         let overrides = Overrides::of_process(Vec::new());
@@ -93,6 +94,10 @@ fn plan(arguments: &Arguments) -> Result<Option<Plan>, CliError> {
     Ok(Some(plan.only(|rule| names.iter().any(|name| *name == rule))))
 }
 
+fn is_file(what: &str) -> bool {
+    what.ends_with(".toml") || Path::new(what).is_file()
+}
+
 async fn try_rules(arguments: &Arguments, plan: Plan) -> Result<Answer, CliError> {
     let properties = arguments.connect.check()?;
     let filters: Vec<String> = plan.filters().map(str::to_owned).collect();
@@ -105,7 +110,9 @@ async fn try_rules(arguments: &Arguments, plan: Plan) -> Result<Answer, CliError
     let (client, mut events) = connect(&arguments.connect, properties);
     await_connection(&arguments.connect, &mut events).await?;
     client.subscribe(&filters, arguments.qos).await;
-    let trial = Trial { engine: Engine::new(plan), out: Vec::new(), read: 0, sent: 0, errors: 0 };
+    let names = arguments.what.iter().filter(|what| !is_file(what)).cloned().collect();
+    let (engine, out) = (Engine::new(plan), Vec::new());
+    let trial = Trial { engine, names, out, read: 0, sent: 0, errors: 0 };
     let answer = listen(arguments, (&client, &filters), trial, &mut events, stop).await?;
     client.disconnect().await;
     timeout(PATIENCE, await_end(&mut events)).await.ok();
@@ -130,6 +137,7 @@ async fn listen(
             event = events.recv() => event,
             () = sleep(trial.patience()) => {
                 trial.engine.advance(now(), &mut trial.out);
+                trial.drop_unwanted();
                 trial.print(left)?;
                 continue;
             }
@@ -180,6 +188,8 @@ async fn until(end: Option<Instant>) {
 /// An engine that nobody but the terminal hears.
 struct Trial {
     engine: Engine,
+    /// The rules that are tried; all if none is named.
+    names: Vec<String>,
     out: Vec<Emission>,
     read: u64,
     sent: u64,
@@ -188,12 +198,7 @@ struct Trial {
 
 impl Trial {
     fn handle(&mut self, message: &Message) {
-        // What was retained before is no news, and rules that run do not get it either.
         let Ok(topic) = std::str::from_utf8(message.topic()) else { return };
-        if message.retain() {
-            return;
-        }
-        self.read += 1;
         let event = weir_rules::Event {
             topic,
             payload: message.payload(),
@@ -202,7 +207,22 @@ impl Trial {
             client: "",
             arrived: now(),
         };
-        self.engine.handle(event.arrived, &event, &mut self.out);
+        // What was retained before is no news, and rules that run do not get it either, unless
+        // they join its topic.
+        if message.retain() {
+            self.engine.seed(&event, false, &mut self.out);
+        } else {
+            self.read += 1;
+            self.engine.handle(event.arrived, &event, &mut self.out);
+        }
+        self.drop_unwanted();
+    }
+
+    /// Drops results of rules that only run because others read them.
+    fn drop_unwanted(&mut self) {
+        let names = &self.names;
+        let is_named = |rule: &str| names.is_empty() || names.iter().any(|name| name == rule);
+        self.out.retain(|one| one.error.is_some() || is_named(&one.rule));
     }
 
     /// Prints what would be sent, at most so many results.
