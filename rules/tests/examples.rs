@@ -27,7 +27,7 @@ fn every_example_passes_its_own_tests() {
         })
         .collect();
     sources.sort_by(|left, right| left.path.cmp(&right.path));
-    assert!(sources.len() >= 13);
+    assert!(sources.len() >= 28);
     let report = run_cases(&sources).unwrap_or_else(|problems| {
         let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
         panic!("{}", texts.join("\n"));

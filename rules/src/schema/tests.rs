@@ -42,15 +42,18 @@ fn every_key_of_a_rule_file_is_in_the_schema_and_no_other() {
         ),
         ("/definitions/rule/properties/emit", format!("emit = {{ {UNKNOWN} }}")),
         ("/definitions/rule/properties/limits", format!("limits = {{ {UNKNOWN} }}")),
-        ("/definitions/rule/properties/alert", format!("alert = {{ when = \"x\", {UNKNOWN} }}")),
         (
-            "/definitions/rule/properties/join/additionalProperties",
-            format!("join.x = {{ topic = \"x\", {UNKNOWN} }}"),
+            "/definitions/rule/properties/alert",
+            format!("alert = {{ when = \"x > 1\", {UNKNOWN} }}"),
         ),
         ("/definitions/rule/properties/change", format!("change = {{ {UNKNOWN} }}")),
         (
             "/definitions/rule/properties/dedupe",
             format!("dedupe = {{ key = \"x\", within = \"1s\", {UNKNOWN} }}"),
+        ),
+        (
+            "/definitions/rule/properties/join/additionalProperties",
+            format!("join.x = {{ topic = \"x\", {UNKNOWN} }}"),
         ),
         (
             "/definitions/rule/properties/lookup/additionalProperties",
