@@ -1,11 +1,14 @@
 //! What a rule does, in words: what it reads, what it keeps and what that takes, and what it shares
 //! with others.
 
+mod blocks;
+
 use std::fmt::Write as _;
 
-use crate::alert::Alert;
+use blocks::{alerting, changed, formed, joined, looked_up, promised, repeated};
+
 use crate::expression::{FoldKind, Program};
-use crate::join::Join;
+use crate::message::Guarantee;
 use crate::payload::Decode;
 use crate::plan::{Plan, RuleSummary};
 use crate::quantity::{format_bytes, format_duration};
@@ -43,6 +46,12 @@ impl Plan {
         line("reads", &self.reads(rule));
         line("shares", &self.shares(rule));
         line("time", &time(rule));
+        for lookup in &rule.lookups {
+            line("looks up", &looked_up(lookup));
+        }
+        if let Some(dedupe) = &rule.dedupe {
+            line("dedupe", &repeated(dedupe));
+        }
         if let Some(filter) = &rule.filter {
             line("where", &filter.source);
         }
@@ -71,6 +80,12 @@ impl Plan {
         }
         if let Some(alert) = &rule.alert {
             line("alert", &alerting(alert));
+        }
+        if let Some(change) = &rule.change {
+            line("change", &changed(change));
+        }
+        if rule.guarantee != Guarantee::ExactlyOnce {
+            line("promises", promised(rule.guarantee));
         }
         line("memory", &memory(rule, summary));
         line("timers", &timers(rule));
@@ -208,42 +223,6 @@ fn remembered(rule: &Rule) -> String {
     before.chain(folds).collect::<Vec<_>>().join(", ")
 }
 
-/// What a rule takes from a topic whose last value it knows.
-fn joined(join: &Join) -> String {
-    let fields: Vec<&str> =
-        join.fields.iter().map(|field| field.path.trim_start_matches('.')).collect();
-    let mut text = format!("the last value of {}", join.filter.mqtt());
-    if !join.decode.is_scalar() {
-        write!(text, ": {}", list(fields.into_iter())).expect("a String takes everything");
-    }
-    if let Some(age) = join.max_age {
-        write!(text, ", if it is not older than {}", format_duration(age))
-            .expect("a String takes everything");
-    }
-    text
-}
-
-/// When an alert is sent.
-fn alerting(alert: &Alert) -> String {
-    let held = |ms: i64| match ms {
-        0 => String::new(),
-        ms => format!(" for {}", format_duration(ms)),
-    };
-    let mut parts = Vec::new();
-    if let Some(when) = &alert.when {
-        parts.push(format!("fires when {}{}", when.source.trim(), held(alert.hold)));
-        let clear = alert.clear.as_ref().map_or("it is not so", |clear| clear.source.trim());
-        parts.push(format!("ends when {clear}{}", held(alert.clear_hold)));
-    }
-    if let Some(silent) = alert.silent {
-        parts.push(format!("tells silence of {}", format_duration(silent)));
-    }
-    if let Some(repeat) = alert.repeat {
-        parts.push(format!("reminds every {}", format_duration(repeat)));
-    }
-    parts.join("; ")
-}
-
 fn memory(rule: &Rule, summary: &RuleSummary) -> String {
     if !rule.keeps_keys() && !rule.joins.is_empty() {
         return format!("the values of its joins, at most {} each (limits.keys)", rule.keys_max);
@@ -291,6 +270,9 @@ fn sends(destination: &Destination) -> String {
         }
     }
     let mut add = |words: String| text.push_str(&words);
+    if let Some(form) = formed(&destination.form) {
+        add(format!(", {form}"));
+    }
     add(format!(", QoS {}", destination.qos));
     if destination.retain {
         add(", retained".to_owned());
@@ -315,7 +297,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Source, compile};
+    use crate::{Plan, Source, TableFile, compile};
 
     const TEXT: &str = r#"
 [rule.cycle]
@@ -363,15 +345,34 @@ repeat = "8h"
 topic   = "set/{id}"
 max_age = "1d"
 
+[rule.tagged]
+from      = "plc/{tag}"
+dedupe    = { key = ["tag", "seq"], within = "5m" }
+select    = { bar = "value * meter.gain" }
+change    = { field = "bar", by = 0.5, or_percent = 2, at_least_every = "10m" }
+guarantee = "best-effort"
+to        = { topic = "plant/{tag}", format = "number" }
+[rule.tagged.lookup.meter]
+file = "meters.csv"
+key  = "tag"
+miss = "drop"
+
 [rule.off]
 from    = "a"
 to      = "b"
 enabled = false
 "#;
 
+    fn plan() -> Plan {
+        let mut source = Source::new("rules.toml", TEXT);
+        let content = Ok("tag,gain\nPT1,6.25\n".to_owned());
+        let (name, path) = ("meters.csv".to_owned(), "meters.csv".to_owned());
+        source.tables = vec![TableFile { name, path, content }];
+        compile(&[source]).expect("correct rules")
+    }
+
     fn explain(rule: &str) -> String {
-        let plan = compile(&[Source::new("rules.toml", TEXT)]).expect("correct rules");
-        plan.explain(rule).expect("a rule")
+        plan().explain(rule).expect("a rule")
     }
 
     #[test]
@@ -417,6 +418,20 @@ rule cycle (rules.toml:2)
     }
 
     #[test]
+    fn tables_repeats_changes_promises_and_forms_are_explained() {
+        let text = explain("tagged");
+        for line in [
+            "  looks up   the row of `tag` in meters.csv: tag, gain; a message without a row is passed over\n",
+            "  dedupe     the first of messages with the same tag, seq within 5m\n",
+            "  change     results that differ in bar by more than 0.5 or 2 %, at least every 10m\n",
+            "  promises   best-effort: results do not wait for their state, which is written a second later\n",
+            "  sends      plant/{tag}, `bar` as a number, QoS 1\n",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+
+    #[test]
     fn rules_without_windows_and_rules_that_do_not_run_are_explained_too() {
         let text = explain("level");
         assert!(text.contains("  remembers  prev.value\n"), "{text}");
@@ -431,7 +446,6 @@ rule cycle (rules.toml:2)
         );
         assert!(text.contains("  timers     none\n"), "{text}");
         assert!(explain("off").contains("  runs       not: it has enabled = false\n"));
-        let plan = compile(&[Source::new("rules.toml", TEXT)]).expect("correct rules");
-        assert_eq!(plan.explain("other"), None);
+        assert_eq!(plan().explain("other"), None);
     }
 }
