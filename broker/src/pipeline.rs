@@ -211,9 +211,8 @@ impl Pipeline {
                     Route::Reader(*reader)
                 }
             };
-            let guarantee = self.engine.guarantee(&emission.rule);
             let promises = emission.qos > 0 || emission.retain;
-            match guarantee {
+            match emission.guarantee {
                 Guarantee::BestEffort if promises => {
                     self.lazy_since_ms = self.lazy_since_ms.or(Some(unix_ms));
                 }
@@ -221,7 +220,7 @@ impl Pipeline {
                 _ => self.is_durable |= promises,
             }
             let record = record_of(&emission, unix_ms);
-            let publications = match guarantee {
+            let publications = match emission.guarantee {
                 Guarantee::ExactlyOnce => &mut self.publications,
                 _ => &mut self.eager,
             };

@@ -110,21 +110,31 @@ pub(crate) fn send(
         if destination.meta {
             add_meta(&mut payload, id, &rule.name);
         }
-        out.push(Emission {
-            rule: rule.name.clone(),
-            id,
-            topic,
-            payload,
-            qos: destination.qos,
-            retain: destination.retain,
-            upstream: destination.upstream.clone(),
-            expire_s: destination.expire_s,
-            error: None,
-            meta: destination.meta,
-            is_link: destination.is_link,
-        });
+        out.push(emission(rule, destination, (id, topic, payload)));
     }
     Ok((out.len() - sent) as u64)
+}
+
+/// What a destination gets: identifier, topic and payload.
+pub(crate) fn emission(
+    rule: &Rule,
+    destination: &Destination,
+    (id, topic, payload): (u128, String, Vec<u8>),
+) -> Emission {
+    Emission {
+        rule: rule.name.clone(),
+        id,
+        topic,
+        payload,
+        qos: destination.qos,
+        retain: destination.retain,
+        upstream: destination.upstream.clone(),
+        expire_s: destination.expire_s,
+        error: None,
+        meta: destination.meta,
+        guarantee: rule.guarantee,
+        is_link: destination.is_link,
+    }
 }
 
 /// The beginning of every identifier of a rule.

@@ -311,14 +311,6 @@ impl Engine {
         std::mem::take(&mut self.is_urgent)
     }
 
-    /// What the rule of this name promises.
-    pub fn guarantee(&self, rule: &Arc<str>) -> Guarantee {
-        // Emissions carry the very name of their rule.
-        let found = self.plan.rules.iter().find(|known| Arc::ptr_eq(&known.name, rule));
-        let found = found.or_else(|| self.plan.rules.iter().find(|known| known.name == *rule));
-        found.map_or_else(Guarantee::default, |rule| rule.guarantee)
-    }
-
     /// Goes on with the tables of another plan; `false` if that has other rules, and nothing is
     /// changed then. The state stays as it is: what was computed with the old tables stays so.
     pub fn replace_tables(&mut self, plan: Plan) -> bool {

@@ -48,6 +48,8 @@ pub struct Emission {
     pub error: Option<DeadLetter>,
     /// Whether `id` and `rule` stand in the body, for receivers without user properties.
     pub meta: bool,
+    /// What its rule promises when the power fails.
+    pub guarantee: Guarantee,
     /// Whether it is for the rules that read this one; such a message never leaves the engine.
     pub(crate) is_link: bool,
 }

@@ -9,7 +9,6 @@ use crate::code;
 use crate::emit::{AlertLabel, alert_body, identity, send};
 use crate::expression::{Fault, Inputs, Program, evaluate};
 use crate::json::write_number;
-use crate::key::take_part;
 use crate::rule::Rule;
 use crate::running::Running;
 use crate::value::{Texts, Value};
@@ -183,14 +182,7 @@ impl Running {
         let mut arena = std::mem::take(&mut work.arena);
         arena.clear();
         let mut texts = Texts { arena, constants: turn.constants, ..Texts::default() };
-        work.locals.clear();
-        work.locals.resize(rule.locals, Value::Null);
-        let mut parts = &*key.bytes;
-        for part in &rule.by {
-            let value = take_part(&mut parts, &mut texts);
-            debug_assert!(value.is_some(), "a key has a part for each `by`");
-            work.locals[usize::from(part.slot)] = value.unwrap_or(Value::Null);
-        }
+        work.start(rule, key, &mut texts);
         for (slot, (bits, text)) in held_slots(rule, alert).zip(&state.held) {
             let value = boxed::value(*bits, text.as_deref().unwrap_or_default(), &mut texts);
             work.locals[usize::from(slot)] = value;

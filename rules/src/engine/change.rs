@@ -5,6 +5,7 @@ use super::work::Message;
 use crate::boxed::{self, Kept};
 use crate::change::{Change, Held, Sent, Verdict};
 use crate::code;
+use crate::emit::emission;
 use crate::expression::{Fault, Inputs, Program, evaluate};
 use crate::held::HeldMessage;
 use crate::key::{KeyState, More};
@@ -201,17 +202,6 @@ pub(super) fn hold(emission: Emission) -> HeldMessage {
 
 /// A message that has waited.
 pub(super) fn release(rule: &Rule, destination: &Destination, message: HeldMessage) -> Emission {
-    Emission {
-        rule: rule.name.clone(),
-        id: message.id,
-        topic: message.topic.into(),
-        payload: message.payload.into(),
-        qos: destination.qos,
-        retain: destination.retain,
-        upstream: destination.upstream.clone(),
-        expire_s: destination.expire_s,
-        error: None,
-        meta: destination.meta,
-        is_link: destination.is_link,
-    }
+    let HeldMessage { id, topic, payload } = message;
+    emission(rule, destination, (id, topic.into(), payload.into()))
 }

@@ -10,7 +10,7 @@ use crate::code;
 use crate::emit::{body, identity, send};
 use crate::expression::{Fault, Inputs, evaluate};
 use crate::form::WindowLabel;
-use crate::key::{KeyState, take_part};
+use crate::key::KeyState;
 use crate::limits::EMPTY_WINDOWS_MAX;
 use crate::rule::Rule;
 use crate::running::{Running, key_bytes};
@@ -211,14 +211,7 @@ impl Running {
         let mut arena = std::mem::take(&mut work.arena);
         arena.clear();
         let mut texts = Texts { arena, constants: turn.constants, ..Texts::default() };
-        work.locals.clear();
-        work.locals.resize(rule.locals, Value::Null);
-        let mut parts = &*key.bytes;
-        for part in &rule.by {
-            let value = take_part(&mut parts, &mut texts);
-            debug_assert!(value.is_some(), "a key has a part for each `by`");
-            work.locals[usize::from(part.slot)] = value.unwrap_or(Value::Null);
-        }
+        work.start(rule, key, &mut texts);
         let (row, sides) = work.merged.parts();
         label.late = late_messages(row);
         debug_assert!(rule.empty || messages(row) > 0, "panes hold messages");

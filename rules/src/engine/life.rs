@@ -180,6 +180,7 @@ impl Running {
             expire_s: None,
             error: Some(letter),
             meta: false,
+            guarantee: rule.guarantee,
             is_link: false,
         });
     }

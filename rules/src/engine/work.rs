@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::expression::Inputs;
+use crate::key::{KeyState, take_part};
 use crate::message::Event;
 use crate::plan::Plan;
+use crate::rule::Rule;
 use crate::topic::Route;
 use crate::value::{Texts, Value};
 use crate::window::Merged;
@@ -52,6 +54,20 @@ pub(crate) struct ResultWork {
     pub(super) locals: Vec<Value>,
     pub(super) stack: Vec<Value>,
     pub(super) merged: Merged,
+}
+
+impl ResultWork {
+    /// Empties the locals, but for the values of a key.
+    pub(super) fn start(&mut self, rule: &Rule, key: &KeyState, texts: &mut Texts<'_>) {
+        self.locals.clear();
+        self.locals.resize(rule.locals, Value::Null);
+        let mut parts = &*key.bytes;
+        for part in &rule.by {
+            let value = take_part(&mut parts, texts);
+            debug_assert!(value.is_some(), "a key has a part for each `by`");
+            self.locals[usize::from(part.slot)] = value.unwrap_or(Value::Null);
+        }
+    }
 }
 
 /// A message while it goes through the rules.
