@@ -1,21 +1,6 @@
 //! What is wrong with rules that read rules, and with joins, is said at its place.
 
-use weir_rules::{Source, compile};
-
-/// All diagnostics of some files, as one text.
-fn diagnose(files: &[(&str, &str)]) -> String {
-    let sources: Vec<Source> = files.iter().map(|(path, text)| Source::new(*path, *text)).collect();
-    let list = match compile(&sources) {
-        Ok(plan) => plan.warnings().to_vec(),
-        Err(list) => list,
-    };
-    list.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
-
-/// A rule around the lines in question.
-fn check(found: &str, expected: &str) {
-    assert_eq!(found.trim_end(), expected.trim(), "\n{found}");
-}
+use crate::{check, diagnose};
 
 #[test]
 fn chains_of_rules_are_checked() {

@@ -1,21 +1,6 @@
 //! What a user reads when a payload cannot be read as a rule says: exact texts.
 
-use weir_rules::{Source, compile};
-
-/// The errors of a file, as one text.
-fn diagnose(text: &str) -> String {
-    let list = compile(&[Source::new("r.toml", text)]).expect_err("it is wrong");
-    list.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
-
-/// A rule around the lines in question.
-fn rule(lines: &str) -> String {
-    diagnose(&format!("[rule.r]\nfrom = \"a/{{x}}\"\nto = \"b\"\n{lines}\n"))
-}
-
-fn check(found: &str, expected: &str) {
-    assert_eq!(found.trim_end(), expected.trim(), "\n{found}");
-}
+use crate::{check, diagnose_one, rule};
 
 #[test]
 fn decoders_that_cannot_be_read_say_what_they_want() {
@@ -116,7 +101,7 @@ fn rules_that_read_metrics_need_topics_that_have_some_and_a_select() {
     let text = "[rule.r]\nfrom = [\"spBv1.0/g/DDATA/n\", \"spBv1.0/g/DATA/n/d\", \"spBv1.0/+/+/n/#\"]\n\
         decode = \"sparkplug\"\nto = \"o\"\nwhere = \"name == 'x'\"\n";
     check(
-        &diagnose(text),
+        &diagnose_one(text),
         r#"
 error[R003]: rule `r` reads metrics, but has no `select`
   --> r.toml:1:7

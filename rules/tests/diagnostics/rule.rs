@@ -2,24 +2,7 @@
 
 use weir_rules::{Severity, Source, compile};
 
-/// All diagnostics of some files, as one text.
-fn diagnose(files: &[(&str, &str)]) -> String {
-    let sources: Vec<Source> = files.iter().map(|(path, text)| Source::new(*path, *text)).collect();
-    let list = match compile(&sources) {
-        Ok(plan) => plan.warnings().to_vec(),
-        Err(list) => list,
-    };
-    list.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
-
-/// A rule around the lines in question.
-fn rule(lines: &str) -> String {
-    diagnose(&[("r.toml", &format!("[rule.r]\nfrom = \"a/{{x}}\"\nto = \"b\"\n{lines}\n"))])
-}
-
-fn check(found: &str, expected: &str) {
-    assert_eq!(found.trim_end(), expected.trim(), "\n{found}");
-}
+use crate::{check, diagnose, rule};
 
 #[test]
 fn all_problems_of_all_files_are_reported_at_once() {

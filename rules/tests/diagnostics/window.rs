@@ -1,17 +1,6 @@
 //! What a user reads when a window cannot be: exact texts.
 
-use weir_rules::{Source, compile};
-
-/// All diagnostics of a rule around the lines in question.
-fn rule(lines: &str) -> String {
-    let text = format!("[rule.r]\nfrom = \"a/{{x}}\"\nto = \"b\"\n{lines}\n");
-    let list = compile(&[Source::new("r.toml", text)]).expect_err("something is wrong");
-    list.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
-
-fn check(found: &str, expected: &str) {
-    assert_eq!(found.trim_end(), expected.trim(), "\n{found}");
-}
+use crate::{check, rule};
 
 #[test]
 fn windows_of_messages_and_of_the_calendar_say_what_is_wrong() {
