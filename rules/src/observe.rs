@@ -34,8 +34,7 @@ pub struct Observer {
     messages: u64,
     first: Option<i64>,
     last: i64,
-    /// Messages and latest arrival of each topic.
-    topics: BTreeMap<String, u64>,
+    topics: BTreeSet<String>,
     forms: Forms,
     /// By path, as it is written in an expression.
     fields: BTreeMap<String, Seen>,
@@ -86,7 +85,7 @@ impl Observer {
             messages: 0,
             first: None,
             last: 0,
-            topics: BTreeMap::new(),
+            topics: BTreeSet::new(),
             forms: Forms::default(),
             fields: BTreeMap::new(),
         }
@@ -100,10 +99,8 @@ impl Observer {
         self.messages += 1;
         self.first.get_or_insert(arrived.0);
         self.last = arrived.0;
-        if let Some(count) = self.topics.get_mut(topic) {
-            *count += 1;
-        } else if self.topics.len() < OBSERVED_TOPICS_MAX {
-            self.topics.insert(topic.to_owned(), 1);
+        if self.topics.len() < OBSERVED_TOPICS_MAX && !self.topics.contains(topic) {
+            self.topics.insert(topic.to_owned());
         }
         let Ok(text) = std::str::from_utf8(payload) else {
             self.forms.other += 1;

@@ -29,7 +29,7 @@ pub(crate) use sparkplug::{METRIC_FIELDS, Metric, Metrics};
 use std::str::Utf8Error;
 use std::sync::Arc;
 
-use crate::value::Value;
+use crate::value::{Place, Value, whole};
 
 /// How a payload is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,16 @@ impl Decode {
     /// Whether the payload is one value without a name.
     pub(crate) fn is_scalar(&self) -> bool {
         matches!(self, Decode::Bool | Decode::Number | Decode::Text)
+    }
+
+    /// The value of a payload that is one, see [`Decode::is_scalar`].
+    pub(crate) fn read_value(&self, payload: &str) -> Result<Value, DecodeError> {
+        let (value, wanted) = match self {
+            Decode::Bool => (read_bool(payload), "true or false"),
+            Decode::Number => (read_number(payload), "a number"),
+            _ => (Some(whole(Place::Payload, payload)), "a text"),
+        };
+        value.ok_or(DecodeError::Value(wanted))
     }
 
     /// What tells it apart from others. It goes into stored hashes: what is there must stay.

@@ -2,6 +2,7 @@
 
 use super::change::News;
 use super::life::Turn;
+use super::records::fault;
 use super::work::Message;
 use crate::boxed;
 use crate::code;
@@ -9,7 +10,6 @@ use crate::emit::{body, identity, send};
 use crate::expression::{Fault, Program, evaluate};
 use crate::key::push_part;
 use crate::limits::KEY_BYTES_MAX;
-use crate::payload::{Decode, read_bool, read_number};
 use crate::rule::Rule;
 use crate::running::Running;
 use crate::topic::{Capture, Route};
@@ -203,18 +203,7 @@ impl Message<'_> {
             locals[slot] = capture_value(*capture, self.event.topic, self.levels);
         }
         let Some(slot) = rule.value else { return Ok(()) };
-        let payload = self.texts.payload;
-        let value = match rule.decode {
-            Decode::Bool => read_bool(payload),
-            Decode::Number => read_number(payload),
-            Decode::Text => Some(whole(Place::Payload, payload)),
-            _ => None,
-        };
-        let Some(value) = value else {
-            let wanted = if rule.decode == Decode::Bool { "true or false" } else { "a number" };
-            let message = format!("payload is not {wanted}");
-            return Err(Fault { code: code::DECODE_FAULT, message });
-        };
+        let value = rule.decode.read_value(self.texts.payload).map_err(|error| fault(&error))?;
         self.scratch.locals[usize::from(slot)] = value;
         Ok(())
     }

@@ -5,17 +5,17 @@
 
 use super::intake::capture_value;
 use super::life::Turn;
+use super::records::fault;
 use super::work::Message;
 use crate::boxed;
 use crate::code;
 use crate::expression::Fault;
 use crate::join::Join;
 use crate::json::write_number;
-use crate::payload::{Decode, read_bool, read_number};
 use crate::rule::Rule;
 use crate::running::Running;
 use crate::table::{Table, TableId};
-use crate::value::{Place, Texts, Value, whole};
+use crate::value::{Texts, Value};
 
 impl Running {
     /// Keeps the value of a joined topic, or only one that is not known yet. An empty payload
@@ -119,13 +119,8 @@ fn start_key(number: usize, key: &mut Vec<u8>) {
 fn push_key_part(value: Value, texts: &Texts<'_>, key: &mut Vec<u8>) -> bool {
     let mut made = String::new();
     let text = match value {
-        Value::Bool(yes) => {
-            if yes {
-                "true"
-            } else {
-                "false"
-            }
-        }
+        Value::Bool(true) => "true",
+        Value::Bool(false) => "false",
         Value::Composite | Value::Json(_) | Value::Null => return false,
         Value::Number(number) => {
             write_number(number, &mut made);
@@ -140,17 +135,9 @@ fn push_key_part(value: Value, texts: &Texts<'_>, key: &mut Vec<u8>) -> bool {
 
 /// The row of a message: for each field its bits, and its text if it is one.
 fn encode(join: &Join, message: &Message<'_>) -> Result<Vec<u8>, Fault> {
-    let payload = message.texts.payload;
-    let value = match join.decode {
-        Decode::Bool => read_bool(payload),
-        Decode::Number => read_number(payload),
-        Decode::Text => Some(whole(Place::Payload, payload)),
-        _ => Some(Value::Null),
-    };
-    let Some(value) = value else {
-        let wanted = if join.decode == Decode::Bool { "true or false" } else { "a number" };
-        let message = format!("payload is not {wanted}");
-        return Err(Fault { code: code::DECODE_FAULT, message });
+    let value = match join.decode.is_scalar() {
+        true => join.decode.read_value(message.texts.payload).map_err(|error| fault(&error))?,
+        false => Value::Null,
     };
     let mut row = Vec::new();
     for field in &join.fields {

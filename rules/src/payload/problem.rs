@@ -19,4 +19,7 @@ pub(crate) enum DecodeError {
     Short { field: String, format: String, found: usize, wanted: usize },
     #[error("payload is not UTF-8")]
     Utf8,
+    /// A payload that should be one value.
+    #[error("payload is not {0}")]
+    Value(&'static str),
 }
