@@ -220,6 +220,7 @@ impl Core {
                 self.handle_reader_done(now, reader, sequence);
             }
             Input::ReaderMissed { messages } => self.metrics.drops.disk_full += messages,
+            Input::ReaderWants(wish) => self.handle_reader_wants(wish),
             Input::Received { connection, bytes } => self.handle_received(now, connection, bytes),
             Input::Record(change) => self.record(change),
             Input::Revoked { credentials } => self.handle_revoked(now, credentials),

@@ -11,6 +11,7 @@ use crate::change::Change;
 use crate::forwards::Forwards;
 use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence, ShardId};
 use crate::message::{Message, MessageParts};
+use crate::readers::ReaderWish;
 use crate::store_room::StoreRoom;
 use crate::surroundings::Surroundings;
 
@@ -96,6 +97,8 @@ pub enum Input<'a> {
         /// How many.
         messages: u64,
     },
+    /// A reader reads other topics from now on. Every shard has to be told.
+    ReaderWants(ReaderWish),
     /// Bytes were read from a connection.
     Received {
         /// Which.

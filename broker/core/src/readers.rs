@@ -2,13 +2,14 @@
 //!
 //! What is given to them stands where messages are routed.
 
-use weir_mqtt::QoS;
+use weir_mqtt::{QoS, TopicFilter};
 
 use crate::change::Change;
 use crate::clock::Now;
 use crate::core::Core;
 use crate::effect::Records;
 use crate::identity::{ReaderId, Sequence};
+use crate::subscriptions::{Holder, Subscriber};
 
 /// Something inside the broker that reads the log.
 #[derive(Clone, Debug)]
@@ -21,6 +22,17 @@ pub struct ReaderConfig {
     /// the store and only QoS 0 is handed to it.
     pub takes_logged: bool,
     /// Whether it wants to know the client identifiers of the publishers.
+    pub names_publishers: bool,
+}
+
+/// What a reader wants from now on.
+#[derive(Clone, Debug)]
+pub struct ReaderWish {
+    /// Which reader.
+    pub reader: ReaderId,
+    /// In the place of [`ReaderConfig::filters`].
+    pub filters: Vec<String>,
+    /// In the place of [`ReaderConfig::names_publishers`].
     pub names_publishers: bool,
 }
 
@@ -47,6 +59,58 @@ impl Core {
     /// The QoS that a reader gets: everything as it was published.
     pub(crate) const READER_QOS: QoS = QoS::ExactlyOnce;
 
+    pub(crate) fn add_readers(&mut self, readers: Vec<ReaderConfig>) {
+        for config in readers {
+            self.readers.push(Reader {
+                config,
+                done: Sequence(0),
+                recorded: Sequence(0),
+                last: Sequence(0),
+                records: Records::default(),
+            });
+            self.subscribe_reader(self.readers.len() - 1);
+        }
+    }
+
+    /// What was routed before stays as it is.
+    pub(crate) fn handle_reader_wants(&mut self, wish: ReaderWish) {
+        let found = self.readers.iter().position(|reader| reader.config.reader == wish.reader);
+        let Some(index) = found else { return };
+        let reader = &mut self.readers[index].config;
+        let before = std::mem::replace(&mut reader.filters, wish.filters);
+        reader.names_publishers = wish.names_publishers;
+        for filter in &before {
+            self.subscriptions.remove(filter, reader_holder(index));
+        }
+        self.subscribe_reader(index);
+    }
+
+    fn subscribe_reader(&mut self, index: usize) {
+        for filter in &self.readers[index].config.filters {
+            let subscriber = Subscriber {
+                holder: reader_holder(index),
+                qos: Self::READER_QOS,
+                no_local: false,
+                retain_as_published: true,
+                checked: false,
+                identifier: 0,
+            };
+            self.subscriptions.insert(&filter.as_str().into(), subscriber);
+        }
+        let mut readers = self.readers.iter();
+        self.names_publishers = readers.any(|reader| reader.config.names_publishers);
+    }
+
+    /// The retained messages that match one of the filters, in the order of the filters.
+    #[must_use]
+    pub fn retained(&self, filters: &[String]) -> Records {
+        let mut records = Records::default();
+        for filter in filters.iter().filter_map(|filter| TopicFilter::parse(filter).ok()) {
+            self.retained.matching(filter, |message| records.push(None, &message.parts()));
+        }
+        records
+    }
+
     /// The first position of the log that anybody still needs.
     pub(crate) fn log_start(&self) -> Sequence {
         let lagging = self.readers.iter().filter(|reader| reader.is_behind());
@@ -70,4 +134,8 @@ impl Core {
             self.release_held(now, reader, sequence);
         }
     }
+}
+
+fn reader_holder(index: usize) -> Holder {
+    Holder::Reader(u16::try_from(index).expect("readers are few"))
 }

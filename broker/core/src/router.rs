@@ -17,7 +17,6 @@ use crate::identity::{ReaderId, Sequence, ShardId};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
-use crate::readers::{Reader, ReaderConfig};
 use crate::share_mark::ShareMark;
 use crate::shared::ShareKey;
 use crate::subscriptions::{Holder, Subscriber};
@@ -186,31 +185,6 @@ impl Core {
         self.readers[index].last = sequence;
         routing.targets.push(reader_target(id, parts.qos, false));
         self.record_routing(routing);
-    }
-
-    pub(crate) fn add_readers(&mut self, readers: Vec<ReaderConfig>) {
-        for config in readers {
-            let index = u16::try_from(self.readers.len()).expect("readers are few");
-            self.names_publishers |= config.names_publishers;
-            for filter in &config.filters {
-                let subscriber = Subscriber {
-                    holder: Holder::Reader(index),
-                    qos: Self::READER_QOS,
-                    no_local: false,
-                    retain_as_published: true,
-                    checked: false,
-                    identifier: 0,
-                };
-                self.subscriptions.insert(&filter.as_str().into(), subscriber);
-            }
-            self.readers.push(Reader {
-                config,
-                done: Sequence(0),
-                recorded: Sequence(0),
-                last: Sequence(0),
-                records: crate::effect::Records::default(),
-            });
-        }
     }
 
     /// Merges the matching subscriptions of each holder. A mark in the session says where its

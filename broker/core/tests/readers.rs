@@ -233,3 +233,37 @@ fn send_result(world: &World, payload: &str) {
         route: Route::Subscribers { origin: None },
     });
 }
+
+/// What was routed before stays as it is; what comes goes by the new filters in every shard.
+#[test]
+fn a_reader_changes_what_it_reads() {
+    let world = world();
+    let clients = [world.connect(v311("a")), world.connect(v311("b")), world.connect(v311("c"))];
+    for client in &clients {
+        client.publish_acknowledged("sensor/1", "before");
+        client.publish_acknowledged("other/1", "not yet");
+    }
+    let filters = ["other/+", "other/#"].map(str::to_owned).to_vec();
+    world.reader_wants(ReaderWish { reader: RULES, filters, names_publishers: true });
+    for client in &clients {
+        client.publish_acknowledged("sensor/1", "no more");
+        client.publish_acknowledged("other/1", "after");
+    }
+    let seen = world.take_reader_messages();
+    let payloads: Vec<&str> = seen.iter().map(|m| m.payload.as_str()).collect();
+    assert_eq!(payloads, ["before", "before", "before", "after", "after", "after"]);
+    assert!(seen.iter().all(|m| m.reader == RULES && m.sequence.is_some()));
+    world.reader_wants(ReaderWish { reader: RULES, filters: Vec::new(), names_publishers: false });
+    clients[0].publish_acknowledged("other/1", "nobody");
+    assert!(world.take_reader_messages().is_empty());
+}
+
+#[test]
+fn a_reader_can_ask_for_what_is_retained() {
+    let world = world();
+    for (id, topic) in [("a", "set/1"), ("b", "set/2"), ("c", "set/2/x"), ("d", "other")] {
+        world.connect(v311(id)).publish_retained(QOS1, topic, id);
+    }
+    let found = world.retained_for(&["set/+", "nothing/#", "not/#/one"]);
+    assert_eq!(found, ["set/1 a", "set/2 b"]);
+}

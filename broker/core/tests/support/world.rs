@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use weir_core::{
     Acl, AuthenticationRequest, Core, Credential, Denial, DropReason, Drops, Identity, Input,
-    Instant, Limits, ListenerId, MemoryPressure, Metrics, Now, Outcome, Publication, ReaderConfig,
-    ReaderId, Sequence, ShardId, StoreRoom, Surroundings, ThrottleNotice,
+    Instant, Limits, ListenerId, MemoryPressure, MessageParts, Metrics, Now, Outcome, Publication,
+    ReaderConfig, ReaderId, ReaderWish, Sequence, ShardId, StoreRoom, Surroundings, ThrottleNotice,
 };
 
 use super::Chance;
@@ -316,6 +316,20 @@ impl World {
     /// From now on the store has room, or none.
     pub(crate) fn room(&self, room: StoreRoom) {
         self.net().handle_everywhere(|| Input::StoreRoom(room));
+    }
+
+    /// A reader reads other topics.
+    pub(crate) fn reader_wants(&self, wish: ReaderWish) {
+        self.net().handle_everywhere(|| Input::ReaderWants(wish.clone()));
+    }
+
+    /// Topics and payloads of what is retained, as a reader is told.
+    pub(crate) fn retained_for(&self, filters: &[&str]) -> Vec<String> {
+        let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
+        let found = self.net().cores[0].retained(&filters);
+        let text =
+            |m: MessageParts<'_>| format!("{} {}", m.topic, String::from_utf8_lossy(m.payload));
+        found.iter().map(|(_, message)| text(message)).collect()
     }
 
     /// Whether a message from inside the broker has to wait for room.
