@@ -16,24 +16,25 @@ use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mio::{Poll, Waker};
-use weir_core::{Core, Input, Now, Placement, ReaderConfig, ReaderId, ShardId, StoreRoom};
+use weir_core::{Core, Input, Now, Placement, ReaderConfig, ReaderId, Records, ShardId, StoreRoom};
 use weir_rules::{Diagnostic, Engine, Plan};
 
-use crate::auth::{Authenticator, AuthenticatorHandle, Rights, SaltKey, Settings, Sources};
+use crate::auth::{Authenticator, AuthenticatorHandle, Rights, SaltKey, Settings};
 use crate::clock::{Clock, unix_ms};
 use crate::config::{self, Config, TlsError};
-use crate::control::{Control, Watched};
+use crate::control::Control;
 use crate::limits;
 use crate::listener::{Listener, Refused};
-use crate::lookup_tables::LookupTables;
+use crate::live_rules::LiveRules;
 use crate::mailbox::{Mail, MailReceiver, Mailboxes, mailbox};
-use crate::pipeline::{Pipeline, PipelineThread, Waiting, not_handled, retained_for};
+use crate::pipeline::{Pipeline, PipelineThread, Waiting, not_handled};
 use crate::probe::Probe;
+use crate::reload::Reloader;
 use crate::shard::{self, Parts, RecordSink, Shard};
 use crate::status::Status;
 use crate::store::{
@@ -144,10 +145,7 @@ pub struct Broker {
     addresses: Vec<SocketAddr>,
     admin_address: Option<SocketAddr>,
     probe: Arc<Probe>,
-    tls: Vec<Arc<TlsServer>>,
-    sources: Sources,
-    authenticator: AuthenticatorHandle,
-    tables: Option<Arc<LookupTables>>,
+    reloader: Arc<Reloader>,
     running: Option<Running>,
 }
 
@@ -155,14 +153,14 @@ struct Running {
     mailboxes: Mailboxes,
     shards: Vec<JoinHandle<()>>,
     ended: mpsc::Receiver<io::Error>,
-    pipeline: Option<PipelineThread>,
+    pipeline: PipelineThread,
     writer: Writer,
     control: Control,
 }
 
 /// The readers of the log and their numbers.
 struct Readers {
-    rules: Option<ReaderId>,
+    rules: ReaderId,
     upstreams: Vec<(Arc<str>, ReaderId)>,
 }
 
@@ -178,12 +176,14 @@ impl Broker {
         let rights = sources.read().map_err(StartError::Auth)?;
         let store = Arc::new(open_store(&config)?);
         let salts = salt_key(&config)?;
-        let readers = register_readers(&store, &config, &plan)?;
+        let readers = register_readers(&store, &config)?;
         let reader_configs = reader_configs(&readers, &config, &plan);
-        let pipeline = restore_pipeline(&store, &config, &readers, plan)?;
+        let joined: Vec<String> = plan.joined_filters().map(str::to_owned).collect();
+        let (pipeline, records) = restore_pipeline(&store, &config, &readers, plan)?;
         let refused = Arc::new(Refused::default());
         let tls = read_certificates(&config)?;
         let mut cores = cores(&store, &config, &reader_configs, &rights, clock.now())?;
+        let waiting = Waiting { records, retained: cores[0].retained(&joined) };
         // Not before every session that was kept can be given messages.
         let listeners = bind(&config, &tls, &refused)?;
         let addresses = listeners.iter().filter_map(Listener::address).collect();
@@ -221,22 +221,14 @@ impl Broker {
                 }
             }
         })?;
-        let pipeline = match pipeline {
-            Some((pipeline, waiting)) => {
-                Some(PipelineThread::start(pipeline, waiting, mailboxes.clone())?)
-            }
-            None => None,
-        };
+        let pipeline = PipelineThread::start(pipeline, waiting, mailboxes.clone())?;
         let sinks = || {
-            let rules = readers.rules.zip(pipeline.as_ref());
-            let rules = rules.map(|(reader, pipeline)| {
-                (reader, Box::new(pipeline.handle()) as Box<dyn RecordSink>)
-            });
+            let rules = (readers.rules, Box::new(pipeline.handle()) as Box<dyn RecordSink>);
             let upstreams = readers.upstreams.iter().zip(&handles);
             let upstreams = upstreams.map(|((_, reader), handle)| {
                 (*reader, Box::new(handle.clone()) as Box<dyn RecordSink>)
             });
-            rules.into_iter().chain(upstreams).collect::<Vec<_>>()
+            std::iter::once(rules).chain(upstreams).collect::<Vec<_>>()
         };
         let sinks: Vec<_> = receivers.iter().map(|_| sinks()).collect();
         let probe = Arc::new(Probe {
@@ -244,7 +236,7 @@ impl Broker {
             mailboxes: mailboxes.clone(),
             store: store.clone(),
             writer: writer.sender(),
-            pipeline: pipeline.as_ref().map(PipelineThread::handle),
+            pipeline: pipeline.handle(),
             upstreams: handles,
             persistence: config.persistence,
             room: room.clone(),
@@ -253,12 +245,17 @@ impl Broker {
         });
         let (task, authenticator) = authenticator(&config, rights, salts, mailboxes.clone());
         let tls: Vec<Arc<TlsServer>> = tls.into_iter().flatten().collect();
-        let tables = pipeline.as_ref();
-        let tables = tables.and_then(|thread| LookupTables::new(&config, thread.handle()));
-        let tables = tables.map(Arc::new);
-        let files = Watched { tls: tls.clone(), tables: tables.clone() };
+        let reloader = Arc::new(Reloader {
+            files: config.files.clone(),
+            sources,
+            authenticator: authenticator.clone(),
+            tls,
+            rules: Arc::new(LiveRules::new(&config, pipeline.handle())),
+            mailboxes: mailboxes.clone(),
+            turn: Mutex::default(),
+        });
         let (control, admin_address) =
-            Control::start(&config, upstreams, task, files, probe.clone(), room)?;
+            Control::start(&config, upstreams, task, reloader.clone(), probe.clone(), room)?;
         let entrances: Vec<_> = listeners.iter().map(Listener::entrance).cloned().collect();
         let mut listeners = Some(listeners);
         let mut shards = Vec::new();
@@ -289,7 +286,7 @@ impl Broker {
         }
         let (shards, ended) = start_shards(shards)?;
         let running = Some(Running { mailboxes, shards, ended, pipeline, writer, control });
-        Ok(Self { addresses, admin_address, probe, tls, sources, authenticator, tables, running })
+        Ok(Self { addresses, admin_address, probe, reloader, running })
     }
 
     /// The addresses that clients can connect to over a network, in the order of the
@@ -327,9 +324,7 @@ impl Broker {
     fn stop(&mut self) {
         let Some(running) = self.running.take() else { return };
         running.control.stop();
-        if let Some(pipeline) = running.pipeline {
-            pipeline.stop();
-        }
+        running.pipeline.stop();
         running.mailboxes.send_all(|| Mail::Stop);
         for shard in running.shards {
             if shard.join().is_err() {
@@ -376,16 +371,13 @@ fn tell(salvage: &Salvage) {
     tracing::error!(%quarantined, %report, "the store was salvaged; the damaged one is kept");
 }
 
-fn register_readers(store: &Store, config: &Config, plan: &Plan) -> Result<Readers, StoreError> {
-    let has_rules = plan.filters().next().is_some();
+/// There is one for the rules also when there are none yet: they may come while the broker runs.
+fn register_readers(store: &Store, config: &Config) -> Result<Readers, StoreError> {
     let names: Vec<String> =
         config.upstreams.iter().map(|upstream| format!("upstream/{}", upstream.name)).collect();
-    let mut all: Vec<&str> = names.iter().map(String::as_str).collect();
-    if has_rules {
-        all.push(RULES);
-    }
-    let mut ids = store.register_readers(&all)?;
-    let rules = if has_rules { ids.pop() } else { None };
+    let all: Vec<&str> = std::iter::once(RULES).chain(names.iter().map(String::as_str)).collect();
+    let mut ids = store.register_readers(&all)?.into_iter();
+    let rules = ids.next().expect("each name has a number");
     let upstreams =
         config.upstreams.iter().map(|upstream| Arc::from(upstream.name.as_str())).zip(ids);
     Ok(Readers { rules, upstreams: upstreams.collect() })
@@ -401,12 +393,12 @@ fn reader_configs(readers: &Readers, config: &Config, plan: &Plan) -> Vec<Reader
             names_publishers: false,
         })
         .collect();
-    configs.extend(readers.rules.map(|reader| ReaderConfig {
-        reader,
+    configs.push(ReaderConfig {
+        reader: readers.rules,
         filters: plan.filters().map(str::to_owned).collect(),
         takes_logged: true,
         names_publishers: plan.reads_client(),
-    }));
+    });
     configs
 }
 
@@ -415,16 +407,14 @@ fn restore_pipeline(
     config: &Config,
     readers: &Readers,
     plan: Plan,
-) -> Result<Option<(Pipeline, Waiting)>, StartError> {
-    let Some(reader) = readers.rules else { return Ok(None) };
-    let joined: Vec<String> = plan.joined_filters().map(str::to_owned).collect();
+) -> Result<(Pipeline, Records), StartError> {
+    let reader = readers.rules;
     let RuleState { snapshot, deltas } = store.rules()?;
     let engine = Engine::restore(plan, snapshot.iter(), deltas.iter())
         .map_err(|source| StartError::RuleState { path: config.data_dir.clone(), source })?;
     let done = store.reader_cursor(SHARD, reader)?;
     let records = not_handled(store, SHARD, reader, done)?;
-    let waiting = Waiting { records, retained: retained_for(store, &joined)? };
-    Ok(Some((Pipeline::new(engine, reader, readers.upstreams.clone()), waiting)))
+    Ok((Pipeline::new(engine, reader, readers.upstreams.clone()), records))
 }
 
 /// The certificates of each listener that has some.

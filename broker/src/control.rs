@@ -12,12 +12,13 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::admin::{self, AdminKey, Copies, RuleControl};
+use crate::admin::{self, AdminKey, Operator};
 use crate::auth::Authenticator;
 use crate::broker::StartError;
 use crate::config::Config;
-use crate::lookup_tables::LookupTables;
+use crate::live_rules::LiveRules;
 use crate::probe::Probe;
+use crate::reload::Reloader;
 use crate::store::RoomWatch;
 use crate::stream::TlsServer;
 use crate::upstream::Upstream;
@@ -32,12 +33,6 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Between two looks at the room of a store that has none.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
 
-/// Files that are looked at now and then.
-pub(crate) struct Watched {
-    pub(crate) tls: Vec<Arc<TlsServer>>,
-    pub(crate) tables: Option<Arc<LookupTables>>,
-}
-
 /// The running thread.
 pub(crate) struct Control {
     stop: watch::Sender<bool>,
@@ -50,14 +45,16 @@ impl Control {
         config: &Config,
         upstreams: Vec<Upstream>,
         authenticator: Authenticator,
-        files: Watched,
+        reloader: Arc<Reloader>,
         probe: Arc<Probe>,
         room: Arc<RoomWatch>,
     ) -> Result<(Self, Option<SocketAddr>), StartError> {
         let admin = bind_admin(config)?;
         let key = admin_key(config)?;
-        let copies = key.as_ref().map(|key| Copies::new(key, probe.store.clone()));
-        let rules = key.as_ref().map(|key| RuleControl::new(key, probe.pipeline.clone()));
+        let operator = key.map(|key| {
+            let (store, pipeline) = (probe.store.clone(), probe.pipeline.clone());
+            Operator::new(&key, store, pipeline, reloader.clone())
+        });
         let admin_address = match &admin {
             Some(listener) => Some(listener.local_addr()?),
             None => None,
@@ -77,17 +74,15 @@ impl Control {
                 if let Some(every) = sys_interval {
                     tasks.spawn_local(tell_surroundings(probe.clone(), every));
                 }
-                if !files.tls.is_empty() {
-                    tasks.spawn_local(look_at_certificates(files.tls, probe.clone()));
+                if !reloader.tls.is_empty() {
+                    tasks.spawn_local(look_at_certificates(reloader.tls.clone(), probe.clone()));
                 }
-                if let Some(tables) = files.tables {
-                    tasks.spawn_local(look_at_tables(tables));
-                }
+                tasks.spawn_local(look_at_tables(reloader.rules.clone()));
                 if let Some(listener) = admin {
                     let stopped = stopped.clone();
                     tasks.spawn_local(async move {
                         let status = move || probe.status();
-                        let served = admin::serve(listener, status, copies, rules, until(stopped));
+                        let served = admin::serve(listener, status, operator, until(stopped));
                         if let Err(error) = served.await {
                             tracing::error!(%error, "the admin server has ended");
                         }
@@ -127,12 +122,14 @@ async fn look_at_certificates(servers: Vec<Arc<TlsServer>>, probe: Arc<Probe>) {
 }
 
 /// Never ends.
-async fn look_at_tables(tables: Arc<LookupTables>) {
+async fn look_at_tables(rules: Arc<LiveRules>) {
     loop {
         sleep(LOOK).await;
-        let tables = tables.clone();
-        // A panic there has been reported, and the next look comes.
-        let _ = spawn_blocking(move || tables.refresh()).await;
+        if rules.has_tables() {
+            let rules = rules.clone();
+            // A panic there has been reported, and the next look comes.
+            let _ = spawn_blocking(move || rules.refresh()).await;
+        }
     }
 }
 

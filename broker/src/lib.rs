@@ -10,10 +10,11 @@ mod control;
 mod limits;
 mod probe;
 
-mod lookup_tables;
-
 pub mod admin;
+mod reload;
 mod upstream;
+
+mod live_rules;
 
 mod pipeline;
 mod shard;
@@ -40,4 +41,5 @@ mod stream;
 pub use broker::{Broker, StartError};
 pub use inner_turn::{InnerTurn, OwnedPublication, TurnQueue};
 pub use pipeline::{Pipeline, RuleCommand, UnknownRule};
+pub use reload::{ReloadError, Reloaded};
 pub use upstream::{Forwarder, ForwarderOptions, Full, Outgoing, Peer, Read, Unusable};

@@ -10,8 +10,8 @@ use std::sync::mpsc;
 
 use mio::Waker;
 use weir_core::{
-    Acl, ConnectionId, Credential, Forwards, Message, Metrics, Outcome, Sequence, ShardId,
-    StoreRoom, Surroundings,
+    Acl, ConnectionId, Credential, Forwards, Message, Metrics, Outcome, ReaderWish, Records,
+    Sequence, ShardId, StoreRoom, Surroundings,
 };
 
 use crate::inner_turn::InnerTurn;
@@ -31,6 +31,8 @@ pub(crate) enum Mail {
     Loaded(Vec<(Sequence, Message)>),
     /// A connection whose client belongs here.
     Moved(Box<Moved>),
+    /// A reader reads other topics from now on, and may want to know what is retained.
+    ReaderWants { wish: ReaderWish, retained: Option<RetainedQuestion> },
     /// The store has room, or none.
     StoreRoom(StoreRoom),
     /// Messages and changes from inside the broker, durable together.
@@ -43,6 +45,13 @@ pub(crate) enum Mail {
     Surroundings(Box<Surroundings>),
     /// The broker ends.
     Stop,
+}
+
+/// Somebody wants the retained messages that match one of these filters.
+pub(crate) struct RetainedQuestion {
+    pub(crate) filters: Vec<String>,
+    /// Called on the shard's thread; must not wait.
+    pub(crate) answer: Box<dyn FnOnce(Records) + Send>,
 }
 
 /// A connection on its way to the shard of its client.

@@ -12,9 +12,9 @@
 
 use std::sync::Arc;
 
-use weir_core::{Change, MessageParts, ReaderId, Records, Route, Sequence};
+use weir_core::{Change, MessageParts, ReaderId, ReaderWish, Records, Route, Sequence};
 use weir_mqtt::{PublishProperties, QoS, UserProperties};
-use weir_rules::{Emission, Engine, Event, Guarantee, Plan, RuleStatus, Timestamp};
+use weir_rules::{Emission, Engine, Event, Guarantee, Plan, RuleChange, RuleStatus, Timestamp};
 
 use crate::inner_turn::{InnerTurn, OwnedPublication};
 
@@ -26,7 +26,7 @@ mod question;
 mod thread;
 
 pub use command::{RuleCommand, UnknownRule};
-pub(crate) use thread::{PipelineHandle, PipelineThread, Waiting, not_handled, retained_for};
+pub(crate) use thread::{PipelineHandle, PipelineThread, Waiting, not_handled};
 
 /// Deltas are replaced by a snapshot when they come to so many bytes, or to more than the
 /// snapshot itself, whichever is more.
@@ -56,6 +56,8 @@ pub struct Pipeline {
     lazy_since_ms: Option<u64>,
     delta_bytes: usize,
     snapshot_bytes: usize,
+    /// The next state that is written must be a snapshot.
+    is_new_plan: bool,
     handling: Handling,
 }
 
@@ -77,6 +79,7 @@ impl Pipeline {
             // The first turn writes a snapshot, which drops the deltas of the last run.
             delta_bytes: usize::MAX,
             snapshot_bytes: 0,
+            is_new_plan: false,
             handling: Handling::default(),
         }
     }
@@ -181,9 +184,26 @@ impl Pipeline {
         self.is_durable = true;
     }
 
-    /// Goes on with the tables of a plan with the same rules; `false` if the rules are others.
-    pub(crate) fn replace_tables(&mut self, plan: Plan) -> bool {
-        self.engine.replace_tables(plan)
+    /// Runs the rules of another plan from the next message on; answers what has changed. The
+    /// upstreams that they send to must be known here.
+    pub fn exchange(&mut self, plan: Plan) -> Vec<RuleChange> {
+        let changes = self.engine.exchange(plan);
+        if !changes.is_empty() {
+            self.handling = Handling::default();
+            self.is_new_plan = true;
+            self.is_durable = true;
+        }
+        changes
+    }
+
+    /// What the rules of a plan want to read, as this reader of the log.
+    #[must_use]
+    pub fn wish(&self, plan: &Plan) -> ReaderWish {
+        ReaderWish {
+            reader: self.reader,
+            filters: plan.filters().map(str::to_owned).collect(),
+            names_publishers: plan.reads_client(),
+        }
     }
 
     /// Counters and sizes of the rules.
@@ -231,11 +251,13 @@ impl Pipeline {
     /// The delta since the last turn, or the whole state when the deltas have grown too long.
     fn state_change(&mut self) -> Option<Change> {
         let mut delta = Vec::new();
-        if !self.engine.take_delta(&mut delta) {
+        let is_changed = self.engine.take_delta(&mut delta);
+        let is_new_plan = std::mem::take(&mut self.is_new_plan);
+        if !is_changed && !is_new_plan {
             return None;
         }
         self.delta_bytes = self.delta_bytes.saturating_add(delta.len());
-        if self.delta_bytes <= DELTA_BYTES_MAX.max(self.snapshot_bytes) {
+        if self.delta_bytes <= DELTA_BYTES_MAX.max(self.snapshot_bytes) && !is_new_plan {
             return Some(Change::RuleDelta { delta });
         }
         let mut shards: Vec<Vec<u8>> = Vec::new();

@@ -30,7 +30,7 @@ pub(crate) struct Probe {
     pub(crate) mailboxes: Mailboxes,
     pub(crate) store: Arc<Store>,
     pub(crate) writer: BatchSender,
-    pub(crate) pipeline: Option<PipelineHandle>,
+    pub(crate) pipeline: PipelineHandle,
     pub(crate) upstreams: Vec<UpstreamHandle>,
     /// Whether the store is on disk.
     pub(crate) persistence: bool,
@@ -133,7 +133,7 @@ impl Probe {
             retained: metrics.retained,
             messages: messages(&metrics),
             store: self.store_status(),
-            rules: self.pipeline.as_ref().map(rules).unwrap_or_default(),
+            rules: rules(&self.pipeline),
             upstreams: self.upstreams.iter().map(UpstreamHandle::status).collect(),
         }
     }

@@ -28,7 +28,7 @@ use crate::inner_turn::{InnerTurn, TurnQueue};
 use crate::lingering::Lingering;
 use crate::listener::{Entrance, Listener};
 use crate::logging;
-use crate::mailbox::{Mail, MailReceiver};
+use crate::mailbox::{Mail, MailReceiver, RetainedQuestion};
 use crate::sockets::Sockets;
 use crate::store::{BatchSender, Loader, Refused, batch_bytes};
 use crate::ways::Ways;
@@ -247,6 +247,12 @@ impl Shard {
                 Mail::Committed(batch) => self.handle_committed(now, batch),
                 Mail::Loaded(messages) => {
                     self.parts.core.handle(now, Input::Loaded { messages: &messages });
+                }
+                Mail::ReaderWants { wish, retained } => {
+                    self.parts.core.handle(now, Input::ReaderWants(wish));
+                    if let Some(RetainedQuestion { filters, answer }) = retained {
+                        answer(self.parts.core.retained(&filters));
+                    }
                 }
                 Mail::StoreRoom(room) => {
                     self.room = room;

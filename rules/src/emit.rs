@@ -137,7 +137,8 @@ pub(crate) fn emission(
     }
 }
 
-/// The beginning of every identifier of a rule.
+/// The beginning of every identifier of a rule. What is sent one by one adds the time and a number:
+/// a rule that is taken away and comes back counts from the beginning.
 pub(crate) fn identity(rule: &Rule) -> StableHash {
     let definition = rule.definition;
     StableHash::new().text(&rule.name).number(definition as u64).number((definition >> 64) as u64)

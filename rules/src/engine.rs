@@ -14,6 +14,7 @@ mod control;
 mod count;
 mod dedupe;
 mod due;
+mod exchange;
 mod fold;
 mod intake;
 mod join;
@@ -29,6 +30,7 @@ mod work;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use exchange::{RuleChange, RuleChangeKind};
 pub use peek::PeekError;
 
 use life::Turn;
@@ -115,15 +117,19 @@ impl Engine {
         for blob in deltas {
             state::apply(blob.as_ref(), state::Kind::Delta, &engine.plan, &mut engine.running)?;
         }
-        for (index, (rule, running)) in
-            engine.plan.rules.iter().zip(&mut engine.running).enumerate()
-        {
-            running.finish_restore(rule, index as u32, &mut engine.timers);
+        engine.set_all_timers();
+        Ok(engine)
+    }
+
+    /// Sets the timers of an engine that has none yet.
+    fn set_all_timers(&mut self) {
+        let Self { plan, running, timers, .. } = self;
+        for (index, (rule, running)) in plan.rules.iter().zip(running).enumerate() {
+            running.finish_restore(rule, index as u32, timers);
             if running.paused {
-                running.stop_timers(index as u32, &mut engine.timers);
+                running.stop_timers(index as u32, timers);
             }
         }
-        Ok(engine)
     }
 
     /// Computes one message. `now` is the time of the turn, not before `event.arrived`.
@@ -309,21 +315,6 @@ impl Engine {
     /// [`Guarantee::BestEffort`]: then its position is worth a commit.
     pub fn take_urgent(&mut self) -> bool {
         std::mem::take(&mut self.is_urgent)
-    }
-
-    /// Goes on with the tables of another plan; `false` if that has other rules, and nothing is
-    /// changed then. The state stays as it is: what was computed with the old tables stays so.
-    pub fn replace_tables(&mut self, plan: Plan) -> bool {
-        let same = |(known, other): (&Rule, &Rule)| {
-            known.name == other.name && known.definition == other.definition
-        };
-        let is_same = self.plan.rules.len() == plan.rules.len()
-            && self.plan.rules.iter().zip(&plan.rules).all(same);
-        if is_same {
-            self.work = Work::new(&plan);
-            self.plan = plan;
-        }
-        is_same
     }
 
     /// Counters and sizes of each rule.

@@ -90,7 +90,7 @@ mod limits;
 pub use case::{CaseReport, CaseResult, run_cases};
 pub use compile::compile;
 pub use diagnostic::{Diagnostic, Severity, nearest};
-pub use engine::{Engine, PeekError, RuleStatus};
+pub use engine::{Engine, PeekError, RuleChange, RuleChangeKind, RuleStatus};
 pub use message::{DeadLetter, Emission, Event, Guarantee, Timestamp};
 pub use observe::Observer;
 pub use plan::{Plan, RuleSummary};

@@ -228,10 +228,12 @@ fn apply_section(
         }
         return Ok(());
     }
-    let Some((rule, running)) = found.filter(|(rule, _)| rule.state == state) else {
-        return Ok(());
-    };
+    let Some((rule, running)) = found else { return Ok(()) };
+    // It goes on in a rule that begins anew: what that sends is told apart from what was sent before.
     running.sequence = sequence;
+    if rule.state != state {
+        return Ok(());
+    }
     let removed = section.number().ok_or((section.position(), "expected removed keys"))?;
     for _ in 0..removed {
         let id = section.number().and_then(|id| u32::try_from(id).ok());

@@ -1,5 +1,5 @@
-//! The files of `[auth]` are changed on disk and the real binary gets SIGHUP: what open
-//! connections see of it, and what a wrong file changes.
+//! Files are changed on disk and the real binary gets SIGHUP: what open connections see of it,
+//! which rules run then, and what a wrong file changes.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use weir_mqtt::{Connect, Packet, PacketId, Publish, QoS, ReasonCode, Version};
@@ -131,7 +131,7 @@ fn a_wrong_file_changes_nothing_and_is_named_with_its_line() {
     site.folder.write("passwords", lines_of(&["ann"]));
     site.folder.write("key", SECRET.replace("secret", "Secret"));
     site.folder.write("acl", "user bob\ntopic wriet here\n");
-    site.hang_up("passwords and permissions stay as they were: the files are wrong");
+    site.hang_up("nothing was changed: a file is wrong");
     let said = site.weir.process().said(Stream::Stderr);
     for line in
         ["acl:2:7", "2 | topic wriet here", "`wriet` is not an access", "did you mean `write`?"]
@@ -149,4 +149,21 @@ fn a_wrong_file_changes_nothing_and_is_named_with_its_line() {
     assert!(said.contains("passwords:2:1"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
     assert!(may_publish(&mut bob, "here") && may_publish(&mut by_token, "out/x"));
+}
+
+/// The file of the configuration itself is read again: it may name other rules.
+#[test]
+fn other_rules_run_unless_a_file_is_wrong() {
+    let site = Site::start("sighup-rules");
+    let rule = "[rule.copy]\nfrom = \"here\"\nto = \"there\"\n";
+    site.folder.write("copy.toml", rule);
+    site.folder.write("weir.toml", format!("rules = [\"*copy.toml\"]\n{CONFIG}"));
+    site.folder.write("acl", "user ann\ntopic wriet here\n");
+    site.hang_up("nothing was changed: a file is wrong");
+    site.folder.write("acl", ACL);
+    site.hang_up("+ copy  added");
+    site.folder.write("copy.toml", rule.replace("from", "form"));
+    site.hang_up("copy.toml:2:1");
+    site.folder.write("weir.toml", CONFIG);
+    site.hang_up("- copy  removed; groups forgotten: 0");
 }

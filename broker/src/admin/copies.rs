@@ -29,7 +29,7 @@ const PIECES: usize = 2;
 
 /// Hands out copies of a store, one at a time.
 #[derive(Debug)]
-pub struct Copies {
+pub(super) struct Copies {
     guard: Guard,
     store: Arc<Store>,
     is_busy: AtomicBool,
@@ -37,12 +37,12 @@ pub struct Copies {
 
 impl Copies {
     /// Copies of a store, for whoever can read its directory.
-    pub(crate) fn new(key: &AdminKey, store: Arc<Store>) -> Self {
+    pub(super) fn new(key: &AdminKey, store: Arc<Store>) -> Self {
         Self { guard: key.guard(), store, is_busy: AtomicBool::new(false) }
     }
 
     /// The answer to a request for a copy.
-    pub(crate) fn answer(self: &Arc<Self>, headers: &HeaderMap) -> Response {
+    pub(super) fn answer(self: &Arc<Self>, headers: &HeaderMap) -> Response {
         if !self.guard.admits(headers) {
             let words = "a copy is for whoever can read admin.key in the data directory\n";
             return (StatusCode::FORBIDDEN, words).into_response();

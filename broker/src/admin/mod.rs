@@ -11,15 +11,21 @@ use axum::{
     routing::{get, post},
 };
 
+use crate::pipeline::PipelineHandle;
+use crate::reload::Reloader;
 use crate::status::Status;
+use crate::store::Store;
 
 mod copies;
 mod key;
+mod reload;
 mod rules;
 
-pub use copies::Copies;
 pub(crate) use key::AdminKey;
-pub use rules::RuleControl;
+
+use copies::Copies;
+use reload::ReloadControl;
+use rules::RuleControl;
 
 /// Where `weir status` asks.
 pub(crate) const STATUS_PATH: &str = "/api/v1/status";
@@ -27,12 +33,37 @@ pub(crate) const STATUS_PATH: &str = "/api/v1/status";
 /// Where `weir rules pause` and the like ask, with the name of the rule and of the command behind it.
 pub(crate) const RULES_PATH: &str = "/api/v1/rules";
 
+/// Where `weir reload` asks.
+pub(crate) const RELOAD_PATH: &str = "/api/v1/reload";
+
 /// Where `weir store backup` asks.
 pub(crate) const BACKUP_PATH: &str = "/api/v1/store/backup";
 
+/// What is for those only who can read the data directory: copies of the store, commands to rules,
+/// and a reload of the files.
+pub struct Operator {
+    copies: Arc<Copies>,
+    rules: RuleControl,
+    reload: ReloadControl,
+}
+
+impl Operator {
+    pub(crate) fn new(
+        key: &AdminKey,
+        store: Arc<Store>,
+        pipeline: PipelineHandle,
+        reloader: Arc<Reloader>,
+    ) -> Self {
+        Self {
+            copies: Arc::new(Copies::new(key, store)),
+            rules: RuleControl::new(key, pipeline),
+            reload: ReloadControl::new(key, reloader),
+        }
+    }
+}
+
 /// Answers requests until `stop` is done. Needs a tokio runtime; `status` is called on it and must
-/// not block. Without `copies` there is no copy of the store to be had, and without `rules` nothing
-/// can be done to a rule.
+/// not block. Without an `operator` the server only tells how the broker is.
 ///
 /// # Errors
 /// The socket cannot be used.
@@ -44,15 +75,14 @@ pub(crate) const BACKUP_PATH: &str = "/api/v1/store/backup";
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// let listener = TcpListener::bind("127.0.0.1:0")?;
 /// let stop = async {}; // at once
-/// admin::serve(listener, Status::default, None, None, stop).await
+/// admin::serve(listener, Status::default, None, stop).await
 /// # })?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub async fn serve<S, F>(
     listener: TcpListener,
     status: S,
-    copies: Option<Copies>,
-    rules: Option<RuleControl>,
+    operator: Option<Operator>,
     stop: F,
 ) -> io::Result<()>
 where
@@ -61,34 +91,40 @@ where
 {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let router = router(Arc::new(status), copies, rules);
+    let router = router(Arc::new(status), operator);
     axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 
-fn router<S>(status: Arc<S>, copies: Option<Copies>, rules: Option<RuleControl>) -> Router
+fn router<S>(status: Arc<S>, operator: Option<Operator>) -> Router
 where
     S: Fn() -> Status + Send + Sync + 'static,
 {
     let ready = Arc::clone(&status);
-    let router = match copies.map(Arc::new) {
-        Some(copies) => Router::new()
-            .route(BACKUP_PATH, post(|headers: HeaderMap| async move { copies.answer(&headers) })),
-        None => Router::new(),
-    };
-    let router = match rules.map(Arc::new) {
-        Some(rules) => router.route(
-            &format!("{RULES_PATH}/{{rule}}/{{command}}"),
-            post(|headers: HeaderMap, path: Path<(String, String)>| async move {
-                rules.answer(&headers, path.0).await
-            }),
-        ),
-        None => router,
-    };
+    let router = operator.map_or_else(Router::new, |operator| with_operator(Arc::new(operator)));
     router
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { readiness(&ready()) }))
         .route(STATUS_PATH, get(move || async move { Json(status()) }))
         .fallback(unknown)
+}
+
+fn with_operator(operator: Arc<Operator>) -> Router {
+    let (rules, reload) = (operator.clone(), operator.clone());
+    Router::new()
+        .route(
+            BACKUP_PATH,
+            post(|headers: HeaderMap| async move { operator.copies.answer(&headers) }),
+        )
+        .route(
+            &format!("{RULES_PATH}/{{rule}}/{{command}}"),
+            post(|headers: HeaderMap, path: Path<(String, String)>| async move {
+                rules.rules.answer(&headers, path.0).await
+            }),
+        )
+        .route(
+            RELOAD_PATH,
+            post(|headers: HeaderMap| async move { reload.reload.answer(&headers).await }),
+        )
 }
 
 fn readiness(status: &Status) -> (StatusCode, &'static str) {

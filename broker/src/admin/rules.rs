@@ -13,19 +13,18 @@ use crate::pipeline::{PipelineHandle, RuleCommand};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Lets rules be paused, resumed and reset.
-pub struct RuleControl {
+pub(super) struct RuleControl {
     guard: Guard,
-    /// None when no rules run.
-    pipeline: Option<PipelineHandle>,
+    pipeline: PipelineHandle,
 }
 
 impl RuleControl {
-    pub(crate) fn new(key: &AdminKey, pipeline: Option<PipelineHandle>) -> Self {
+    pub(super) fn new(key: &AdminKey, pipeline: PipelineHandle) -> Self {
         Self { guard: key.guard(), pipeline }
     }
 
     /// The answer to a request that names a rule and a command.
-    pub(crate) async fn answer(
+    pub(super) async fn answer(
         &self,
         headers: &HeaderMap,
         (rule, command): (String, String),
@@ -41,15 +40,12 @@ impl RuleControl {
                 format!("no command `{command}`; there are explain, pause, resume and reset");
             return no(StatusCode::NOT_FOUND, &words);
         };
-        let Some(pipeline) = &self.pipeline else {
-            return no(StatusCode::NOT_FOUND, "no rules run here");
-        };
         let (sender, answer) = oneshot::channel();
         let tell = move |outcome| {
             // Whoever asked may be gone.
             let _ = sender.send(outcome);
         };
-        pipeline.command(rule, command, Box::new(tell));
+        self.pipeline.command(rule, command, Box::new(tell));
         match timeout(PATIENCE, answer).await {
             Ok(Ok(Ok(done))) => (StatusCode::OK, format!("{}\n", done.trim_end())),
             Ok(Ok(Err(unknown))) => no(StatusCode::NOT_FOUND, &unknown.to_string()),

@@ -26,7 +26,7 @@ impl Server {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             address.send(listener.local_addr().unwrap()).unwrap();
             let stop = async { stopped.await.unwrap_or_default() };
-            runtime.block_on(serve(listener, move || status.clone(), None, None, stop)).unwrap();
+            runtime.block_on(serve(listener, move || status.clone(), None, stop)).unwrap();
         });
         Self { address: addresses.recv().unwrap(), stop: Some(stop), thread: Some(thread) }
     }

@@ -1,12 +1,25 @@
-//! What is read again while the broker runs: who may connect, certificates, tables of rules.
+//! What is read again while the broker runs, for whoever runs it.
 
-use weir_rules::Diagnostic;
+use weir_rules::{Diagnostic, RuleChange, Source};
 
 use super::Broker;
 use crate::config::TlsError;
-use crate::mailbox::Mail;
+use crate::reload::{ReloadError, Reloaded};
 
 impl Broker {
+    /// Reads the configuration again that [`load`](crate::config::load) has read, with the rules and
+    /// tables that it names, and the files of passwords, permissions and certificates. Everything is
+    /// checked before anything is used. Of the configuration itself only `rules` can change; the
+    /// other keys hold from the next start on.
+    ///
+    /// Waits until the rules run.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files. Then nothing has changed.
+    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
+        self.reloader.reload()
+    }
+
     /// Reads the password file, the ACL file and the key of tokens again. What they say holds
     /// from now on, for clients that are connected too: the connections of users whose password
     /// was changed or who are gone end, and with another key those of all that have a token.
@@ -14,15 +27,7 @@ impl Broker {
     /// # Errors
     /// Everything that is wrong with the files. Then what held before goes on to hold.
     pub fn reload_auth(&self) -> Result<(), Vec<Diagnostic>> {
-        let rights = self.sources.read()?;
-        self.authenticator.replace(rights.clone(), |before| {
-            if let Some(running) = &self.running {
-                let (acl, revoked) = (rights.acl.clone(), before.revoked_by(&rights));
-                let rights = || Mail::Rights { acl: acl.clone(), revoked: revoked.clone() };
-                running.mailboxes.send_all(rights);
-            }
-        });
-        Ok(())
+        self.reloader.reload_auth()
     }
 
     /// Reads the certificates of all listeners again, as it also happens by itself a few seconds
@@ -32,18 +37,15 @@ impl Broker {
     /// # Errors
     /// What is wrong with files that cannot be used; in their place the old ones stay.
     pub fn reload_certificates(&self) -> Result<usize, Vec<TlsError>> {
-        let reloaded = self.tls.iter().map(|server| server.reload());
-        let errors: Vec<TlsError> = reloaded.filter_map(Result::err).collect();
-        self.probe.tell_certificates();
-        if errors.is_empty() { Ok(self.tls.len()) } else { Err(errors) }
+        self.reloader.reload_certificates()
     }
 
-    /// Reads the tables that rules look values up in again, as it also happens by itself a few
-    /// seconds after a file has changed. The state of the rules stays. Answers how many there are.
+    /// Runs these rules in the place of those that run; answers what has changed. A rule keeps its
+    /// state where it would over a restart. Waits until the rules run.
     ///
     /// # Errors
-    /// Everything that is wrong with the files. Then the rules go on with the tables they have.
-    pub fn reload_tables(&self) -> Result<usize, Vec<Diagnostic>> {
-        self.tables.as_ref().map_or(Ok(0), |tables| tables.reload())
+    /// Everything that is wrong with the rules. Then those go on that run.
+    pub fn reload_rules(&self, rules: Vec<Source>) -> Result<Vec<RuleChange>, ReloadError> {
+        self.reloader.reload_rules(rules)
     }
 }

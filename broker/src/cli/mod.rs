@@ -22,6 +22,7 @@ mod import;
 mod passwd;
 mod property;
 mod publish;
+mod reload;
 mod rules;
 mod run;
 mod status;
@@ -65,6 +66,8 @@ enum Command {
     Passwd(passwd::Arguments),
     /// Publish messages, as mosquitto_pub does
     Pub(Box<publish::Arguments>),
+    /// Let a running broker read its rules, users, permissions and certificates again
+    Reload(reload::Arguments),
     /// Check and test stream rules, and work with those of a running broker
     #[command(subcommand)]
     Rules(Box<rules::Command>),
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Some(Command::Import(arguments)) => import::run(&arguments),
         Some(Command::Passwd(arguments)) => passwd::run(&arguments),
         Some(Command::Pub(arguments)) => publish::run(*arguments),
+        Some(Command::Reload(arguments)) => reload::run(&arguments),
         Some(Command::Rules(command)) => rules::run(*command),
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Status(arguments)) => status::run(&arguments),
@@ -137,5 +141,6 @@ Examples:
   weir rules try room-average               what a rule would send, with live messages
   weir passwd passwords ann                 give a user a password
   weir status                               what a running broker does
+  weir reload --config weir.toml            let it read its files again
   weir bench fanin                          load it, and check what it delivers
   weir store backup copy.redb               a copy of its store, also while it runs";

@@ -15,7 +15,6 @@ use crate::{
     broker::Broker,
     config::{Config, ListenAddress, Overrides, load},
     logging,
-    stream::report,
 };
 
 #[derive(Debug, clap::Args)]
@@ -91,27 +90,16 @@ fn hang_ups(runtime: &Runtime) -> Result<Signal, CliError> {
     signal(SignalKind::hangup()).map_err(CliError::Runtime)
 }
 
-/// Who may connect and what they may do is read again, the certificates, and the tables of rules;
-/// wrong files change nothing.
+/// Reads the rules, passwords, permissions and certificates again; wrong files change nothing.
 fn reload(broker: &Broker) {
-    match broker.reload_certificates() {
-        Ok(0) => {}
-        Ok(_) => tracing::info!("certificates were read again"),
-        Err(errors) => errors.iter().for_each(report),
-    }
-    match broker.reload_tables() {
-        Ok(0) => {}
-        Ok(_) => tracing::info!("tables of rules were read again"),
-        Err(problems) => {
-            problems.iter().for_each(|problem| eprint!("{problem}"));
-            tracing::error!("the rules go on with the tables that they have: the files are wrong");
+    match broker.reload() {
+        Ok(reloaded) => {
+            eprint!("{reloaded}");
+            tracing::info!(rules = reloaded.rules.len(), "the files were read again");
         }
-    }
-    match broker.reload_auth() {
-        Ok(()) => tracing::info!("passwords and permissions were read again"),
-        Err(problems) => {
-            problems.iter().for_each(|problem| eprint!("{problem}"));
-            tracing::error!("passwords and permissions stay as they were: the files are wrong");
+        Err(error) => {
+            eprint!("{}", error.report());
+            tracing::error!("nothing was changed: a file is wrong");
         }
     }
 }

@@ -47,6 +47,7 @@ pub(crate) fn check(
             None => state_dir.unwrap_or(data_dir),
             Some(_) => data_dir,
         },
+        files: None,
         rules,
         persistence: top.flag("persistence"),
         sys_interval: Config::read_sys_interval(top),

@@ -103,7 +103,8 @@ pub(crate) static TOP: Section = Section {
 pub(crate) static AUTH: Section = Section {
     name: "auth",
     form: Form::Table,
-    text: "Who may connect, and what they may do. The files are read again on SIGHUP.",
+    text: "Who may connect, and what they may do. The files are read again by `weir reload` and on \
+           SIGHUP.",
     keys: &[
         Key {
             name: "allow_anonymous",

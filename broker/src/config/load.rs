@@ -48,6 +48,23 @@ pub enum ConfigError {
     },
 }
 
+/// What a configuration was read from, to read it again.
+#[derive(Clone, Debug)]
+pub struct ConfigFiles {
+    file: Option<PathBuf>,
+    overrides: Overrides,
+}
+
+impl ConfigFiles {
+    /// Reads it again.
+    ///
+    /// # Errors
+    /// See [`load`].
+    pub fn load(&self) -> Result<Loaded, ConfigError> {
+        load(self.file.as_deref(), &self.overrides)
+    }
+}
+
 /// Loads a configuration. Without a file Weir listens on this machine only and keeps its data in
 /// [`state_dir`].
 ///
@@ -74,7 +91,9 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Config
     overrides.lay(&mut tree, &mut sources, &mut problems);
     let rules = rule_files::read(&tree, &mut problems);
     let state_dir = file.is_none().then(state_dir);
-    let config = check(&tree, rules, state_dir, &mut problems);
+    let mut config = check(&tree, rules, state_dir, &mut problems);
+    let file = file.map(Path::to_owned);
+    config.files = Some(ConfigFiles { file, overrides: overrides.clone() });
     finish(config, problems.into_diagnostics(&sources))
 }
 

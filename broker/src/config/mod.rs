@@ -33,7 +33,7 @@ pub use auth::{AuthConfig, HttpAuthConfig, JwtConfig, JwtKey};
 pub use host_port::{HostPort, HostPortError};
 pub use http_url::{HttpUrl, HttpUrlError};
 pub use listeners::{ListenAddress, ListenerConfig, Protocol};
-pub use load::{ConfigError, Loaded, load, state_dir};
+pub use load::{ConfigError, ConfigFiles, Loaded, load, state_dir};
 pub use overrides::Overrides;
 pub use reference::{reference_page, sample_file};
 pub(crate) use unit::parse_duration;

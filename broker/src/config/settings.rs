@@ -6,7 +6,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 use weir_rules::Source;
 
 use super::{
-    AuthConfig, HostPort, ListenerConfig, Route,
+    AuthConfig, ConfigFiles, HostPort, ListenerConfig, Route,
     declared::{LIMITS, LOG, STORE, TOP},
     values::Values,
 };
@@ -25,6 +25,8 @@ use super::{
 pub struct Config {
     /// Directory of the store.
     pub data_dir: PathBuf,
+    /// What this was read from; None = it was made by a program.
+    pub files: Option<ConfigFiles>,
     /// The rule files, read.
     pub rules: Vec<Source>,
     /// Whether the store is on disk.
@@ -319,6 +321,7 @@ impl Default for Config {
         let top = Values::new(&TOP);
         Self {
             data_dir: top.path("data_dir").expect("declared with a default"),
+            files: None,
             rules: Vec::new(),
             persistence: top.flag("persistence"),
             sys_interval: Self::read_sys_interval(&top),

@@ -49,6 +49,7 @@ impl UnknownRule {
         let names = || rules.iter().map(|rule| &*rule.name);
         let hint = match nearest(name, names()) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if rules.is_empty() => "there are none".to_owned(),
             None => format!("rules: {}", names().collect::<Vec<_>>().join(", ")),
         };
         Self { name: name.to_owned(), hint }

@@ -13,12 +13,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use weir_core::{ReaderId, Records, Sequence, ShardId};
-use weir_mqtt::TopicFilter;
-use weir_rules::{Plan, RuleStatus};
+use weir_rules::{Plan, RuleChange, RuleStatus};
 
 use super::{Pipeline, RuleCommand, UnknownRule};
 use crate::clock::unix_ms;
-use crate::mailbox::{Mail, Mailboxes};
+use crate::mailbox::{Mail, Mailboxes, RetainedQuestion};
 use crate::shard::RecordSink;
 use crate::store::{Store, StoreError};
 
@@ -39,8 +38,13 @@ enum Work {
     /// Turns that it waited for are durable.
     Settled,
     Stop,
-    /// The same rules with other tables.
-    Tables(Box<Plan>),
+    /// Other rules, or the same with other tables.
+    Rules {
+        plan: Box<Plan>,
+        answer: mpsc::SyncSender<Vec<RuleChange>>,
+    },
+    /// The retained messages of topics that the rules join.
+    Retained(Records),
 }
 
 /// Told what became of a command, once that is durable.
@@ -124,10 +128,12 @@ impl PipelineHandle {
         let _ = self.sender.send(Work::Command(Command { rule, command, answer }));
     }
 
-    /// Lets the rules go on with other tables, from the next turn on.
-    pub(crate) fn replace_tables(&self, plan: Plan) {
-        // A thread that has ended needs no tables.
-        let _ = self.sender.send(Work::Tables(Box::new(plan)));
+    /// Runs the rules of another plan from the next message on; waits until they do, and answers
+    /// what has changed. None when the thread has ended.
+    pub(crate) fn exchange(&self, plan: Plan) -> Option<Vec<RuleChange>> {
+        let (answer, changes) = mpsc::sync_channel(1);
+        self.sender.send(Work::Rules { plan: Box::new(plan), answer }).ok()?;
+        changes.recv().ok()
     }
 
     /// Counters and sizes of the rules, as of the last turn.
@@ -182,7 +188,13 @@ impl Runner {
                     Work::Records(records) => self.waiting.push_back(records),
                     Work::Settled => {}
                     Work::Stop => return self.finish(),
-                    Work::Tables(plan) => self.replace_tables(*plan),
+                    Work::Rules { plan, answer } => {
+                        // Whoever asked may be gone.
+                        let _ = answer.try_send(self.exchange(*plan));
+                    }
+                    Work::Retained(retained) => {
+                        self.pipeline.seed(unix_ms(), &retained, true);
+                    }
                 }
             }
             if !self.is_held_up() {
@@ -241,10 +253,24 @@ impl Runner {
         }
     }
 
-    fn replace_tables(&mut self, plan: Plan) {
-        if !self.pipeline.replace_tables(plan) {
-            tracing::error!("tables for other rules than those that run are not used");
+    /// Messages that the shards match from now on come after the rules that read them. What was
+    /// retained before is given to joins that know nothing, like at the start.
+    fn exchange(&mut self, plan: Plan) -> Vec<RuleChange> {
+        let wish = self.pipeline.wish(&plan);
+        let joined: Vec<String> = plan.joined_filters().map(str::to_owned).collect();
+        let changes = self.pipeline.exchange(plan);
+        for (number, mailbox) in self.mailboxes.all().iter().enumerate() {
+            let sender = self.handle.sender.clone();
+            let is_asked = number == 0 && !changes.is_empty() && !joined.is_empty();
+            let retained = is_asked.then(|| RetainedQuestion {
+                filters: joined.clone(),
+                // A thread that has ended joins nothing.
+                answer: Box::new(move |found| drop(sender.send(Work::Retained(found)))),
+            });
+            mailbox.send(Mail::ReaderWants { wish: wish.clone(), retained });
         }
+        self.tell_status();
+        changes
     }
 
     fn handle(&mut self, records: &Records) {
@@ -254,6 +280,10 @@ impl Runner {
     fn finish_turn(&mut self) {
         self.pipeline.advance(unix_ms());
         self.send_turns();
+        self.tell_status();
+    }
+
+    fn tell_status(&mut self) {
         let status = figures(&mut self.pipeline);
         *self.handle.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
@@ -299,27 +329,8 @@ impl Runner {
 pub(crate) struct Waiting {
     /// Given by [`not_handled`].
     pub(crate) records: Records,
-    /// Given by [`retained_for`].
+    /// Those of topics that rules join, as of before any shard runs.
     pub(crate) retained: Records,
-}
-
-/// The retained messages of the topics that rules join, before any shard runs.
-pub(crate) fn retained_for(store: &Store, filters: &[String]) -> Result<Records, StoreError> {
-    let mut records = Records::default();
-    let filters: Vec<TopicFilter<'_>> =
-        filters.iter().filter_map(|filter| TopicFilter::parse(filter).ok()).collect();
-    let mut after = None;
-    while !filters.is_empty() {
-        let mut found = Vec::new();
-        after = store.read_retained(after.as_deref(), &filters, CATCH_UP_BYTES, &mut found)?;
-        for message in &found {
-            records.push(None, &message.parts());
-        }
-        if after.is_none() {
-            break;
-        }
-    }
-    Ok(records)
 }
 
 fn figures(pipeline: &mut Pipeline) -> Vec<RuleFigures> {

@@ -37,7 +37,6 @@ mod reopen;
 mod commit;
 mod open;
 mod read_log;
-mod read_retained;
 mod readers;
 mod recover;
 

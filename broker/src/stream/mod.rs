@@ -17,7 +17,7 @@ mod x509;
 
 pub(crate) use layered::{Layer, Layered, Layers};
 pub(crate) use socket::Socket;
-pub(crate) use tls_server::{FileStamp, TlsServer, report, stamp, unix_s};
+pub(crate) use tls_server::{FileStamp, TlsServer, stamp, unix_s};
 
 pub use certificates::{CertificateUsername, TlsConfig, TlsError, TlsFile, TlsVersion};
 pub use proxy::ProxyProtocol;

@@ -34,6 +34,12 @@ pub(crate) struct FileStamp {
     inode: u64,
 }
 
+/// Files that were read and can be used.
+pub(crate) struct NextCertificates {
+    stamps: [FileStamp; 4],
+    loaded: Arc<Loaded>,
+}
+
 impl TlsServer {
     /// Reads the files for the first time.
     pub(crate) fn start(config: TlsConfig) -> Result<Self, TlsError> {
@@ -62,16 +68,20 @@ impl TlsServer {
         matches!(verdict, Err(Error::InvalidCertificate(CertificateError::Revoked)))
     }
 
-    /// Reads the files again, changed or not.
+    /// Reads the files, changed or not.
     ///
     /// # Errors
-    /// What is wrong with them; the old ones stay in use.
-    pub(crate) fn reload(&self) -> Result<(), TlsError> {
-        let mut files = lock(&self.files);
+    /// What is wrong with them.
+    pub(crate) fn read(&self) -> Result<NextCertificates, TlsError> {
         // Before they are read: what is written meanwhile is a change to be seen next time.
-        *files = stamps(&self.config);
-        *lock(&self.loaded) = load(&self.config)?;
-        Ok(())
+        let stamps = stamps(&self.config);
+        Ok(NextCertificates { stamps, loaded: load(&self.config)? })
+    }
+
+    /// Serves clients that come from now on with what was read.
+    pub(crate) fn install(&self, next: NextCertificates) {
+        *lock(&self.files) = next.stamps;
+        *lock(&self.loaded) = next.loaded;
     }
 
     /// Reads the files again if they have changed, and says in the log what came of it; true when
@@ -99,7 +109,7 @@ impl TlsServer {
 }
 
 /// Says in the log that files cannot be used, and what to do about it.
-pub(crate) fn report(error: &TlsError) {
+fn report(error: &TlsError) {
     let help = error.help();
     tracing::error!(%error, help, "the changed certificates cannot be used: the old ones stay");
 }

@@ -4,6 +4,7 @@
 mod client_of_message;
 mod control;
 mod question;
+mod reload;
 mod suggestion;
 mod support;
 mod trial;

@@ -198,7 +198,8 @@ impl Running {
             repeat: state.repeats,
         };
         let body = alert_body(rule, &label, locals, &texts);
-        let identity = identity(rule).text("alert").bytes(&key.bytes).number(sequence);
+        let identity = identity(rule).text("alert").bytes(&key.bytes);
+        let identity = identity.number(turn.clock as u64).number(sequence);
         let inputs = Inputs { fields: &[], locals, qos: 0, retain: false, now: 0 };
         let stack = &mut work.stack;
         let content = (body.as_bytes(), None);

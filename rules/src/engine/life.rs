@@ -166,7 +166,8 @@ impl Running {
         payload: &[u8],
     ) {
         let rule = turn.rule;
-        let id = identity(rule).text("error").number(self.next_sequence()).finish();
+        let id = identity(rule).text("error").number(turn.clock as u64);
+        let id = id.number(self.next_sequence()).finish();
         let letter =
             DeadLetter { code: fault.code, message: fault.message, topic: topic.to_owned() };
         turn.out.push(Emission {

@@ -170,9 +170,9 @@ pub(crate) static LISTENER_TLS: Section = Section {
     name: "listener.tls",
     form: Form::Within,
     text: "TLS of the listener above, also written as `tls = { … }` in it. The files are in PEM \
-           form. They are read again a few seconds after they have changed and on SIGHUP; clients \
-           stay connected unless their own certificate is revoked, and new files that cannot be \
-           used leave the old ones in place.",
+           form. They are read again a few seconds after they have changed, by `weir reload` and \
+           on SIGHUP; clients stay connected unless their own certificate is revoked, and new \
+           files that cannot be used leave the old ones in place.",
     keys: &[
         Key {
             name: "certfile",

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use mio::{Poll, Token, Waker};
 use weir_core::{MessageParts, ReaderId, Records, Sequence, parse_message};
 use weir_mqtt::QoS;
-use weir_rules::{Engine, Source};
+use weir_rules::{Diagnostic, Engine, Source};
 
-use super::LookupTables;
+use super::LiveRules;
 use crate::clock::unix_ms;
 use crate::config::{Config, compile_rules, read_tables};
 use crate::mailbox::{Mail, MailReceiver, Mailboxes, mailbox};
@@ -21,7 +21,7 @@ const RULE: &str = "[rule.r]\nfrom = \"in/{tag}\"\nto = \"out\"\nselect = { name
 /// Rules that run, with the files that they read.
 struct Bench {
     folder: PathBuf,
-    tables: LookupTables,
+    rules: LiveRules,
     thread: PipelineThread,
     mail: MailReceiver,
     _poll: Poll,
@@ -34,9 +34,9 @@ impl Bench {
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).expect("it can be made");
         fs::write(folder.join("names.csv"), table).expect("it can be written");
-        let mut rules = Source::new(folder.join("r.toml").display().to_string(), RULE);
-        read_tables(&mut rules);
-        let config = Config { rules: vec![rules], ..Config::default() };
+        let mut source = Source::new(folder.join("r.toml").display().to_string(), RULE);
+        read_tables(&mut source);
+        let config = Config { rules: vec![source], ..Config::default() };
         let plan = compile_rules(&config.rules, &[]).expect("the rule is correct");
         let pipeline = Pipeline::new(Engine::new(plan), ReaderId(1), Vec::new());
         let poll = Poll::new().expect("the system gives a poll");
@@ -45,8 +45,8 @@ impl Bench {
         let mailboxes = Mailboxes::new(vec![mailbox]);
         let thread = PipelineThread::start(pipeline, Waiting::default(), mailboxes);
         let thread = thread.expect("the system gives a thread");
-        let tables = LookupTables::new(&config, thread.handle()).expect("there is a table");
-        Self { folder, tables, thread, mail, _poll: poll, position: 0 }
+        let rules = LiveRules::new(&config, thread.handle());
+        Self { folder, rules, thread, mail, _poll: poll, position: 0 }
     }
 
     /// Replaces the file; it has another inode then, however little time has passed.
@@ -54,6 +54,13 @@ impl Bench {
         let new = self.folder.join("new");
         fs::write(&new, table).expect("it can be written");
         fs::rename(new, self.folder.join("names.csv")).expect("it can be replaced");
+    }
+
+    /// What is wrong with the files as they are.
+    fn problems(&self) -> Vec<Diagnostic> {
+        let mut source = Source::new(self.folder.join("r.toml").display().to_string(), RULE);
+        read_tables(&mut source);
+        self.rules.check(vec![source]).err().expect("they are wrong")
     }
 
     fn end(self) {
@@ -99,12 +106,12 @@ impl Bench {
 fn file_that_has_changed_is_used_without_a_restart() {
     let mut bench = Bench::new("changed", "tag,name\na,one\n");
     assert_eq!(bench.send("a"), r#"out {"name":"one"}"#);
-    assert!(!bench.tables.refresh());
+    assert!(!bench.rules.refresh());
     bench.write("name,tag\ntwo,a\nthree,b\n");
     // The column of the keys is the first one now.
-    assert!(bench.tables.refresh());
+    assert!(bench.rules.refresh());
     assert_eq!(bench.send("two"), r#"out {"name":"two"}"#);
-    assert!(!bench.tables.refresh());
+    assert!(!bench.rules.refresh());
     bench.end();
 }
 
@@ -112,19 +119,19 @@ fn file_that_has_changed_is_used_without_a_restart() {
 fn file_that_is_wrong_leaves_the_one_before_and_is_told_once() {
     let mut bench = Bench::new("wrong", "tag,name\na,one\n");
     bench.write("tag,name\na,two\na,three\n");
-    assert!(!bench.tables.refresh());
+    assert!(!bench.rules.refresh());
     assert_eq!(bench.send("a"), r#"out {"name":"one"}"#);
-    let problems = bench.tables.reload().expect_err("two rows have one key");
+    let problems = bench.problems();
     assert_eq!(problems[0].position(), Some((3, 1)));
     // A column that a rule names is gone.
     bench.write("tag,title\na,two\n");
-    assert!(!bench.tables.refresh());
+    assert!(!bench.rules.refresh());
     assert_eq!(bench.send("a"), r#"out {"name":"one"}"#);
     fs::remove_file(bench.folder.join("names.csv")).expect("it was there");
-    assert!(!bench.tables.refresh());
+    assert!(!bench.rules.refresh());
     assert_eq!(bench.send("a"), r#"out {"name":"one"}"#);
     bench.write("tag,name\na,four\n");
-    assert!(bench.tables.refresh());
+    assert!(bench.rules.refresh());
     assert_eq!(bench.send("a"), r#"out {"name":"four"}"#);
     bench.end();
 }
@@ -134,7 +141,7 @@ fn table_that_is_too_large_is_not_read_whole() {
     let bench = Bench::new("large", "tag,name\na,one\n");
     let large = format!("tag,name\n{}", "x,y\n".repeat(5 << 20));
     bench.write(&large);
-    let problems = bench.tables.reload().expect_err("it is too large");
+    let problems = bench.problems();
     assert_eq!(problems[0].message(), "cannot read the table `names.csv`");
     bench.end();
 }
