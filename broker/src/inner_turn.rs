@@ -5,6 +5,7 @@
 //! those who fill it: each source has only so many turns that are not durable.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use weir_core::{Change, Core, Publication, ReaderId, Route, Sequence};
 
@@ -17,6 +18,8 @@ pub struct InnerTurn {
     pub changes: Vec<Change>,
     /// A reader is done with the log up to a position.
     pub done: Option<(ReaderId, Sequence)>,
+    /// The rules that have made its messages.
+    pub(crate) made: Made,
     /// Called on the shard's thread once all of it is durable; must not wait.
     pub committed: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -30,6 +33,21 @@ impl InnerTurn {
             matches!(publication.route, Route::Subscribers { origin: Some(_) })
         };
         self.changes.is_empty() && self.publications.iter().all(has_origin)
+    }
+}
+
+/// The rules that have made the messages of a turn, each with the arrival of the oldest message
+/// that they were made from, in milliseconds since the Unix epoch.
+#[derive(Debug, Default)]
+pub(crate) struct Made(pub(crate) Vec<(Arc<str>, u64)>);
+
+impl Made {
+    /// Adds a message of a rule.
+    pub(crate) fn add(&mut self, rule: &Arc<str>, since_ms: u64) {
+        match self.0.iter_mut().find(|(known, _)| known == rule) {
+            Some((_, since)) => *since = since_ms.min(*since),
+            None => self.0.push((rule.clone(), since_ms)),
+        }
     }
 }
 

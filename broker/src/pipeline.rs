@@ -16,17 +16,19 @@ use weir_core::{Change, MessageParts, ReaderId, ReaderWish, Records, Route, Sequ
 use weir_mqtt::{PublishProperties, QoS, UserProperties};
 use weir_rules::{Emission, Engine, Event, Guarantee, Plan, RuleChange, RuleStatus, Timestamp};
 
-use crate::inner_turn::{InnerTurn, OwnedPublication};
+use crate::inner_turn::{InnerTurn, Made, OwnedPublication};
 
 use handling::Handling;
 
 mod command;
+mod commit_lag;
 mod handling;
+mod histogram;
 mod question;
 mod thread;
 
 pub use command::{RuleCommand, UnknownRule};
-pub(crate) use thread::{PipelineHandle, PipelineThread, Waiting, not_handled};
+pub(crate) use thread::{PipelineHandle, PipelineThread, RuleFigures, Waiting, not_handled};
 
 /// Deltas are replaced by a snapshot when they come to so many bytes, or to more than the
 /// snapshot itself, whichever is more.
@@ -36,6 +38,10 @@ const SNAPSHOT_SHARD_BYTES: usize = 64 * 1024;
 
 /// How long the state of rules of best effort may not be written.
 const LAZY_MS: u64 = 1000;
+
+/// Places in [`Pipeline::made`].
+const WAITING: usize = 0;
+const EAGER: usize = 1;
 
 /// The rule engine between the log and the broker.
 #[derive(Debug)]
@@ -48,6 +54,8 @@ pub struct Pipeline {
     publications: Vec<OwnedPublication>,
     /// What does not wait for the state that it came from.
     eager: Vec<OwnedPublication>,
+    /// Who has made the publications, and those that do not wait.
+    made: [Made; 2],
     /// The last position of the log that was handled.
     done: Option<Sequence>,
     /// The state must be written with this turn.
@@ -73,6 +81,7 @@ impl Pipeline {
             emissions: Vec::new(),
             publications: Vec::new(),
             eager: Vec::new(),
+            made: Default::default(),
             done: None,
             is_durable: false,
             lazy_since_ms: None,
@@ -94,7 +103,7 @@ impl Pipeline {
             let event = event_of(&parts);
             self.engine.seed(&event, only_missing, &mut self.emissions);
         }
-        self.publish_emissions(unix_ms);
+        self.publish_emissions(unix_ms, unix_ms);
     }
 
     /// Feeds messages to the rules.
@@ -137,13 +146,13 @@ impl Pipeline {
             (Some(_), false) => self.lazy_since_ms = self.lazy_since_ms.or(Some(unix_ms)),
             (None, _) => {}
         }
-        self.publish_emissions(unix_ms);
+        self.publish_emissions(unix_ms, parts.received_at_ms);
     }
 
     /// Lets windows close whose time has come.
     pub fn advance(&mut self, unix_ms: u64) {
         self.engine.advance(timestamp(unix_ms), &mut self.emissions);
-        self.publish_emissions(unix_ms);
+        self.publish_emissions(unix_ms, unix_ms);
         // Somebody may have set the calendar back since then.
         let is_over = |since: u64| unix_ms.abs_diff(since) >= LAZY_MS;
         self.is_durable |= self.lazy_since_ms.is_some_and(is_over);
@@ -162,10 +171,12 @@ impl Pipeline {
     pub fn take_turn(&mut self) -> Option<InnerTurn> {
         if !self.eager.is_empty() {
             let publications = std::mem::take(&mut self.eager);
-            return Some(InnerTurn { publications, ..InnerTurn::default() });
+            let made = std::mem::take(&mut self.made[EAGER]);
+            return Some(InnerTurn { publications, made, ..InnerTurn::default() });
         }
         let mut turn = InnerTurn {
             publications: std::mem::take(&mut self.publications),
+            made: std::mem::take(&mut self.made[WAITING]),
             ..InnerTurn::default()
         };
         if std::mem::take(&mut self.is_durable) {
@@ -217,7 +228,8 @@ impl Pipeline {
         (0..self.engine.rules()).map(|rule| self.handling.usual(rule)).collect()
     }
 
-    fn publish_emissions(&mut self, unix_ms: u64) {
+    /// `since_ms` is when the message came that they were made from.
+    fn publish_emissions(&mut self, unix_ms: u64, since_ms: u64) {
         for emission in self.emissions.drain(..) {
             let route = match &emission.upstream {
                 None => Route::Subscribers { origin: None },
@@ -240,10 +252,13 @@ impl Pipeline {
                 _ => self.is_durable |= promises,
             }
             let record = record_of(&emission, unix_ms);
-            let publications = match emission.guarantee {
-                Guarantee::ExactlyOnce => &mut self.publications,
-                _ => &mut self.eager,
+            let (publications, made) = match emission.guarantee {
+                Guarantee::ExactlyOnce => (&mut self.publications, &mut self.made[WAITING]),
+                _ => (&mut self.eager, &mut self.made[EAGER]),
             };
+            if promises {
+                made.add(&emission.rule, since_ms);
+            }
             publications.push(OwnedPublication { record, route });
         }
     }

@@ -5,14 +5,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use weir_core::{Metrics, StoreFacts, Surroundings};
+use serde_json::Value;
+use weir_core::{Metrics, RuleFacts, StoreFacts, Surroundings};
 
 use crate::auth::ServiceFigures;
 use crate::clock::Clock;
 use crate::listener::Refused;
 use crate::mailbox::{Mail, Mailbox, Mailboxes};
 use crate::memory;
-use crate::pipeline::PipelineHandle;
+use crate::pipeline::{PipelineHandle, RuleFigures};
 use crate::status::{
     AuthStatus, MessageStatus, RuleStatus, ServiceStatus, Status, StoreStatus, UpstreamState,
 };
@@ -60,6 +61,7 @@ impl Probe {
             upstreams: upstreams
                 .map(|upstream| (upstream.name, upstream.state == UpstreamState::Connected))
                 .collect(),
+            rules: rules(&self.pipeline).into_iter().map(rule_facts).collect(),
             elsewhere: metrics_of(&self.mailboxes.all()[1..]).unwrap_or_default(),
         }
     }
@@ -201,7 +203,7 @@ fn service(figures: &ServiceFigures) -> ServiceStatus {
 fn rules(pipeline: &PipelineHandle) -> Vec<RuleStatus> {
     let rules = pipeline.status().into_iter();
     rules
-        .map(|(rule, [p50, p99])| RuleStatus {
+        .map(|RuleFigures { status: rule, handling_ns, commit_lag_ms }| RuleStatus {
             name: rule.name.to_string(),
             paused: rule.paused,
             matched: rule.matched,
@@ -217,8 +219,66 @@ fn rules(pipeline: &PipelineHandle) -> Vec<RuleStatus> {
             bytes_out: rule.bytes_out,
             last_sent_at_ms: rule.last_sent.and_then(|at| u64::try_from(at.0).ok()),
             watermark_lag_ms: rule.lag_ms,
-            handling_p50_ns: p50,
-            handling_p99_ns: p99,
+            handling_p50_ns: handling_ns[0],
+            handling_p99_ns: handling_ns[1],
+            commit_lag_p50_ms: commit_lag_ms[0],
+            commit_lag_p99_ms: commit_lag_ms[1],
         })
         .collect()
+}
+
+/// What the `$SYS` tree says of a rule: whatever its status does, under the same names.
+fn rule_facts(rule: RuleStatus) -> RuleFacts {
+    let name = rule.name.clone();
+    let Ok(Value::Object(mut fields)) = serde_json::to_value(rule) else {
+        unreachable!("numbers and texts are JSON");
+    };
+    fields.remove("name");
+    let mut figures = Vec::new();
+    for (field, value) in fields {
+        match value {
+            Value::Null => {}
+            Value::Object(parts) => figures.extend(
+                parts.iter().map(|(part, value)| (format!("{field}/{part}"), value.to_string())),
+            ),
+            value => figures.push((field, value.to_string())),
+        }
+    }
+    RuleFacts { name, figures }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_a_rule_have_the_names_of_its_status() {
+        let rule = RuleStatus {
+            name: "tank".into(),
+            paused: true,
+            matched: 12,
+            errors: 3,
+            errors_by_code: [("R101".to_owned(), 2), ("R102".to_owned(), 1)].into(),
+            watermark_lag_ms: Some(-5),
+            ..RuleStatus::default()
+        };
+        let facts = rule_facts(rule);
+        assert_eq!(facts.name, "tank");
+        let value = |name: &str| {
+            let found = facts.figures.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.as_str())
+        };
+        let expected = [
+            ("matched", Some("12")),
+            ("errors", Some("3")),
+            ("errors_by_code/R101", Some("2")),
+            ("paused", Some("true")),
+            ("watermark_lag_ms", Some("-5")),
+            ("last_sent_at_ms", None),
+            ("name", None),
+        ];
+        for (name, figure) in expected {
+            assert_eq!(value(name), figure, "{name}");
+        }
+    }
 }

@@ -162,6 +162,13 @@ pub struct RuleStatus {
     /// 99 of 100 no longer.
     #[serde(default)]
     pub handling_p99_ns: Option<u64>,
+    /// From the arrival of a message until what was made from it is durable, milliseconds: half of
+    /// the times no longer. None if it has sent nothing with QoS 1 or 2, and nothing retained.
+    #[serde(default)]
+    pub commit_lag_p50_ms: Option<u64>,
+    /// 99 of 100 no longer.
+    #[serde(default)]
+    pub commit_lag_p99_ms: Option<u64>,
 }
 
 /// One upstream.

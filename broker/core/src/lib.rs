@@ -141,4 +141,4 @@ pub use rates::{ClientRates, RateLimit, Throttles};
 pub use readers::{ReaderConfig, ReaderWish};
 pub use recovered::{LogRecord, QueuedRecord, Recovered, RecoveredSession};
 pub use store_room::StoreRoom;
-pub use surroundings::{Memory, StoreFacts, Surroundings};
+pub use surroundings::{Memory, RuleFacts, StoreFacts, Surroundings};

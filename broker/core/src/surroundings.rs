@@ -16,8 +16,19 @@ pub struct Surroundings {
     pub store: Option<StoreFacts>,
     /// The names of the upstreams, and whether each is connected.
     pub upstreams: Vec<(String, bool)>,
+    /// The rules.
+    pub rules: Vec<RuleFacts>,
     /// What the other shards count.
     pub elsewhere: Metrics,
+}
+
+/// What one rule says about itself.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct RuleFacts {
+    /// Its name, which can be a level of a topic.
+    pub name: String,
+    /// Names of figures, each one level or more of a topic, and their values.
+    pub figures: Vec<(String, String)>,
 }
 
 /// Memory of the process.

@@ -11,7 +11,7 @@ use crate::clock::{Instant, Now};
 use crate::message::{Message, MessageParts};
 use crate::metrics::Metrics;
 use crate::retained::Retained;
-use crate::surroundings::Surroundings;
+use crate::surroundings::{RuleFacts, Surroundings};
 
 /// What was published last.
 #[derive(Debug, Default)]
@@ -30,6 +30,7 @@ impl SysTree {
     ) -> Vec<Message> {
         let mut leaves = Leaves { now, retained: &mut self.retained, changed: Vec::new() };
         put_surroundings(&mut leaves, surroundings);
+        put_rules(&mut leaves, &surroundings.rules);
         put_clients(&mut leaves, metrics);
         put_messages(&mut leaves, metrics);
         put_drops(&mut leaves, metrics);
@@ -40,7 +41,10 @@ impl SysTree {
 
     /// Takes over a message of the shard that publishes the tree.
     pub(crate) fn put(&mut self, message: Message) {
-        self.retained.put(message);
+        match message.payload() {
+            [] => _ = self.retained.remove(message.topic()),
+            _ => self.retained.put(message),
+        }
     }
 
     /// Calls `found` for each message that `filter` matches.
@@ -57,25 +61,39 @@ struct Leaves<'a> {
 }
 
 impl Leaves<'_> {
+    /// A leaf of the broker.
     fn put(&mut self, name: &str, value: impl ToString) {
-        let (topic, value) = (format!("{ROOT}/{name}"), value.to_string());
-        let known = self.retained.get(&topic);
+        self.put_topic(&format!("{ROOT}/{name}"), &value.to_string());
+    }
+
+    fn put_topic(&mut self, topic: &str, value: &str) {
+        let known = self.retained.get(topic);
         if known.is_some_and(|message| message.payload() == value.as_bytes()) {
             return;
         }
+        let message = self.message(topic, value);
+        self.retained.put(message.clone());
+        self.changed.push(message);
+    }
+
+    /// Takes a leaf away, which an empty message tells.
+    fn remove(&mut self, topic: &str) {
+        self.retained.remove(topic);
+        self.changed.push(self.message(topic, ""));
+    }
+
+    fn message(&self, topic: &str, value: &str) -> Message {
         let parts = MessageParts {
             qos: QoS::AtMostOnce,
             retain: true,
             expires_at_ms: None,
             received_at_ms: self.now.unix_ms,
             publisher: "",
-            topic: &topic,
+            topic,
             properties: &[],
             payload: value.as_bytes(),
         };
-        let message = Message::new(&parts, &mut Vec::new());
-        self.retained.put(message.clone());
-        self.changed.push(message);
+        Message::new(&parts, &mut Vec::new())
     }
 }
 
@@ -97,6 +115,24 @@ fn put_surroundings(leaves: &mut Leaves<'_>, surroundings: &Surroundings) {
     }
     for (name, is_connected) in &surroundings.upstreams {
         leaves.put(&format!("connection/{name}/state"), u8::from(*is_connected));
+    }
+}
+
+/// Also removes the leaves of rules that are gone.
+fn put_rules(leaves: &mut Leaves<'_>, rules: &[RuleFacts]) {
+    let mut gone = Vec::new();
+    let filter = TopicFilter::parse(ALL_RULES).expect("a filter");
+    leaves.retained.matching(filter, |message| {
+        let name = message.topic().split('/').nth(2);
+        if !rules.iter().any(|rule| Some(rule.name.as_str()) == name) {
+            gone.push(message.topic().to_owned());
+        }
+    });
+    gone.iter().for_each(|topic| leaves.remove(topic));
+    for RuleFacts { name, figures } in rules {
+        for (figure, value) in figures {
+            leaves.put_topic(&format!("{RULES}/{name}/{figure}"), value);
+        }
     }
 }
 
@@ -192,8 +228,12 @@ impl Load {
     }
 }
 
-/// Where the tree begins.
+/// Where what the broker says of itself begins.
 const ROOT: &str = "$SYS/broker";
+
+/// Where the rules begin.
+const RULES: &str = "$SYS/rules";
+const ALL_RULES: &str = "$SYS/rules/#";
 
 /// Reads one counter.
 type Counter = fn(&Metrics) -> u64;

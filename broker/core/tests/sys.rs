@@ -22,7 +22,7 @@ fn surroundings() -> Surroundings {
         memory: Some(Memory { bytes: 1000, bytes_max: 2000 }),
         store: Some(StoreFacts { status: "ok", bytes: 4096, ..StoreFacts::default() }),
         upstreams: vec![("cloud".to_owned(), true), ("plant".to_owned(), false)],
-        elsewhere: Metrics::default(),
+        ..Surroundings::default()
     }
 }
 
@@ -90,6 +90,40 @@ fn what_has_changed_goes_to_subscribers_and_nothing_else() {
     let topics: Vec<String> = watcher.receive_all().into_iter().map(|r| r.topic).collect();
     let changed = ["total", "connected", "active", "maximum"];
     assert_eq!(topics, changed.map(|name| format!("$SYS/broker/clients/{name}")));
+}
+
+/// Rules have a branch of their own: names of rules never meet those of the broker.
+#[test]
+fn what_has_changed_of_a_rule_goes_to_subscribers() {
+    let world = World::new();
+    let watcher = world.connect(v5("watcher"));
+    watcher.subscribe("$SYS/rules/#", QOS1);
+    let rules = |matched: u32| {
+        let figures = [("keys", 3), ("matched", matched), ("errors_by_code/R101", 1)];
+        let figures = figures.map(|(name, value)| (name.to_owned(), value.to_string()));
+        let tank = RuleFacts { name: "tank".to_owned(), figures: figures.to_vec() };
+        Surroundings { rules: vec![tank], ..surroundings() }
+    };
+    let changed = |matched| {
+        world.surroundings(&rules(matched));
+        let all = watcher.receive_all().into_iter();
+        all.map(|received| format!("{} {}", received.topic, received.payload)).collect::<Vec<_>>()
+    };
+    let all = [
+        "$SYS/rules/tank/keys 3",
+        "$SYS/rules/tank/matched 7",
+        "$SYS/rules/tank/errors_by_code/R101 1",
+    ];
+    assert_eq!(changed(7), all);
+    assert_eq!(changed(7), [""; 0]);
+    assert_eq!(changed(8), ["$SYS/rules/tank/matched 8"]);
+    // Of a rule that is gone nothing stays, and whoever watches is told.
+    world.surroundings(&surroundings());
+    let gone: Vec<String> = watcher.receive_all().into_iter().map(|one| one.payload).collect();
+    assert_eq!(gone, ["", "", ""]);
+    let late = world.connect(v5("late"));
+    late.send_subscribe("$SYS/rules/#", QOS1, None, |_| {});
+    assert!(late.receive_all().is_empty());
 }
 
 /// An expired session is counted, and so is the most that were there at a time.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use weir_core::{ReaderId, Records, Sequence, ShardId};
 use weir_rules::{Plan, RuleChange, RuleStatus};
 
+use super::commit_lag::CommitLag;
 use super::{Pipeline, RuleCommand, UnknownRule};
 use crate::clock::unix_ms;
 use crate::mailbox::{Mail, Mailboxes, RetainedQuestion};
@@ -50,8 +51,15 @@ enum Work {
 /// Told what became of a command, once that is durable.
 pub(crate) type CommandAnswer = Box<dyn FnOnce(Result<String, UnknownRule>) + Send>;
 
-/// How a rule is, with how long half of its messages took, and 99 of 100, in nanoseconds.
-pub(crate) type RuleFigures = (RuleStatus, [Option<u64>; 2]);
+/// How a rule is, and how long it takes: half of the times are no longer, and 99 of 100.
+#[derive(Clone, Debug)]
+pub(crate) struct RuleFigures {
+    pub(crate) status: RuleStatus,
+    /// With a message, nanoseconds.
+    pub(crate) handling_ns: [Option<u64>; 2],
+    /// Until what it has sent is durable, milliseconds.
+    pub(crate) commit_lag_ms: [Option<u64>; 2],
+}
 
 struct Command {
     rule: String,
@@ -66,6 +74,7 @@ pub(crate) struct PipelineHandle {
     waiting_bytes: Arc<AtomicUsize>,
     unsettled_turns: Arc<AtomicUsize>,
     status: Arc<Mutex<Vec<RuleFigures>>>,
+    commit_lag: CommitLag,
 }
 
 /// The running thread.
@@ -88,6 +97,7 @@ impl PipelineThread {
             waiting_bytes: Arc::new(AtomicUsize::new(0)),
             unsettled_turns: Arc::new(AtomicUsize::new(0)),
             status,
+            commit_lag: CommitLag::default(),
         };
         let thread = std::thread::Builder::new().name("weir-rules".to_owned()).spawn({
             let handle = handle.clone();
@@ -138,7 +148,11 @@ impl PipelineHandle {
 
     /// Counters and sizes of the rules, as of the last turn.
     pub(crate) fn status(&self) -> Vec<RuleFigures> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut rules = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for rule in &mut rules {
+            rule.commit_lag_ms = self.commit_lag.usual(&rule.status.name);
+        }
+        rules
     }
 }
 
@@ -269,6 +283,8 @@ impl Runner {
             });
             mailbox.send(Mail::ReaderWants { wish: wish.clone(), retained });
         }
+        let running = self.pipeline.status();
+        self.handle.commit_lag.keep(|rule| running.iter().any(|one| *one.name == *rule));
         self.tell_status();
         changes
     }
@@ -297,9 +313,12 @@ impl Runner {
             next = self.pipeline.take_turn();
             let tell = if next.is_none() { tell.take() } else { None };
             self.handle.unsettled_turns.fetch_add(1, Ordering::AcqRel);
-            let (unsettled, sender) =
-                (self.handle.unsettled_turns.clone(), self.handle.sender.clone());
+            let made = std::mem::take(&mut turn.made);
+            let PipelineHandle { sender, unsettled_turns, commit_lag, .. } = &self.handle;
+            let (sender, unsettled) = (sender.clone(), unsettled_turns.clone());
+            let commit_lag = commit_lag.clone();
             turn.committed = Some(Box::new(move || {
+                commit_lag.record(made, unix_ms());
                 if let Some(tell) = tell {
                     tell();
                 }
@@ -334,7 +353,10 @@ pub(crate) struct Waiting {
 }
 
 fn figures(pipeline: &mut Pipeline) -> Vec<RuleFigures> {
-    pipeline.status().into_iter().zip(pipeline.handling_times()).collect()
+    let rules = pipeline.status().into_iter().zip(pipeline.handling_times());
+    rules
+        .map(|(status, handling_ns)| RuleFigures { status, handling_ns, commit_lag_ms: [None; 2] })
+        .collect()
 }
 
 /// What the log holds for the rules beyond `done`, before any shard runs.

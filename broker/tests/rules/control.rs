@@ -138,6 +138,39 @@ fn the_status_of_rules_is_a_table() {
 }
 
 #[test]
+fn rules_are_in_the_sys_tree_with_the_figures_of_their_status() {
+    let folder = Folder::new("sys");
+    let mut config = folder.config(RULES);
+    config.sys_interval = Some(std::time::Duration::from_millis(20));
+    let broker = Broker::start(config).unwrap();
+    let mut device = Device::connect(&broker, "device");
+    device.subscribe("copies");
+    device.publish("in/1", "{\"v\":1}");
+    device.publish("in/1", "no JSON");
+    assert_eq!(device.text().0, "copies");
+    wait_until("the commit", || step(&broker).commit_lag_p99_ms.is_some());
+    device.subscribe("$SYS/rules/step/#");
+    let mut wanted = vec![
+        ("matched", "2"),
+        ("errors", "1"),
+        ("errors_by_code/R101", "1"),
+        ("emitted", "1"),
+        ("paused", "false"),
+        ("bytes_in", "14"),
+    ];
+    let mut lag = None;
+    while !wanted.is_empty() || lag.is_none() {
+        let (topic, value) = device.text();
+        match topic.strip_prefix("$SYS/rules/step/") {
+            Some("commit_lag_p99_ms") => lag = Some(value.parse::<u64>().unwrap()),
+            figure => wanted.retain(|one| Some(one.0) != figure || one.1 != value),
+        }
+    }
+    assert!(lag < Some(20_000), "{lag:?}");
+    broker.shutdown();
+}
+
+#[test]
 fn who_cannot_read_the_data_directory_and_wrong_names_are_told_so() {
     let folder = Folder::new("refused");
     let broker = folder.start(RULES);

@@ -1,7 +1,7 @@
 //! `weir rules status`, `pause`, `resume` and `reset`: rules of a running broker, by its admin
 //! server.
 
-use std::io;
+use std::{fmt::Display, io};
 
 use super::super::{Answer, CliError, admin, say, status, store::Place};
 use crate::{RuleCommand, admin::RULES_PATH, config::HostPort, status::RuleStatus};
@@ -90,7 +90,7 @@ pub(super) fn show(arguments: &StatusArguments) -> Result<Answer, CliError> {
 fn rows(rules: &[&RuleStatus]) -> Vec<Vec<String>> {
     let head = [
         "rule", "matched", "filtered", "late", "dropped", "errors", "emitted", "keys", "state",
-        "in", "out", "lag", "p50", "p99", "paused",
+        "in", "out", "lag", "p50", "p99", "commit", "paused",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for rule in rules {
@@ -104,13 +104,19 @@ fn rows(rules: &[&RuleStatus]) -> Vec<Vec<String>> {
             rule.keys,
         ];
         let sizes = [rule.state_bytes, rule.bytes_in, rule.bytes_out].map(status::size);
-        let lag = rule.watermark_lag_ms.map_or("-".to_owned(), |lag| format!("{lag} ms"));
+        let lag = milliseconds(rule.watermark_lag_ms);
         let times = [rule.handling_p50_ns, rule.handling_p99_ns].map(nanoseconds);
+        let commit = milliseconds(rule.commit_lag_p99_ms);
         let paused = if rule.paused { "paused" } else { "" };
         let row = std::iter::once(rule.name.clone()).chain(numbers.iter().map(u64::to_string));
-        rows.push(row.chain(sizes).chain([lag]).chain(times).chain([paused.to_owned()]).collect());
+        let row = row.chain(sizes).chain([lag]).chain(times);
+        rows.push(row.chain([commit, paused.to_owned()]).collect());
     }
     rows
+}
+
+fn milliseconds(time: Option<impl Display>) -> String {
+    time.map_or("-".to_owned(), |time| format!("{time} ms"))
 }
 
 /// Two or three digits and a unit.
@@ -137,13 +143,14 @@ mod tests {
             watermark_lag_ms: Some(250),
             handling_p50_ns: Some(800),
             handling_p99_ns: Some(2_150),
+            commit_lag_p99_ms: Some(8),
             ..RuleStatus::default()
         };
         let mut text = String::new();
         status::push_grid(&mut text, &rows(&[&tank]));
         let expected = "
-rule  matched  filtered  late  dropped  errors  emitted  keys  state       in      out     lag     p50     p99  paused
-tank       12         0     0        0       0        0     0  15 KB  0 bytes  0 bytes  250 ms  800 ns  2.1 us  paused
+rule  matched  filtered  late  dropped  errors  emitted  keys  state       in      out     lag     p50     p99  commit  paused
+tank       12         0     0        0       0        0     0  15 KB  0 bytes  0 bytes  250 ms  800 ns  2.1 us    8 ms  paused
 ";
         assert_eq!(text, expected, "{text}");
     }
