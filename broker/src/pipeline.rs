@@ -26,9 +26,11 @@ mod handling;
 mod histogram;
 mod question;
 mod thread;
+mod trace;
 
 pub use command::{RuleCommand, UnknownRule};
 pub(crate) use thread::{PipelineHandle, PipelineThread, RuleFigures, Waiting, not_handled};
+pub(crate) use trace::{Listener, TraceError, Traced};
 
 /// Deltas are replaced by a snapshot when they come to so many bytes, or to more than the
 /// snapshot itself, whichever is more.
@@ -67,6 +69,8 @@ pub struct Pipeline {
     /// The next state that is written must be a snapshot.
     is_new_plan: bool,
     handling: Handling,
+    /// Those who want to know what becomes of messages.
+    listeners: Vec<Listener>,
 }
 
 impl Pipeline {
@@ -90,6 +94,7 @@ impl Pipeline {
             snapshot_bytes: 0,
             is_new_plan: false,
             handling: Handling::default(),
+            listeners: Vec::new(),
         }
     }
 
@@ -146,12 +151,14 @@ impl Pipeline {
             (Some(_), false) => self.lazy_since_ms = self.lazy_since_ms.or(Some(unix_ms)),
             (None, _) => {}
         }
+        self.tell_listeners();
         self.publish_emissions(unix_ms, parts.received_at_ms);
     }
 
     /// Lets windows close whose time has come.
     pub fn advance(&mut self, unix_ms: u64) {
         self.engine.advance(timestamp(unix_ms), &mut self.emissions);
+        self.tell_listeners();
         self.publish_emissions(unix_ms, unix_ms);
         // Somebody may have set the calendar back since then.
         let is_over = |since: u64| unix_ms.abs_diff(since) >= LAZY_MS;
@@ -201,6 +208,7 @@ impl Pipeline {
         let changes = self.engine.exchange(plan);
         if !changes.is_empty() {
             self.handling = Handling::default();
+            self.keep_listeners();
             self.is_new_plan = true;
             self.is_durable = true;
         }

@@ -16,6 +16,7 @@ use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
 use crate::source::Source;
 use crate::spec::Report;
+use crate::trace::Step;
 
 /// Runs every `[[rule.NAME.test]]` of the files.
 ///
@@ -43,6 +44,18 @@ use crate::spec::Report;
 /// # Errors
 /// The files do not compile.
 pub fn run_cases(sources: &[Source]) -> Result<CaseReport, Vec<Diagnostic>> {
+    run(sources, false)
+}
+
+/// The same as [`run_cases`], and tells for each test what became of every message.
+///
+/// # Errors
+/// The files do not compile.
+pub fn trace_cases(sources: &[Source]) -> Result<CaseReport, Vec<Diagnostic>> {
+    run(sources, true)
+}
+
+fn run(sources: &[Source], traced: bool) -> Result<CaseReport, Vec<Diagnostic>> {
     let (plan, specs) = compile_with_specs(sources)?;
     let mut report = Report { sources, diagnostics: Vec::new() };
     let mut prepared = Vec::new();
@@ -60,15 +73,20 @@ pub fn run_cases(sources: &[Source]) -> Result<CaseReport, Vec<Diagnostic>> {
         let rules =
             plan.rules.iter().filter(|rule| chain.contains(&&*rule.name)).cloned().collect();
         let alone = Plan { rules, ..plan.clone() }.with_new_router();
-        let failures = match Player::new(alone, case).run() {
-            Ok(mut sent) => {
-                sent.retain(|emission| *emission.rule == *spec.name);
-                verdict::judge(&checks, &sent, &report)
+        let mut player = Player::new(alone, case);
+        if traced {
+            player.trace(chain);
+        }
+        let failures = match player.run() {
+            Ok(()) => {
+                let sent = player.sent().filter(|emission| *emission.rule == *spec.name);
+                verdict::judge(&checks, &sent.cloned().collect::<Vec<_>>(), &report)
             }
             Err(error) => vec![verdict::state_failure(case, &error, &report)],
         };
         let (rule, name) = (spec.name.clone(), case.name.value.clone());
-        cases.push(CaseResult { rule, name, failures });
+        let (steps, steps_missed) = player.into_steps();
+        cases.push(CaseResult { rule, name, failures, steps, steps_missed });
     }
     Ok(CaseReport { cases })
 }
@@ -92,6 +110,7 @@ impl fmt::Display for CaseReport {
         for case in &self.cases {
             let outcome = if case.failures.is_empty() { "ok" } else { "FAILED" };
             writeln!(formatter, "{}: {} ... {outcome}", case.rule, case.name)?;
+            case.fmt_steps(formatter)?;
             for failure in &case.failures {
                 write!(formatter, "{failure}")?;
             }
@@ -109,6 +128,25 @@ pub struct CaseResult {
     pub name: String,
     /// One for each expectation that was not met: which, and what was sent instead.
     pub failures: Vec<Diagnostic>,
+    /// What became of each message, in order, if the test was traced: in its rule, and in those
+    /// that this one reads.
+    pub steps: Vec<Step>,
+    /// Steps that there was no room for, after those.
+    pub steps_missed: u64,
+}
+
+impl CaseResult {
+    fn fmt_steps(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            let rule = if *step.rule == *self.rule { "" } else { &*step.rule };
+            let rule = if rule.is_empty() { String::new() } else { format!("rule {rule} ") };
+            writeln!(formatter, "  {rule}{}", step.to_string().replace('\n', "\n  "))?;
+        }
+        match self.steps_missed {
+            0 => Ok(()),
+            missed => writeln!(formatter, "  and {missed} more"),
+        }
+    }
 }
 
 #[cfg(test)]

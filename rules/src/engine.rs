@@ -25,6 +25,7 @@ mod records;
 mod run;
 mod session;
 mod source;
+mod trace;
 mod work;
 
 use std::collections::VecDeque;
@@ -234,6 +235,7 @@ impl Engine {
             let result = &mut work.result;
             let index = route.rule;
             if running.paused {
+                running.trace_paused(rule, event);
                 continue;
             }
             let sent_before = out.len();

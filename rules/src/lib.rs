@@ -61,6 +61,8 @@ mod boxed;
 
 mod value;
 
+mod trace;
+
 mod message;
 
 mod metrics;
@@ -87,7 +89,7 @@ mod code;
 
 mod limits;
 
-pub use case::{CaseReport, CaseResult, run_cases};
+pub use case::{CaseReport, CaseResult, run_cases, trace_cases};
 pub use compile::compile;
 pub use diagnostic::{Diagnostic, Severity, nearest};
 pub use engine::{Engine, PeekError, RuleChange, RuleChangeKind, RuleStatus};
@@ -97,3 +99,4 @@ pub use plan::{Plan, RuleSummary};
 pub use schema::SCHEMA;
 pub use source::{Source, TABLE_BYTES_MAX, TableFile};
 pub use state::StateError;
+pub use trace::{Fate, Filtered, Late, Outcome, Place, ResultWindow, Step, Withheld};

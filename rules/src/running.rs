@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::rule::Rule;
 use crate::sources::Sources;
 use crate::table::{Table, TableId};
+use crate::trace::Tracer;
 
 /// The state of one rule.
 #[derive(Debug, Default)]
@@ -40,6 +41,8 @@ pub(crate) struct Running {
     pub(crate) paused: bool,
     /// Whether the next delta must say so.
     pub(crate) pause_changed: bool,
+    /// Writes down what becomes of messages, while somebody wants to know. Not part of the state.
+    pub(crate) tracer: Option<Box<Tracer>>,
 }
 
 impl Running {

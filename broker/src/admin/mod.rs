@@ -6,6 +6,7 @@ use std::{future::Future, io, net::TcpListener, sync::Arc};
 
 use axum::{
     Json, Router,
+    body::Bytes,
     extract::Path,
     http::{HeaderMap, StatusCode, Uri},
     routing::{get, post},
@@ -109,11 +110,18 @@ where
 }
 
 fn with_operator(operator: Arc<Operator>) -> Router {
-    let (rules, reload) = (operator.clone(), operator.clone());
+    let (rules, traced) = (operator.clone(), operator.clone());
+    let reload = operator.clone();
     Router::new()
         .route(
             BACKUP_PATH,
             post(|headers: HeaderMap| async move { operator.copies.answer(&headers) }),
+        )
+        .route(
+            &format!("{RULES_PATH}/{{rule}}/trace"),
+            post(|headers: HeaderMap, path: Path<String>, body: Bytes| async move {
+                traced.rules.trace(&headers, path.0, &body).await
+            }),
         )
         .route(
             &format!("{RULES_PATH}/{{rule}}/{{command}}"),

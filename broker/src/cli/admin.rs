@@ -30,7 +30,12 @@ impl Response {
 
 /// Asks for something with the key of the data directory. HTTP/1.0 says that the body ends with
 /// the connection.
-pub(crate) fn post(address: &HostPort, data_dir: &Path, path: &str) -> Result<Response, CliError> {
+pub(crate) fn post(
+    address: &HostPort,
+    data_dir: &Path,
+    path: &str,
+    content: &str,
+) -> Result<Response, CliError> {
     let name = address.to_string();
     let key = AdminKey::read(data_dir).map_err(|source| CliError::AdminKey { source })?;
     let mut stream = status::connect(address)
@@ -39,7 +44,8 @@ pub(crate) fn post(address: &HostPort, data_dir: &Path, path: &str) -> Result<Re
     let token = key.token();
     let request = format!(
         "POST {path} HTTP/1.0\r\nHost: {name}\r\nAuthorization: Bearer {token}\r\n\
-         Content-Length: 0\r\n\r\n"
+         Content-Length: {}\r\n\r\n{content}",
+        content.len()
     );
     stream.write_all(request.as_bytes()).map_err(wrong)?;
     let mut body = BufReader::new(stream);

@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     let address = arguments.place.admin(arguments.admin.as_ref())?;
-    let response = admin::post(&address, &arguments.place.data_dir()?, RELOAD_PATH)?;
+    let response = admin::post(&address, &arguments.place.data_dir()?, RELOAD_PATH, "")?;
     let (first, code) = (response.first.clone(), response.code());
     let wrong = |source| CliError::AdminAnswer { address: address.to_string(), source };
     let text = response.text().map_err(wrong)?;

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use weir_rules::{Diagnostic, SCHEMA, Severity, Source, compile, run_cases};
+use weir_rules::{Diagnostic, SCHEMA, Severity, Source, compile, run_cases, trace_cases};
 
 use crate::config::read_tables;
 
@@ -12,6 +12,7 @@ use crate::RuleCommand;
 mod control;
 mod explain;
 mod suggestion;
+mod trace;
 mod trial;
 
 #[derive(Debug, clap::Subcommand)]
@@ -41,7 +42,12 @@ pub(crate) enum Command {
         /// Rule files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Tell what became of each message
+        #[arg(long)]
+        trace: bool,
     },
+    /// Tell what becomes of each message in a rule of a running broker
+    Trace(trace::Arguments),
     /// Run rules over the messages of a broker, and print what they would send
     Try(Box<trial::Arguments>),
 }
@@ -59,7 +65,8 @@ pub(crate) fn run(command: Command) -> Result<Answer, CliError> {
             Ok(Answer::Yes)
         }
         Command::Suggest(arguments) => suggestion::run(&arguments),
-        Command::Test { files } => test(&read(&files)?),
+        Command::Test { files, trace } => test(&read(&files)?, trace),
+        Command::Trace(arguments) => trace::run(&arguments),
         Command::Try(arguments) => trial::run(&arguments),
     }
 }
@@ -91,8 +98,9 @@ fn check(sources: &[Source]) -> Result<Answer, CliError> {
     }
 }
 
-fn test(sources: &[Source]) -> Result<Answer, CliError> {
-    let report = run_cases(sources).map_err(CliError::Rules)?;
+fn test(sources: &[Source], trace: bool) -> Result<Answer, CliError> {
+    let report = if trace { trace_cases(sources) } else { run_cases(sources) };
+    let report = report.map_err(CliError::Rules)?;
     let failed = report.cases.iter().filter(|case| !case.failures.is_empty()).count();
     let tests = count(report.cases.len(), "test");
     say(&format!("{report}{tests}, {failed} failed\n"))?;

@@ -16,7 +16,7 @@ use weir_core::{ReaderId, Records, Sequence, ShardId};
 use weir_rules::{Plan, RuleChange, RuleStatus};
 
 use super::commit_lag::CommitLag;
-use super::{Pipeline, RuleCommand, UnknownRule};
+use super::{Listener, Pipeline, RuleCommand, TraceError, UnknownRule};
 use crate::clock::unix_ms;
 use crate::mailbox::{Mail, Mailboxes, RetainedQuestion};
 use crate::shard::RecordSink;
@@ -46,10 +46,14 @@ enum Work {
     },
     /// The retained messages of topics that the rules join.
     Retained(Records),
+    Trace(Listener, TraceAnswer),
 }
 
 /// Told what became of a command, once that is durable.
 pub(crate) type CommandAnswer = Box<dyn FnOnce(Result<String, UnknownRule>) + Send>;
+
+/// Told whether somebody can listen.
+pub(crate) type TraceAnswer = Box<dyn FnOnce(Result<(), TraceError>) + Send>;
 
 /// How a rule is, and how long it takes: half of the times are no longer, and 99 of 100.
 #[derive(Clone, Debug)]
@@ -146,6 +150,13 @@ impl PipelineHandle {
         changes.recv().ok()
     }
 
+    /// Lets somebody listen to what becomes of the messages of a rule. Without an answer the thread
+    /// has ended.
+    pub(crate) fn trace(&self, listener: Listener, answer: TraceAnswer) {
+        // A thread that has ended drops the answer.
+        let _ = self.sender.send(Work::Trace(listener, answer));
+    }
+
     /// Counters and sizes of the rules, as of the last turn.
     pub(crate) fn status(&self) -> Vec<RuleFigures> {
         let mut rules = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -209,6 +220,7 @@ impl Runner {
                     Work::Retained(retained) => {
                         self.pipeline.seed(unix_ms(), &retained, true);
                     }
+                    Work::Trace(listener, answer) => answer(self.pipeline.listen(listener)),
                 }
             }
             if !self.is_held_up() {
@@ -295,6 +307,7 @@ impl Runner {
 
     fn finish_turn(&mut self) {
         self.pipeline.advance(unix_ms());
+        self.pipeline.drop_listeners();
         self.send_turns();
         self.tell_status();
     }

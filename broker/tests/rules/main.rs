@@ -7,4 +7,5 @@ mod question;
 mod reload;
 mod suggestion;
 mod support;
+mod trace;
 mod trial;

@@ -9,6 +9,7 @@ use crate::message::{Emission, Event, Timestamp};
 use crate::plan::Plan;
 use crate::spec::{Action, CaseSpec, PayloadSpec, StepMessage};
 use crate::state::StateError;
+use crate::trace::{Fate, Step};
 
 /// An engine, its store and what is to be played.
 pub(super) struct Player<'c> {
@@ -18,6 +19,10 @@ pub(super) struct Player<'c> {
     store: Store,
     /// Messages since the last commit: a power cut plays them again.
     pending: Vec<Played>,
+    /// The rules that are traced.
+    traced: Vec<String>,
+    steps: Vec<Step>,
+    steps_missed: u64,
 }
 
 /// What a broker keeps on disk.
@@ -50,11 +55,26 @@ enum Move {
 impl<'c> Player<'c> {
     pub(super) fn new(plan: Plan, case: &'c CaseSpec) -> Self {
         let engine = Engine::new(plan.clone());
-        Self { plan, case, engine, store: Store::default(), pending: Vec::new() }
+        Self {
+            plan,
+            case,
+            engine,
+            store: Store::default(),
+            pending: Vec::new(),
+            traced: Vec::new(),
+            steps: Vec::new(),
+            steps_missed: 0,
+        }
     }
 
-    /// Plays everything; gives what was sent.
-    pub(super) fn run(mut self) -> Result<Vec<Emission>, StateError> {
+    /// Writes down what these rules do; the one that is tested comes first.
+    pub(super) fn trace(&mut self, rules: Vec<&str>) {
+        self.traced = rules.into_iter().map(str::to_owned).collect();
+        self.start_trace();
+    }
+
+    /// Plays everything.
+    pub(super) fn run(&mut self) -> Result<(), StateError> {
         for (position, next) in self.moves().into_iter().enumerate() {
             match next {
                 Move::Message(message) => {
@@ -69,7 +89,47 @@ impl<'c> Player<'c> {
         }
         self.finish();
         self.commit();
-        Ok(self.store.sent)
+        Ok(())
+    }
+
+    /// What was sent.
+    pub(super) fn sent(&self) -> impl Iterator<Item = &Emission> {
+        self.store.sent.iter()
+    }
+
+    /// What was written down, and how much more there was.
+    pub(super) fn into_steps(self) -> (Vec<Step>, u64) {
+        (self.steps, self.steps_missed)
+    }
+
+    fn start_trace(&mut self) {
+        for rule in &self.traced {
+            // A rule that is not enabled does not run in its tests either.
+            let _ = self.engine.set_traced(rule, true);
+        }
+    }
+
+    fn take_steps(&mut self) {
+        if !self.traced.is_empty() {
+            self.steps_missed += self.engine.take_steps(&mut self.steps);
+            self.steps_missed += self.steps.len().saturating_sub(STEPS_MAX) as u64;
+            self.steps.truncate(STEPS_MAX);
+        }
+    }
+
+    fn trace_power_cut(&mut self, at: i64) {
+        let Some(rule) = self.traced.first() else { return };
+        self.steps.push(Step {
+            rule: rule.as_str().into(),
+            at: Timestamp(at),
+            topic: None,
+            part: None,
+            key: None,
+            time: None,
+            fate: Fate::PowerCut,
+            outcomes: Vec::new(),
+        });
+        self.start_trace();
     }
 
     /// All steps with their repetitions, in the order of their times.
@@ -113,6 +173,7 @@ impl<'c> Player<'c> {
         };
         let mut out = Vec::new();
         self.engine.handle(arrived, &event, &mut out);
+        self.take_steps();
         self.store.send(out);
     }
 
@@ -135,12 +196,14 @@ impl<'c> Player<'c> {
     fn power_cut(&mut self, at: i64) -> Result<(), StateError> {
         let (snapshot, deltas) = (self.store.snapshot.iter(), self.store.deltas.iter());
         self.engine = Engine::restore(self.plan.clone(), snapshot, deltas)?;
+        self.trace_power_cut(at);
         for message in std::mem::take(&mut self.pending) {
             self.play(&message);
         }
         self.commit();
         let mut out = Vec::new();
         self.engine.advance(Timestamp(at), &mut out);
+        self.take_steps();
         self.store.send(out);
         Ok(())
     }
@@ -155,6 +218,7 @@ impl<'c> Player<'c> {
             }
             let mut out = Vec::new();
             self.engine.advance(next, &mut out);
+            self.take_steps();
             self.store.send(out);
         }
     }
@@ -219,3 +283,5 @@ const COMMIT_EVERY: usize = 3;
 const DELTAS_MAX: usize = 16;
 const SHARD_BYTES: usize = 64 << 10;
 const TIMERS_MAX: usize = 10_000_000;
+/// Steps of a test that are told.
+const STEPS_MAX: usize = 10_000;

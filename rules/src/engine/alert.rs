@@ -11,6 +11,7 @@ use crate::expression::{Fault, Inputs, Program, evaluate};
 use crate::json::write_number;
 use crate::rule::Rule;
 use crate::running::Running;
+use crate::trace::Fate;
 use crate::value::{Texts, Value};
 use crate::watermark::Time;
 
@@ -38,6 +39,7 @@ impl Running {
             }
         };
         let verdict = verdict(alert, &mut |program| message.evaluate(program))?;
+        self.trace_fate(Fate::Alert { when: verdict.when, clear: verdict.clear });
         let found = self.keys.find(&message.scratch.key);
         // The clock only goes on: what changes nothing need not be remembered. Stamps of messages
         // may go back, which is seen only if they are.
@@ -55,6 +57,8 @@ impl Running {
         let Some(key) = self.keys.get_mut(id) else { return Ok(()) };
         let time = time.unwrap_or(arrived.max(key.newest));
         if time < key.newest {
+            let newest = key.newest;
+            self.trace_late(rule, time, newest);
             self.metrics.late += 1;
             self.metrics.dropped += 1;
             return Ok(());

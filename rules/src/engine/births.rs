@@ -40,7 +40,7 @@ impl Running {
         let Some(address) = Address::find(&event, message.levels, turn.rule, filter) else {
             // A state of a host, or what else there is in the name space.
             if wanted {
-                self.pass_over();
+                self.pass_over(turn, message);
             }
             return;
         };
@@ -51,14 +51,14 @@ impl Running {
                 return;
             }
             Err(error) => {
-                self.report(turn, fault(&error), event.topic, event.payload);
+                self.report_payload(turn, message, fault(&error));
                 return;
             }
         };
         if address.is_birth()
             && let Err(fault) = self.learn(turn.rule, message, address, metrics)
         {
-            self.report(turn, fault, event.topic, event.payload);
+            self.report_payload(turn, message, fault);
         }
         if wanted {
             self.use_metrics(turn, message, payload, (address, metrics, filter));
@@ -107,9 +107,19 @@ impl Running {
         (message.event, message.record) = (event, None);
         if let Some(first) = first {
             let fault = address.no_birth(&first, unknown);
-            self.report(turn, fault, event.topic, event.payload);
+            self.report_payload(turn, message, fault);
         } else if taken == 0 {
-            self.pass_over();
+            self.pass_over(turn, message);
+        }
+    }
+
+    /// Reports a payload as a whole.
+    fn report_payload(&mut self, turn: &mut Turn<'_>, message: &Message<'_>, fault: Fault) {
+        let (event, start) = (message.event, turn.out.len());
+        self.trace_error(&fault);
+        self.report(turn, fault, event.topic, event.payload);
+        if self.tracer.is_some() {
+            self.trace_message(turn, message, start);
         }
     }
 

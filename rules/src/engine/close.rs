@@ -14,6 +14,7 @@ use crate::key::KeyState;
 use crate::limits::EMPTY_WINDOWS_MAX;
 use crate::rule::Rule;
 use crate::running::{Running, key_bytes};
+use crate::trace::Withheld;
 use crate::value::{Texts, Value};
 use crate::window::{Window, waiting_time};
 
@@ -135,10 +136,12 @@ impl Running {
         {
             (label.start, label.end) = (first, last);
         }
+        let start = turn.out.len();
         match self.send_result(turn, id, label) {
             Ok(sent) => self.metrics.emitted += sent,
             Err((fault, body)) => self.report(turn, fault, "", body.as_bytes()),
         }
+        self.trace_result(label, start, turn.out.len());
         panes
     }
 
@@ -226,11 +229,15 @@ impl Running {
         let computed = compute_outputs(rule, &mut work.locals, &mut work.stack, &mut texts);
         let mut seen = None;
         let sent = match (computed, &rule.alert) {
-            (Ok(false), _) => Ok(0),
+            (Ok(false), _) => {
+                self.trace_withheld(Withheld::Having);
+                Ok(0)
+            }
             (Ok(true), Some(alert)) => {
                 let stack = &mut work.stack;
                 match observation(rule, alert, &work.locals, stack, &mut texts) {
                     Ok(observation) => {
+                        self.trace_withheld(Withheld::Alert);
                         seen = Some(observation);
                         Ok(0)
                     }
@@ -256,6 +263,7 @@ impl Running {
                 self.find_window_news(rule, (id, label.end), &inputs, &mut texts, stack)
                     .and_then(|news| {
                         if matches!(news, News::Same) {
+                            self.trace_withheld(Withheld::Change);
                             return Ok(0);
                         }
                         let content = (body.as_bytes(), Some(label));

@@ -9,6 +9,7 @@ use crate::key::{KeyState, TIME_MIN};
 use crate::limits::PANES_MAX;
 use crate::rule::Rule;
 use crate::running::Running;
+use crate::trace::{Fate, Filtered};
 use crate::watermark::Time;
 use crate::window::{Calendar, Found, Window};
 
@@ -40,7 +41,10 @@ impl Running {
         let id = match self.keys.find(&message.scratch.key) {
             Some(id) => id,
             // A run begins with a message for which the condition holds; others only tell the time.
-            None if !during && matches!(rule.time, Time::Arrival) => return Ok(()),
+            None if !during && matches!(rule.time, Time::Arrival) => {
+                self.trace_fate(Fate::Filtered(Filtered::While));
+                return Ok(());
+            }
             None => self.add_key(turn, &message.scratch.key, rule.layout.pane_start_bytes())?,
         };
         match window {
@@ -82,10 +86,12 @@ impl Running {
         if matches!(rule.time, Time::Field(_)) {
             self.metrics.lag_ms = Some(message.event.arrived.0.saturating_sub(watermark));
         }
-        let late = time < key.watermark;
+        let before = key.watermark;
+        let late = time < before;
         if late {
             self.metrics.late += 1;
             if is_lost(rule, window, key, time) {
+                self.trace_late(rule, time, before);
                 return self.lose(turn, message, id);
             }
         }
@@ -110,6 +116,9 @@ impl Running {
                 self.add_to_pane(rule, message, id, spot)
             }
         }?;
+        if self.tracer.is_some() {
+            self.trace_taken(rule, id, (time, before), during);
+        }
         match window {
             Window::Session(_) => {}
             Window::Each { .. } => match self.keys.get(id) {

@@ -87,6 +87,7 @@ impl Running {
         }
         self.sequence = before.sequence;
         self.metrics = before.metrics;
+        self.tracer = before.tracer;
         self.paused = before.paused;
         self.pause_changed = before.pause_changed;
         self.changed = true;

@@ -16,6 +16,7 @@ use crate::rule::{Dedupe, Keep, Rule};
 use crate::running::Running;
 use crate::table::{Table, TableId};
 use crate::timer::{ROWS, Timer};
+use crate::trace::{Fate, Filtered};
 use crate::value::Value;
 
 impl Running {
@@ -33,7 +34,7 @@ impl Running {
         let (key, now) = (&message.scratch.seen, message.event.arrived.0);
         let row = self.table(TableId::Seen).get(key);
         if row.is_some_and(|row| is_within(dedupe, row.used, now)) {
-            self.metrics.filtered += 1;
+            self.pass_by(Filtered::Dedupe);
             return Ok(true);
         }
         self.note(turn, key, (now, &[]))?;
@@ -72,6 +73,7 @@ impl Running {
             None => now,
         };
         self.note(turn, key, (used, &encode(&messages)))?;
+        self.trace_fate(Fate::Held);
         Ok(0)
     }
 

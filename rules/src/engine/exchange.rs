@@ -79,6 +79,7 @@ impl Running {
         self.sequence = before.sequence;
         self.paused = before.paused;
         self.metrics = before.metrics;
+        self.tracer = before.tracer;
         self.changed = true;
         Some(RuleChangeKind::Restarted { groups: before.keys.len() })
     }

@@ -13,6 +13,7 @@ use crate::limits::KEY_BYTES_MAX;
 use crate::rule::Rule;
 use crate::running::Running;
 use crate::topic::{Capture, Route};
+use crate::trace::{Fate, Filtered};
 use crate::value::{Place, Text, Value, whole};
 use crate::watermark::Time;
 
@@ -30,13 +31,20 @@ impl Running {
             return;
         }
         self.metrics.matched += 1;
+        let start = turn.out.len();
         let outcome = decoded.and_then(|()| self.compute(turn, message, filter));
         if let Err(fault) = outcome {
             if fault.code == code::KEYS_FAULT || fault.code == code::MEMORY_FAULT {
                 self.metrics.dropped += 1;
             }
+            if self.tracer.is_some() {
+                self.trace_fault(turn.rule, message, (filter, &fault));
+            }
             let event = message.event;
             self.report(turn, message.name(fault), event.topic, event.payload);
+        }
+        if self.tracer.is_some() {
+            self.trace_message(turn, message, start);
         }
     }
 
@@ -50,11 +58,12 @@ impl Running {
         message.start(rule, filter)?;
         self.load_joins(rule, message)?;
         if !message.look_up(rule)? {
-            self.metrics.filtered += 1;
+            self.pass_by(Filtered::Lookup);
             return Ok(());
         }
         message.lets(rule, false)?;
         message.key(rule)?;
+        self.trace_key(rule, message);
         if self.is_repeat(turn, message)? {
             return Ok(());
         }
@@ -92,7 +101,7 @@ impl Running {
             Some(program) => message.is_true(program, "where")?,
         };
         if !passes {
-            self.metrics.filtered += 1;
+            self.pass_by(Filtered::Where);
             return Ok(());
         }
         match &rule.window {
@@ -116,7 +125,7 @@ impl Running {
         if let Some(having) = &rule.having
             && !message.is_true(having, "having")?
         {
-            self.metrics.filtered += 1;
+            self.pass_by(Filtered::Having);
             return Ok(());
         }
         if let Some(alert) = &rule.alert {
@@ -124,6 +133,7 @@ impl Running {
         }
         let news = self.find_news(turn, message)?;
         if matches!(news, News::Same) {
+            self.trace_fate(Fate::Filtered(Filtered::Change));
             return Ok(());
         }
         let made = rule
@@ -142,9 +152,16 @@ impl Running {
         self.keep_news(rule, news, turn.out, start)?;
         self.metrics.emitted += self.keep_last(turn, message, start)?;
         if let Some(id) = holder {
+            self.trace_fate(Fate::Held);
             self.set_timer(turn, id);
         }
         Ok(())
+    }
+
+    /// Counts a message that goes no further.
+    pub(super) fn pass_by(&mut self, why: Filtered) {
+        self.metrics.filtered += 1;
+        self.trace_fate(Fate::Filtered(why));
     }
 
     fn load_prev(&self, rule: &Rule, message: &mut Message<'_>, id: u32) {
@@ -197,7 +214,7 @@ impl Running {
 
 impl Message<'_> {
     /// Sets the locals that the message itself gives: captures and the value of the payload.
-    fn start(&mut self, rule: &Rule, filter: u16) -> Result<(), Fault> {
+    pub(super) fn start(&mut self, rule: &Rule, filter: u16) -> Result<(), Fault> {
         let locals = &mut self.scratch.locals;
         locals.clear();
         locals.resize(rule.locals, Value::Null);
@@ -231,7 +248,7 @@ impl Message<'_> {
         Ok(())
     }
 
-    fn key(&mut self, rule: &Rule) -> Result<(), Fault> {
+    pub(super) fn key(&mut self, rule: &Rule) -> Result<(), Fault> {
         self.scratch.key.clear();
         if rule.by_topic {
             let topic = whole(Place::Topic, self.event.topic);

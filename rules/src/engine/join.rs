@@ -15,6 +15,7 @@ use crate::json::write_number;
 use crate::rule::Rule;
 use crate::running::Running;
 use crate::table::{Table, TableId};
+use crate::trace::Fate;
 use crate::value::{Texts, Value};
 
 impl Running {
@@ -27,12 +28,20 @@ impl Running {
         number: usize,
         decoded: Result<(), Fault>,
     ) {
+        let start = turn.out.len();
         let decoded = if message.event.payload.is_empty() { Ok(()) } else { decoded };
         let outcome =
             decoded.and_then(|()| self.keep(turn.rule, message, (number, turn.only_missing)));
-        if let Err(fault) = outcome {
-            let event = message.event;
-            self.report(turn, fault, event.topic, event.payload);
+        match outcome {
+            Ok(()) => self.trace_fate(Fate::Joined),
+            Err(fault) => {
+                self.trace_error(&fault);
+                let event = message.event;
+                self.report(turn, fault, event.topic, event.payload);
+            }
+        }
+        if self.tracer.is_some() {
+            self.trace_message(turn, message, start);
         }
     }
 

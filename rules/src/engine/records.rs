@@ -11,6 +11,7 @@ use crate::message::Event;
 use crate::payload::{CsvRows, Decode, DecodeError, FieldTree, InfluxLines, Record, Slots};
 use crate::running::Running;
 use crate::topic::Route;
+use crate::trace::Filtered;
 
 /// A payload, and what the slots hold of it: rules that decode it the same way share them.
 pub(super) struct Payload<'m> {
@@ -51,7 +52,7 @@ impl Running {
         if message.event.payload.is_empty() {
             // It only clears a retained message.
             if usize::from(filter) < turn.rule.filters.len() {
-                self.pass_over();
+                self.pass_over(turn, message);
             }
             return;
         }
@@ -104,14 +105,17 @@ impl Running {
         }
         (message.event, message.record) = (event, None);
         if taken == 0 {
-            self.pass_over();
+            self.pass_over(turn, message);
         }
     }
 
     /// Counts a payload without any message.
-    pub(super) fn pass_over(&mut self) {
+    pub(super) fn pass_over(&mut self, turn: &Turn<'_>, message: &Message<'_>) {
         self.metrics.matched += 1;
-        self.metrics.filtered += 1;
+        self.pass_by(Filtered::Empty);
+        if self.tracer.is_some() {
+            self.trace_message(turn, message, turn.out.len());
+        }
     }
 }
 

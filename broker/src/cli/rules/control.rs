@@ -35,18 +35,10 @@ pub(crate) struct StatusArguments {
 /// Does something to a rule.
 pub(super) fn command(arguments: &OneRule, command: RuleCommand) -> Result<Answer, CliError> {
     let address = arguments.place.admin(arguments.admin.as_ref())?;
-    // The server would not know a rule with another name either, nor find its way to it.
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let rule = &arguments.rule;
-    if rule.is_empty() || !rule.chars().all(is_name) {
-        return Err(CliError::Argument {
-            argument: "RULE",
-            reason: format!("`{rule}` cannot be the name of a rule"),
-            help: "a name has letters, digits, - and _; `weir rules status` lists them".to_owned(),
-        });
-    }
+    check_name(rule)?;
     let path = format!("{RULES_PATH}/{rule}/{}", command.word());
-    let response = admin::post(&address, &arguments.place.data_dir()?, &path)?;
+    let response = admin::post(&address, &arguments.place.data_dir()?, &path, "")?;
     let (first, code) = (response.first.clone(), response.code());
     let wrong = |source| CliError::AdminAnswer { address: address.to_string(), source };
     let text = response.text().map_err(wrong)?;
@@ -58,6 +50,19 @@ pub(super) fn command(arguments: &OneRule, command: RuleCommand) -> Result<Answe
         }
         _ => Err(wrong(io::Error::other(format!("the answer is `{first}`: {text}")))),
     }
+}
+
+/// The server would not know a rule with another name either, nor find its way to it.
+pub(super) fn check_name(rule: &str) -> Result<(), CliError> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !rule.is_empty() && rule.chars().all(is_name) {
+        return Ok(());
+    }
+    Err(CliError::Argument {
+        argument: "RULE",
+        reason: format!("`{rule}` cannot be the name of a rule"),
+        help: "a name has letters, digits, - and _; `weir rules status` lists them".to_owned(),
+    })
 }
 
 /// Shows how rules are.

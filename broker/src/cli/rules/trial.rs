@@ -178,7 +178,7 @@ async fn listen(
     Ok(answer)
 }
 
-async fn until(end: Option<Instant>) {
+pub(super) async fn until(end: Option<Instant>) {
     match end {
         Some(end) => sleep_until(end).await,
         None => pending().await,

@@ -59,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
 
 /// Asks for the rows, and reads up to where they begin.
 fn ask(address: &HostPort, data_dir: &Path) -> Result<BufReader<TcpStream>, CliError> {
-    let response = admin::post(address, data_dir, BACKUP_PATH)?;
+    let response = admin::post(address, data_dir, BACKUP_PATH, "")?;
     if response.code() == Some(200) {
         return Ok(response.body);
     }

@@ -1,0 +1,267 @@
+//! Writes down what becomes of messages, in rules that are traced. All others pay a comparison or
+//! two for each message.
+
+use super::Engine;
+use super::count::counted;
+use super::life::Turn;
+use super::work::Message;
+use crate::aggregate::span;
+use crate::expression::{Fault, Op, Program};
+use crate::form::WindowLabel;
+use crate::json::write_number;
+use crate::key::{KeyState, take_part};
+use crate::message::{Event, Timestamp};
+use crate::rule::Rule;
+use crate::running::Running;
+use crate::trace::{Draft, Fate, Late, Place, ResultWindow, Step, Withheld};
+use crate::value::{Texts, Value};
+use crate::watermark::Time;
+use crate::window::{SessionPlace, Window};
+
+impl Engine {
+    /// Begins or ends to write down what a rule does with its messages, see [`Engine::take_steps`].
+    /// What it computes is the same. `false` if no rule that runs has this name.
+    pub fn set_traced(&mut self, rule: &str, traced: bool) -> bool {
+        let running = self.index_of(rule).and_then(|index| self.running.get_mut(index));
+        let Some(running) = running else { return false };
+        match traced {
+            true => _ = running.tracer.get_or_insert_default(),
+            false => running.tracer = None,
+        }
+        true
+    }
+
+    /// Gives the steps of all traced rules since the last call: a rule that reads another one
+    /// follows it. Answers how many there was no room for; a message of up to 4096 rows loses none.
+    pub fn take_steps(&mut self, steps: &mut Vec<Step>) -> u64 {
+        let rules = self.plan.rules.iter().zip(&mut self.running);
+        let mut traced: Vec<_> = rules
+            .filter_map(|(rule, running)| Some((rule.rank, running.tracer.as_mut()?)))
+            .collect();
+        // The rank is the length of the chain that is still to come.
+        traced.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
+        let mut missed = 0;
+        for (_, tracer) in traced {
+            let (taken, lost) = tracer.take();
+            steps.extend(taken);
+            missed += lost;
+        }
+        missed
+    }
+}
+
+impl Running {
+    /// Notes something about the message at hand, if the rule is traced.
+    #[inline]
+    pub(super) fn trace(&mut self, note: impl FnOnce(&mut Draft)) {
+        if let Some(tracer) = &mut self.tracer {
+            note(&mut tracer.draft);
+        }
+    }
+
+    pub(super) fn trace_fate(&mut self, fate: Fate) {
+        self.trace(|draft| draft.fate = Some(fate));
+    }
+
+    /// Notes the group of a message.
+    pub(super) fn trace_key(&mut self, rule: &Rule, message: &Message<'_>) {
+        self.trace(|draft| draft.key = Some(key_text(rule, &message.scratch.key)));
+    }
+
+    /// Notes a fault; and if the group is not known yet and follows from the topic, that too.
+    #[cold]
+    pub(super) fn trace_fault(
+        &mut self,
+        rule: &Rule,
+        message: &mut Message<'_>,
+        (filter, fault): (u16, &Fault),
+    ) {
+        if self.tracer.as_ref().is_some_and(|tracer| tracer.draft.key.is_none())
+            && message.key_of_topic(rule, filter)
+        {
+            self.trace_key(rule, message);
+        }
+        self.trace_error(fault);
+    }
+
+    pub(super) fn trace_error(&mut self, Fault { code, message }: &Fault) {
+        self.trace_fate(Fate::Error { code, message: message.clone() });
+    }
+
+    /// Notes the windows that a message has gone into; `watermark` is the one before it.
+    #[cold]
+    pub(super) fn trace_taken(
+        &mut self,
+        rule: &Rule,
+        id: u32,
+        (time, watermark): (i64, i64),
+        during: bool,
+    ) {
+        let (Some(window), Some(key)) = (&rule.window, self.keys.get(id)) else { return };
+        let Some(place) = place(rule, window, key, (time, watermark), during) else { return };
+        let late = (time < watermark).then(|| lateness(rule, time, watermark));
+        self.trace(|draft| {
+            draft.time = matches!(rule.time, Time::Field(_)).then_some(time);
+            draft.fate = Some(Fate::Taken { place, late });
+        });
+    }
+
+    /// Notes that all windows of a message are closed.
+    pub(super) fn trace_late(&mut self, rule: &Rule, time: i64, watermark: i64) {
+        self.trace(|draft| {
+            draft.time = matches!(rule.time, Time::Field(_)).then_some(time);
+            draft.fate = Some(Fate::Late(lateness(rule, time, watermark)));
+        });
+    }
+
+    /// Notes the result of a window, which begins at `start` in what is sent.
+    pub(super) fn trace_result(&mut self, label: WindowLabel, start: usize, end: usize) {
+        self.trace(|draft| {
+            let WindowLabel { start: from, end: to, revision, early, .. } = label;
+            let window = ResultWindow { start: from, end: to, revision, early: early.is_some() };
+            let withheld = draft.withheld.take().unwrap_or(Withheld::Held);
+            draft.windows.push((window, start..end, withheld));
+        });
+    }
+
+    pub(super) fn trace_withheld(&mut self, why: Withheld) {
+        self.trace(|draft| draft.withheld = Some(why));
+    }
+
+    /// Ends the step of a message; what it has sent begins at `start`.
+    #[cold]
+    pub(super) fn trace_message(&mut self, turn: &Turn<'_>, message: &Message<'_>, start: usize) {
+        let part = message.record;
+        self.trace_step(turn, (Some(&message.event), part), start);
+    }
+
+    /// Writes down that a paused rule does not see a message.
+    #[cold]
+    pub(super) fn trace_paused(&mut self, rule: &Rule, event: &Event<'_>) {
+        let Some(tracer) = &mut self.tracer else { return };
+        tracer.push(Step {
+            rule: rule.name.clone(),
+            at: event.arrived,
+            topic: Some(event.topic.to_owned()),
+            part: None,
+            key: None,
+            time: None,
+            fate: Fate::Paused,
+            outcomes: Vec::new(),
+        });
+    }
+
+    /// Notes whom a timer is for.
+    pub(super) fn trace_timer(&mut self, rule: &Rule, id: u32) {
+        if self.tracer.is_some() {
+            let key = self.keys.get(id).map(|key| key_text(rule, &key.bytes));
+            self.trace(|draft| draft.key = key);
+        }
+    }
+
+    /// Ends the step of a timer, which is one only if it has brought something.
+    pub(super) fn trace_clock(&mut self, turn: &Turn<'_>, start: usize) {
+        if self.tracer.is_some() {
+            self.trace_fate(Fate::Clock);
+            self.trace_step(turn, (None, None), start);
+        }
+    }
+
+    fn trace_step(
+        &mut self,
+        turn: &Turn<'_>,
+        (event, part): (Option<&Event<'_>>, Option<(&'static str, u32)>),
+        start: usize,
+    ) {
+        let Some(tracer) = &mut self.tracer else { return };
+        let mut draft = std::mem::take(&mut tracer.draft);
+        let outcomes = draft.outcomes(turn.out, start);
+        if event.is_none() && outcomes.is_empty() {
+            return;
+        }
+        tracer.push(Step {
+            rule: turn.rule.name.clone(),
+            at: event.map_or(Timestamp(turn.clock), |event| event.arrived),
+            topic: event.map(|event| event.topic.to_owned()),
+            part,
+            key: draft.key,
+            time: draft.time.map(Timestamp),
+            fate: draft.fate.unwrap_or(Fate::Passed),
+            outcomes,
+        });
+    }
+}
+
+impl Message<'_> {
+    /// Finds the group of a message that cannot be read, if its topic tells it.
+    fn key_of_topic(&mut self, rule: &Rule, filter: u16) -> bool {
+        let captures = rule.captures.get(usize::from(filter)).map_or(0, Vec::len);
+        let is_capture = |op: &Op| match op {
+            Op::Constant(_) => true,
+            Op::Local(slot) => usize::from(*slot) < captures,
+            _ => false,
+        };
+        let follows = |program: &Program| program.ops.iter().all(is_capture);
+        if !rule.by.iter().all(|part| follows(&part.program)) {
+            return false;
+        }
+        // Captures come first, whatever the payload is.
+        let _ = self.start(rule, filter);
+        self.key(rule).is_ok()
+    }
+}
+
+fn lateness(rule: &Rule, time: i64, watermark: i64) -> Late {
+    let allowed_ms = match &rule.time {
+        Time::Arrival => 0,
+        Time::Field(field) => field.late,
+    };
+    Late { by_ms: watermark - time, allowed_ms }
+}
+
+/// The windows of a message that is in them.
+fn place(
+    rule: &Rule,
+    window: &Window,
+    key: &KeyState,
+    (time, watermark): (i64, i64),
+    during: bool,
+) -> Option<Place> {
+    let layout = &rule.layout;
+    Some(match window {
+        Window::Calendar(_) | Window::Sliding { .. } => {
+            let pane = window.pane(time);
+            let after = if time < watermark { watermark - rule.correct } else { watermark };
+            let (first, last) = (window.next_end(pane, after), window.last_end(pane));
+            Place::Clock { first: (window.start(first), first), last: (window.start(last), last) }
+        }
+        Window::Count { size, .. } => Place::Count { number: counted(Some(key)), size: *size },
+        Window::Each { size } => Place::Each(time - size, time),
+        Window::Session(session) => {
+            let at = match session.place(layout, &key.panes, time) {
+                SessionPlace::Bridge(at) | SessionPlace::Inside(at) => at,
+                SessionPlace::New(_) => return None,
+            };
+            let times = span(layout, key.panes.row(layout, at).0)?;
+            Place::Session(times.0, session.end(times))
+        }
+        Window::While => Place::While { holds: during },
+    })
+}
+
+/// The values of a key as they are asked for.
+fn key_text(rule: &Rule, key: &[u8]) -> String {
+    let (mut rest, mut texts) = (key, Texts::default());
+    let mut parts = Vec::with_capacity(rule.by.len());
+    while let Some(value) = take_part(&mut rest, &mut texts) {
+        let mut part = String::new();
+        match value {
+            Value::Bool(yes) => part.push_str(if yes { "true" } else { "false" }),
+            Value::Number(number) => write_number(number, &mut part),
+            Value::Text(text) => part.push_str(texts.resolve(text)),
+            Value::Composite | Value::Json(_) | Value::Null => part.push_str("null"),
+        }
+        parts.push(part);
+    }
+    parts.join("/")
+}
