@@ -19,15 +19,16 @@ mod rule;
 mod sparkplug;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::code;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::limits::RULES_MAX;
-use crate::payload::FieldTree;
-use crate::plan::{Plan, RuleSummary, push_new};
+use crate::payload::{Decode, FieldTree, Step};
+use crate::plan::{Mention, Plan, RuleSummary, push_new};
 use crate::rule::Rule;
 use crate::source::Source;
-use crate::spec::{Report, RuleSpec, read_source};
+use crate::spec::{Place, Report, RuleSpec, read_source};
 use crate::topic::Template;
 
 /// Checks and compiles rule files.
@@ -60,6 +61,8 @@ pub(crate) struct Compiled {
     pub(crate) rests: Vec<String>,
     /// Forecast of the bytes of a key.
     pub(crate) key_bytes: usize,
+    /// The payload fields that it names, and where.
+    pub(crate) mentions: Vec<(Vec<Step>, Place)>,
 }
 
 /// Also gives the specifications, for those who run the tests in them.
@@ -130,9 +133,21 @@ fn build(
         for upstream in one.rule.to.iter().filter_map(|to| to.upstream.as_ref()) {
             push_new(&mut plan.upstreams, upstream);
         }
+        plan.mentions.extend(mentions(&one));
         plan.rules.push(one.rule);
     }
     plan.with_new_router()
+}
+
+/// The fields that a rule looks for in the messages of topics, if it reads JSON and nothing else.
+fn mentions(one: &Compiled) -> impl Iterator<Item = Mention> {
+    let is_looked_at = matches!(one.rule.decode, Decode::Json) && one.rule.sources.is_empty();
+    let filters: Arc<[String]> = one.rule.filters.iter().map(|filter| filter.mqtt()).collect();
+    let mentions = one.mentions.iter().filter(move |_| is_looked_at);
+    mentions.map(move |(path, place)| {
+        let (path, place) = (path.clone(), place.clone());
+        Mention { path, place, filters: filters.clone() }
+    })
 }
 
 fn summary(sources: &[Source], one: &Compiled) -> RuleSummary {

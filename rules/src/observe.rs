@@ -4,6 +4,7 @@
 //! how often a topic is published. What is remembered is bounded, however many messages come.
 
 mod suggestion;
+mod unseen;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,15 +2,17 @@
 
 use std::{fs, path::PathBuf};
 
-use weir_rules::{Diagnostic, SCHEMA, Severity, Source, compile, run_cases, trace_cases};
+use weir_rules::{Diagnostic, SCHEMA, Severity, Source, run_cases, trace_cases};
 
 use crate::config::read_tables;
 
 use super::{Answer, CliError, check::count, say};
 use crate::RuleCommand;
 
+mod check;
 mod control;
 mod explain;
+mod look;
 mod suggestion;
 mod trace;
 mod trial;
@@ -18,11 +20,7 @@ mod trial;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Compile rule files and show every problem
-    Check {
-        /// Rule files
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-    },
+    Check(Box<check::Arguments>),
     /// Tell what a rule reads, keeps and sends, and what that takes
     Explain(explain::Arguments),
     /// Stop a rule of a running broker until it is resumed
@@ -54,7 +52,7 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: Command) -> Result<Answer, CliError> {
     match command {
-        Command::Check { files } => check(&read(&files)?),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Pause(arguments) => control::command(&arguments, RuleCommand::Pause),
         Command::Reset(arguments) => control::command(&arguments, RuleCommand::Reset),
@@ -80,22 +78,6 @@ fn read(files: &[PathBuf]) -> Result<Vec<Source>, CliError> {
         Ok(source)
     };
     files.iter().map(read).collect()
-}
-
-fn check(sources: &[Source]) -> Result<Answer, CliError> {
-    match compile(sources) {
-        Ok(plan) => {
-            plan.warnings().iter().for_each(|warning| eprint!("{warning}"));
-            let rules = plan.rules().count();
-            let files = count(sources.len(), "file");
-            say(&format!("ok ({} in {files})\n", count(rules, "rule")))?;
-            Ok(Answer::Yes)
-        }
-        Err(problems) => {
-            show(&problems);
-            Ok(Answer::No)
-        }
-    }
 }
 
 fn test(sources: &[Source], trace: bool) -> Result<Answer, CliError> {

@@ -1,6 +1,7 @@
 //! A broker with rules and real clients.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod check;
 mod client_of_message;
 mod control;
 mod question;

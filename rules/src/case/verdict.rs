@@ -60,6 +60,7 @@ fn prepare_one<'c>(expectation: &'c Expectation, report: &mut Report<'_>) -> Che
             constants: &mut check.constants,
             aggregates: None,
             no_aggregates: "an expectation looks at one message",
+            mentions: None,
             prev: None,
             locals: &mut 0,
         };

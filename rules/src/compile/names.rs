@@ -1,12 +1,14 @@
 //! The names of one rule while it is compiled, and expressions compiled with them.
 
+use std::ops::Range;
+
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::expression::{
     Call, JoinNames, KnownField, Name, Op, Problem, Program, RESERVED, Remembered, Scope, Stage,
     Type, compile_expression,
 };
-use crate::payload::FieldTree;
+use crate::payload::{FieldTree, Step};
 use crate::spec::{Located, Place, Report};
 
 /// What the expressions of a rule share.
@@ -27,6 +29,10 @@ pub(super) struct Names<'a> {
     /// The fields that a payload can have, where the decoder says so.
     pub(super) known: Option<Vec<KnownField>>,
     pub(super) constants: &'a mut String,
+    /// Payload fields of the expression that was compiled last, and where in its text.
+    pub(super) named: Vec<(Vec<Step>, Range<usize>)>,
+    /// Payload fields of all expressions, and where in the files.
+    pub(super) mentions: Vec<(Vec<Step>, Place)>,
 }
 
 /// Which part of a rule an expression is.
@@ -50,7 +56,11 @@ impl Names<'_> {
         report: &mut Report<'_>,
     ) -> Option<Program> {
         match self.try_compile(&text.value, wanted, part) {
-            Ok(program) => Some(program),
+            Ok(program) => {
+                let place = |(path, span)| (path, text.inside(report.sources, span));
+                self.mentions.extend(self.named.drain(..).map(place));
+                Some(program)
+            }
             Err(problems) => {
                 for problem in problems {
                     let place = text.inside(report.sources, problem.span.clone());
@@ -76,6 +86,7 @@ impl Names<'_> {
             Part::Result => self.result.iter().chain(&self.message).cloned().collect(),
         };
         let message = if windowed { self.message.clone() } else { names };
+        self.named.clear();
         let mut scope = Scope {
             stage: if windowed { Stage::Result } else { self.message_stage },
             message_stage: self.message_stage,
@@ -93,6 +104,7 @@ impl Names<'_> {
                 }
                 _ => "an aggregate needs a `window`",
             },
+            mentions: Some(&mut self.named),
             prev: (part != Part::Key).then_some(&mut self.prev),
             locals: &mut self.locals,
         };

@@ -54,6 +54,8 @@ pub(super) fn compile_rule(
         fields,
         known: known_fields(&spec.decode),
         constants,
+        named: Vec::new(),
+        mentions: Vec::new(),
     };
     let births = compile_births(&spec, &filters, report);
     let captures = add_captures(&spec, &filters, &mut names, report);
@@ -141,7 +143,8 @@ pub(super) fn compile_rule(
         return None;
     }
     let key_bytes = forecast(&spec, &rule, report);
-    Some(Compiled { spec, rule, templates, rests, key_bytes })
+    let mentions = names.mentions;
+    Some(Compiled { spec, rule, templates, rests, key_bytes, mentions })
 }
 
 fn count_errors(report: &Report<'_>) -> usize {

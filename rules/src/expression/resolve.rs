@@ -148,6 +148,9 @@ impl Checker<'_, '_> {
         match self.scope.fields.slot(&path) {
             Ok(slot) => {
                 self.push(Op::Field(slot), span);
+                if let Some(mentions) = &mut self.scope.mentions {
+                    mentions.push((path, span.clone()));
+                }
             }
             Err(reason) => {
                 self.problem(code::LIMIT, "too many payload fields", span.clone(), reason);

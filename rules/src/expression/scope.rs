@@ -1,8 +1,10 @@
 //! What names mean: the checker's view of a rule.
 
+use std::ops::Range;
+
 use super::aggregate::Call;
 use super::program::{Program, Type};
-use crate::payload::FieldTree;
+use crate::payload::{FieldTree, Step};
 
 /// Which part of a rule an expression belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +132,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) aggregates: Option<&'a mut Vec<Call>>,
     /// Why aggregates may not stand here.
     pub(crate) no_aggregates: &'static str,
+    /// Takes the payload fields that are named, and where in the text.
+    pub(crate) mentions: Option<&'a mut Vec<(Vec<Step>, Range<usize>)>>,
     /// Set where `prev` and folds may stand.
     pub(crate) prev: Option<&'a mut Remembered>,
     /// Number of locals given out so far.

@@ -21,6 +21,7 @@ fn check(source: &str) -> Result<(Program, FieldTree, String), Vec<Problem>> {
         constants: &mut constants,
         aggregates: None,
         no_aggregates: "no window",
+        mentions: None,
         prev: None,
         locals: &mut 1,
     };

@@ -2,20 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
-use weir_rules::{Observer, Timestamp};
+use weir_rules::Observer;
 
-use super::super::{
-    Answer, CliError,
-    check::count,
-    client::{Client, Event, connect},
-    connect::ConnectArguments,
-    publish::{await_connection, await_end},
-    say,
-    stop::Stop,
-};
-use super::trial::{PATIENCE, now, parse_duration};
+use super::super::{Answer, CliError, connect::ConnectArguments, say};
+use super::look::{Look, Seen, look};
+use super::trial::parse_duration;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -46,17 +37,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
 }
 
 async fn suggest(arguments: &Arguments) -> Result<Answer, CliError> {
-    let properties = arguments.connect.check()?;
-    let stop = Stop::listen()?;
-    let (client, mut events) = connect(&arguments.connect, properties);
-    await_connection(&arguments.connect, &mut events).await?;
     let filters = [arguments.filter.clone()];
-    client.subscribe(&filters, 1).await;
     let mut observer = Observer::new(&arguments.filter);
-    let answer = observe(arguments, (&client, &filters), &mut observer, &mut events, stop).await;
-    client.disconnect().await;
-    timeout(PATIENCE, await_end(&mut events)).await.ok();
-    if answer == Answer::No {
+    let wanted = Look {
+        connect: &arguments.connect,
+        filters: &filters,
+        time: arguments.time,
+        count: Some(arguments.count),
+    };
+    let see = |seen: &Seen<'_>| observer.observe(seen.topic, seen.payload, seen.arrived);
+    if look(&wanted, see).await? == Answer::No {
         return Ok(Answer::No);
     }
     if observer.messages() == 0 {
@@ -65,50 +55,4 @@ async fn suggest(arguments: &Arguments) -> Result<Answer, CliError> {
     }
     say(&observer.suggest())?;
     Ok(Answer::Yes)
-}
-
-/// Looks until it is enough; `No` if the broker refuses.
-async fn observe(
-    arguments: &Arguments,
-    (client, filters): (&Client, &[String]),
-    observer: &mut Observer,
-    events: &mut mpsc::Receiver<Event>,
-    mut stop: Stop,
-) -> Answer {
-    let end = Instant::now() + arguments.time;
-    while observer.messages() < arguments.count {
-        let event = tokio::select! {
-            event = events.recv() => event,
-            () = sleep_until(end) => break,
-            () = stop.requested() => break,
-        };
-        match event {
-            Some(Event::Connected { session_present: false }) => {
-                client.subscribe(filters, 1).await;
-            }
-            Some(Event::Lost(reason)) => {
-                eprintln!("lost the connection ({reason}); connecting again");
-            }
-            Some(Event::Message(message)) => {
-                if let Ok(topic) = std::str::from_utf8(message.topic()) {
-                    // When a retained message was published is not known.
-                    let arrived = if message.retain() { Timestamp(0) } else { now() };
-                    observer.observe(topic, message.payload(), arrived);
-                }
-                client.acknowledge(&message).await;
-            }
-            Some(Event::Subscribed(answers)) => {
-                if let Some(Err(reason)) = answers.first() {
-                    eprintln!("subscription to {} refused: {reason}", arguments.filter);
-                    return Answer::No;
-                }
-                let seconds = arguments.time.as_secs();
-                let most = count(usize::try_from(arguments.count).unwrap_or(usize::MAX), "message");
-                eprintln!("looks at {} for {seconds} s, or {most}", arguments.filter);
-            }
-            Some(_) => {}
-            None => unreachable!("the connection lives as long as its events are wanted"),
-        }
-    }
-    Answer::Yes
 }
