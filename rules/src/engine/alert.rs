@@ -39,7 +39,9 @@ impl Running {
             }
         };
         let verdict = verdict(alert, &mut |program| message.evaluate(program))?;
-        self.trace_fate(Fate::Alert { when: verdict.when, clear: verdict.clear });
+        if self.is_traced() {
+            self.trace_fate(Fate::Alert { when: verdict.when, clear: verdict.clear });
+        }
         let found = self.keys.find(&message.scratch.key);
         // The clock only goes on: what changes nothing need not be remembered. Stamps of messages
         // may go back, which is seen only if they are.
@@ -58,7 +60,9 @@ impl Running {
         let time = time.unwrap_or(arrived.max(key.newest));
         if time < key.newest {
             let newest = key.newest;
-            self.trace_late(rule, time, newest);
+            if self.is_traced() {
+                self.trace_late(rule, time, newest);
+            }
             self.metrics.late += 1;
             self.metrics.dropped += 1;
             return Ok(());

@@ -116,9 +116,11 @@ impl Running {
     /// Reports a payload as a whole.
     fn report_payload(&mut self, turn: &mut Turn<'_>, message: &Message<'_>, fault: Fault) {
         let (event, start) = (message.event, turn.out.len());
-        self.trace_error(&fault);
+        if self.is_traced() {
+            self.trace_error(&fault);
+        }
         self.report(turn, fault, event.topic, event.payload);
-        if self.tracer.is_some() {
+        if self.is_traced() {
             self.trace_message(turn, message, start);
         }
     }

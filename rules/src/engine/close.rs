@@ -141,7 +141,9 @@ impl Running {
             Ok(sent) => self.metrics.emitted += sent,
             Err((fault, body)) => self.report(turn, fault, "", body.as_bytes()),
         }
-        self.trace_result(label, start, turn.out.len());
+        if self.is_traced() {
+            self.trace_result(label, start, turn.out.len());
+        }
         panes
     }
 
@@ -230,14 +232,18 @@ impl Running {
         let mut seen = None;
         let sent = match (computed, &rule.alert) {
             (Ok(false), _) => {
-                self.trace_withheld(Withheld::Having);
+                if self.is_traced() {
+                    self.trace_withheld(Withheld::Having);
+                }
                 Ok(0)
             }
             (Ok(true), Some(alert)) => {
                 let stack = &mut work.stack;
                 match observation(rule, alert, &work.locals, stack, &mut texts) {
                     Ok(observation) => {
-                        self.trace_withheld(Withheld::Alert);
+                        if self.is_traced() {
+                            self.trace_withheld(Withheld::Alert);
+                        }
                         seen = Some(observation);
                         Ok(0)
                     }
@@ -263,7 +269,9 @@ impl Running {
                 self.find_window_news(rule, (id, label.end), &inputs, &mut texts, stack)
                     .and_then(|news| {
                         if matches!(news, News::Same) {
-                            self.trace_withheld(Withheld::Change);
+                            if self.is_traced() {
+                                self.trace_withheld(Withheld::Change);
+                            }
                             return Ok(0);
                         }
                         let content = (body.as_bytes(), Some(label));

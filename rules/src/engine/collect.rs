@@ -42,7 +42,9 @@ impl Running {
             Some(id) => id,
             // A run begins with a message for which the condition holds; others only tell the time.
             None if !during && matches!(rule.time, Time::Arrival) => {
-                self.trace_fate(Fate::Filtered(Filtered::While));
+                if self.is_traced() {
+                    self.trace_fate(Fate::Filtered(Filtered::While));
+                }
                 return Ok(());
             }
             None => self.add_key(turn, &message.scratch.key, rule.layout.pane_start_bytes())?,
@@ -91,7 +93,9 @@ impl Running {
         if late {
             self.metrics.late += 1;
             if is_lost(rule, window, key, time) {
-                self.trace_late(rule, time, before);
+                if self.is_traced() {
+                    self.trace_late(rule, time, before);
+                }
                 return self.lose(turn, message, id);
             }
         }
@@ -116,7 +120,7 @@ impl Running {
                 self.add_to_pane(rule, message, id, spot)
             }
         }?;
-        if self.tracer.is_some() {
+        if self.is_traced() {
             self.trace_taken(rule, id, (time, before), during);
         }
         match window {

@@ -25,7 +25,7 @@ impl Running {
         let pane = (counted(self.keys.get(id)) / width) as i64;
         self.add_to_pane(rule, message, id, Spot { pane, time, late: false })?;
         let counted = self.count_one(id);
-        if self.tracer.is_some() {
+        if self.is_traced() {
             self.trace_taken(rule, id, (time, time), true);
         }
         if counted.is_multiple_of(*every) {

@@ -73,7 +73,9 @@ impl Running {
             None => now,
         };
         self.note(turn, key, (used, &encode(&messages)))?;
-        self.trace_fate(Fate::Held);
+        if self.is_traced() {
+            self.trace_fate(Fate::Held);
+        }
         Ok(0)
     }
 

@@ -37,13 +37,13 @@ impl Running {
             if fault.code == code::KEYS_FAULT || fault.code == code::MEMORY_FAULT {
                 self.metrics.dropped += 1;
             }
-            if self.tracer.is_some() {
+            if self.is_traced() {
                 self.trace_fault(turn.rule, message, (filter, &fault));
             }
             let event = message.event;
             self.report(turn, message.name(fault), event.topic, event.payload);
         }
-        if self.tracer.is_some() {
+        if self.is_traced() {
             self.trace_message(turn, message, start);
         }
     }
@@ -63,7 +63,9 @@ impl Running {
         }
         message.lets(rule, false)?;
         message.key(rule)?;
-        self.trace_key(rule, message);
+        if self.is_traced() {
+            self.trace_key(rule, message);
+        }
         if self.is_repeat(turn, message)? {
             return Ok(());
         }
@@ -133,7 +135,9 @@ impl Running {
         }
         let news = self.find_news(turn, message)?;
         if matches!(news, News::Same) {
-            self.trace_fate(Fate::Filtered(Filtered::Change));
+            if self.is_traced() {
+                self.trace_fate(Fate::Filtered(Filtered::Change));
+            }
             return Ok(());
         }
         let made = rule
@@ -152,7 +156,9 @@ impl Running {
         self.keep_news(rule, news, turn.out, start)?;
         self.metrics.emitted += self.keep_last(turn, message, start)?;
         if let Some(id) = holder {
-            self.trace_fate(Fate::Held);
+            if self.is_traced() {
+                self.trace_fate(Fate::Held);
+            }
             self.set_timer(turn, id);
         }
         Ok(())
@@ -161,7 +167,9 @@ impl Running {
     /// Counts a message that goes no further.
     pub(super) fn pass_by(&mut self, why: Filtered) {
         self.metrics.filtered += 1;
-        self.trace_fate(Fate::Filtered(why));
+        if self.is_traced() {
+            self.trace_fate(Fate::Filtered(why));
+        }
     }
 
     fn load_prev(&self, rule: &Rule, message: &mut Message<'_>, id: u32) {
@@ -214,7 +222,7 @@ impl Running {
 
 impl Message<'_> {
     /// Sets the locals that the message itself gives: captures and the value of the payload.
-    pub(super) fn start(&mut self, rule: &Rule, filter: u16) -> Result<(), Fault> {
+    fn start(&mut self, rule: &Rule, filter: u16) -> Result<(), Fault> {
         let locals = &mut self.scratch.locals;
         locals.clear();
         locals.resize(rule.locals, Value::Null);
@@ -248,7 +256,7 @@ impl Message<'_> {
         Ok(())
     }
 
-    pub(super) fn key(&mut self, rule: &Rule) -> Result<(), Fault> {
+    fn key(&mut self, rule: &Rule) -> Result<(), Fault> {
         self.scratch.key.clear();
         if rule.by_topic {
             let topic = whole(Place::Topic, self.event.topic);

@@ -33,14 +33,20 @@ impl Running {
         let outcome =
             decoded.and_then(|()| self.keep(turn.rule, message, (number, turn.only_missing)));
         match outcome {
-            Ok(()) => self.trace_fate(Fate::Joined),
+            Ok(()) if self.is_traced() => self.trace_fate(Fate::Joined),
+            Ok(()) => {}
             Err(fault) => {
-                self.trace_error(&fault);
-                let event = message.event;
-                self.report(turn, fault, event.topic, event.payload);
+                if self.is_traced() {
+                    self.trace_error(&fault);
+                }
+                // A paused rule sends nothing; the value before stays, as it does otherwise.
+                if !self.paused {
+                    let event = message.event;
+                    self.report(turn, fault, event.topic, event.payload);
+                }
             }
         }
-        if self.tracer.is_some() {
+        if self.is_traced() {
             self.trace_message(turn, message, start);
         }
     }

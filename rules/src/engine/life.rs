@@ -37,10 +37,14 @@ impl Running {
     /// Fires the timer of a key, or that of the rows.
     pub(super) fn fire(&mut self, turn: &mut Turn<'_>, id: u32) {
         let sent_before = turn.out.len();
-        self.trace_timer(turn.rule, id);
+        if self.is_traced() {
+            self.trace_timer(turn.rule, id);
+        }
         self.wake(turn, id);
         self.count_sent(turn, sent_before);
-        self.trace_clock(turn, sent_before);
+        if self.is_traced() {
+            self.trace_clock(turn, sent_before);
+        }
     }
 
     fn wake(&mut self, turn: &mut Turn<'_>, id: u32) {

@@ -113,7 +113,7 @@ impl Running {
     pub(super) fn pass_over(&mut self, turn: &Turn<'_>, message: &Message<'_>) {
         self.metrics.matched += 1;
         self.pass_by(Filtered::Empty);
-        if self.tracer.is_some() {
+        if self.is_traced() {
             self.trace_message(turn, message, turn.out.len());
         }
     }

@@ -1,12 +1,13 @@
-//! Writes down what becomes of messages, in rules that are traced. All others pay a comparison or
-//! two for each message.
+//! Writes down what becomes of messages, in rules that are traced. All others pay a few comparisons
+//! with null for each message.
 
 use super::Engine;
 use super::count::counted;
+use super::intake::capture_value;
 use super::life::Turn;
 use super::work::Message;
 use crate::aggregate::span;
-use crate::expression::{Fault, Op, Program};
+use crate::expression::{Fault, Op};
 use crate::form::WindowLabel;
 use crate::json::write_number;
 use crate::key::{KeyState, take_part};
@@ -51,21 +52,28 @@ impl Engine {
 }
 
 impl Running {
-    /// Notes something about the message at hand, if the rule is traced.
+    /// Whether somebody wants to know what the rule does. All that writes it down is out of the way
+    /// of a message, so whoever calls that asks this first.
     #[inline]
-    pub(super) fn trace(&mut self, note: impl FnOnce(&mut Draft)) {
+    pub(super) fn is_traced(&self) -> bool {
+        self.tracer.is_some()
+    }
+
+    fn note_down(&mut self, note: impl FnOnce(&mut Draft)) {
         if let Some(tracer) = &mut self.tracer {
             note(&mut tracer.draft);
         }
     }
 
+    #[cold]
     pub(super) fn trace_fate(&mut self, fate: Fate) {
-        self.trace(|draft| draft.fate = Some(fate));
+        self.note_down(|draft| draft.fate = Some(fate));
     }
 
     /// Notes the group of a message.
+    #[cold]
     pub(super) fn trace_key(&mut self, rule: &Rule, message: &Message<'_>) {
-        self.trace(|draft| draft.key = Some(key_text(rule, &message.scratch.key)));
+        self.note_down(|draft| draft.key = Some(key_text(rule, &message.scratch.key)));
     }
 
     /// Notes a fault; and if the group is not known yet and follows from the topic, that too.
@@ -73,17 +81,15 @@ impl Running {
     pub(super) fn trace_fault(
         &mut self,
         rule: &Rule,
-        message: &mut Message<'_>,
+        message: &Message<'_>,
         (filter, fault): (u16, &Fault),
     ) {
-        if self.tracer.as_ref().is_some_and(|tracer| tracer.draft.key.is_none())
-            && message.key_of_topic(rule, filter)
-        {
-            self.trace_key(rule, message);
-        }
+        let key = message.key_of_topic(rule, filter);
+        self.note_down(|draft| draft.key = draft.key.take().or(key));
         self.trace_error(fault);
     }
 
+    #[cold]
     pub(super) fn trace_error(&mut self, Fault { code, message }: &Fault) {
         self.trace_fate(Fate::Error { code, message: message.clone() });
     }
@@ -100,23 +106,25 @@ impl Running {
         let (Some(window), Some(key)) = (&rule.window, self.keys.get(id)) else { return };
         let Some(place) = place(rule, window, key, (time, watermark), during) else { return };
         let late = (time < watermark).then(|| lateness(rule, time, watermark));
-        self.trace(|draft| {
+        self.note_down(|draft| {
             draft.time = matches!(rule.time, Time::Field(_)).then_some(time);
             draft.fate = Some(Fate::Taken { place, late });
         });
     }
 
     /// Notes that all windows of a message are closed.
+    #[cold]
     pub(super) fn trace_late(&mut self, rule: &Rule, time: i64, watermark: i64) {
-        self.trace(|draft| {
+        self.note_down(|draft| {
             draft.time = matches!(rule.time, Time::Field(_)).then_some(time);
             draft.fate = Some(Fate::Late(lateness(rule, time, watermark)));
         });
     }
 
     /// Notes the result of a window, which begins at `start` in what is sent.
+    #[cold]
     pub(super) fn trace_result(&mut self, label: WindowLabel, start: usize, end: usize) {
-        self.trace(|draft| {
+        self.note_down(|draft| {
             let WindowLabel { start: from, end: to, revision, early, .. } = label;
             let window = ResultWindow { start: from, end: to, revision, early: early.is_some() };
             let withheld = draft.withheld.take().unwrap_or(Withheld::Held);
@@ -124,8 +132,9 @@ impl Running {
         });
     }
 
+    #[cold]
     pub(super) fn trace_withheld(&mut self, why: Withheld) {
-        self.trace(|draft| draft.withheld = Some(why));
+        self.note_down(|draft| draft.withheld = Some(why));
     }
 
     /// Ends the step of a message; what it has sent begins at `start`.
@@ -152,19 +161,17 @@ impl Running {
     }
 
     /// Notes whom a timer is for.
+    #[cold]
     pub(super) fn trace_timer(&mut self, rule: &Rule, id: u32) {
-        if self.tracer.is_some() {
-            let key = self.keys.get(id).map(|key| key_text(rule, &key.bytes));
-            self.trace(|draft| draft.key = key);
-        }
+        let key = self.keys.get(id).map(|key| key_text(rule, &key.bytes));
+        self.note_down(|draft| draft.key = key);
     }
 
     /// Ends the step of a timer, which is one only if it has brought something.
+    #[cold]
     pub(super) fn trace_clock(&mut self, turn: &Turn<'_>, start: usize) {
-        if self.tracer.is_some() {
-            self.trace_fate(Fate::Clock);
-            self.trace_step(turn, (None, None), start);
-        }
+        self.trace_fate(Fate::Clock);
+        self.trace_step(turn, (None, None), start);
     }
 
     fn trace_step(
@@ -193,21 +200,17 @@ impl Running {
 }
 
 impl Message<'_> {
-    /// Finds the group of a message that cannot be read, if its topic tells it.
-    fn key_of_topic(&mut self, rule: &Rule, filter: u16) -> bool {
-        let captures = rule.captures.get(usize::from(filter)).map_or(0, Vec::len);
-        let is_capture = |op: &Op| match op {
-            Op::Constant(_) => true,
-            Op::Local(slot) => usize::from(*slot) < captures,
-            _ => false,
-        };
-        let follows = |program: &Program| program.ops.iter().all(is_capture);
-        if !rule.by.iter().all(|part| follows(&part.program)) {
-            return false;
-        }
-        // Captures come first, whatever the payload is.
-        let _ = self.start(rule, filter);
-        self.key(rule).is_ok()
+    /// The group of a message that cannot be read, if its topic tells it.
+    fn key_of_topic(&self, rule: &Rule, filter: u16) -> Option<String> {
+        let captures = rule.captures.get(usize::from(filter)).map_or(&[][..], Vec::as_slice);
+        let topic = rule.by_topic.then(|| self.event.topic.to_owned());
+        let parts = rule.by.iter().map(|part| {
+            let [Op::Local(slot)] = part.program.ops[..] else { return None };
+            let capture = captures.get(usize::from(slot))?;
+            Some(text(capture_value(*capture, self.event.topic, self.levels), &self.texts))
+        });
+        let parts: Option<Vec<String>> = topic.map(Some).into_iter().chain(parts).collect();
+        Some(parts?.join("/"))
     }
 }
 
@@ -254,14 +257,19 @@ fn key_text(rule: &Rule, key: &[u8]) -> String {
     let (mut rest, mut texts) = (key, Texts::default());
     let mut parts = Vec::with_capacity(rule.by.len());
     while let Some(value) = take_part(&mut rest, &mut texts) {
-        let mut part = String::new();
-        match value {
-            Value::Bool(yes) => part.push_str(if yes { "true" } else { "false" }),
-            Value::Number(number) => write_number(number, &mut part),
-            Value::Text(text) => part.push_str(texts.resolve(text)),
-            Value::Composite | Value::Json(_) | Value::Null => part.push_str("null"),
-        }
-        parts.push(part);
+        parts.push(text(value, &texts));
     }
     parts.join("/")
+}
+
+/// A value of a key as it is asked for.
+fn text(value: Value, texts: &Texts<'_>) -> String {
+    let mut out = String::new();
+    match value {
+        Value::Bool(yes) => out.push_str(if yes { "true" } else { "false" }),
+        Value::Number(number) => write_number(number, &mut out),
+        Value::Text(text) => out.push_str(texts.resolve(text)),
+        Value::Composite | Value::Json(_) | Value::Null => out.push_str("null"),
+    }
+    out
 }
