@@ -234,7 +234,8 @@ impl Engine {
             let constants = &plan.constants;
             let result = &mut work.result;
             let index = route.rule;
-            if running.paused {
+            // What it joins it keeps up with, so that it goes on with values that hold then.
+            if running.paused && route.joined().is_none() {
                 running.trace_paused(rule, event);
                 continue;
             }
@@ -250,7 +251,9 @@ impl Engine {
                 out,
             };
             let source = (rule.decode_of(*route), route.filter);
-            running.metrics.bytes_in += event.payload.len() as u64;
+            if !running.paused {
+                running.metrics.bytes_in += event.payload.len() as u64;
+            }
             running.take(&mut turn, &mut message, &mut payload, source);
             running.count_sent(&turn, sent_before);
             take_links(rule, out, sent_before, &mut work.links);

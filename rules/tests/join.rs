@@ -28,6 +28,35 @@ decode  = "text"
 max_age = "1h"
 "#;
 
+/// A rule that goes on uses the values that hold then, not those from before the pause; also when
+/// the process has ended meanwhile.
+#[test]
+fn a_paused_rule_keeps_up_with_what_it_joins() {
+    let (mut engine, mut out) = (Engine::new(plan(RULE)), Vec::new());
+    let send = |engine: &mut Engine, out: &mut Vec<Emission>, second: i64, topic, payload: &str| {
+        let arrived = Timestamp(START + second * 1000);
+        let payload = payload.as_bytes();
+        let (qos, retain, client) = (1, false, "");
+        engine.handle(arrived, &Event { topic, payload, qos, retain, client, arrived }, out);
+    };
+    send(&mut engine, &mut out, 0, "set/a", "20");
+    engine.set_paused("r", true);
+    send(&mut engine, &mut out, 1, "set/a", "25");
+    send(&mut engine, &mut out, 2, "temp/a", "26");
+    // What cannot be read is no news, and a paused rule sends nothing of it.
+    send(&mut engine, &mut out, 3, "set/a", "warm");
+    let status = &engine.status()[0];
+    assert_eq!((out.len(), status.matched, status.errors.len()), (0, 0, 0));
+    assert_eq!(status.bytes_in, 2);
+    let mut delta = Vec::new();
+    engine.take_delta(&mut delta);
+    let none = std::iter::empty::<Vec<u8>>();
+    let mut engine = Engine::restore(plan(RULE), none, [delta].iter()).expect("what was taken");
+    engine.set_paused("r", false);
+    send(&mut engine, &mut out, 4, "temp/a", "26");
+    assert_eq!((&body(&out[0])["set"], &body(&out[0])["over"]), (&json!(25), &json!(1)));
+}
+
 /// A message: what it is, its room, its number, and how long after the one before it came.
 #[derive(Clone, Debug)]
 struct Sent {

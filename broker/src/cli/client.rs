@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use rumqttc::v5::mqttbytes::v5::{RetainForwardRule, SubscribeProperties};
 use rumqttc::{self as v4, v5};
 use tokio::{sync::mpsc, time::sleep};
 
@@ -18,6 +19,10 @@ const QUEUE: usize = 64;
 
 /// Pause before the next attempt to connect.
 const RECONNECT: Duration = Duration::from_secs(1);
+
+/// The subscription identifier of [`Client::subscribe_to_news`]: the highest, which nobody else asks
+/// for.
+const NEWS: usize = 268_435_455;
 
 /// The largest packet of MQTT.
 const PACKET_MAX_BYTES: u32 = 268_435_460;
@@ -78,6 +83,17 @@ impl Message {
         }
     }
 
+    /// Whether its retain flag is the one that it was published with.
+    pub(crate) fn keeps_retain(&self) -> bool {
+        match self {
+            Self::V311(_) => false,
+            Self::V5(publish) => {
+                let properties = publish.properties.as_ref();
+                properties.is_some_and(|one| one.subscription_identifiers.contains(&NEWS))
+            }
+        }
+    }
+
     pub(crate) fn retain(&self) -> bool {
         match self {
             Self::V311(publish) => publish.retain,
@@ -129,6 +145,20 @@ impl Client {
                 client.subscribe_many_with_properties(filters, properties).await.ok();
             }
         }
+    }
+
+    /// Subscribes to messages as they are published, with MQTT 5: they keep their retain flag, and
+    /// retained ones from before do not come. See [`Message::keeps_retain`].
+    pub(crate) async fn subscribe_to_news(&self, filters: &[String], qos: u8) {
+        let Self::V5(client, properties) = self else { return self.subscribe(filters, qos).await };
+        let filter = |path: &String| v5::mqttbytes::v5::Filter {
+            preserve_retain: true,
+            retain_forward_rule: RetainForwardRule::Never,
+            ..v5::mqttbytes::v5::Filter::new(path.clone(), v5_qos(qos))
+        };
+        let properties = SubscribeProperties { id: Some(NEWS), ..properties.subscribe.clone() };
+        let filters: Vec<_> = filters.iter().map(filter).collect();
+        client.subscribe_many_with_properties(filters, properties).await.ok();
     }
 
     /// Tells the broker that a message was printed.

@@ -112,8 +112,16 @@ impl Device {
 
     /// Publishes and waits until the broker has it.
     pub(crate) fn publish(&mut self, topic: &str, payload: &str) {
+        self.publish_with(topic, payload, false);
+    }
+
+    pub(crate) fn publish_retained(&mut self, topic: &str, payload: &str) {
+        self.publish_with(topic, payload, true);
+    }
+
+    fn publish_with(&mut self, topic: &str, payload: &str, retain: bool) {
         let payload = payload.to_owned();
-        self.client.publish(topic, QoS::AtLeastOnce, false, payload).unwrap();
+        self.client.publish(topic, QoS::AtLeastOnce, retain, payload).unwrap();
         self.wait_for(|packet| matches!(packet, Packet::PubAck(_)));
     }
 }

@@ -31,8 +31,12 @@ struct Trial {
 impl Trial {
     /// Starts one and waits until it listens.
     fn start(folder: &Folder, broker: &Broker, arguments: &[&str]) -> Self {
+        Self::start_with(RULES, folder, broker, arguments)
+    }
+
+    fn start_with(rules: &str, folder: &Folder, broker: &Broker, arguments: &[&str]) -> Self {
         let file = folder.0.join("rules.toml");
-        std::fs::write(&file, RULES).unwrap();
+        std::fs::write(&file, rules).unwrap();
         let address = broker.addresses()[0];
         let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
         command.args(["rules", "try"]).arg(&file).args(arguments);
@@ -41,8 +45,11 @@ impl Trial {
         let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
-        stderr.read_line(&mut line).unwrap();
-        assert_eq!(line, "reads in/+\n");
+        while line != "reads in/+\n" {
+            line.clear();
+            stderr.read_line(&mut line).unwrap();
+            assert!(line.starts_with("reads "), "{line}");
+        }
         Self { child, stderr }
     }
 
@@ -78,6 +85,32 @@ fn a_rule_is_tried_with_live_messages_and_nothing_is_published() {
     // Nothing but this comes: what was tried was published nowhere.
     device.publish("end", "");
     assert_eq!(device.text().0, "end");
+    broker.shutdown();
+}
+
+/// With MQTT 5 a subscriber is told the retain flag, and what was retained before is no news.
+#[test]
+fn the_retain_flag_of_new_messages_is_known() {
+    let folder = Folder::new("try-retain");
+    let broker = folder.start("");
+    let mut device = Device::connect(&broker, "device");
+    device.publish_retained("in/a", "{\"v\":1}");
+    device.publish_retained("set/a", "{\"v\":7}");
+    let rules = "[rule.step]\nfrom = \"in/{id}\"\nto = \"out\"\n\
+                 select = { v = \"v\", retain = \"retain\", set = \"set.v\" }\n\
+                 [rule.step.join.set]\ntopic = \"set/{id}\"\n";
+    let arguments = ["--count", "3", "--for", "20s"];
+    let trial = Trial::start_with(rules, &folder, &broker, &arguments);
+    device.publish_retained("in/a", "{\"v\":2}");
+    device.publish("in/a", "{\"v\":3}");
+    device.publish_retained("set/a", "{\"v\":8}");
+    device.publish("in/a", "{\"v\":4}");
+    let (code, out, errors) = trial.end();
+    assert_eq!(code, Some(0), "{errors}");
+    let expected = "out {\"v\":2,\"retain\":true,\"set\":7}\n\
+                    out {\"v\":3,\"retain\":false,\"set\":7}\n\
+                    out {\"v\":4,\"retain\":false,\"set\":8}\n";
+    assert_eq!(out, expected);
     broker.shutdown();
 }
 

@@ -1,7 +1,8 @@
 //! Rules that are stopped for a while, and rules that begin anew.
 //!
-//! A paused rule takes no message, sends nothing and counts nothing. What it has gathered stays:
-//! it goes on from there, and windows whose ends have passed meanwhile are sent then.
+//! A paused rule takes no message, sends nothing and counts nothing; only the last values of joined
+//! topics go on. What it has gathered stays: it goes on from there, and windows whose ends have
+//! passed meanwhile are sent then.
 
 use super::Engine;
 use crate::key::TIMER_NONE;

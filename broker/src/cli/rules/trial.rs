@@ -1,6 +1,7 @@
 //! `weir rules try`: runs rules over the messages of a broker and prints what they would send. The
 //! broker sees a subscriber and nothing else, so it can be any broker.
 
+use std::collections::VecDeque;
 use std::future::pending;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -32,8 +33,8 @@ const SLEEP_MAX: Duration = Duration::from_secs(60);
     disable_help_flag = true,
     after_help = "What a rule would send is printed and not published. It knows of no message \
                   before it was started, nor of retained ones but those of topics that it joins; \
-                  a rule that reads others runs with them. `client` is empty and `retain` \
-                  false, which a subscriber is not told.\n\n\
+                  a rule that reads others runs with them. `client` is empty, which a \
+                  subscriber is not told, and so is `retain` with -V 311.\n\n\
                   Exit code: 0 = ok, 1 = refused, or fewer results than --count in the time of \
                   --for, 2 = not connected, or the rules have errors.\n\n\
                   Examples:\n  \
@@ -100,8 +101,7 @@ fn is_file(what: &str) -> bool {
 
 async fn try_rules(arguments: &Arguments, plan: Plan) -> Result<Answer, CliError> {
     let properties = arguments.connect.check()?;
-    let filters: Vec<String> = plan.filters().map(str::to_owned).collect();
-    if filters.is_empty() {
+    if plan.filters().next().is_none() {
         eprintln!("no rule runs: all have enabled = false");
         return Ok(Answer::No);
     }
@@ -109,11 +109,12 @@ async fn try_rules(arguments: &Arguments, plan: Plan) -> Result<Answer, CliError
     let stop = Stop::listen()?;
     let (client, mut events) = connect(&arguments.connect, properties);
     await_connection(&arguments.connect, &mut events).await?;
-    client.subscribe(&filters, arguments.qos).await;
+    let mut subscription = Subscription::new(&plan, arguments.qos);
+    subscription.ask(&client).await;
     let names = arguments.what.iter().filter(|what| !is_file(what)).cloned().collect();
     let (engine, out) = (Engine::new(plan), Vec::new());
     let trial = Trial { engine, names, out, read: 0, sent: 0, errors: 0 };
-    let answer = listen(arguments, (&client, &filters), trial, &mut events, stop).await?;
+    let answer = listen(arguments, (&client, subscription), trial, &mut events, stop).await?;
     client.disconnect().await;
     timeout(PATIENCE, await_end(&mut events)).await.ok();
     Ok(answer)
@@ -121,7 +122,7 @@ async fn try_rules(arguments: &Arguments, plan: Plan) -> Result<Answer, CliError
 
 async fn listen(
     arguments: &Arguments,
-    (client, filters): (&Client, &[String]),
+    (client, mut subscription): (&Client, Subscription),
     mut trial: Trial,
     events: &mut mpsc::Receiver<Event>,
     mut stop: Stop,
@@ -148,7 +149,7 @@ async fn listen(
         };
         match event {
             Some(Event::Connected { session_present: false }) => {
-                client.subscribe(filters, arguments.qos).await;
+                subscription.ask(client).await;
             }
             Some(Event::Lost(reason)) => {
                 eprintln!("lost the connection ({reason}); connecting again");
@@ -159,14 +160,7 @@ async fn listen(
                 client.acknowledge(&message).await;
             }
             Some(Event::Subscribed(answers)) => {
-                let refused = filters.iter().zip(&answers);
-                for (filter, answer) in refused {
-                    match answer {
-                        Ok(()) => eprintln!("reads {filter}"),
-                        Err(reason) => eprintln!("subscription to {filter} refused: {reason}"),
-                    }
-                }
-                if answers.iter().all(Result::is_err) {
+                if !subscription.is_answered(&answers) {
                     break Answer::No;
                 }
             }
@@ -182,6 +176,54 @@ pub(super) async fn until(end: Option<Instant>) {
     match end {
         Some(end) => sleep_until(end).await,
         None => pending().await,
+    }
+}
+
+/// What is subscribed to. Topics that are joined are so with their retained values, so that the
+/// retain flag says nothing else there; all others with the flag that a message is published with.
+struct Subscription {
+    news: Vec<String>,
+    joined: Vec<String>,
+    qos: u8,
+    /// Requests that are not answered.
+    asked: VecDeque<Vec<String>>,
+    /// Filters that the broker has accepted.
+    accepted: usize,
+}
+
+impl Subscription {
+    fn new(plan: &Plan, qos: u8) -> Self {
+        let joined: Vec<String> = plan.joined_filters().map(str::to_owned).collect();
+        let news = plan.filters().map(str::to_owned).filter(|filter| !joined.contains(filter));
+        let news = news.collect();
+        Self { news, joined, qos, asked: VecDeque::new(), accepted: 0 }
+    }
+
+    async fn ask(&mut self, client: &Client) {
+        self.asked.clear();
+        self.accepted = 0;
+        // Values that are joined come before the messages that want them.
+        if !self.joined.is_empty() {
+            client.subscribe(&self.joined, self.qos).await;
+            self.asked.push_back(self.joined.clone());
+        }
+        if !self.news.is_empty() {
+            client.subscribe_to_news(&self.news, self.qos).await;
+            self.asked.push_back(self.news.clone());
+        }
+    }
+
+    /// Takes in an answer; `false` if all filters are refused.
+    fn is_answered(&mut self, answers: &[Result<(), String>]) -> bool {
+        let filters = self.asked.pop_front().unwrap_or_default();
+        for (filter, answer) in filters.iter().zip(answers) {
+            match answer {
+                Ok(()) => eprintln!("reads {filter}"),
+                Err(reason) => eprintln!("subscription to {filter} refused: {reason}"),
+            }
+        }
+        self.accepted += answers.iter().filter(|answer| answer.is_ok()).count();
+        self.accepted > 0 || !self.asked.is_empty()
     }
 }
 
@@ -203,13 +245,13 @@ impl Trial {
             topic,
             payload: message.payload(),
             qos: message.qos(),
-            retain: false,
+            retain: message.retain() && message.keeps_retain(),
             client: "",
             arrived: now(),
         };
         // What was retained before is no news, and rules that run do not get it either, unless
         // they join its topic.
-        if message.retain() {
+        if message.retain() && !message.keeps_retain() {
             self.engine.seed(&event, false, &mut self.out);
         } else {
             self.read += 1;
