@@ -1,4 +1,5 @@
-//! Questions to the rules: a client of MQTT 5 publishes to `$rules/RULE/GROUP` with a response topic.
+//! Questions to the rules: a client of MQTT 5 publishes to `$rules/RULE/GROUP` with a response topic,
+//! any client to `$rules/RULE/GROUP/get`, which is answered at `$rules/RULE/GROUP/value`.
 //!
 //! They go to the rules and to nobody else, and are not written: whoever asks again gets what is
 //! so by then. The answer is published like any other message, so a client may only name a topic
@@ -18,10 +19,13 @@ use crate::router::{Origin, Routing};
 impl Core {
     /// Whether a message asks the rules, and its client may have the answer where it wants it.
     pub(crate) fn is_question(&self, key: SessionKey, publish: &Publish<'_>) -> bool {
-        let Some(answer) = publish.properties.response_topic else { return false };
-        publish.topic.starts_with(RULES)
-            && !publish.retain
-            && TopicName::parse(answer).is_ok()
+        if !publish.topic.starts_with(RULES) || publish.retain {
+            return false;
+        }
+        let Some(answer) = publish.properties.response_topic else {
+            return publish.topic.ends_with(GET);
+        };
+        TopicName::parse(answer).is_ok()
             && !self.is_of_broker(answer)
             && self.delay_of(answer).is_ok_and(|(delay, _)| delay == 0)
             && self.sessions[key as usize].may(Access::Write, answer)
@@ -44,3 +48,5 @@ impl Core {
 
 /// What questions begin with.
 const RULES: &str = "$rules/";
+/// What those end with that name no topic for the answer.
+const GET: &str = "/get";

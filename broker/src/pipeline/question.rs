@@ -1,5 +1,8 @@
 //! Answers to clients that ask for the current value of a window: a message to `$rules/RULE/GROUP`
-//! with a response topic.
+//! with a response topic, or one to `$rules/RULE/GROUP/get`, which is answered at
+//! `$rules/RULE/GROUP/value`.
+
+use std::borrow::Cow;
 
 use weir_core::{MessageParts, Route};
 use weir_mqtt::{PublishProperties, TopicName, UserProperties};
@@ -9,6 +12,9 @@ use crate::inner_turn::OwnedPublication;
 
 /// What questions begin with.
 const RULES: &str = "$rules/";
+/// What those end with that name no topic for the answer, and what that ends with.
+const GET: &str = "/get";
+const VALUE: &str = "/value";
 
 impl Pipeline {
     /// Answers a message if it is a question.
@@ -18,8 +24,12 @@ impl Pipeline {
         let Ok(properties) = PublishProperties::decode_end_to_end(parts.properties) else {
             return false;
         };
-        let Some(topic) = properties.response_topic else { return false };
-        if TopicName::parse(topic).is_err() {
+        let (asked, topic) = match (properties.response_topic, asked.strip_suffix(GET)) {
+            (Some(topic), _) => (asked, Cow::Borrowed(topic)),
+            (None, Some(asked)) => (asked, Cow::Owned(format!("{RULES}{asked}{VALUE}"))),
+            (None, None) => return false,
+        };
+        if TopicName::parse(&topic).is_err() {
             return false;
         }
         let (rule, group) = asked.split_once('/').unwrap_or((asked, ""));
@@ -42,7 +52,7 @@ impl Pipeline {
             expires_at_ms: None,
             received_at_ms: unix_ms,
             publisher: "",
-            topic,
+            topic: &topic,
             properties: &encoded,
             payload: found.as_deref().unwrap_or(b"null"),
         };

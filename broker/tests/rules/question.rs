@@ -31,6 +31,26 @@ fn ask(device: &mut Device, topic: &str) -> (String, Vec<u8>, Option<String>) {
     (payload, properties.correlation_data.unwrap().to_vec(), error.map(|(_, error)| error))
 }
 
+/// The answer is for whoever subscribes to it, and says nothing if there is nothing to say.
+#[test]
+fn who_has_no_response_topic_asks_with_get() {
+    for shards in [1, 3] {
+        let (_folder, broker) = with(shards);
+        let mut device = Device::connect(&broker, "device");
+        device.subscribe("$rules/+/#");
+        device.publish("in/a", "{\"t\":20}");
+        device.publish("$rules/room/a/get", "");
+        let (topic, payload) = device.text();
+        assert_eq!(topic, "$rules/room/a/value");
+        assert!(payload.starts_with("{\"room\":\"a\",\"n\":1,\"mean\":20,"), "{payload}");
+        device.publish("$rules/room/attic/get", "");
+        assert_eq!(device.text(), ("$rules/room/attic/value".to_owned(), "null".to_owned()));
+        device.publish("$rules/attic/get", "");
+        assert_eq!(device.text(), ("$rules/attic/value".to_owned(), "null".to_owned()));
+        broker.shutdown();
+    }
+}
+
 fn with(shards: u8) -> (Folder, Broker) {
     let folder = Folder::new(&format!("question-{shards}"));
     let mut config = folder.config(RULES);
