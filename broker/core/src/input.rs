@@ -11,9 +11,9 @@ use crate::change::Change;
 use crate::forwards::Forwards;
 use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence, ShardId};
 use crate::message::{Message, MessageParts};
-use crate::readers::ReaderWish;
 use crate::store_room::StoreRoom;
 use crate::surroundings::Surroundings;
+use crate::wish::ReaderWish;
 
 /// One thing that happened, handed to [`Core::handle`](crate::Core::handle).
 #[derive(Debug)]

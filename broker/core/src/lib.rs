@@ -106,6 +106,7 @@ mod recovered;
 
 mod authorize;
 mod change;
+mod wish;
 
 mod clock;
 mod identity;
@@ -138,7 +139,8 @@ pub use outbound::Outbound;
 pub use placement::Placement;
 pub use pressure::MemoryPressure;
 pub use rates::{ClientRates, RateLimit, Throttles};
-pub use readers::{ReaderConfig, ReaderWish};
+pub use readers::ReaderConfig;
 pub use recovered::{LogRecord, QueuedRecord, Recovered, RecoveredSession};
 pub use store_room::StoreRoom;
 pub use surroundings::{Memory, RuleFacts, StoreFacts, Surroundings};
+pub use wish::ReaderWish;

@@ -10,6 +10,7 @@ use crate::core::Core;
 use crate::effect::Records;
 use crate::identity::{ReaderId, Sequence};
 use crate::subscriptions::{Holder, Subscriber};
+use crate::wish::ReaderWish;
 
 /// Something inside the broker that reads the log.
 #[derive(Clone, Debug)]
@@ -22,17 +23,6 @@ pub struct ReaderConfig {
     /// the store and only QoS 0 is handed to it.
     pub takes_logged: bool,
     /// Whether it wants to know the client identifiers of the publishers.
-    pub names_publishers: bool,
-}
-
-/// What a reader wants from now on.
-#[derive(Clone, Debug)]
-pub struct ReaderWish {
-    /// Which reader.
-    pub reader: ReaderId,
-    /// In the place of [`ReaderConfig::filters`].
-    pub filters: Vec<String>,
-    /// In the place of [`ReaderConfig::names_publishers`].
     pub names_publishers: bool,
 }
 
