@@ -21,7 +21,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mio::{Poll, Waker};
-use weir_core::{Core, Input, Now, Placement, ReaderConfig, ReaderId, Records, ShardId, StoreRoom};
+use weir_core::{
+    Core, Input, Now, Placement, ReaderConfig, ReaderId, ReaderKind, Records, ShardId, StoreRoom,
+};
 use weir_rules::{Diagnostic, Engine, Plan};
 
 use crate::auth::{Authenticator, AuthenticatorHandle, Rights, SaltKey, Settings};
@@ -389,14 +391,14 @@ fn reader_configs(readers: &Readers, config: &Config, plan: &Plan) -> Vec<Reader
         .map(|(upstream, (_, reader))| ReaderConfig {
             reader: *reader,
             filters: upstream.forward.iter().map(|route| route.from.clone()).collect(),
-            takes_logged: false,
+            kind: ReaderKind::Upstream,
             names_publishers: false,
         })
         .collect();
     configs.push(ReaderConfig {
         reader: readers.rules,
         filters: plan.filters().map(str::to_owned).collect(),
-        takes_logged: true,
+        kind: ReaderKind::Rules,
         names_publishers: plan.reads_client(),
     });
     configs

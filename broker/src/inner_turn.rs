@@ -121,7 +121,7 @@ impl OwnedPublication {
 mod tests {
     use super::*;
     use weir_core::{
-        Input, Instant, Limits, MessageParts, Now, ReaderConfig, Recovered, StoreRoom,
+        Input, Instant, Limits, MessageParts, Now, ReaderConfig, ReaderKind, Recovered, StoreRoom,
     };
     use weir_mqtt::QoS;
 
@@ -134,7 +134,7 @@ mod tests {
         let reader = |reader, filter: &str| ReaderConfig {
             reader,
             filters: vec![filter.to_owned()],
-            takes_logged: reader == RULES,
+            kind: if reader == RULES { ReaderKind::Rules } else { ReaderKind::Upstream },
             names_publishers: false,
         };
         let readers = vec![reader(RULES, "in/#"), reader(CLOUD, "up/#"), reader(PLANT, "down/#")];

@@ -8,6 +8,7 @@ use crate::core::Core;
 use crate::durability::Durability;
 use crate::identity::{ConnectionId, Sequence};
 use crate::message::Message;
+use crate::readers::ReaderKind;
 use crate::store_room::StoreRoom;
 use crate::subscriptions::Holder;
 
@@ -88,7 +89,7 @@ impl Core {
         let mut is_forwarded = false;
         self.subscriptions.matching(topic, |subscriber| {
             if let Holder::Reader(index) = subscriber.holder {
-                is_forwarded |= !readers[usize::from(index)].config.takes_logged;
+                is_forwarded |= readers[usize::from(index)].config.kind == ReaderKind::Upstream;
             }
         });
         is_forwarded

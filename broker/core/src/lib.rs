@@ -139,7 +139,7 @@ pub use outbound::Outbound;
 pub use placement::Placement;
 pub use pressure::MemoryPressure;
 pub use rates::{ClientRates, RateLimit, Throttles};
-pub use readers::ReaderConfig;
+pub use readers::{ReaderConfig, ReaderKind};
 pub use recovered::{LogRecord, QueuedRecord, Recovered, RecoveredSession};
 pub use store_room::StoreRoom;
 pub use surroundings::{Memory, RuleFacts, StoreFacts, Surroundings};

@@ -19,11 +19,22 @@ pub struct ReaderConfig {
     pub reader: ReaderId,
     /// The topic filters of what it reads.
     pub filters: Vec<String>,
-    /// Whether QoS 1 and 2 messages are handed to it as they come; otherwise it reads them from
-    /// the store and only QoS 0 is handed to it.
-    pub takes_logged: bool,
+    /// What it is.
+    pub kind: ReaderKind,
     /// Whether it wants to know the client identifiers of the publishers.
     pub names_publishers: bool,
+}
+
+/// What reads the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ReaderKind {
+    /// Keeps what it is given, and sends nothing. Messages are handed to it as they come.
+    History,
+    /// Answers questions and makes room by going on. Messages are handed to it as they come.
+    Rules,
+    /// Passes messages on: a publisher may have to wait for it. It reads QoS 1 and 2 messages from
+    /// the store, and only QoS 0 is handed to it.
+    Upstream,
 }
 
 #[derive(Debug)]
@@ -36,6 +47,13 @@ pub(crate) struct Reader {
     /// The last position that is written and waits for it.
     pub(crate) last: Sequence,
     pub(crate) records: Records,
+}
+
+impl ReaderKind {
+    /// Whether QoS 1 and 2 messages are handed to it as they come.
+    pub(crate) fn takes_logged(self) -> bool {
+        self != Self::Upstream
+    }
 }
 
 impl Reader {
@@ -99,6 +117,11 @@ impl Core {
             self.retained.matching(filter, |message| records.push(None, &message.parts()));
         }
         records
+    }
+
+    /// The place of the rules among the readers, if there are any.
+    pub(crate) fn rules(&self) -> Option<usize> {
+        self.readers.iter().position(|reader| reader.config.kind == ReaderKind::Rules)
     }
 
     /// The first position of the log that anybody still needs.

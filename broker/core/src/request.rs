@@ -33,9 +33,7 @@ impl Core {
 
     /// Hands a question to the rules; true when there are any.
     pub(crate) fn ask_rules(&mut self, parts: &MessageParts<'_>, origin: Origin) -> bool {
-        let Some(index) = self.readers.iter().position(|reader| reader.config.takes_logged) else {
-            return false;
-        };
+        let Some(index) = self.rules() else { return false };
         if self.shard == ShardId::FIRST {
             self.readers[index].records.push(None, parts);
         } else {

@@ -33,7 +33,7 @@ impl Core {
         }
         let makes_room = match publication.route {
             Route::Reader(_) | Route::Subscribers { origin: None } => {
-                self.readers.iter().any(|reader| reader.config.takes_logged && reader.is_behind())
+                self.rules().is_some_and(|rules| self.readers[rules].is_behind())
             }
             Route::Subscribers { origin: Some(origin) } => self.is_behind(origin),
         };

@@ -17,6 +17,7 @@ use crate::identity::{ReaderId, Sequence, ShardId};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
+use crate::readers::ReaderKind;
 use crate::share_mark::ShareMark;
 use crate::shared::ShareKey;
 use crate::subscriptions::{Holder, Subscriber};
@@ -245,7 +246,7 @@ impl Core {
     fn give_to_reader(&mut self, index: u16, routing: &mut Routing<'_>) {
         let is_held = routing.level == Durability::Upstream
             && routing.parts.qos > QoS::AtMostOnce
-            && !self.readers[usize::from(index)].config.takes_logged;
+            && self.readers[usize::from(index)].config.kind == ReaderKind::Upstream;
         if is_held {
             routing.sequence(self);
             let reader = self.readers[usize::from(index)].config.reader;
@@ -263,7 +264,7 @@ impl Core {
         if !logged {
             let parts = MessageParts { qos: QoS::AtMostOnce, ..*routing.parts };
             reader.records.push(None, &parts);
-        } else if reader.config.takes_logged {
+        } else if reader.config.kind.takes_logged() {
             reader.records.push(sequence, routing.parts);
         }
     }

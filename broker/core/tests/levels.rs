@@ -23,16 +23,16 @@ fn world() -> World {
 
 /// With two upstreams: one for everything below `up`, the other for part of it.
 fn forwarding(limits: Limits) -> World {
-    let reader = |reader, filter: &str, takes_logged| ReaderConfig {
+    let reader = |reader, filter: &str, kind| ReaderConfig {
         reader,
         filters: vec![filter.to_owned()],
-        takes_logged,
+        kind,
         names_publishers: false,
     };
     let readers = vec![
-        reader(RULES, "up/rules/#", true),
-        reader(UPSTREAM, "up/#", false),
-        reader(OTHER_UPSTREAM, "up/both/#", false),
+        reader(RULES, "up/rules/#", ReaderKind::Rules),
+        reader(UPSTREAM, "up/#", ReaderKind::Upstream),
+        reader(OTHER_UPSTREAM, "up/both/#", ReaderKind::Upstream),
     ];
     World::with_readers(limits, readers)
 }
@@ -307,13 +307,13 @@ fn a_retained_message_leaves_the_store_when_its_topic_is_not_written_any_more() 
 /// Rules and upstreams get it as it comes, as they get QoS 0.
 #[test]
 fn none_has_no_place_in_the_log_of_readers() {
-    let reader = |reader, takes_logged| ReaderConfig {
+    let reader = |reader, kind| ReaderConfig {
         reader,
         filters: vec!["none/#".to_owned()],
-        takes_logged,
+        kind,
         names_publishers: false,
     };
-    let readers = vec![reader(RULES, true), reader(UPSTREAM, false)];
+    let readers = vec![reader(RULES, ReaderKind::Rules), reader(UPSTREAM, ReaderKind::Upstream)];
     let world = World::with_readers(limits(), readers);
     let publisher = world.connect(v311("publisher"));
     publisher.publish_acknowledged("none/t", "x");

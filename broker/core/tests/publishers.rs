@@ -9,7 +9,7 @@ fn world() -> World {
     let reader = |reader, filter: &str, names_publishers| ReaderConfig {
         reader,
         filters: vec![filter.to_owned()],
-        takes_logged: true,
+        kind: ReaderKind::Rules,
         names_publishers,
     };
     let readers = vec![reader(RULES, "in/#", true), reader(UPSTREAM, "up/#", false)];

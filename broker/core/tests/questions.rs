@@ -8,7 +8,7 @@ fn world() -> World {
     let rules = ReaderConfig {
         reader: RULES,
         filters: vec!["in/#".to_owned()],
-        takes_logged: true,
+        kind: ReaderKind::Rules,
         names_publishers: false,
     };
     World::with_readers(Limits::default(), vec![rules])

@@ -10,15 +10,18 @@ fn world() -> World {
 }
 
 fn world_with(limits: Limits) -> World {
-    let reader = |reader, filter: &str, takes_logged| ReaderConfig {
+    let reader = |reader, filter: &str, kind| ReaderConfig {
         reader,
         filters: vec![filter.to_owned()],
-        takes_logged,
+        kind,
         names_publishers: false,
     };
     World::with_readers(
         limits,
-        vec![reader(RULES, "sensor/#", true), reader(UPSTREAM, "up/#", false)],
+        vec![
+            reader(RULES, "sensor/#", ReaderKind::Rules),
+            reader(UPSTREAM, "up/#", ReaderKind::Upstream),
+        ],
     )
 }
 

@@ -401,13 +401,16 @@ const RULES: ReaderId = ReaderId(1);
 const UPSTREAM: ReaderId = ReaderId(2);
 
 fn world_with_readers() -> World {
-    let reader = |reader, filter: &str, takes_logged| ReaderConfig {
+    let reader = |reader, filter: &str, kind| ReaderConfig {
         reader,
         filters: vec![filter.to_owned()],
-        takes_logged,
+        kind,
         names_publishers: false,
     };
-    let readers = vec![reader(RULES, "sensor/#", true), reader(UPSTREAM, "up/#", false)];
+    let readers = vec![
+        reader(RULES, "sensor/#", ReaderKind::Rules),
+        reader(UPSTREAM, "up/#", ReaderKind::Upstream),
+    ];
     World::with_readers(Limits::default(), readers)
 }
 

@@ -56,13 +56,17 @@ impl Run {
         // The window of a device is five, so one below that needs devices without a quota.
         let narrow = (1..5).contains(&limits.inflight_messages_max);
         let filters = READ.map(|index| format!("t/{index}")).to_vec();
-        let reader =
-            ReaderConfig { reader: READER, filters, takes_logged: false, names_publishers: false };
+        let reader = ReaderConfig {
+            reader: READER,
+            filters,
+            kind: ReaderKind::Upstream,
+            names_publishers: false,
+        };
         let filters = vec![format!("t/{FORWARDED}")];
         let upstream = ReaderConfig {
             reader: UPSTREAM,
             filters,
-            takes_logged: false,
+            kind: ReaderKind::Upstream,
             names_publishers: false,
         };
         let world = World::with_readers(limits, vec![reader, upstream]);

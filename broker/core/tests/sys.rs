@@ -240,7 +240,7 @@ fn the_tree_is_forwarded_only_where_a_filter_names_it() {
     let reader = |number, filter: &str| ReaderConfig {
         reader: ReaderId(number),
         filters: vec![filter.to_owned()],
-        takes_logged: false,
+        kind: ReaderKind::Upstream,
         names_publishers: false,
     };
     let readers = vec![reader(1, "#"), reader(2, "$SYS/broker/uptime")];

@@ -1,6 +1,6 @@
 use weir_core::{
-    ConnectionId, Core, Effect, Input, Instant, Limits, ListenerId, Now, ReaderConfig, Recovered,
-    ShardId,
+    ConnectionId, Core, Effect, Input, Instant, Limits, ListenerId, Now, ReaderConfig, ReaderKind,
+    Recovered, ShardId,
 };
 use weir_mqtt::{Connect, Packet, PacketId, Publish, QoS, Version};
 use weir_rules::{Plan, Source, compile};
@@ -62,7 +62,7 @@ fn the_log_and_a_message_that_comes_say_the_same_about_the_client() {
     let config = ReaderConfig {
         reader,
         filters: vec!["in".to_owned()],
-        takes_logged: true,
+        kind: ReaderKind::Rules,
         names_publishers: plan(PER_CLIENT).reads_client(),
     };
     let mut core = Core::new(Limits::default(), vec![config], Recovered::default(), 1, NOW);

@@ -13,7 +13,7 @@ use weir_broker::InnerTurn;
 use weir_broker::store::{Condition, Store, StoreError, StoreOptions, Taken};
 use weir_core::{
     Batch, ConnectionId, Core, Effect, Forwards, Input, ListenerId, Message, Now, Placement,
-    ReaderConfig, Recovered, Sequence, ShardId,
+    ReaderConfig, ReaderKind, Recovered, Sequence, ShardId,
 };
 use weir_mqtt::frame_len;
 use weir_rules::Plan;
@@ -106,13 +106,13 @@ impl Process {
             ReaderConfig {
                 reader,
                 filters: plan.filters().map(str::to_owned).collect(),
-                takes_logged: true,
+                kind: ReaderKind::Rules,
                 names_publishers: false,
             },
             ReaderConfig {
                 reader: upstream_reader,
                 filters: upstream::FILTERS.map(str::to_owned).into(),
-                takes_logged: false,
+                kind: ReaderKind::Upstream,
                 names_publishers: false,
             },
         ];

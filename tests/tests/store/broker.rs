@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use weir_broker::store::{Committed, Store};
 use weir_core::{
     Batch, Change, ConnectionId, Core, Effect, Input, Instant, Limits, ListenerId, Now,
-    ReaderConfig, ReaderId, Sequence, ShardId,
+    ReaderConfig, ReaderId, ReaderKind, Sequence, ShardId,
 };
 use weir_mqtt::{
     Acknowledge, Connect, ConnectProperties, Disconnect, Packet, PacketId, Publish,
@@ -52,7 +52,7 @@ impl Broker {
         let reader = ReaderConfig {
             reader: UPSTREAM,
             filters: vec!["up/#".to_owned()],
-            takes_logged: false,
+            kind: ReaderKind::Upstream,
             names_publishers: false,
         };
         let recovered = recovered.expect("a working disk");

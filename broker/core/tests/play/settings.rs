@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weir_core::{
     Access, Acl, Durability, DurabilityLevels, Limits, ListenerLimits, QueueFull, ReaderConfig,
-    ReaderId, Rule, ShareStrategy,
+    ReaderId, ReaderKind, Rule, ShareStrategy,
 };
 use weir_mqtt::{QoS, TopicFilter};
 
@@ -83,10 +83,10 @@ pub(super) fn is_early(limits: &Limits, topic: &str) -> (bool, bool) {
 
 pub(super) fn readers(script: &mut Script<'_>) -> Vec<ReaderConfig> {
     let filters = vec!["t/#".to_owned(), "t/1".to_owned()];
-    let takes_logged = script.is_rare(2);
+    let kind = if script.is_rare(2) { ReaderKind::Rules } else { ReaderKind::Upstream };
     script.one_of(&[
         vec![],
-        vec![ReaderConfig { reader: READER, filters, takes_logged, names_publishers: false }],
+        vec![ReaderConfig { reader: READER, filters, kind, names_publishers: false }],
     ])
 }
 
