@@ -36,6 +36,7 @@ pub mod store;
 pub mod config;
 
 mod auth;
+mod checksum;
 mod stream;
 
 pub use broker::{Broker, StartError};

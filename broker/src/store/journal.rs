@@ -13,12 +13,10 @@ use std::path::PathBuf;
 use redb::StorageBackend;
 use weir_core::Batch;
 
+use crate::checksum::Checksum;
 use crate::store::error::{MalformedRecord, StoreError, io_error};
 
-mod checksum;
 mod payload;
-
-use self::checksum::Checksum;
 
 /// What a file system and flash write as a whole; records fill whole ones.
 pub(crate) const BLOCK_BYTES: usize = 4096;
