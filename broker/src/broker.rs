@@ -30,6 +30,7 @@ use crate::auth::{Authenticator, AuthenticatorHandle, Rights, SaltKey, Settings}
 use crate::clock::{Clock, unix_ms};
 use crate::config::{self, Config, TlsError};
 use crate::control::Control;
+use crate::history::{Around, HistoryThread, Recorder};
 use crate::limits;
 use crate::listener::{Listener, Refused};
 use crate::live_rules::LiveRules;
@@ -51,6 +52,8 @@ use crate::ways::Ways;
 const SHARD: ShardId = ShardId::FIRST;
 /// The name under which the rule engine reads the log.
 const RULES: &str = "rules";
+/// The name under which the histories read it.
+const HISTORY: &str = "history";
 /// How long a client waits that has the wrong password: long for a program that guesses, short
 /// for a person.
 const WRONG_CREDENTIALS_DELAY: Duration = Duration::from_secs(1);
@@ -73,6 +76,18 @@ pub enum StartError {
     /// The files with passwords or permissions have errors.
     #[error("the files of [auth] cannot be used:\n{}", all(.0))]
     Auth(Vec<Diagnostic>),
+    /// The files of a history cannot be used.
+    #[error(
+        "the histories in {} cannot be read or written: {source}; the user that runs weir must own \
+         the directory",
+        .path.display()
+    )]
+    History {
+        /// The data directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// A listener has no address to listen on.
     #[error("cannot listen on {address}: {source}; {}", listen_help(.source))]
     Listen {
@@ -156,12 +171,14 @@ struct Running {
     shards: Vec<JoinHandle<()>>,
     ended: mpsc::Receiver<io::Error>,
     pipeline: PipelineThread,
+    history: Option<HistoryThread>,
     writer: Writer,
     control: Control,
 }
 
 /// The readers of the log and their numbers.
 struct Readers {
+    history: Option<ReaderId>,
     rules: ReaderId,
     upstreams: Vec<(Arc<str>, ReaderId)>,
 }
@@ -182,6 +199,7 @@ impl Broker {
         let reader_configs = reader_configs(&readers, &config, &plan);
         let joined: Vec<String> = plan.joined_filters().map(str::to_owned).collect();
         let (pipeline, records) = restore_pipeline(&store, &config, &readers, plan)?;
+        let history = restore_history(&store, &config, &readers)?;
         let refused = Arc::new(Refused::default());
         let tls = read_certificates(&config)?;
         let mut cores = cores(&store, &config, &reader_configs, &rights, clock.now())?;
@@ -204,8 +222,18 @@ impl Broker {
         let handles: Vec<_> = upstreams.iter().map(Upstream::handle).collect();
         let room = Arc::new(room_watch(&config, store.clone(), mailboxes.clone()));
         room.look();
+        let history = match history {
+            Some((recorder, waiting, reader)) => {
+                let (store, mailboxes) = (store.clone(), mailboxes.clone());
+                let around = Around { store, shard: SHARD, reader, mailboxes };
+                Some(HistoryThread::start(recorder, waiting, around)?)
+            }
+            None => None,
+        };
+        let history_handle = history.as_ref().map(HistoryThread::handle);
         let writer = Writer::start(store.clone(), writer_options(&config), {
             let (mailboxes, handles, room) = (mailboxes.clone(), handles.clone(), room.clone());
+            let history = history_handle.clone();
             let is_failing = Cell::new(false);
             move |outcome| match outcome {
                 Ok(batches) => {
@@ -214,6 +242,7 @@ impl Broker {
                     }
                     mailboxes.tell_committed(batches);
                     handles.iter().for_each(|upstream| upstream.log_grew());
+                    history.iter().for_each(|history| history.log_grew());
                     room.written();
                 }
                 Err(error) => {
@@ -230,7 +259,10 @@ impl Broker {
             let upstreams = upstreams.map(|((_, reader), handle)| {
                 (*reader, Box::new(handle.clone()) as Box<dyn RecordSink>)
             });
-            std::iter::once(rules).chain(upstreams).collect::<Vec<_>>()
+            let history = readers.history.zip(history_handle.as_ref());
+            let history = history
+                .map(|(reader, handle)| (reader, Box::new(handle.clone()) as Box<dyn RecordSink>));
+            std::iter::once(rules).chain(upstreams).chain(history).collect::<Vec<_>>()
         };
         let sinks: Vec<_> = receivers.iter().map(|_| sinks()).collect();
         let probe = Arc::new(Probe {
@@ -240,6 +272,7 @@ impl Broker {
             writer: writer.sender(),
             pipeline: pipeline.handle(),
             upstreams: handles,
+            history: history_handle.clone(),
             persistence: config.persistence,
             room: room.clone(),
             service: sources.service.as_ref().map(|service| service.figures.clone()),
@@ -287,7 +320,8 @@ impl Broker {
             shards.push(Shard::new(parts)?);
         }
         let (shards, ended) = start_shards(shards)?;
-        let running = Some(Running { mailboxes, shards, ended, pipeline, writer, control });
+        let running =
+            Some(Running { mailboxes, shards, ended, pipeline, history, writer, control });
         Ok(Self { addresses, admin_address, probe, reloader, running })
     }
 
@@ -334,6 +368,9 @@ impl Broker {
             }
         }
         running.writer.stop();
+        if let Some(history) = running.history {
+            history.stop();
+        }
     }
 }
 
@@ -377,12 +414,15 @@ fn tell(salvage: &Salvage) {
 fn register_readers(store: &Store, config: &Config) -> Result<Readers, StoreError> {
     let names: Vec<String> =
         config.upstreams.iter().map(|upstream| format!("upstream/{}", upstream.name)).collect();
-    let all: Vec<&str> = std::iter::once(RULES).chain(names.iter().map(String::as_str)).collect();
+    let history = (!config.history.is_empty()).then_some(HISTORY);
+    let own = std::iter::once(RULES).chain(history);
+    let all: Vec<&str> = own.chain(names.iter().map(String::as_str)).collect();
     let mut ids = store.register_readers(&all)?.into_iter();
     let rules = ids.next().expect("each name has a number");
+    let history = history.and_then(|_| ids.next());
     let upstreams =
         config.upstreams.iter().map(|upstream| Arc::from(upstream.name.as_str())).zip(ids);
-    Ok(Readers { rules, upstreams: upstreams.collect() })
+    Ok(Readers { history, rules, upstreams: upstreams.collect() })
 }
 
 fn reader_configs(readers: &Readers, config: &Config, plan: &Plan) -> Vec<ReaderConfig> {
@@ -401,6 +441,13 @@ fn reader_configs(readers: &Readers, config: &Config, plan: &Plan) -> Vec<Reader
         kind: ReaderKind::Rules,
         names_publishers: plan.reads_client(),
     });
+    configs.extend(readers.history.map(|reader| ReaderConfig {
+        reader,
+        filters: config.history.iter().map(|history| history.filter.clone()).collect(),
+        kind: ReaderKind::History,
+        // A rule that is run over it later may want to know.
+        names_publishers: true,
+    }));
     configs
 }
 
@@ -417,6 +464,19 @@ fn restore_pipeline(
     let done = store.reader_cursor(SHARD, reader)?;
     let records = not_handled(store, SHARD, reader, done)?;
     Ok((Pipeline::new(engine, reader, readers.upstreams.clone()), records))
+}
+
+/// The histories, what the log holds for them, and their reader.
+fn restore_history(
+    store: &Store,
+    config: &Config,
+    readers: &Readers,
+) -> Result<Option<(Recorder, Records, ReaderId)>, StartError> {
+    let Some(reader) = readers.history else { return Ok(None) };
+    let done = store.reader_cursor(SHARD, reader)?;
+    let recorder = Recorder::open(&config.data_dir, &config.history, done, seed)
+        .map_err(|source| StartError::History { path: config.data_dir.clone(), source })?;
+    Ok(Some((recorder, not_handled(store, SHARD, reader, done)?, reader)))
 }
 
 /// The certificates of each listener that has some.

@@ -16,6 +16,7 @@ mod upstream;
 
 mod live_rules;
 
+mod history;
 mod pipeline;
 mod shard;
 

@@ -10,6 +10,7 @@ use weir_core::{Metrics, RuleFacts, StoreFacts, Surroundings};
 
 use crate::auth::ServiceFigures;
 use crate::clock::Clock;
+use crate::history::HistoryHandle;
 use crate::listener::Refused;
 use crate::mailbox::{Mail, Mailbox, Mailboxes};
 use crate::memory;
@@ -33,6 +34,7 @@ pub(crate) struct Probe {
     pub(crate) writer: BatchSender,
     pub(crate) pipeline: PipelineHandle,
     pub(crate) upstreams: Vec<UpstreamHandle>,
+    pub(crate) history: Option<HistoryHandle>,
     /// Whether the store is on disk.
     pub(crate) persistence: bool,
     pub(crate) room: Arc<RoomWatch>,
@@ -137,6 +139,7 @@ impl Probe {
             store: self.store_status(),
             rules: rules(&self.pipeline),
             upstreams: self.upstreams.iter().map(UpstreamHandle::status).collect(),
+            history: self.history.as_ref().map(HistoryHandle::status).unwrap_or_default(),
         }
     }
 

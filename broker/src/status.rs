@@ -44,6 +44,9 @@ pub struct Status {
     pub rules: Vec<RuleStatus>,
     /// The upstreams, in the order of their names.
     pub upstreams: Vec<UpstreamStatus>,
+    /// The histories, in the order of the configuration.
+    #[serde(default)]
+    pub history: Vec<HistoryStatus>,
 }
 
 /// Credentials of clients.
@@ -169,6 +172,21 @@ pub struct RuleStatus {
     /// 99 of 100 no longer.
     #[serde(default)]
     pub commit_lag_p99_ms: Option<u64>,
+}
+
+/// One history.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryStatus {
+    /// Its topic filter.
+    pub filter: String,
+    /// Messages that it holds.
+    pub messages: u64,
+    /// What they take on disk.
+    pub bytes: u64,
+    /// When the oldest of them was received, milliseconds since the Unix epoch.
+    pub oldest_at_ms: Option<u64>,
+    /// Messages that it misses, by reason: `failed`, `too_large`; or parts of files, `damaged`.
+    pub dropped: BTreeMap<String, u64>,
 }
 
 /// One upstream.

@@ -131,6 +131,9 @@ fn table(status: &Status) -> String {
     if !status.upstreams.is_empty() {
         push_grid(&mut text, &upstream_rows(status));
     }
+    if !status.history.is_empty() {
+        push_grid(&mut text, &history_rows(status));
+    }
     text
 }
 
@@ -157,6 +160,18 @@ fn upstream_rows(status: &Status) -> Vec<Vec<String>> {
         }
         let row = std::iter::once(upstream.name.clone()).chain(numbers);
         rows.push(row.chain([state]).collect());
+    }
+    rows
+}
+
+fn history_rows(status: &Status) -> Vec<Vec<String>> {
+    let head = ["history", "messages", "bytes", "missed"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for history in &status.history {
+        let missed = history.dropped.values().sum();
+        let numbers = [history.messages, history.bytes, missed];
+        let numbers = numbers.iter().map(u64::to_string);
+        rows.push(std::iter::once(history.filter.clone()).chain(numbers).collect());
     }
     rows
 }

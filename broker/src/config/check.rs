@@ -10,7 +10,7 @@ use weir_rules::Source as RuleSource;
 use super::{
     AdminConfig, AuthConfig, Config, HttpUrl, LimitsConfig, ListenerConfig, LogConfig, StoreConfig,
     declared::{self, ADMIN, AUTH, HTTP, JWT, LIMITS, LOG, STORE, TOP},
-    durability,
+    durability, history,
     key::{Initial, Refusal, code},
     listeners::{self, Listeners},
     problem::Problems,
@@ -56,6 +56,7 @@ pub(crate) fn check(
         auth,
         store: StoreConfig::read(tree.table(&STORE)),
         durability: levels,
+        history: history::check(tree, problems),
         limits: LimitsConfig::read(tree.table(&LIMITS)),
         log: LogConfig::read(tree.table(&LOG)),
         admin,
@@ -137,7 +138,7 @@ fn check_dead_letter(limits: &Values, problems: &mut Problems) {
     let first = topic.split('/').next().unwrap_or_default();
     let why = match TopicName::parse(&topic) {
         Err(error) => error.to_string(),
-        Ok(_) if ["$SYS", "$delayed", "$rules", "$share"].contains(&first) => {
+        Ok(_) if ["$SYS", "$delayed", "$history", "$rules", "$share"].contains(&first) => {
             format!("topics below {first} have another meaning")
         }
         Ok(_) if topic.ends_with('/') => "the client follows after a `/` of its own".to_owned(),

@@ -30,7 +30,7 @@ pub(crate) const LATER: [&str; 5] = [
 ];
 
 /// The sections in the order of the file.
-pub(crate) static SECTIONS: [&Section; 12] = [
+pub(crate) static SECTIONS: [&Section; 13] = [
     &TOP,
     &LISTENER,
     &LISTENER_TLS,
@@ -39,6 +39,7 @@ pub(crate) static SECTIONS: [&Section; 12] = [
     &HTTP,
     &STORE,
     &DURABILITY,
+    &HISTORY,
     &LIMITS,
     &LOG,
     &ADMIN,
@@ -330,6 +331,36 @@ pub(crate) static DURABILITY: Section = Section {
             text: "As durability in [store].",
             kind: Kind::Choice(&DurabilityLevel::NAMES),
             initial: Initial::Required { example: "\"relaxed\"" },
+        },
+    ],
+};
+
+pub(crate) static HISTORY: Section = Section {
+    name: "history",
+    form: Form::List,
+    text: "Messages that are kept for a while after they were delivered: clients read them with \
+           `$history/<seconds>/<filter>`, and `weir rules replay` runs rules over them. A message \
+           belongs to the first filter that matches. At most 16 of them.",
+    keys: &[
+        Key {
+            name: "filter",
+            text: "Topic filter, of whole topics: what a listener puts in front of them is part of \
+                   it.",
+            kind: Kind::Text,
+            initial: Initial::Required { example: "\"sensors/#\"" },
+        },
+        Key {
+            name: "max_bytes",
+            text: "What the messages may take on disk; beyond it the oldest go.",
+            kind: Kind::Size { min: MB, max: TB },
+            initial: Initial::Default("\"64MB\""),
+        },
+        Key {
+            name: "max_age",
+            text: "How long a message is kept at least, if there is room. It goes a sixteenth \
+                   later, or when others of its file may.",
+            kind: Kind::Duration { min: Duration::from_secs(60), max: YEAR },
+            initial: Initial::Default("\"1d\""),
         },
     ],
 };

@@ -9,6 +9,7 @@ mod auth;
 mod check;
 mod declared;
 mod durability;
+mod history;
 mod host_port;
 mod http_url;
 mod key;
@@ -30,6 +31,7 @@ pub use crate::stream::{
     CertificateUsername, ProxyProtocol, TlsConfig, TlsError, TlsFile, TlsVersion,
 };
 pub use auth::{AuthConfig, HttpAuthConfig, JwtConfig, JwtKey};
+pub use history::HistoryConfig;
 pub use host_port::{HostPort, HostPortError};
 pub use http_url::{HttpUrl, HttpUrlError};
 pub use listeners::{ListenAddress, ListenerConfig, Protocol};

@@ -184,6 +184,7 @@ mod tests {
         for section in SECTIONS {
             let values = match section.form {
                 Form::List if section.name == "durability" => &tree.durability[0],
+                Form::List if section.name == "history" => &tree.history[0],
                 Form::List => &tree.listeners.as_ref().unwrap()[0],
                 Form::Named => &tree.upstreams[UPSTREAM_NAME],
                 Form::Table | Form::Top => tree.table(section),

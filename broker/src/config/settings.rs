@@ -6,7 +6,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 use weir_rules::Source;
 
 use super::{
-    AuthConfig, ConfigFiles, HostPort, ListenerConfig, Route,
+    AuthConfig, ConfigFiles, HistoryConfig, HostPort, ListenerConfig, Route,
     declared::{LIMITS, LOG, STORE, TOP},
     values::Values,
 };
@@ -43,6 +43,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// How durable the messages of some topics are, in the order in which it is asked.
     pub durability: Vec<DurabilityConfig>,
+    /// Messages that are kept, by topic, in the order in which it is asked.
+    pub history: Vec<HistoryConfig>,
     /// Limits for each client and for the whole broker.
     pub limits: LimitsConfig,
     /// The log.
@@ -330,6 +332,7 @@ impl Default for Config {
             auth: AuthConfig::default(),
             store: StoreConfig::default(),
             durability: Vec::new(),
+            history: Vec::new(),
             limits: LimitsConfig::default(),
             log: LogConfig::default(),
             admin: AdminConfig::default(),

@@ -3,8 +3,8 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use super::{
-    ConfigError, DurabilityConfig, DurabilityLevel, JwtKey, Loaded, Overrides, QueueFull,
-    ShareStrategy, load,
+    ConfigError, DurabilityConfig, DurabilityLevel, HistoryConfig, JwtKey, Loaded, Overrides,
+    QueueFull, ShareStrategy, load,
 };
 
 /// A directory with a `weir.toml`, removed at the end.
@@ -281,6 +281,56 @@ fn levels_of_durability_are_read_in_their_order() {
     let expected = [("alarms/#", DurabilityLevel::Commit), ("+/live/#", DurabilityLevel::None)];
     let expected = expected.map(|(filter, level)| DurabilityConfig::new(filter, level));
     assert_eq!(config.durability, expected);
+}
+
+#[test]
+fn histories_are_read_in_their_order() {
+    let text = "[[history]]\nfilter = \"alarms/#\"\nmax_age = \"30d\"\n\
+                [[history]]\nmax_bytes = \"1MB\"\nfilter = \"#\"\n";
+    let loaded = Folder::new("histories", text).load().unwrap();
+    assert_eq!(loaded.warnings, []);
+    let day = Duration::from_secs(86_400);
+    let expected = [
+        HistoryConfig { max_age: 30 * day, ..HistoryConfig::new("alarms/#") },
+        HistoryConfig { max_bytes: 1 << 20, ..HistoryConfig::new("#") },
+    ];
+    assert_eq!(loaded.config.history, expected);
+    assert_eq!((expected[0].max_bytes, expected[1].max_age), (64 << 20, day));
+}
+
+#[test]
+fn a_history_that_cannot_be_is_shown_with_its_place() {
+    let long = "x".repeat(256);
+    let folder = Folder::new(
+        "wrong-histories",
+        &format!(
+            "persistence = false\n\
+             [[history]]\nmax_bytes = \"1GB\"\n\
+             [[history]]\nfilter = \"a/#/b\"\n\
+             [[history]]\nfilter = \"$SYS/#\"\n\
+             [[history]]\nfilter = \"$share/g/d\"\n\
+             [[history]]\nfilter = \"e/+\"\nmax_bytes = \"1KB\"\n\
+             [[history]]\nfilter = \"e/+\"\n\
+             [[history]]\nfilter = \"e/f\"\n\
+             [[history]]\nfilter = \"{long}\"\n"
+        ),
+    );
+    let text = problems(folder.load());
+    let heads: Vec<&str> = text.lines().filter(|line| line.starts_with(['e', 'w'])).collect();
+    let long = format!("error[C008]: `{long}` cannot have a history");
+    let expected = [
+        "error[C005]: `filter` is missing",
+        "error[C008]: `a/#/b` cannot have a history",
+        "error[C008]: `$SYS/#` cannot have a history",
+        "error[C008]: `$share/g/d` cannot have a history",
+        "error[C006]: a history needs a store on disk",
+        "error[C004]: `max_bytes` cannot be 1KB",
+        "error[C006]: `e/+` has a history already",
+        long.as_str(),
+        "warning[C006]: the history of `e/f` stays empty",
+    ];
+    assert_eq!(heads, expected, "{text}");
+    assert!(text.contains("= help: write \"d\""), "{text}");
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(crate) struct Tree {
     pub(crate) listeners: Option<Vec<Values>>,
     /// Levels of topics, in their order.
     pub(crate) durability: Vec<Values>,
+    /// Topics whose messages are kept, in their order.
+    pub(crate) history: Vec<Values>,
     pub(crate) upstreams: BTreeMap<String, Values>,
 }
 
@@ -34,6 +36,7 @@ impl Tree {
             tables: once.map(|section| (section.name, Values::new(section))).collect(),
             listeners: None,
             durability: Vec::new(),
+            history: Vec::new(),
             upstreams: BTreeMap::new(),
         }
     }
@@ -119,10 +122,10 @@ impl Layer<'_> {
             self.table(&mut values, &header, element);
             entries.push(values);
         }
-        if is_listener {
-            self.tree.listeners = Some(entries);
-        } else {
-            self.tree.durability = entries;
+        match section.name {
+            name if name == declared::HISTORY.name => self.tree.history = entries,
+            _ if is_listener => self.tree.listeners = Some(entries),
+            _ => self.tree.durability = entries,
         }
     }
 

@@ -1,0 +1,243 @@
+//! The thread that writes the histories.
+//!
+//! Shards hand messages over as they are published. One that is logged is kept only when its commit
+//! is durable: a position whose commit was lost in a crash is given to another message. What waits
+//! is bounded: shards stop reading their sockets while there is no room. The cursor in the log
+//! moves after the files were flushed, so the log holds what a crash would lose of them; nobody
+//! waits for that, and it happens once a second at most.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use weir_core::{ReaderId, Records, Sequence, ShardId};
+
+use super::recorder::Recorder;
+use crate::clock::unix_ms;
+use crate::inner_turn::InnerTurn;
+use crate::mailbox::{Mail, Mailboxes};
+use crate::shard::RecordSink;
+use crate::status::HistoryStatus;
+use crate::store::Store;
+
+/// Bytes of messages that wait before sockets are left unread.
+const WAITING_BYTES_MAX: usize = 8 << 20;
+/// How long what was logged may be on its way to the disk.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// How many messages may.
+const UNSYNCED_MAX: usize = 16_384;
+/// How often old messages are looked for.
+const EXPIRE_INTERVAL: Duration = Duration::from_secs(15);
+
+enum Work {
+    /// The store has committed something.
+    Grew,
+    Records(Records),
+    Stop,
+}
+
+/// Hands messages to the thread.
+#[derive(Clone)]
+pub(crate) struct HistoryHandle {
+    sender: mpsc::Sender<Work>,
+    waiting_bytes: Arc<AtomicUsize>,
+    grew: Arc<AtomicBool>,
+    status: Arc<Mutex<Vec<HistoryStatus>>>,
+}
+
+/// The running thread.
+pub(crate) struct HistoryThread {
+    handle: HistoryHandle,
+    thread: JoinHandle<()>,
+}
+
+/// Where the messages come from, and who is told that they are kept.
+pub(crate) struct Around {
+    pub(crate) store: Arc<Store>,
+    pub(crate) shard: ShardId,
+    pub(crate) reader: ReaderId,
+    pub(crate) mailboxes: Mailboxes,
+}
+
+impl HistoryThread {
+    /// Starts the thread. `waiting` is what the log holds for it, before any shard runs.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(recorder: Recorder, waiting: Records, around: Around) -> io::Result<Self> {
+        let (sender, receiver) = mpsc::channel();
+        let handle = HistoryHandle {
+            sender,
+            waiting_bytes: Arc::new(AtomicUsize::new(waiting.bytes())),
+            grew: Arc::new(AtomicBool::new(false)),
+            status: Arc::new(Mutex::new(recorder.status())),
+        };
+        let mut runner = Runner {
+            recorder,
+            around,
+            handle: handle.clone(),
+            waiting: VecDeque::from([waiting]),
+            taken: 0,
+            done: None,
+            unsynced: 0,
+            sync_at: None,
+            expire_at: Instant::now(),
+        };
+        let thread = std::thread::Builder::new().name("weir-history".to_owned());
+        let thread = thread.spawn(move || runner.run(&receiver))?;
+        Ok(Self { handle, thread })
+    }
+
+    pub(crate) fn handle(&self) -> HistoryHandle {
+        self.handle.clone()
+    }
+
+    /// Lets the thread keep what is durable, and end. What is not waits in the log.
+    pub(crate) fn stop(self) {
+        // When the thread is gone already there is nobody to tell.
+        let _ = self.handle.sender.send(Work::Stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the thread of the histories panicked");
+        }
+    }
+}
+
+impl HistoryHandle {
+    /// The store has committed something. Call it after each commit.
+    pub(crate) fn log_grew(&self) {
+        if !self.grew.swap(true, Ordering::AcqRel) {
+            // A thread that has ended keeps nothing.
+            let _ = self.sender.send(Work::Grew);
+        }
+    }
+
+    /// How the histories are.
+    pub(crate) fn status(&self) -> Vec<HistoryStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl RecordSink for HistoryHandle {
+    fn give(&self, records: Records) {
+        self.waiting_bytes.fetch_add(records.bytes(), Ordering::Relaxed);
+        // A thread that has ended wants nothing; what is in the log waits there.
+        let _ = self.sender.send(Work::Records(records));
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting_bytes.load(Ordering::Relaxed) < WAITING_BYTES_MAX
+    }
+}
+
+struct Runner {
+    recorder: Recorder,
+    around: Around,
+    handle: HistoryHandle,
+    /// What was handed over and is not kept, in order.
+    waiting: VecDeque<Records>,
+    /// How many messages of the first of them are kept.
+    taken: usize,
+    /// The last position that is kept and that the log was not told of.
+    done: Option<Sequence>,
+    /// Messages with a position since the files were flushed.
+    unsynced: usize,
+    sync_at: Option<Instant>,
+    expire_at: Instant,
+}
+
+impl Runner {
+    fn run(&mut self, receiver: &mpsc::Receiver<Work>) {
+        loop {
+            self.take_durable();
+            self.recorder.write();
+            self.look_at_clock();
+            self.tell_status();
+            let first = match receiver.recv_timeout(self.patience()) {
+                Ok(work) => Some(work),
+                Err(mpsc::RecvTimeoutError::Timeout) => None,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            };
+            for work in first.into_iter().chain(receiver.try_iter()) {
+                match work {
+                    Work::Grew => self.handle.grew.store(false, Ordering::Release),
+                    Work::Records(records) => self.waiting.push_back(records),
+                    Work::Stop => return self.finish(),
+                }
+            }
+        }
+    }
+
+    /// Keeps what is durable of what waits, and in front of which nothing is that is not.
+    fn take_durable(&mut self) {
+        let end = self.around.store.log_stats(self.around.shard).next;
+        while let Some(records) = self.waiting.front() {
+            for (sequence, message) in records.iter().skip(self.taken) {
+                if sequence.is_some_and(|sequence| sequence >= end) {
+                    return;
+                }
+                self.recorder.record(sequence, &message);
+                self.taken += 1;
+                if sequence.is_some() {
+                    self.done = sequence;
+                    self.unsynced += 1;
+                }
+            }
+            let bytes = records.bytes();
+            self.waiting.pop_front();
+            self.taken = 0;
+            self.release(bytes);
+        }
+    }
+
+    fn look_at_clock(&mut self) {
+        let now = Instant::now();
+        if self.done.is_some() {
+            let sync_at = *self.sync_at.get_or_insert(now + SYNC_INTERVAL);
+            if sync_at <= now || self.unsynced >= UNSYNCED_MAX {
+                self.sync();
+            }
+        }
+        if self.expire_at <= now {
+            self.recorder.expire(unix_ms());
+            self.expire_at = now + EXPIRE_INTERVAL;
+        }
+    }
+
+    /// Flushes the files, and then lets the log go on.
+    fn sync(&mut self) {
+        self.recorder.sync();
+        self.sync_at = None;
+        self.unsynced = 0;
+        if let Some(done) = self.done.take() {
+            let turn = InnerTurn { done: Some((self.around.reader, done)), ..InnerTurn::default() };
+            self.around.mailboxes.first().send(Mail::Turn(turn));
+        }
+    }
+
+    fn finish(&mut self) {
+        self.take_durable();
+        self.recorder.sync();
+        self.tell_status();
+    }
+
+    fn patience(&self) -> Duration {
+        let until = self.sync_at.map_or(self.expire_at, |at| at.min(self.expire_at));
+        until.saturating_duration_since(Instant::now())
+    }
+
+    /// Gives room back, and wakes the shards, all of which wait for that.
+    fn release(&self, bytes: usize) {
+        let before = self.handle.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if before >= WAITING_BYTES_MAX && before - bytes < WAITING_BYTES_MAX {
+            self.around.mailboxes.wake_all();
+        }
+    }
+
+    fn tell_status(&self) {
+        let status = self.recorder.status();
+        *self.handle.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+}
