@@ -30,11 +30,11 @@ use crate::auth::{Authenticator, AuthenticatorHandle, Rights, SaltKey, Settings}
 use crate::clock::{Clock, unix_ms};
 use crate::config::{self, Config, TlsError};
 use crate::control::Control;
-use crate::history::{Around, HistoryThread, Recorder};
+use crate::history::{self, Around, HistoryHandle, HistoryThread, Pages, Recorder};
 use crate::limits;
 use crate::listener::{Listener, Refused};
 use crate::live_rules::LiveRules;
-use crate::mailbox::{Mail, MailReceiver, Mailboxes, mailbox};
+use crate::mailbox::{Mail, MailReceiver, Mailbox, Mailboxes, mailbox};
 use crate::pipeline::{Pipeline, PipelineThread, Waiting, not_handled};
 use crate::probe::Probe;
 use crate::reload::Reloader;
@@ -301,6 +301,7 @@ impl Broker {
             (0..).map(ShardId).zip(parts)
         {
             let mailbox = mailboxes.of(id).clone();
+            let pages = pages(&config, history_handle.as_ref(), mailbox.clone())?;
             let answer = move |messages| mailbox.send(Mail::Loaded(messages));
             let parts = Parts {
                 id,
@@ -314,6 +315,7 @@ impl Broker {
                 ways,
                 store: writer.sender(),
                 loader: Loader::start(store.clone(), id, answer)?,
+                pages: pages.map(|pages| Box::new(move |request| pages.read(request)) as Box<_>),
                 readers,
                 authenticator: authenticator.clone(),
             };
@@ -477,6 +479,18 @@ fn restore_history(
     let recorder = Recorder::open(&config.data_dir, &config.history, done, seed)
         .map_err(|source| StartError::History { path: config.data_dir.clone(), source })?;
     Ok(Some((recorder, not_handled(store, SHARD, reader, done)?, reader)))
+}
+
+/// What reads the histories for the clients of a shard.
+fn pages(
+    config: &Config,
+    history: Option<&HistoryHandle>,
+    mailbox: Mailbox,
+) -> io::Result<Option<Pages>> {
+    let Some(history) = history else { return Ok(None) };
+    let directories = history::directories(&config.data_dir, &config.history);
+    let answer = move |(messages, next)| mailbox.send(Mail::HistoryRead(messages, next));
+    Pages::start(directories, history.clone(), answer).map(Some)
 }
 
 /// The certificates of each listener that has some.

@@ -20,6 +20,7 @@ pub(crate) fn of_shard(config: &Config, shards: u8) -> Limits {
             .map(|listener| listener_limits(listener, from))
             .collect(),
         durability: durability(config),
+        history: config.history.iter().map(|history| history.filter.as_str().into()).collect(),
         held_bytes_max: bytes(config.store.upstream_memory),
         allow_anonymous: config.auth.allow_anonymous,
         authentication: config.auth.checks_credentials(),

@@ -27,6 +27,8 @@ pub(crate) enum Mail {
     Committed(u64),
     /// What another shard has for the core.
     Forwarded { from: ShardId, forwards: Box<Forwards> },
+    /// A page of the history that the core wanted to read, and where the next one begins.
+    HistoryRead(Vec<Message>, Option<Vec<u64>>),
     /// The messages that the core wanted to read.
     Loaded(Vec<(Sequence, Message)>),
     /// A connection whose client belongs here.

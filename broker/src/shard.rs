@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 use weir_core::{
-    AuthenticationRequest, Batch, ConnectionId, Core, Effect, Forwards, Input, Now, Outcome,
-    ReaderId, Records, ShardId, StoreRoom,
+    AuthenticationRequest, Batch, ConnectionId, Core, Effect, Forwards, HistoryRequest, Input, Now,
+    Outcome, ReaderId, Records, ShardId, StoreRoom,
 };
 use weir_mqtt::ReasonCode;
 
@@ -75,6 +75,8 @@ pub(crate) struct Parts {
     pub(crate) ways: Ways,
     pub(crate) store: BatchSender,
     pub(crate) loader: Loader,
+    /// Begins to read a page of the history; none without one.
+    pub(crate) pages: Option<Box<dyn Fn(Box<HistoryRequest>) + Send>>,
     pub(crate) readers: Vec<(ReaderId, Box<dyn RecordSink>)>,
     pub(crate) authenticator: AuthenticatorHandle,
 }
@@ -245,6 +247,10 @@ impl Shard {
                 Mail::Forwarded { from, forwards } => self.take_forwards(now, from, forwards),
                 Mail::Moved(moved) => self.take_moved(now, *moved),
                 Mail::Committed(batch) => self.handle_committed(now, batch),
+                Mail::HistoryRead(messages, next) => {
+                    let messages = &messages;
+                    self.parts.core.handle(now, Input::HistoryRead { messages, next });
+                }
                 Mail::Loaded(messages) => {
                     self.parts.core.handle(now, Input::Loaded { messages: &messages });
                 }
@@ -451,6 +457,10 @@ impl Shard {
                     socket.paused = true;
                 }
             }
+            Effect::ReadHistory(request) => match &self.parts.pages {
+                Some(read) => read(request),
+                None => unreachable!("the core knows whether there is a history"),
+            },
             Effect::Resume { connection } => {
                 if let Some(socket) = self.sockets.get_mut(connection) {
                     socket.paused = false;

@@ -19,7 +19,7 @@ use crate::clock::Now;
 use crate::connection::State;
 use crate::core::Core;
 use crate::effect::{Denial, Effect};
-use crate::explanation;
+use crate::explanation::{self, Refusal};
 use crate::gate::Gated;
 use crate::identity::{ConnectionId, SessionId};
 use crate::key::SessionKey;
@@ -160,7 +160,7 @@ impl Core {
         self.refuse_because(id, reason, None);
     }
 
-    fn refuse_because(&mut self, id: ConnectionId, reason: ReasonCode, why: Option<&'static str>) {
+    fn refuse_because(&mut self, id: ConnectionId, reason: ReasonCode, why: Option<Refusal>) {
         let Some(connection) = self.connections.get(id) else { return };
         let mut frame = Vec::new();
         let connack = Packet::Connack(Connack::refusal(reason));
@@ -473,6 +473,7 @@ impl Core {
                 self.publish_will(now, key);
             }
         }
+        self.end_history(id);
         self.drop_unkept(key);
         if expiry_ms == 0 {
             return self.end_session(now, key);

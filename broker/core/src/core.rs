@@ -24,6 +24,7 @@ use crate::expiry::ExpiryWatch;
 use crate::frames::Frames;
 use crate::gate::{Gate, Gated};
 use crate::held::Held;
+use crate::history::HistoryReads;
 use crate::identity::{ConnectionId, ListenerId, Sequence, SessionId, ShardId};
 use crate::input::Input;
 use crate::key::SessionKey;
@@ -77,6 +78,7 @@ pub struct Core {
     pub(crate) names_publishers: bool,
     pub(crate) gate: Gate,
     pub(crate) held: Held,
+    pub(crate) history: HistoryReads,
     /// Messages that rest on changes which are not durable, in order, each with the batch of those.
     pub(crate) provisional: VecDeque<(u64, Sequence)>,
     pub(crate) paging: Paging,
@@ -161,6 +163,7 @@ impl Core {
             names_publishers: false,
             gate: Gate::default(),
             held: Held::default(),
+            history: HistoryReads::default(),
             provisional: VecDeque::new(),
             paging: Paging::default(),
             buffer_bytes: 0,
@@ -204,6 +207,9 @@ impl Core {
             Input::Closed { connection } => self.handle_closed(now, connection),
             Input::Committed { batch } => self.handle_committed(now, batch),
             Input::Forwarded { from, forwards } => self.handle_forwarded(now, from, forwards),
+            Input::HistoryRead { messages, next } => {
+                self.handle_history_read(now, messages, next);
+            }
             Input::Joined => self.go_on(now),
             Input::Loaded { messages } => self.handle_loaded(now, messages),
             Input::Moved { connection, listener, bytes } => {
@@ -232,6 +238,7 @@ impl Core {
         }
         loop {
             self.read_next(now);
+            self.read_history();
             if self.doomed.is_empty() && self.turn.dead_letters.is_empty() {
                 return self.watch_expiry(now);
             }

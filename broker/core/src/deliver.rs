@@ -99,7 +99,7 @@ impl Core {
                 if self.take_over(key) {
                     continue;
                 }
-                return;
+                return self.go_on_with_history(key);
             };
             // What waits at the gate has a place in the window already.
             if next.qos > QoS::AtMostOnce && session.inflight.len() >= session.window {

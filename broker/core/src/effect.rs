@@ -100,6 +100,9 @@ pub enum Effect {
         /// Which.
         connection: ConnectionId,
     },
+    /// Read messages of the history and report them with
+    /// [`Input::HistoryRead`](crate::Input). One such effect is under way at a time.
+    ReadHistory(Box<HistoryRequest>),
     /// Read from the connection again.
     Resume {
         /// Which.
@@ -115,6 +118,19 @@ pub enum Effect {
         /// The messages.
         records: Records,
     },
+}
+
+/// A page of the history for a client.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HistoryRequest {
+    /// The topics of the messages.
+    pub filter: Arc<str>,
+    /// They were received then or later, milliseconds since the Unix epoch.
+    pub since_ms: u64,
+    /// Where to go on, as [`Input::HistoryRead`](crate::Input) said it for the page before; empty
+    /// for the first. Whatever reads the history knows what it means. What comes after the
+    /// first page was read is in none.
+    pub position: Vec<u64>,
 }
 
 /// What a client says about who it is.

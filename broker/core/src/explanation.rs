@@ -10,6 +10,9 @@ use weir_mqtt::{EncodeError, Version};
 
 use crate::connection::Connection;
 
+/// A reason code, and a text that says more than it does.
+pub(crate) type Refusal = (ReasonCode, &'static str);
+
 /// Appends a packet to a client, with an explanation if it refuses something and the client can
 /// take that.
 pub(crate) fn encode(
@@ -20,10 +23,10 @@ pub(crate) fn encode(
     encode_because(packet, None, connection, frame)
 }
 
-/// The same with a text that says more than the reason code does, if there is one.
+/// The same with a text that says more than its reason code does, if there is one.
 pub(crate) fn encode_because(
     packet: &Packet<'_>,
-    why: Option<&'static str>,
+    why: Option<Refusal>,
     connection: &Connection,
     frame: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
@@ -43,9 +46,11 @@ pub(crate) fn encode_because(
 }
 
 /// The packet with the explanation of its reason, if that is an error.
-fn explained<'a>(packet: &Packet<'a>, why: Option<&'static str>) -> Option<Packet<'a>> {
-    let text =
-        |reason| why.filter(|_| reason == ReasonCode::QuotaExceeded).or_else(|| text(reason));
+fn explained<'a>(packet: &Packet<'a>, why: Option<Refusal>) -> Option<Packet<'a>> {
+    let text = |reason| match why {
+        Some((of, why)) if of == reason => Some(why),
+        _ => text(reason),
+    };
     let explain = |acknowledge: &Acknowledge<'a>| {
         let reason_string = Some(text(acknowledge.reason)?);
         Some(Acknowledge { reason_string, ..*acknowledge })

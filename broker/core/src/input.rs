@@ -51,6 +51,13 @@ pub enum Input<'a> {
         /// What it has.
         forwards: Box<Forwards>,
     },
+    /// The answer to [`Effect::ReadHistory`](crate::Effect::ReadHistory).
+    HistoryRead {
+        /// What was found, in the order in which it came; no more than a client can be sent soon.
+        messages: &'a [Message],
+        /// Where the next page begins; none when this was the last.
+        next: Option<Vec<u64>>,
+    },
     /// All shards know what the sessions of all others want: see
     /// [`Core::join`](crate::Core::join).
     Joined,

@@ -38,6 +38,7 @@ mod deliver;
 mod drops;
 mod expiry;
 mod handover;
+mod history;
 mod invariants;
 mod level;
 mod memory;
@@ -127,7 +128,8 @@ pub use clock::{Instant, Now};
 pub use core::Core;
 pub use durability::{Durability, DurabilityLevels};
 pub use effect::{
-    AuthenticationRequest, Denial, DropNotice, Effect, Exchange, Occasion, Records, ThrottleNotice,
+    AuthenticationRequest, Denial, DropNotice, Effect, Exchange, HistoryRequest, Occasion, Records,
+    ThrottleNotice,
 };
 pub use forwards::Forwards;
 pub use identity::{ConnectionId, ListenerId, ReaderId, Sequence, SessionId, ShardId};

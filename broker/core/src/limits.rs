@@ -177,6 +177,8 @@ pub struct Limits {
     /// `<this>/<client>/<topic>`. Past 1,024 of one input the rest is counted only. None = no
     /// letters.
     pub dead_letter: Option<Box<str>>,
+    /// The topic filters of what the shell keeps a history of.
+    pub history: Vec<Box<str>>,
     /// Retained messages; past it a message for a new topic is delivered but not retained.
     pub retained_messages_max: usize,
 }
@@ -242,6 +244,7 @@ impl Default for Limits {
             delayed_messages_max: 10_000,
             delay_s_max: 7 * 24 * 3600,
             dead_letter: None,
+            history: Vec::new(),
             retained_messages_max: 1_000_000,
         }
     }

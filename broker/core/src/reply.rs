@@ -12,7 +12,7 @@ use crate::change::Change;
 use crate::clock::Now;
 use crate::connection::{Connection, Deferred};
 use crate::core::Core;
-use crate::explanation;
+use crate::explanation::{self, Refusal};
 use crate::gate::Gated;
 use crate::held::Waiter;
 use crate::identity::{ConnectionId, ReaderId, Sequence};
@@ -246,7 +246,7 @@ fn reply_frame(
     reply: Reply,
     packet_id: PacketId,
     reason: ReasonCode,
-    why: Option<&'static str>,
+    why: Option<Refusal>,
     connection: &Connection,
 ) -> SmallVec<[u8; 8]> {
     let [high, low] = packet_id.get().to_be_bytes();

@@ -5,11 +5,12 @@
 //! told, otherwise without an answer, so that the client still has it. What needs no room goes on
 //! as ever.
 
-use weir_mqtt::{Connect, Publish, QoS, Version};
+use weir_mqtt::{Connect, Publish, QoS, ReasonCode, Version};
 
 use crate::authorize::Access;
 use crate::clock::Now;
 use crate::core::Core;
+use crate::explanation::Refusal;
 use crate::identity::{ConnectionId, ReaderId};
 use crate::input::{Publication, Route};
 use crate::key::SessionKey;
@@ -19,8 +20,11 @@ use crate::store_room::StoreRoom;
 use crate::subscriptions::Holder;
 
 /// What a client that is refused for want of room is told.
-pub(crate) const NO_ROOM: &str = "the store of the broker is full: try again when its clients have taken what waits for them, \
-     or give it more room";
+pub(crate) const NO_ROOM: Refusal = (
+    ReasonCode::QuotaExceeded,
+    "the store of the broker is full: try again when its clients have taken what waits for them, \
+     or give it more room",
+);
 
 impl Core {
     /// Whether a message from inside the broker has to wait until the store has room. One that

@@ -17,8 +17,9 @@ use crate::clock::Now;
 use crate::connection::State;
 use crate::core::Core;
 use crate::durability::Durability;
-use crate::explanation;
+use crate::explanation::{self, Refusal};
 use crate::gate::Gated;
+use crate::history;
 use crate::identity::{ConnectionId, SessionId};
 use crate::inflight::Delivered;
 use crate::key::SessionKey;
@@ -45,8 +46,20 @@ impl Core {
         let mut replays: SmallVec<[(TopicFilter<'_>, SubscriptionRecord); 8]> = SmallVec::new();
         let qos_max = self.qos_max(id);
         let retain_available = self.retain_available(id);
-        let mut lacks_room = false;
+        let mut why: Option<Refusal> = None;
         for (wanted, whole) in subscribe.filters.iter().zip(&whole) {
+            if let Some(history) = history::parse(wanted.filter) {
+                let record = granted_record(&wanted, qos_max, identifier);
+                let begin = |range| self.subscribe_to_history(now, key, &wanted, range, record);
+                let outcome = history.and_then(begin);
+                let refusal = outcome.err();
+                why = why.or(refusal.filter(|(_, text)| !text.is_empty()));
+                reasons.push(outcome.map_or_else(|(reason, _)| reason, granted));
+                if matches!(refusal, Some((ReasonCode::NotAuthorized, _))) {
+                    self.tell_denied(id, key, Access::Read, wanted.filter.as_str());
+                }
+                continue;
+            }
             let filter = match whole {
                 None => Ok(wanted.filter),
                 Some(whole) => TopicFilter::parse(whole),
@@ -60,7 +73,7 @@ impl Core {
             let needs_room = self.needs_subscription_room(key, wanted.filter);
             let reason = match self.check_filter(key, &wanted) {
                 Ok(()) if needs_room => {
-                    lacks_room = true;
+                    why = why.or(Some(NO_ROOM));
                     ReasonCode::QuotaExceeded
                 }
                 Err(reason) => {
@@ -70,9 +83,7 @@ impl Core {
                     reason
                 }
                 Ok(()) => {
-                    let qos = wanted.options.qos.min(qos_max);
-                    let options = SubscriptionOptions { qos, ..wanted.options };
-                    let record = SubscriptionRecord { options, identifier };
+                    let record = granted_record(&wanted, qos_max, identifier);
                     let is_new = self.add_subscription(key, wanted.filter, record);
                     let replay = match wanted.options.retain_handling {
                         // A group has no first message of its own.
@@ -84,14 +95,13 @@ impl Core {
                     if replay && retain_available {
                         replays.push((wanted.filter, record));
                     }
-                    granted(qos)
+                    granted(record.options.qos)
                 }
             };
             reasons.push(reason);
         }
         let durable = self.durable_changes() > changes_before;
         let suback = Packet::Suback(Suback::new(subscribe.packet_id, &reasons));
-        let why = lacks_room.then_some(NO_ROOM);
         let told_after = self.reply_packet(now, id, key, &suback, why, durable);
         // An answer too long for the client ends the connection, and may end the session.
         let is_open = |core: &Self| {
@@ -129,6 +139,10 @@ impl Core {
         let changes_before = self.durable_changes();
         let mut reasons: SmallVec<[ReasonCode; 8]> = SmallVec::new();
         for filter in unsubscribe.filters.iter() {
+            if self.unsubscribe_from_history(key, filter.as_str()) {
+                reasons.push(ReasonCode::Success);
+                continue;
+            }
             let mount_point = self.sessions[key as usize].mount_point.as_ref();
             let whole = mount_point.map(|mount| mount::filter(mount, filter));
             let filter = whole.as_deref().unwrap_or(filter.as_str());
@@ -155,7 +169,7 @@ impl Core {
         subscribe.filters.iter().map(|wanted| whole(wanted.filter)).collect()
     }
 
-    fn check_filter(
+    pub(crate) fn check_filter(
         &self,
         key: SessionKey,
         wanted: &SubscribeFilter<'_>,
@@ -279,18 +293,26 @@ impl Core {
         self.retained.matching(filter, &mut take);
         self.sys.matching(filter, &mut take);
         for message in found {
-            self.replay(now, key, &message, record);
+            // Without room it waits in memory: it is retained, and so not lost with that.
+            let level = match self.is_store_full() {
+                true => Durability::None,
+                false => self.level_of(message.topic()),
+            };
+            self.replay(now, key, &message, record, level, true);
         }
         self.pump(now, key);
     }
 
-    /// Lets one retained message wait for a session.
-    fn replay(&mut self, now: Now, key: SessionKey, message: &Message, record: SubscriptionRecord) {
-        // Without room it waits in memory: it is retained, and so not lost with that.
-        let level = match self.is_store_full() {
-            true => Durability::None,
-            false => self.level_of(message.topic()),
-        };
+    /// Lets a message that was published before wait for a session.
+    pub(crate) fn replay(
+        &mut self,
+        now: Now,
+        key: SessionKey,
+        message: &Message,
+        record: SubscriptionRecord,
+        level: Durability,
+        retain: bool,
+    ) {
         let qos = self.outgoing_qos(key, record.options.qos, message.parts().qos);
         let qos = self.qos_at(level, key, qos);
         let identifiers: SmallVec<[u32; 1]> = record.identifier.into_iter().collect();
@@ -305,7 +327,7 @@ impl Core {
             sequence,
             identifier: self.keep_identifiers(key, sequence, &identifiers),
             qos,
-            retain: true,
+            retain,
             logged,
             replay: true,
         };
@@ -313,7 +335,7 @@ impl Core {
             let target = Target {
                 destination: Destination::Session(session_id),
                 qos,
-                retain: true,
+                retain,
                 packet_id: None,
                 subscription_identifiers: identifiers,
             };
@@ -331,7 +353,7 @@ impl Core {
         id: ConnectionId,
         key: SessionKey,
         packet: &Packet<'_>,
-        why: Option<&'static str>,
+        why: Option<Refusal>,
         durable: bool,
     ) -> Option<u64> {
         let open = self.connections.get(id)?;
@@ -354,6 +376,16 @@ impl Core {
         }
         behind
     }
+}
+
+/// A subscription as it is granted.
+fn granted_record(
+    wanted: &SubscribeFilter<'_>,
+    qos_max: QoS,
+    identifier: Option<u32>,
+) -> SubscriptionRecord {
+    let qos = wanted.options.qos.min(qos_max);
+    SubscriptionRecord { options: SubscriptionOptions { qos, ..wanted.options }, identifier }
 }
 
 fn granted(qos: QoS) -> ReasonCode {

@@ -21,6 +21,7 @@ mod expiry;
 mod explanations;
 mod forwards;
 mod gate;
+mod history;
 mod hostile;
 mod keep_alive;
 mod levels;

@@ -5,9 +5,13 @@
 //! read the files while the broker runs.
 
 // A module uses modules listed below it, never above.
+mod pages;
+
 mod thread;
 
 mod recorder;
+
+mod read;
 
 mod entry;
 
@@ -15,7 +19,8 @@ mod segment;
 
 mod record;
 
-pub(crate) use recorder::Recorder;
+pub(crate) use pages::Pages;
+pub(crate) use recorder::{Recorder, directories};
 pub(crate) use thread::{Around, HistoryHandle, HistoryThread};
 
 #[cfg(test)]

@@ -18,6 +18,12 @@ pub(crate) fn directory(data_dir: &Path) -> PathBuf {
     data_dir.join("history")
 }
 
+/// The directories of the histories of a configuration.
+pub(crate) fn directories(data_dir: &Path, configs: &[HistoryConfig]) -> Vec<PathBuf> {
+    let parent = directory(data_dir);
+    configs.iter().map(|config| parent.join(config.directory())).collect()
+}
+
 /// Keeps messages.
 #[derive(Debug)]
 pub(crate) struct Recorder {
@@ -100,6 +106,11 @@ impl Recorder {
     /// Drops what is too old.
     pub(crate) fn expire(&mut self, unix_ms: u64) {
         self.entries.iter_mut().for_each(|(_, entry)| entry.expire(unix_ms));
+    }
+
+    /// The number that the next message gets.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
     }
 
     /// How the histories are.

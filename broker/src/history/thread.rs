@@ -37,6 +37,8 @@ enum Work {
     Grew,
     Records(Records),
     Stop,
+    /// Somebody wants to read what was handed over so far.
+    Write(mpsc::SyncSender<u64>),
 }
 
 /// Hands messages to the thread.
@@ -114,6 +116,14 @@ impl HistoryHandle {
         }
     }
 
+    /// Waits until what was handed over so far and is durable can be read. Answers the number that
+    /// the next message gets; none when the thread has ended.
+    pub(crate) fn write(&self) -> Option<u64> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.sender.send(Work::Write(sender)).ok()?;
+        receiver.recv().ok()
+    }
+
     /// How the histories are.
     pub(crate) fn status(&self) -> Vec<HistoryStatus> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -150,11 +160,17 @@ struct Runner {
 
 impl Runner {
     fn run(&mut self, receiver: &mpsc::Receiver<Work>) {
+        let mut wants_to_read = Vec::new();
         loop {
             self.take_durable();
             self.recorder.write();
             self.look_at_clock();
             self.tell_status();
+            for reader in wants_to_read.drain(..) {
+                let reader: mpsc::SyncSender<u64> = reader;
+                // Whoever asked may have gone.
+                let _ = reader.try_send(self.recorder.next());
+            }
             let first = match receiver.recv_timeout(self.patience()) {
                 Ok(work) => Some(work),
                 Err(mpsc::RecvTimeoutError::Timeout) => None,
@@ -165,6 +181,7 @@ impl Runner {
                     Work::Grew => self.handle.grew.store(false, Ordering::Release),
                     Work::Records(records) => self.waiting.push_back(records),
                     Work::Stop => return self.finish(),
+                    Work::Write(reader) => wants_to_read.push(reader),
                 }
             }
         }

@@ -486,6 +486,7 @@ impl Process {
                 self.hand_over(around, to, Mail::Moved { connection, bytes });
             }
             Effect::MemoryPressure { .. } => unreachable!("memory has no limit"),
+            Effect::ReadHistory(_) => unreachable!("there is no history"),
             Effect::Load { sequences } => self.load(around, shard, sequences),
             Effect::Pause { connection } => {
                 if let Some(socket) = self.sockets.get_mut(&connection) {

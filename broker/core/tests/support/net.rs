@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use weir_core::{
     AuthenticationRequest, Batch, Change, ConnectionId, Core, Denial, DropNotice, Effect, Forwards,
-    Input, Instant, Limits, Link as BatchLink, ListenerId, MemoryPressure, Message, Now, Placement,
-    ReaderConfig, ReaderId, Sequence, ShardId, ThrottleNotice,
+    HistoryRequest, Input, Instant, Limits, Link as BatchLink, ListenerId, MemoryPressure, Message,
+    Now, Placement, ReaderConfig, ReaderId, Sequence, ShardId, ThrottleNotice,
 };
 use weir_mqtt::frame_len;
 
@@ -36,6 +36,8 @@ pub(crate) struct Net {
     pub(super) to_load: Vec<Option<Vec<Sequence>>>,
     pub(crate) holds_loads: bool,
     pub(crate) loads: usize,
+    /// The page of the history that the first core wants, which the test answers itself.
+    pub(crate) history_read: Option<HistoryRequest>,
     pub(crate) pressure: MemoryPressure,
     pub(super) turns: u64,
     /// Whether the test gathers several inputs in one turn.
@@ -271,6 +273,10 @@ impl Net {
             }
             Effect::Forward { shard: to, forwards } => {
                 self.parcels.push_back(Parcel::Forwards { from: shard, to, forwards });
+            }
+            Effect::ReadHistory(request) => {
+                assert!(self.history_read.is_none(), "one read at a time");
+                self.history_read = Some(*request);
             }
             Effect::Load { sequences } => {
                 let to_load = &mut self.to_load[usize::from(shard.0)];

@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use weir_core::{
-    Acl, AuthenticationRequest, Core, Credential, Denial, DropReason, Drops, Identity, Input,
-    Instant, Limits, ListenerId, MemoryPressure, MessageParts, Metrics, Now, Outcome, Publication,
-    ReaderConfig, ReaderId, ReaderWish, Sequence, ShardId, StoreRoom, Surroundings, ThrottleNotice,
+    Acl, AuthenticationRequest, Core, Credential, Denial, DropReason, Drops, HistoryRequest,
+    Identity, Input, Instant, Limits, ListenerId, MemoryPressure, Message, MessageParts, Metrics,
+    Now, Outcome, Publication, ReaderConfig, ReaderId, ReaderWish, Sequence, ShardId, StoreRoom,
+    Surroundings, ThrottleNotice,
 };
 
 use super::Chance;
@@ -64,6 +65,7 @@ impl World {
             to_load: Vec::new(),
             holds_loads: false,
             loads: 0,
+            history_read: None,
             pressure: MemoryPressure::None,
             turns: 0,
             in_turn: false,
@@ -229,6 +231,19 @@ impl World {
     /// How often the core wanted to read something.
     pub(crate) fn loads(&self) -> usize {
         self.net().loads
+    }
+
+    /// The page of the history that the core wants, if it wants one.
+    pub(crate) fn history_read(&self) -> Option<HistoryRequest> {
+        self.net().history_read.take()
+    }
+
+    /// Answers that.
+    pub(crate) fn answer_history(&self, messages: &[Message], next: Option<Vec<u64>>) {
+        let mut net = self.net();
+        let now = net.now;
+        net.cores[0].handle(now, Input::HistoryRead { messages, next });
+        net.settle();
     }
 
     /// Handles all that `inputs` sends in one turn.
