@@ -13,6 +13,7 @@ mod check;
 mod control;
 mod explain;
 mod look;
+mod replay;
 mod suggestion;
 mod trace;
 mod trial;
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     Explain(explain::Arguments),
     /// Stop a rule of a running broker until it is resumed
     Pause(control::OneRule),
+    /// Run a rule over the history of messages, and compare it with another definition
+    Replay(Box<replay::Arguments>),
     /// Let a rule of a running broker forget all that it knows
     Reset(control::OneRule),
     /// Let a paused rule go on
@@ -55,6 +58,7 @@ pub(crate) fn run(command: Command) -> Result<Answer, CliError> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Pause(arguments) => control::command(&arguments, RuleCommand::Pause),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Reset(arguments) => control::command(&arguments, RuleCommand::Reset),
         Command::Resume(arguments) => control::command(&arguments, RuleCommand::Resume),
         Command::Status(arguments) => control::show(&arguments),

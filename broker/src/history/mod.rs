@@ -20,6 +20,7 @@ mod segment;
 mod record;
 
 pub(crate) use pages::Pages;
+pub(crate) use read::{Reader, Wanted};
 pub(crate) use recorder::{Recorder, directories};
 pub(crate) use thread::{Around, HistoryHandle, HistoryThread};
 

@@ -272,26 +272,14 @@ impl Trial {
         let before = self.sent;
         let mut text = Vec::new();
         for emission in self.out.drain(..) {
-            if let Some(error) = &emission.error {
+            if emission.error.is_some() {
                 self.errors += 1;
-                let words = format!("error {} in {}: ", error.code, emission.rule);
-                text.extend_from_slice(words.as_bytes());
-                text.extend_from_slice(format!("{} ({} ", error.message, error.topic).as_bytes());
-                text.extend_from_slice(&emission.payload);
-                text.extend_from_slice(b")\n");
-                continue;
-            }
-            if self.sent - before == results_max {
+            } else if self.sent - before == results_max {
                 break;
+            } else {
+                self.sent += 1;
             }
-            self.sent += 1;
-            if let Some(upstream) = &emission.upstream {
-                text.extend_from_slice(format!("{upstream}: ").as_bytes());
-            }
-            text.extend_from_slice(emission.topic.as_bytes());
-            text.push(b' ');
-            text.extend_from_slice(&emission.payload);
-            text.push(b'\n');
+            append_line(&emission, &mut text);
         }
         let mut output = io::stdout().lock();
         output.write_all(&text).and_then(|()| output.flush()).map_err(CliError::Output)
@@ -323,6 +311,24 @@ impl Trial {
             );
         }
     }
+}
+
+/// Appends what a rule sends as a line, or why it could not use a message.
+pub(super) fn append_line(emission: &Emission, text: &mut Vec<u8>) {
+    if let Some(error) = &emission.error {
+        let words = format!("error {} in {}: ", error.code, emission.rule);
+        text.extend_from_slice(words.as_bytes());
+        text.extend_from_slice(format!("{} ({} ", error.message, error.topic).as_bytes());
+        text.extend_from_slice(&emission.payload);
+        return text.extend_from_slice(b")\n");
+    }
+    if let Some(upstream) = &emission.upstream {
+        text.extend_from_slice(format!("{upstream}: ").as_bytes());
+    }
+    text.extend_from_slice(emission.topic.as_bytes());
+    text.push(b' ');
+    text.extend_from_slice(&emission.payload);
+    text.push(b'\n');
 }
 
 pub(super) fn now() -> Timestamp {

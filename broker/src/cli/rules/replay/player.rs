@@ -1,0 +1,81 @@
+//! A rule on a virtual clock that the messages of the history move.
+
+use weir_core::MessageParts;
+use weir_rules::{Emission, Engine, Event, Plan, Timestamp};
+
+use super::super::super::CliError;
+
+/// What a rule has sent, and when.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    pub(super) at: Timestamp,
+    pub(super) emission: Emission,
+}
+
+/// What is to be done with it.
+pub(super) type Take<'a> = dyn FnMut(Sent) -> Result<(), CliError> + 'a;
+
+/// A rule with those that it reads.
+pub(super) struct Player {
+    engine: Engine,
+    filters: Vec<String>,
+    rule: String,
+    out: Vec<Emission>,
+}
+
+impl Player {
+    /// A rule without state.
+    pub(super) fn new(plan: Plan, rule: &str) -> Self {
+        let filters = plan.filters().map(str::to_owned).collect();
+        Self { engine: Engine::new(plan), filters, rule: rule.to_owned(), out: Vec::new() }
+    }
+
+    /// The topics that it reads.
+    pub(super) fn filters(&self) -> Vec<String> {
+        self.filters.clone()
+    }
+
+    /// Takes a message at the time at which it came.
+    pub(super) fn handle(
+        &mut self,
+        message: &MessageParts<'_>,
+        take: &mut Take<'_>,
+    ) -> Result<(), CliError> {
+        self.advance(message.received_at_ms, take)?;
+        let arrived = timestamp(message.received_at_ms);
+        let event = Event {
+            topic: message.topic,
+            payload: message.payload,
+            qos: message.qos as u8,
+            retain: message.retain,
+            client: message.publisher,
+            arrived,
+        };
+        self.engine.handle(arrived, &event, &mut self.out);
+        self.give(arrived, take)
+    }
+
+    /// Lets the clock run on, from timer to timer.
+    pub(super) fn advance(&mut self, unix_ms: u64, take: &mut Take<'_>) -> Result<(), CliError> {
+        while let Some(next) = self.engine.poll_timeout().filter(|next| *next <= timestamp(unix_ms))
+        {
+            self.engine.advance(next, &mut self.out);
+            self.give(next, take)?;
+        }
+        Ok(())
+    }
+
+    /// Gives results of the rule, and what rules that it reads could not use.
+    fn give(&mut self, at: Timestamp, take: &mut Take<'_>) -> Result<(), CliError> {
+        for emission in self.out.drain(..) {
+            if emission.error.is_some() || *emission.rule == *self.rule {
+                take(Sent { at, emission })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn timestamp(unix_ms: u64) -> Timestamp {
+    Timestamp(i64::try_from(unix_ms).unwrap_or(i64::MAX))
+}
