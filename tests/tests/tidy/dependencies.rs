@@ -57,6 +57,7 @@ const ONE_MODULE: [(&str, &[&str]); 2] = [
             "drops",
             "expiry",
             "handover",
+            "history",
             "invariants",
             "level",
             "memory",
