@@ -36,7 +36,7 @@ pub use peek::PeekError;
 
 use life::Turn;
 use records::Payload;
-use work::{Link, Message, Work};
+use work::{Link, Message, Seed, Work};
 
 use crate::message::{Emission, Event, Guarantee, Timestamp};
 use crate::plan::Plan;
@@ -166,9 +166,9 @@ impl Engine {
         let Self { plan, work, .. } = self;
         plan.router.find(event.topic, &mut work.levels, &mut work.routes);
         work.routes.retain(|route| route.joined().is_some());
-        work.only_missing = only_missing;
+        work.seed = Some(if only_missing { Seed::Missing } else { Seed::Newer });
         self.run(event, out, &mut |_| {});
-        self.work.only_missing = false;
+        self.work.seed = None;
     }
 
     /// Takes results of rules through the rules that read them, until none are left: rules do not
@@ -244,7 +244,7 @@ impl Engine {
                 rule,
                 index,
                 clock: event.arrived.0,
-                only_missing: work.only_missing,
+                seed: work.seed,
                 constants,
                 timers,
                 work: result,
@@ -275,16 +275,8 @@ impl Engine {
             let result = &mut work.result;
             let (index, clock) = (timer.rule, timer.deadline);
             let sent_before = out.len();
-            let mut turn = Turn {
-                rule,
-                index,
-                clock,
-                only_missing: false,
-                constants,
-                timers,
-                work: result,
-                out,
-            };
+            let mut turn =
+                Turn { rule, index, clock, seed: None, constants, timers, work: result, out };
             running.fire(&mut turn, timer.key);
             take_links(rule, out, sent_before, &mut work.links);
             self.run_links(Timestamp(clock), out, &mut |_| {});

@@ -201,6 +201,19 @@ fn values_are_bounded_and_old_ones_make_room() {
     assert_eq!(texts(&mut out), ["{\"s\":7}", "{\"s\":null}"]);
 }
 
+/// A value that was published after the calendar was set back counted as older than the one before,
+/// until the calendar had caught up.
+#[test]
+fn values_are_replaced_also_when_the_clock_was_set_back() {
+    let (mut engine, mut out) = (Engine::new(plan(SMALL)), Vec::new());
+    handle(&mut engine, "s/a", "5", 9000, &mut out);
+    handle(&mut engine, "s/a", "6", 8000, &mut out);
+    handle(&mut engine, "t/a", "1", 8001, &mut out);
+    handle(&mut engine, "s/a", "", 7000, &mut out);
+    handle(&mut engine, "t/a", "1", 7001, &mut out);
+    assert_eq!(texts(&mut out), ["{\"s\":6}", "{\"s\":null}"]);
+}
+
 #[test]
 fn what_cannot_be_read_leaves_the_value_and_is_a_letter() {
     let (mut engine, mut out) = (Engine::new(plan(SMALL)), Vec::new());

@@ -6,7 +6,7 @@
 use super::intake::capture_value;
 use super::life::Turn;
 use super::records::fault;
-use super::work::Message;
+use super::work::{Message, Seed};
 use crate::boxed;
 use crate::code;
 use crate::expression::Fault;
@@ -19,8 +19,8 @@ use crate::trace::Fate;
 use crate::value::{Texts, Value};
 
 impl Running {
-    /// Keeps the value of a joined topic, or only one that is not known yet. An empty payload
-    /// removes it.
+    /// Keeps the value of a joined topic; of a retained message only if it says more than what is
+    /// known. An empty payload removes it.
     pub(super) fn keep_joined(
         &mut self,
         turn: &mut Turn<'_>,
@@ -30,8 +30,7 @@ impl Running {
     ) {
         let start = turn.out.len();
         let decoded = if message.event.payload.is_empty() { Ok(()) } else { decoded };
-        let outcome =
-            decoded.and_then(|()| self.keep(turn.rule, message, (number, turn.only_missing)));
+        let outcome = decoded.and_then(|()| self.keep(turn.rule, message, (number, turn.seed)));
         match outcome {
             Ok(()) if self.is_traced() => self.trace_fate(Fate::Joined),
             Ok(()) => {}
@@ -55,7 +54,7 @@ impl Running {
         &mut self,
         rule: &Rule,
         message: &mut Message<'_>,
-        (number, only_missing): (usize, bool),
+        (number, seed): (usize, Option<Seed>),
     ) -> Result<(), Fault> {
         let Some(join) = rule.joins.get(number) else { return Ok(()) };
         let arrived = message.event.arrived.0;
@@ -68,8 +67,13 @@ impl Running {
         let key = &message.scratch.key;
         let table = self.table(TableId::Joined);
         let known = table.get(key);
-        if known.is_some_and(|row| only_missing || row.used > arrived) {
-            // A retained message, read at the start, may be older than what is known.
+        let is_kept = |used: i64| match seed {
+            // What is published now is newer, whatever the calendar was set to.
+            None => false,
+            Some(Seed::Missing) => true,
+            Some(Seed::Newer) => used > arrived,
+        };
+        if known.is_some_and(|row| is_kept(row.used)) {
             return Ok(());
         }
         if message.event.payload.is_empty() {

@@ -5,7 +5,7 @@ use super::change::held_until;
 use super::dedupe::rows_due;
 use super::due::alert_deadline;
 use super::run::has_open_run;
-use super::work::ResultWork;
+use super::work::{ResultWork, Seed};
 use crate::code;
 use crate::emit::identity;
 use crate::expression::Fault;
@@ -25,8 +25,8 @@ pub(crate) struct Turn<'t> {
     pub(super) index: u32,
     /// Arrival of the message, or the deadline of the timer.
     pub(super) clock: i64,
-    /// Whether joins take only what they do not know.
-    pub(super) only_missing: bool,
+    /// Which values joins take; all of what is published now.
+    pub(super) seed: Option<Seed>,
     pub(super) constants: &'t str,
     pub(super) timers: &'t mut Timers,
     pub(super) work: &'t mut ResultWork,

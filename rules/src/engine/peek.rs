@@ -57,7 +57,7 @@ impl Engine {
             rule: &plain,
             index: 0,
             clock: now.0,
-            only_missing: false,
+            seed: None,
             constants: &self.plan.constants,
             timers: &mut timers,
             work: &mut work,

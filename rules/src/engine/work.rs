@@ -12,6 +12,15 @@ use crate::topic::Route;
 use crate::value::{Texts, Value};
 use crate::window::Merged;
 
+/// Which values retained messages bring at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seed {
+    /// Those of which none is known.
+    Missing,
+    /// Those that arrived after what is known, too.
+    Newer,
+}
+
 /// All buffers of the engine.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
@@ -20,8 +29,8 @@ pub(crate) struct Work {
     pub(super) levels: Vec<u32>,
     pub(super) routes: Vec<Route>,
     pub(super) message: Scratch,
-    /// Whether joins take only what they do not know; see `Engine::seed`.
-    pub(super) only_missing: bool,
+    /// Which values of retained messages joins take; see `Engine::seed`.
+    pub(super) seed: Option<Seed>,
     /// Results that wait for the rules that read them; empty between messages.
     pub(super) links: VecDeque<Link>,
     pub(super) result: ResultWork,
