@@ -6,7 +6,7 @@ use crate::expression::{Fault, Inputs, evaluate};
 use crate::form::{WindowLabel, write_json_value};
 use crate::hash::StableHash;
 use crate::json::{write_number, write_text};
-use crate::message::Emission;
+use crate::message::{Emission, Guarantee};
 use crate::rule::{Destination, Key, Output, Rule, TopicPart};
 use crate::value::{Texts, Value};
 
@@ -93,6 +93,7 @@ pub(crate) fn send(
     out: &mut Vec<Emission>,
 ) -> Result<u64, Fault> {
     let sent = out.len();
+    let identity = identity_of(rule, identity, body);
     for (position, destination) in rule.to.iter().enumerate() {
         let made = topic(destination, inputs, texts, stack).and_then(|topic| {
             let payload = destination.form.payload(body, window, inputs, texts, stack)?;
@@ -142,6 +143,16 @@ pub(crate) fn emission(
 pub(crate) fn identity(rule: &Rule) -> StableHash {
     let definition = rule.definition;
     StableHash::new().text(&rule.name).number(definition as u64).number((definition >> 64) as u64)
+}
+
+/// An identifier stands for one result. What does not wait for the state it came from may be another
+/// one when it is computed again: a message that it was made from can be lost with the power before
+/// it was stored, and come behind others when it is published once more. So its content counts.
+pub(crate) fn identity_of(rule: &Rule, identity: StableHash, content: &[u8]) -> StableHash {
+    match rule.guarantee {
+        Guarantee::ExactlyOnce => identity,
+        Guarantee::AtLeastOnce | Guarantee::BestEffort => identity.bytes(content),
+    }
 }
 
 /// Writes locals with their labels.

@@ -7,7 +7,7 @@ use super::due::alert_deadline;
 use super::run::has_open_run;
 use super::work::{ResultWork, Seed};
 use crate::code;
-use crate::emit::identity;
+use crate::emit::{identity, identity_of};
 use crate::expression::Fault;
 use crate::key::{KeyState, TIMER_NONE};
 use crate::message::{DeadLetter, Emission, Timestamp};
@@ -172,8 +172,9 @@ impl Running {
         payload: &[u8],
     ) {
         let rule = turn.rule;
-        let id = identity(rule).text("error").number(turn.clock as u64);
-        let id = id.number(self.next_sequence()).finish();
+        let identity = identity(rule).text("error").number(turn.clock as u64);
+        let identity = identity.number(self.next_sequence());
+        let id = identity_of(rule, identity, payload).finish();
         let letter =
             DeadLetter { code: fault.code, message: fault.message, topic: topic.to_owned() };
         turn.out.push(Emission {
