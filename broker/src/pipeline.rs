@@ -10,6 +10,7 @@
 //! than that ([`Guarantee`]): what it sends goes in a turn before the state, and the position of
 //! messages that only rules of best effort read is written a second later at the latest.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use weir_core::{Change, MessageParts, ReaderId, ReaderWish, Records, Route, Sequence};
@@ -98,17 +99,24 @@ impl Pipeline {
         }
     }
 
-    /// Gives retained messages to the rules that join their topics; with `only_missing`, to those
-    /// that know no value.
-    pub fn seed(&mut self, unix_ms: u64, retained: &Records, only_missing: bool) {
-        for (_, parts) in retained.iter() {
-            if parts.expires_at_ms.is_some_and(|at| at <= unix_ms) {
-                continue;
-            }
-            let event = event_of(&parts);
-            self.engine.seed(&event, only_missing, &mut self.emissions);
-        }
-        self.publish_emissions(unix_ms, unix_ms);
+    /// The start: `waiting` is what the log holds beyond what was handled, `retained` what is
+    /// retained on topics that rules join.
+    ///
+    /// What was published before the last end is computed with what the rules knew then. After it
+    /// they learn what was retained since, at QoS 0 without a place in the log. A rule that is new
+    /// knows nothing, and begins with what is retained, unless that waits in the log: then
+    /// messages before it came first.
+    pub fn start(&mut self, unix_ms: u64, retained: &Records, waiting: &Records) {
+        let later: BTreeSet<&str> = waiting.iter().map(|(_, parts)| parts.topic).collect();
+        self.seed(unix_ms, retained, Some(&later));
+        self.handle(unix_ms, waiting);
+        self.seed(unix_ms, retained, None);
+    }
+
+    /// Gives retained messages to the rules that join their topics and know no value: rules that
+    /// are new.
+    pub(crate) fn learn(&mut self, unix_ms: u64, retained: &Records) {
+        self.seed(unix_ms, retained, Some(&BTreeSet::new()));
     }
 
     /// Feeds messages to the rules.
@@ -234,6 +242,20 @@ impl Pipeline {
     /// How long half of the messages of each rule took, and 99 of 100, in nanoseconds.
     pub(crate) fn handling_times(&mut self) -> Vec<[Option<u64>; 2]> {
         (0..self.engine.rules()).map(|rule| self.handling.usual(rule)).collect()
+    }
+
+    /// Gives retained messages to the rules that join their topics; with `later`, without those of
+    /// these topics, and only to rules that know no value.
+    fn seed(&mut self, unix_ms: u64, retained: &Records, later: Option<&BTreeSet<&str>>) {
+        for (_, parts) in retained.iter() {
+            let is_expired = parts.expires_at_ms.is_some_and(|at| at <= unix_ms);
+            if is_expired || later.is_some_and(|later| later.contains(parts.topic)) {
+                continue;
+            }
+            let event = event_of(&parts);
+            self.engine.seed(&event, later.is_some(), &mut self.emissions);
+        }
+        self.publish_emissions(unix_ms, unix_ms);
     }
 
     /// `since_ms` is when the message came that they were made from.

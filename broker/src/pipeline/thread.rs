@@ -190,12 +190,8 @@ struct Runner {
 }
 
 impl Runner {
-    /// What was published before the last end is computed with what the rules knew then; after it
-    /// they learn what was retained since, at QoS 0 without a place in the log.
     fn start(&mut self, waiting: Waiting) {
-        self.pipeline.seed(unix_ms(), &waiting.retained, true);
-        self.handle(&waiting.records);
-        self.pipeline.seed(unix_ms(), &waiting.retained, false);
+        self.pipeline.start(unix_ms(), &waiting.retained, &waiting.records);
         drop(waiting);
         self.finish_turn();
     }
@@ -218,7 +214,7 @@ impl Runner {
                         let _ = answer.try_send(self.exchange(*plan));
                     }
                     Work::Retained(retained) => {
-                        self.pipeline.seed(unix_ms(), &retained, true);
+                        self.pipeline.learn(unix_ms(), &retained);
                     }
                     Work::Trace(listener, answer) => answer(self.pipeline.listen(listener)),
                 }
@@ -508,16 +504,49 @@ mod tests {
         let mut retained = Records::default();
         retained.push(None, &parts("set", b"20", None));
         retained.push(None, &parts("in", b"1", None));
-        let mut expired = Records::default();
-        expired.push(None, &parts("set", b"30", Some(6)));
-        pipeline.seed(7, &retained, true);
-        pipeline.seed(7, &expired, false);
+        retained.push(None, &parts("set", b"30", Some(6)));
+        pipeline.start(7, &retained, &Records::default());
         assert!(pipeline.take_turn().is_none());
         pipeline.handle_message(7, Some(Sequence(1)), &parts("in", b"21", None));
         let turn = pipeline.take_turn().expect("a result");
         let [result] = &turn.publications[..] else { panic!("one result") };
         let message = weir_core::Message::from_record(&result.record).expect("a record");
         assert_eq!((message.topic(), message.parts().payload), ("out", &br#"{"over":1}"#[..]));
+    }
+
+    /// A value that was retained after a message counted for that message as well, when the power
+    /// failed before either was handled.
+    #[test]
+    fn a_retained_value_that_waits_in_the_log_is_not_known_before_its_turn() {
+        let rule = "[rule.r]\nfrom = \"in\"\ndecode = \"number\"\nto = \"out\"\n\
+                    select = { v = \"value\", set = \"set.value\", old = \"old.value\" }\n\
+                    [rule.r.join.set]\ntopic = \"set\"\ndecode = \"number\"\n\
+                    [rule.r.join.old]\ntopic = \"old\"\ndecode = \"number\"\n";
+        let plan = weir_rules::compile(&[Source::new("join.toml", rule)]).expect("a rule");
+        let mut pipeline = Pipeline::new(Engine::new(plan), ReaderId(1), Vec::new());
+        let parts = |topic, payload| MessageParts {
+            qos: QoS::AtLeastOnce,
+            retain: topic != "in",
+            expires_at_ms: None,
+            received_at_ms: 5,
+            publisher: "",
+            topic,
+            properties: &[],
+            payload,
+        };
+        let (mut retained, mut waiting) = (Records::default(), Records::default());
+        retained.push(None, &parts("old", b"10"));
+        retained.push(None, &parts("set", b"20"));
+        waiting.push(Some(Sequence(1)), &parts("in", b"1"));
+        waiting.push(Some(Sequence(2)), &parts("set", b"20"));
+        waiting.push(Some(Sequence(3)), &parts("in", b"2"));
+        pipeline.start(7, &retained, &waiting);
+        let turn = pipeline.take_turn().expect("there are results");
+        let results: Vec<_> = turn.publications.iter().map(|one| one.borrow()).collect();
+        let results: Vec<_> = results.iter().map(|one| one.message.payload).collect();
+        let expected: [&[u8]; 2] =
+            [br#"{"v":1,"set":null,"old":10}"#, br#"{"v":2,"set":20,"old":10}"#];
+        assert_eq!(results, expected);
     }
 
     /// Every shard stops reading its clients while the rules have too much to do, and sleeps until
