@@ -28,7 +28,8 @@ impl InnerTurn {
     /// Whether it tells how far a reader is, and what has become of messages that it could not
     /// pass on. Such a dead letter goes before the position: whoever waits for the reader waits
     /// until the letter is durable. In any other turn the messages rest on the position.
-    pub(crate) fn is_report(&self) -> bool {
+    #[must_use]
+    pub fn is_report(&self) -> bool {
         let has_origin = |publication: &OwnedPublication| {
             matches!(publication.route, Route::Subscribers { origin: Some(_) })
         };

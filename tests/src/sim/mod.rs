@@ -26,10 +26,16 @@ mod workload;
 mod far_end;
 mod network;
 mod outcome;
-mod outputs;
 mod unsure;
 
+mod outputs;
+
+mod alerts;
+mod recomputed;
+
+mod arrivals;
 mod model;
+mod rule_set;
 
 mod setup;
 

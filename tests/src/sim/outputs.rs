@@ -2,68 +2,43 @@
 //!
 //! Sensors publish exactly once and never lose a session, so what the rules have read is known to
 //! the last message. Each message carries a number of its own; the sum over a window tells which
-//! messages are in it. Results are told apart by their identifier: one that comes again must be
+//! messages are in it; what follows from the messages one by one is in `recomputed`, and alerts are
+//! in `alerts`. Results are told apart by their identifier: one that comes again must be
 //! the same to the last byte, also when it was computed again after a crash.
 
 use std::collections::BTreeMap;
 
-use super::model::{Model, Publisher, fingerprint};
-
-/// The rules of every run. Sensors are silent for longer than a group usually lives, and a group
-/// that begins anew may send a window again.
-pub(crate) const RULES: &str = r#"
-[rule.arrival]
-from   = "in/{sensor}"
-by     = ["sensor"]
-window = "tumbling 1s"
-select = { n = "count()", sum = "sum(v)" }
-limits = { expire = "1h" }
-to     = "out/arrival/{sensor}"
-
-[rule.sliding]
-from   = "in/{sensor}"
-by     = ["sensor"]
-window = "sliding 3s every 1s"
-select = { n = "count()", sum = "sum(v)" }
-limits = { expire = "1h" }
-to     = { topic = "out/sliding/{sensor}", qos = 2 }
-
-[rule.stamped]
-from   = "in/{sensor}"
-time   = { field = "ts", unit = "ms", late = "60s", idle = "1s" }
-by     = ["sensor"]
-window = "tumbling 1s"
-select = { n = "count()", sum = "sum(v)" }
-limits = { expire = "1h" }
-to     = "out/stamped/{sensor}"
-
-[rule.direct]
-from   = "in/{sensor}"
-time   = { field = "ts", unit = "ms", late = "60s", idle = "1s" }
-by     = ["sensor"]
-window = "tumbling 1s"
-select = { n = "count()", sum = "sum(v)" }
-limits = { expire = "1h" }
-to     = { upstream = "cloud", topic = "out/direct/{sensor}" }
-"#;
-
-/// By then every window of the rules has closed.
-pub(crate) const CLOSED_AFTER_MS: u64 = 75_000;
+use super::alerts;
+use super::arrivals::Arrivals;
+use super::model::{MessageId, Model, fingerprint};
+use super::recomputed::{self, Reading, field};
+use super::rule_set::{EAGER, IN_ORDER};
 
 /// Everything that the rules have sent.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs {
     by_id: BTreeMap<String, Output>,
+    /// Identifiers in the order in which they came first.
+    order: Vec<String>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Output {
     rule: String,
     sensor: usize,
-    /// Seconds since the beginning of a day.
-    end_s: u64,
-    total: Total,
     body: String,
+}
+
+/// With what results are compared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Truth<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) sensors: &'a [usize],
+    pub(crate) arrivals: &'a Arrivals,
+    /// Nobody has set the calendar.
+    pub(crate) is_steady: bool,
+    /// The end of the run by the calendar.
+    pub(crate) unix_ms: u64,
 }
 
 /// The messages of a window: how many, and the sum of their numbers.
@@ -86,20 +61,19 @@ impl Outputs {
             return Some(format!("{} cannot be read", String::from_utf8_lossy(payload)));
         };
         let body = output.body.clone();
-        let known = self.by_id.entry(id.to_owned()).or_insert(output);
+        let known = self.by_id.entry(id.to_owned()).or_insert_with(|| {
+            self.order.push(id.to_owned());
+            output
+        });
         (known.body != body)
             .then(|| format!("result {id} was {} and came again as {body}", known.body))
     }
 
-    /// What the upstream has and subscribers have not, or the other way round, or what `direct`,
-    /// which only the upstream gets, has computed wrongly.
-    pub(crate) fn difference_upstream(
-        &self,
-        upstream: &Self,
-        model: &Model,
-        sensors: &[usize],
-    ) -> Option<String> {
-        let shared = |(_, output): &(&String, &Output)| output.rule != "direct";
+    /// What the upstream has and subscribers have not, or the other way round, or what is wrong in
+    /// what was computed for the upstream alone, or sent before it was sure to stay.
+    pub(crate) fn difference_upstream(&self, upstream: &Self, truth: &Truth<'_>) -> Option<String> {
+        let is_own = |output: &Output| output.rule == "direct" || EAGER.contains(&&*output.rule);
+        let shared = |(_, output): &(&String, &Output)| !is_own(output);
         let here: BTreeMap<_, _> = self.by_id.iter().filter(shared).collect();
         let there: BTreeMap<_, _> = upstream.by_id.iter().filter(shared).collect();
         let ids = here.keys().chain(there.keys());
@@ -109,9 +83,10 @@ impl Outputs {
             format!("result {id} is {here:?} for subscribers and {there:?} upstream")
         });
         text.or_else(|| {
-            sensors.iter().find_map(|sensor| {
-                let read = read_by_rules(model, *sensor);
-                let text = compare_stamped(&upstream.windows("direct", *sensor), &read)?;
+            truth.sensors.iter().find_map(|sensor| {
+                let readings = recomputed::readings(truth.model, *sensor);
+                let direct = compare_stamped(&upstream.windows("direct", *sensor), &readings);
+                let text = direct.or_else(|| upstream.difference_eager(*sensor, &readings))?;
                 Some(format!("upstream, sensor {sensor}: {text}"))
             })
         })
@@ -123,57 +98,76 @@ impl Outputs {
     }
 
     /// What does not agree with the messages of the sensors.
-    /// `is_steady` says that the calendar was never set.
-    pub(crate) fn difference(
-        &self,
-        model: &Model,
-        sensors: &[usize],
-        is_steady: bool,
-    ) -> Option<String> {
-        sensors.iter().find_map(|sensor| self.difference_of(model, *sensor, is_steady))
+    pub(crate) fn difference(&self, truth: &Truth<'_>) -> Option<String> {
+        truth.sensors.iter().find_map(|sensor| self.difference_of(truth, *sensor))
     }
 
-    fn difference_of(&self, model: &Model, sensor: usize, is_steady: bool) -> Option<String> {
-        let read = read_by_rules(model, sensor);
+    fn difference_of(&self, truth: &Truth<'_>, sensor: usize) -> Option<String> {
+        let readings = recomputed::readings(truth.model, sensor);
         let arrival = self.windows("arrival", sensor);
         let sliding = self.windows("sliding", sensor);
-        let by_clock = if is_steady {
-            compare_in_order(&arrival, &read).or_else(|| compare_sliding(&sliding, &arrival))
+        let by_clock = if truth.is_steady {
+            compare_in_order(&arrival, &readings).or_else(|| compare_sliding(&sliding, &arrival))
         } else {
-            compare_sums(&arrival, &read, 1).or_else(|| compare_sums(&sliding, &read, SLIDING_S))
+            compare_sums(&arrival, &readings, 1)
+                .or_else(|| compare_sums(&sliding, &readings, SLIDING_S))
         };
-        let text = by_clock.or_else(|| compare_stamped(&self.windows("stamped", sensor), &read))?;
+        let text = by_clock
+            .or_else(|| compare_stamped(&self.windows("stamped", sensor), &readings))
+            .or_else(|| {
+                IN_ORDER.into_iter().find_map(|rule| {
+                    let bodies = self.bodies(rule, sensor);
+                    recomputed::difference(rule, &bodies, (sensor, &readings))
+                })
+            })
+            .or_else(|| self.difference_eager(sensor, &readings))
+            .or_else(|| {
+                // By a calendar that was set nobody can say when something was due.
+                let found = Some(self.bodies("alerted", sensor)).filter(|_| truth.is_steady)?;
+                alerts::difference(&found, &readings, truth.arrivals, truth.unix_ms)
+            })?;
         Some(format!("sensor {sensor}: {text}"))
+    }
+
+    /// Results that do not wait for their state: none is missing, and none is wrong.
+    fn difference_eager(&self, sensor: usize, readings: &[Reading]) -> Option<String> {
+        let one_by_one = ["best", "least"].into_iter().find_map(|rule| {
+            let bodies = self.bodies(rule, sensor);
+            recomputed::difference_eager(rule, &bodies, (sensor, readings))
+        });
+        one_by_one.or_else(|| {
+            let mut windows = self.windows("lazy", sensor);
+            windows.dedup();
+            compare_stamped(&windows, readings)
+        })
+    }
+
+    /// The results of a rule in the order in which they came.
+    fn bodies(&self, rule: &str, sensor: usize) -> Vec<&str> {
+        let results = self.order.iter().filter_map(|id| self.by_id.get(id));
+        let results = results.filter(|output| output.rule == rule && output.sensor == sensor);
+        results.map(|output| &*output.body).collect()
     }
 
     /// The results of a rule by the ends of their windows.
     fn windows(&self, rule: &str, sensor: usize) -> Vec<(u64, Total)> {
-        let results = self.by_id.values();
-        let results = results.filter(|output| output.rule == rule && output.sensor == sensor);
-        let mut windows: Vec<(u64, Total)> = results.map(|o| (o.end_s, o.total)).collect();
+        let bodies = self.bodies(rule, sensor);
+        let windows = bodies.into_iter().map(|body| window(body).unwrap_or_default());
+        let mut windows: Vec<(u64, Total)> = windows.collect();
         windows.sort_unstable_by_key(|(end, _)| *end);
         windows
     }
 }
 
-/// The messages of a sensor and the times in them.
-fn read_by_rules(model: &Model, sensor: usize) -> Vec<(u32, u64)> {
-    let topic = format!("in/{sensor}");
-    let publisher = Publisher::Client(sensor);
-    let messages = (0..).zip(&model.messages);
-    let read = messages.filter(|(_, m)| m.publisher == publisher && m.topic == topic);
-    read.map(|(id, message)| (id, message.stamp_ms)).collect()
-}
-
 /// Windows by arrival divide the messages in the order in which they were published: the clock of
 /// the broker decides where.
-fn compare_in_order(windows: &[(u64, Total)], read: &[(u32, u64)]) -> Option<String> {
+fn compare_in_order(windows: &[(u64, Total)], read: &[Reading]) -> Option<String> {
     let mut rest = read;
     for (end, found) in windows {
         let (now, after) = rest.split_at(rest.len().min(found.count as usize));
-        let expected = Total::of(now.iter().map(|(id, _)| *id));
+        let expected = Total::of(now.iter().map(|reading| reading.message));
         if expected != *found {
-            let next = now.first().map(|(id, _)| *id);
+            let next = now.first().map(|reading| reading.message);
             return Some(format!(
                 "the window by arrival that ends at {end} s is {found:?}, but the messages from \
                  {next:?} on make {expected:?}"
@@ -181,15 +175,15 @@ fn compare_in_order(windows: &[(u64, Total)], read: &[(u32, u64)]) -> Option<Str
         }
         rest = after;
     }
-    let missing = rest.first()?.0;
+    let missing = rest.first()?.message;
     Some(format!("message {missing} and all behind it are in no window by arrival"))
 }
 
 /// When the calendar is set, a message may lie in another window, but in no fewer and no more.
-fn compare_sums(windows: &[(u64, Total)], read: &[(u32, u64)], times: u64) -> Option<String> {
+fn compare_sums(windows: &[(u64, Total)], read: &[Reading], times: u64) -> Option<String> {
     let mut found = Total::default();
     windows.iter().for_each(|(_, total)| found.add(*total));
-    let once = Total::of(read.iter().map(|(id, _)| *id));
+    let once = Total::of(read.iter().map(|reading| reading.message));
     let expected = Total { count: once.count * times, sum: once.sum * times };
     (found != expected).then(|| {
         format!("all windows by arrival make {found:?}, {times} times all messages {expected:?}")
@@ -208,11 +202,11 @@ fn compare_sliding(windows: &[(u64, Total)], tumbling: &[(u64, Total)]) -> Optio
 }
 
 /// Windows by the time in the message follow from the messages alone.
-fn compare_stamped(windows: &[(u64, Total)], read: &[(u32, u64)]) -> Option<String> {
+fn compare_stamped(windows: &[(u64, Total)], read: &[Reading]) -> Option<String> {
     let mut expected: BTreeMap<u64, Total> = BTreeMap::new();
-    for (id, stamp_ms) in read {
-        let end = (stamp_ms / 1000 + 1) % DAY_S;
-        expected.entry(end).or_default().add(Total::of([*id].into_iter()));
+    for reading in read {
+        let end = (reading.stamp_ms / 1000 + 1) % DAY_S;
+        expected.entry(end).or_default().add(Total::of([reading.message].into_iter()));
     }
     compare(windows, &expected, "stamped")
 }
@@ -240,7 +234,7 @@ fn compare(
 }
 
 impl Total {
-    fn of(messages: impl Iterator<Item = u32>) -> Self {
+    fn of(messages: impl Iterator<Item = MessageId>) -> Self {
         let mut total = Self::default();
         for message in messages {
             total.add(Self { count: 1, sum: fingerprint(message) });
@@ -260,25 +254,23 @@ impl Output {
         let rule = levels.next()?.to_owned();
         let sensor = levels.next()?.parse().ok()?;
         let body = std::str::from_utf8(payload).ok()?.to_owned();
-        let total = Total { count: number(&body, "n")?, sum: number(&body, "sum")? };
-        let end = field(&body, "end")?;
-        let part = |range: std::ops::Range<usize>| end.get(range)?.parse::<u64>().ok();
-        // "2023-11-14T22:13:20.000Z
-        let end_s = part(12..14)? * 3600 + part(15..17)? * 60 + part(18..20)?;
-        Some(Self { rule, sensor, end_s, total, body })
+        Some(Self { rule, sensor, body })
     }
+}
+
+/// The end of a window, in seconds since the beginning of the day, and what is in it.
+fn window(body: &str) -> Option<(u64, Total)> {
+    let total = Total { count: number(body, "n")?, sum: number(body, "sum")? };
+    let end = field(body, "end")?;
+    let part = |range: std::ops::Range<usize>| end.get(range)?.parse::<u64>().ok();
+    // "2023-11-14T22:13:20.000Z
+    let end_s = part(12..14)? * 3600 + part(15..17)? * 60 + part(18..20)?;
+    Some((end_s, total))
 }
 
 fn number(body: &str, name: &str) -> Option<u64> {
     let number: f64 = field(body, name)?.parse().ok()?;
     Some(number as u64)
-}
-
-/// The text behind a name, up to what ends a number or a text.
-fn field<'a>(body: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = body.split_once(&format!("\"{name}\":"))?;
-    let end = rest.find([',', '}'])?;
-    rest.get(..end)
 }
 
 const SLIDING_S: u64 = 3;

@@ -6,19 +6,20 @@
 
 mod checks;
 mod commit;
+mod mail;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use weir_broker::InnerTurn;
 use weir_broker::store::{Condition, Store, StoreError, StoreOptions, Taken};
 use weir_core::{
-    Batch, ConnectionId, Core, Effect, Forwards, Input, ListenerId, Message, Now, Placement,
-    ReaderConfig, ReaderKind, Recovered, Sequence, ShardId,
+    Batch, ConnectionId, Core, Effect, Input, ListenerId, Now, Placement, ReaderConfig, ReaderKind,
+    Recovered, Sequence, ShardId,
 };
 use weir_mqtt::frame_len;
 use weir_rules::Plan;
 
 use self::commit::Group;
+use self::mail::{Mail, Watchers};
 use super::client::Client;
 use super::disk::{Image, Random, SimulatedDisks};
 use super::misbehaviour::{Misbehaviour, Saboteur};
@@ -40,6 +41,8 @@ pub(crate) struct Process {
     store: Store,
     cores: Vec<Core>,
     rules: Rules,
+    /// Who is to be told when a batch of the first shard is durable.
+    watchers: Watchers,
     upstream: Upstream,
     sockets: BTreeMap<ConnectionId, Socket>,
     generations: Vec<u32>,
@@ -59,15 +62,6 @@ pub(crate) struct Process {
     unread: Vec<(ShardId, Vec<Sequence>)>,
     unsure: Unsure,
     saboteur: Saboteur,
-}
-
-/// What other threads have for a shard.
-enum Mail {
-    Committed(u64),
-    Forwarded { from: ShardId, forwards: Box<Forwards> },
-    Loaded(Vec<(Sequence, Message)>),
-    Moved { connection: ConnectionId, bytes: Vec<u8> },
-    Turn(InnerTurn),
 }
 
 struct Socket {
@@ -116,7 +110,7 @@ impl Process {
                 names_publishers: false,
             },
         ];
-        let rules = Rules::restore(&store, reader, upstream_reader, plan)?;
+        let mut rules = Rules::restore(&store, reader, upstream_reader, plan)?;
         let done = store.reader_cursor(SHARD, upstream_reader)?;
         let upstream = Upstream::start(around, upstream_reader, done);
         let kept = store.clients()?;
@@ -137,6 +131,7 @@ impl Process {
             Core::of_shard(shard, placement, limits, readers, recovered, seed, now)
         };
         let mut cores: Vec<Core> = (0..).map(ShardId).zip(&recovered).map(of_shard).collect();
+        rules.learn_retained(&cores[0]);
         let effects = Core::join(&mut cores, now);
         let mut process = Self {
             number,
@@ -145,6 +140,7 @@ impl Process {
             store,
             cores,
             rules,
+            watchers: VecDeque::new(),
             upstream,
             sockets: BTreeMap::new(),
             generations: Vec::new(),
@@ -222,7 +218,11 @@ impl Process {
 
     fn turn_of(&mut self, around: &mut Surroundings, clients: &[Client], shard: ShardId) {
         let now = around.clock(self.started);
-        self.take_mail(now, shard);
+        let is_slow = around.random.chance(30);
+        self.take_mail(now, shard, is_slow);
+        if self.rules.can_go_on() {
+            around.schedule(around.now, Event::Rules(self.number));
+        }
         if shard == ShardId::FIRST {
             for link in around.network.accept(around.now) {
                 let client = &clients[around.network.client_of(link)];
@@ -251,9 +251,9 @@ impl Process {
 
     /// A turn of the rules.
     pub(crate) fn run_rules(&mut self, around: &mut Surroundings) {
-        let (turn, next_at) = self.rules.run(around);
-        if let Some(turn) = turn {
-            self.mail[0].push_back(Mail::Turn(turn));
+        let (turns, next_at) = self.rules.run(around);
+        if !turns.is_empty() {
+            self.mail[0].extend(turns.into_iter().map(Mail::Turn));
             let at = around.within(1);
             around.schedule(at, Event::Turn);
         }
@@ -316,53 +316,6 @@ impl Process {
     pub(crate) fn metrics(&self) -> weir_core::Metrics {
         let metrics = self.cores.iter().map(Core::metrics);
         metrics.fold(weir_core::Metrics::default(), |sum, metrics| sum.plus(&metrics))
-    }
-
-    fn take_mail(&mut self, now: Now, shard: ShardId) {
-        for mail in std::mem::take(&mut self.mail[usize::from(shard.0)]) {
-            let core = &mut self.cores[usize::from(shard.0)];
-            match mail {
-                Mail::Committed(batch) => core.handle(now, Input::Committed { batch }),
-                Mail::Forwarded { from, forwards } => {
-                    core.handle(now, Input::Forwarded { from, forwards });
-                }
-                Mail::Loaded(messages) => core.handle(now, Input::Loaded { messages: &messages }),
-                Mail::Moved { connection, bytes } => {
-                    let Some(socket) = self.sockets.get_mut(&connection) else { continue };
-                    socket.shard = Some(shard);
-                    let listener = socket.listener;
-                    core.handle(now, Input::Moved { connection, listener, bytes: &bytes });
-                }
-                Mail::Turn(turn) => self.handle_inner_turn(now, turn),
-            }
-        }
-    }
-
-    fn handle_inner_turn(&mut self, now: Now, turn: InnerTurn) {
-        let is_early = self.saboteur.does(Misbehaviour::ResultsTooEarly);
-        if is_early {
-            self.publish(now, &turn);
-        }
-        for change in &turn.changes {
-            self.core(ShardId::FIRST).handle(now, Input::Record(change.clone()));
-        }
-        if let Some((reader, sequence)) = turn.done {
-            self.core(ShardId::FIRST).handle(now, Input::ReaderDone { reader, sequence });
-        }
-        if !is_early {
-            self.publish(now, &turn);
-        }
-        if let Some(batch) = self.core(ShardId::FIRST).pending_batch() {
-            for publication in &turn.publications {
-                self.unsure.rests_on(batch, publication.borrow().message.payload);
-            }
-        }
-    }
-
-    fn publish(&mut self, now: Now, turn: &InnerTurn) {
-        for publication in &turn.publications {
-            self.core(ShardId::FIRST).handle(now, Input::Publish(publication.borrow()));
-        }
     }
 
     fn open(&mut self, now: Now, link: LinkId, listener: ListenerId) {
@@ -508,12 +461,6 @@ impl Process {
                 }
             }
         }
-    }
-
-    fn hand_over(&mut self, around: &mut Surroundings, to: ShardId, mail: Mail) {
-        self.mail[usize::from(to.0)].push_back(mail);
-        let at = around.within(2);
-        around.schedule(at, Event::Turn);
     }
 
     fn flush(

@@ -1,10 +1,14 @@
 //! The thread of the rules.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use weir_broker::store::{Store, StoreError};
 use weir_broker::{InnerTurn, Pipeline};
-use weir_core::{ReaderId, Records, ShardId};
+use weir_core::{Core, ReaderId, Records, ShardId};
 use weir_rules::{Engine, Plan};
 
+use super::model::message_of;
 use super::surroundings::Surroundings;
 use super::upstream;
 
@@ -12,7 +16,15 @@ use super::upstream;
 pub(crate) struct Rules {
     pipeline: Pipeline,
     reader: ReaderId,
+    /// Filters of topics that are joined.
+    joined: Vec<String>,
     waiting: Vec<Records>,
+    /// What was retained for topics that are joined, and what waited in the log, until the first
+    /// turn.
+    at_start: Option<(Records, Records)>,
+    /// Turns that are not durable.
+    unsettled: Arc<AtomicUsize>,
+    is_held_up: bool,
 }
 
 impl Rules {
@@ -23,6 +35,7 @@ impl Rules {
         upstream: ReaderId,
         plan: Plan,
     ) -> Result<Self, StoreError> {
+        let joined = plan.joined_filters().map(str::to_owned).collect();
         let state = store.rules()?;
         let engine = Engine::restore(plan, state.snapshot.iter(), state.deltas.iter())
             .expect("what the engine wrote can be read");
@@ -40,7 +53,16 @@ impl Rules {
             after = scanned;
         }
         let pipeline = Pipeline::new(engine, reader, vec![(upstream::NAME.into(), upstream)]);
-        Ok(Self { pipeline, reader, waiting: vec![records] })
+        let at_start = Some((Records::default(), records));
+        let (waiting, unsettled) = (Vec::new(), Arc::default());
+        Ok(Self { pipeline, reader, joined, waiting, at_start, unsettled, is_held_up: false })
+    }
+
+    /// What the first shard retains on topics that are joined, before the first turn.
+    pub(crate) fn learn_retained(&mut self, core: &Core) {
+        if let Some((retained, _)) = &mut self.at_start {
+            *retained = core.retained(&self.joined);
+        }
     }
 
     /// The number under which they read the log.
@@ -53,17 +75,51 @@ impl Rules {
         self.waiting.push(records);
     }
 
-    /// One turn: what comes of it, and when the next one is due at the latest.
-    pub(crate) fn run(&mut self, around: &Surroundings) -> (Option<InnerTurn>, Option<u64>) {
+    /// Whether they waited for the disk, and need not any more.
+    pub(crate) fn can_go_on(&self) -> bool {
+        self.is_held_up && self.unsettled.load(Ordering::Relaxed) < UNSETTLED_TURNS_MAX
+    }
+
+    /// One turn of the thread: what comes of it, in order, and when the next one is due at the
+    /// latest.
+    pub(crate) fn run(&mut self, around: &mut Surroundings) -> (Vec<InnerTurn>, Option<u64>) {
+        self.is_held_up = self.unsettled.load(Ordering::Relaxed) >= UNSETTLED_TURNS_MAX;
+        if self.is_held_up {
+            return (Vec::new(), None);
+        }
         let unix_ms = around.unix_ms();
+        if let Some((retained, records)) = self.at_start.take() {
+            note_arrivals(around, &records);
+            self.pipeline.start(unix_ms, &retained, &records);
+        }
         for records in std::mem::take(&mut self.waiting) {
+            note_arrivals(around, &records);
             self.pipeline.handle(unix_ms, &records);
         }
         self.pipeline.advance(unix_ms);
-        let turn = self.pipeline.take_turn();
+        around.arrivals.clock_went_to(unix_ms);
         let due = self.pipeline.poll_timeout();
         let wait = due.map(|at| at.saturating_sub(unix_ms).clamp(1, SLEEP_MS_MAX));
-        (turn, wait.map(|wait| around.now + wait))
+        (self.take_turns(), wait.map(|wait| around.now + wait))
+    }
+
+    fn take_turns(&mut self) -> Vec<InnerTurn> {
+        let mut turns = Vec::new();
+        while let Some(mut turn) = self.pipeline.take_turn() {
+            self.unsettled.fetch_add(1, Ordering::Relaxed);
+            let unsettled = self.unsettled.clone();
+            turn.committed = Some(Box::new(move || {
+                unsettled.fetch_sub(1, Ordering::Relaxed);
+            }));
+            turns.push(turn);
+        }
+        turns
+    }
+}
+
+fn note_arrivals(around: &mut Surroundings, records: &Records) {
+    for (_, parts) in records.iter() {
+        around.arrivals.handled(message_of(parts.payload), parts.received_at_ms);
     }
 }
 
@@ -72,3 +128,5 @@ const SHARD: ShardId = ShardId(0);
 const CATCH_UP_BYTES: usize = 1 << 20;
 /// The calendar may be set meanwhile.
 const SLEEP_MS_MAX: u64 = 3_600_000;
+/// Turns that are not durable, until the rules wait, as in the thread of the broker.
+const UNSETTLED_TURNS_MAX: usize = 64;

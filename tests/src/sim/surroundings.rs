@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use weir_broker::Outgoing;
 use weir_core::{Instant, Now};
 
+use super::arrivals::Arrivals;
 use super::disk::Random;
 use super::far_end::FarEnd;
 use super::model::Model;
@@ -68,6 +69,8 @@ pub(crate) struct Surroundings {
     pub(crate) model: Model,
     pub(crate) trace: Trace,
     pub(crate) outputs: Outputs,
+    /// How the rules got what they read.
+    pub(crate) arrivals: Arrivals,
     /// Where the broker forwards to.
     pub(crate) far_end: FarEnd,
     /// What the rules send has a subscriber.
@@ -107,6 +110,7 @@ impl Surroundings {
             model: Model::default(),
             trace,
             outputs: Outputs::default(),
+            arrivals: Arrivals::default(),
             far_end: FarEnd::default(),
             is_watched: false,
             is_mourned: false,

@@ -188,7 +188,7 @@ impl Action {
         if random.chance(profile.publish_percent) {
             let count = if random.chance(15) { 1 + random.below(12) } else { 1 };
             let drafts = (0..count).map(|_| match profile.role {
-                Role::Sensor => Draft::of_sensor(me),
+                Role::Sensor => Draft::of_sensor(random, me),
                 _ => Draft::draw(random, me, profile),
             });
             return Self::Publish(drafts.collect());
@@ -247,11 +247,14 @@ impl Draft {
         Self { topic, qos, retain, is_removal, padding: padding as usize, expiry_s, delay_s }
     }
 
-    fn of_sensor(me: usize) -> Self {
+    /// Readings, and now and then a value that a rule joins to them.
+    fn of_sensor(random: &mut Random, me: usize) -> Self {
+        let is_set = random.chance(8);
+        let kind = if is_set { "set" } else { "in" };
         Self {
-            topic: format!("in/{me}"),
+            topic: format!("{kind}/{me}"),
             qos: QoS::ExactlyOnce,
-            retain: false,
+            retain: is_set,
             is_removal: false,
             padding: 0,
             expiry_s: None,

@@ -11,9 +11,10 @@ use super::disk::{Image, Random, SimulatedDisks};
 use super::misbehaviour::Misbehaviour;
 use super::model::Problem;
 use super::outcome::{Failure, Summary};
-use super::outputs::{CLOSED_AFTER_MS, RULES};
+use super::outputs::Truth;
 use super::process::Process;
 use super::reduction::Actor;
+use super::rule_set::{CLOSED_AFTER_MS, RULES};
 use super::setup::{Conduct, Kind, Setup};
 use super::surroundings::{Event, Surroundings};
 use super::trace::{About, Trace};
@@ -194,12 +195,18 @@ impl World {
         self.rest()?;
         let sensors = self.clients.iter().filter(|client| client.profile.role == Role::Sensor);
         let sensors: Vec<usize> = sensors.map(|client| client.number).collect();
-        let (outputs, model) = (&self.around.outputs, &self.around.model);
-        let is_steady = self.around.calendar_moved_ms == 0;
-        let far_end = &self.around.far_end;
+        let around = &self.around;
+        let (outputs, model, far_end) = (&around.outputs, &around.model, &around.far_end);
+        let truth = Truth {
+            model,
+            sensors: &sensors,
+            arrivals: &around.arrivals,
+            is_steady: around.calendar_moved_ms == 0,
+            unix_ms: around.unix_ms(),
+        };
         let text = outputs
-            .difference(model, &sensors, is_steady)
-            .or_else(|| outputs.difference_upstream(&far_end.results, model, &sensors))
+            .difference(&truth)
+            .or_else(|| outputs.difference_upstream(&far_end.results, &truth))
             .or_else(|| far_end.difference(model, &sensors));
         if let Some(text) = text {
             self.around.model.blame(About::ALL, text);

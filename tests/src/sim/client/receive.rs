@@ -41,7 +41,9 @@ impl Client {
             let text = String::from_utf8_lossy(publish.payload);
             around.note(about, format_args!("  result {text}"));
         }
+        // A retained one came before, or will: in its order.
         if is_new
+            && !publish.retain
             && self.profile.role == Role::Watcher
             && let Some(text) = receive_result(around, publish)
         {

@@ -1,0 +1,115 @@
+//! What other threads have for a shard, and what becomes of it there.
+
+use std::collections::VecDeque;
+
+use weir_broker::InnerTurn;
+use weir_core::{ConnectionId, Forwards, Input, Message, Now, Sequence, ShardId};
+
+use super::Process;
+use crate::sim::misbehaviour::Misbehaviour;
+use crate::sim::surroundings::{Event, Surroundings};
+
+/// What other threads have for a shard.
+pub(super) enum Mail {
+    Committed(u64),
+    Forwarded { from: ShardId, forwards: Box<Forwards> },
+    Loaded(Vec<(Sequence, Message)>),
+    Moved { connection: ConnectionId, bytes: Vec<u8> },
+    Turn(InnerTurn),
+}
+
+/// Who is to be told when a batch of the first shard is durable.
+pub(super) type Watchers = VecDeque<(u64, Box<dyn FnOnce() + Send>)>;
+
+impl Process {
+    /// Takes what is there; with `is_slow` only up to the first turn of rules or upstream, since
+    /// the next one may be on its way yet.
+    pub(super) fn take_mail(&mut self, now: Now, shard: ShardId, is_slow: bool) {
+        let mut all = std::mem::take(&mut self.mail[usize::from(shard.0)]);
+        while let Some(mail) = all.pop_front() {
+            let core = &mut self.cores[usize::from(shard.0)];
+            match mail {
+                Mail::Committed(batch) => {
+                    core.handle(now, Input::Committed { batch });
+                    self.tell_watchers(shard, batch);
+                }
+                Mail::Forwarded { from, forwards } => {
+                    core.handle(now, Input::Forwarded { from, forwards });
+                }
+                Mail::Loaded(messages) => core.handle(now, Input::Loaded { messages: &messages }),
+                Mail::Moved { connection, bytes } => {
+                    let Some(socket) = self.sockets.get_mut(&connection) else { continue };
+                    socket.shard = Some(shard);
+                    let listener = socket.listener;
+                    core.handle(now, Input::Moved { connection, listener, bytes: &bytes });
+                }
+                Mail::Turn(turn) => {
+                    self.handle_inner_turn(now, turn);
+                    if is_slow {
+                        break;
+                    }
+                }
+            }
+        }
+        debug_assert!(
+            self.mail[usize::from(shard.0)].is_empty(),
+            "cores send no mail by themselves"
+        );
+        self.mail[usize::from(shard.0)] = all;
+    }
+
+    /// Turns up to a batch of the first shard are durable.
+    fn tell_watchers(&mut self, shard: ShardId, batch: u64) {
+        while shard == ShardId::FIRST
+            && let Some((_, tell)) =
+                self.watchers.pop_front_if(|(waits_for, _)| *waits_for <= batch)
+        {
+            tell();
+        }
+    }
+
+    fn handle_inner_turn(&mut self, now: Now, turn: InnerTurn) {
+        let is_early = self.saboteur.does(Misbehaviour::ResultsTooEarly);
+        if is_early {
+            self.publish(now, &turn);
+        }
+        let done = turn.done.map(|(reader, sequence)| Input::ReaderDone { reader, sequence });
+        let (done_first, done_last) = if turn.is_report() { (None, done) } else { (done, None) };
+        let core = self.core(ShardId::FIRST);
+        for change in &turn.changes {
+            core.handle(now, Input::Record(change.clone()));
+        }
+        done_first.into_iter().for_each(|done| core.handle(now, done));
+        if !is_early {
+            self.publish(now, &turn);
+        }
+        let core = self.core(ShardId::FIRST);
+        done_last.into_iter().for_each(|done| core.handle(now, done));
+        let has_state = !turn.changes.is_empty() || turn.done.is_some();
+        if let Some(batch) = core.pending_batch()
+            && has_state
+        {
+            for publication in &turn.publications {
+                self.unsure.rests_on(batch, publication.borrow().message.payload);
+            }
+        }
+        if let Some(tell) = turn.committed {
+            match self.core(ShardId::FIRST).await_pending_batch() {
+                Some(batch) => self.watchers.push_back((batch, tell)),
+                None => tell(),
+            }
+        }
+    }
+
+    fn publish(&mut self, now: Now, turn: &InnerTurn) {
+        for publication in &turn.publications {
+            self.core(ShardId::FIRST).handle(now, Input::Publish(publication.borrow()));
+        }
+    }
+
+    pub(super) fn hand_over(&mut self, around: &mut Surroundings, to: ShardId, mail: Mail) {
+        self.mail[usize::from(to.0)].push_back(mail);
+        let at = around.within(2);
+        around.schedule(at, Event::Turn);
+    }
+}
