@@ -222,6 +222,30 @@ const PLACES: &[Place] = &[
         find: "            turn.changes.extend(self.state_change());\n",
         replace: "            turn.changes.extend(self.state_change().filter(|_| !is_on(\"rules-state-alone\")));\n",
     },
+    Place {
+        file: "broker/src/pipeline.rs",
+        faults: &[(
+            "rules-eager-dropped",
+            "what does not wait for the state is lost when something else does",
+        )],
+        find: "            let publications = std::mem::take(&mut self.eager);\n",
+        replace: "            let mut publications = std::mem::take(&mut self.eager);\n            if is_on(\"rules-eager-dropped\") && !self.publications.is_empty() {\n                publications.clear();\n            }\n",
+    },
+    Place {
+        file: "rules/src/state.rs",
+        faults: &[
+            ("rules-joined-unstored", "a value that a rule joins is not in the delta"),
+            ("rules-seen-unstored", "what `dedupe` has seen is not in the delta"),
+        ],
+        find: "                write_row(id, &key, row, out);\n",
+        replace: "                let fault = match id {\n                    TableId::Joined => \"rules-joined-unstored\",\n                    TableId::Seen => \"rules-seen-unstored\",\n                    TableId::Aliases => \"\",\n                };\n                if !is_on(fault) {\n                    write_row(id, &key, row, out);\n                }\n",
+    },
+    Place {
+        file: "rules/src/engine/life.rs",
+        faults: &[("rules-alert-timers-lost", "the timers of alerts do not come back at a start")],
+        find: "                key.timer = deadline(rule, key);\n",
+        replace: "                let is_lost = rule.alert.is_some() && is_on(\"rules-alert-timers-lost\");\n                key.timer = if is_lost { TIMER_NONE } else { deadline(rule, key) };\n",
+    },
 ];
 
 #[test]
@@ -303,19 +327,21 @@ impl MutatedSource {
 
 /// A file with the faults that belong into it.
 fn with_faults(file: &Path, text: Vec<u8>) -> Vec<u8> {
-    let is_core = file == Path::new("broker/core/src/lib.rs");
+    // The core and the rules have a switch of their own; whatever lies above them uses the core's.
+    let is_root = ROOTS.iter().any(|root| file == Path::new(root).join("lib.rs"));
     let places: Vec<&Place> = PLACES.iter().filter(|place| Path::new(place.file) == file).collect();
-    if places.is_empty() && !is_core {
+    if places.is_empty() && !is_root {
         return text;
     }
     let mut source = String::from_utf8(text).expect("source is text");
     for place in places {
         source = source.replace(place.find, place.replace);
     }
-    let krate = if file.starts_with("broker/core") { "crate" } else { "weir_core" };
+    let is_below = ROOTS.iter().any(|root| file.starts_with(root));
+    let krate = if is_below { "crate" } else { "weir_core" };
     source = source.replace(" is_on(", &format!(" {krate}::is_on("));
     source = source.replace("!is_on(", &format!("!{krate}::is_on("));
-    if is_core {
+    if is_root {
         source.push_str(IS_ON);
     }
     source.into_bytes()
@@ -352,6 +378,8 @@ fn read(file: &Path) -> String {
 
 /// So much of a problem is told in a table.
 const PROBLEM_CHARS: usize = 110;
+/// Crates that know no other one with a switch.
+const ROOTS: [&str; 2] = ["broker/core/src", "rules/src"];
 /// Names the fault that is switched on in the copy.
 const SWITCH: &str = "WEIR_FAULT_ON";
 const IS_ON: &str = r#"
