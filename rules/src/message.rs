@@ -1,10 +1,22 @@
 //! What goes into the engine and what comes out of it.
 
+use std::fmt;
 use std::sync::Arc;
+
+use crate::calendar::write_timestamp;
 
 /// Milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
+
+/// As RFC 3339 writes it, in UTC with milliseconds.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        write_timestamp(self.0, &mut text);
+        formatter.write_str(&text)
+    }
+}
 
 /// A published message, as the engine sees it.
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@
 //! something. What it computes is the same as without: steps are beside the state.
 
 mod json;
+mod part;
 mod text;
 
 use std::sync::Arc;

@@ -260,6 +260,54 @@ fn run(rule: &str, inputs: &[Input], traced: bool) -> (Vec<Emission>, Vec<Vec<u8
     (out, deltas, steps)
 }
 
+/// Windows of every kind that can be told from outside which messages they hold.
+const COUNTED: &[&str] = &[
+    "window = \"tumbling 5s\"",
+    "window = \"sliding 20s every 2s\"",
+    "window = \"sliding 8s\"",
+    "window = \"count 6 every 4\"",
+    "window = \"session 2s max 20s\"",
+    "window = \"tumbling 1h at 00:00 Australia/Lord_Howe\"",
+    "window = \"tumbling 5s\"\nemit = { early = \"1s\" }",
+    "window = \"sliding 10s every 5s\"\nemit = { late = \"update\" }\n\
+     time = { field = \"ts\", unit = \"ms\", late = \"1s\", idle = \"3s\" }",
+    "window = \"sliding 8s\"\ntime = { field = \"ts\", unit = \"ms\", late = \"2s\", idle = \"5s\" }",
+    "window = \"session 2s\"\ntime = { field = \"ts\", unit = \"ms\", late = \"3s\", idle = \"5s\" }",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+    /// A result that counts its messages was made of so many.
+    #[test]
+    fn a_result_was_made_of_the_messages_that_it_counts(
+        which in 0..COUNTED.len(), inputs in inputs(60),
+    ) {
+        let rule = format!(
+            "[rule.r]\nfrom = \"in/{{id}}\"\nby = [\"id\"]\nto = \"out\"\n\
+             select = {{ n = \"count()\" }}\n{}\n",
+            COUNTED[which]
+        );
+        let (mut engine, mut out, mut steps) = (Engine::new(plan(&rule)), Vec::new(), Vec::new());
+        engine.set_traced("r", true);
+        for input in &inputs {
+            handle(&mut engine, input, &mut out);
+            engine.take_steps(&mut steps);
+        }
+        finish(&mut engine, &mut out);
+        engine.take_steps(&mut steps);
+        for emission in out.iter().filter(|emission| emission.error.is_none()) {
+            let at = steps.iter().position(|step| step.outcome_of(emission.id).is_some());
+            let at = at.expect("each emission is in a step");
+            let window = steps[at].outcome_of(emission.id).and_then(|outcome| outcome.window);
+            let window = window.expect("it is the result of a window");
+            let parts = steps[..=at].iter().filter(|step| step.is_part_of(&steps[at], &window));
+            let n = serde_json::from_slice::<Value>(&emission.payload).expect("JSON")["n"].as_u64();
+            prop_assert_eq!(Some(parts.count() as u64), n, "{:?} {}", emission, steps[at]);
+        }
+    }
+}
+
 proptest! {
     /// Results and state are the same byte for byte; each message has one step, and each result is
     /// in one.

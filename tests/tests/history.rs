@@ -1,12 +1,13 @@
 //! A real broker keeps a history with `[[history]]`: over kills nothing of QoS 1 and 2 is missing
 //! and nothing of QoS 2 is twice, clients of both versions read it at their pace, and
-//! `weir rules replay` sends from it what the rule has sent.
+//! `weir rules replay` sends from it what the rule has sent, and shows what a result was made of.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use serde_json::Value;
 use weir_mqtt::{
     Acknowledge, Connect, Packet, PacketId, QoS, Subscribe, SubscribeFilter, SubscribeProperties,
     SubscriptionOptions, TopicFilter, Version,
@@ -214,6 +215,8 @@ fn a_replay_sends_what_the_rule_has_sent_and_shows_what_another_one_would() {
     let (_, out, _) = replay("sum", &["--json"]);
     assert!(out.starts_with("{\"at_ms\":1") && out.contains("\"topic\":\"sums/b\""), "{out}");
 
+    assert_made_of(&replay("sum", &["--json"]).1, |id| replay("sum", &["--made", id]));
+
     let (code, _, errors) = replay("suum", &[]);
     assert_eq!(code, Some(1));
     assert_eq!(errors, "no rule `suum` that runs in the configuration; did you mean `sum`?\n");
@@ -226,6 +229,33 @@ fn a_replay_sends_what_the_rule_has_sent_and_shows_what_another_one_would() {
     let (code, _, errors) = replay("sum", &[]);
     assert_eq!(code, Some(1));
     assert!(errors.contains("\n[[history]]\nfilter = \"t/+\"\n"), "{errors}");
+}
+
+/// The last result was made of the messages that add up to it.
+fn assert_made_of(results: &str, made: impl Fn(&str) -> (Option<i32>, String, String)) {
+    let last: Value = serde_json::from_str(results.lines().last().unwrap()).unwrap();
+    let (code, out, errors) = made(last["id"].as_str().unwrap());
+    assert_eq!(code, Some(0), "{errors}");
+    let mut lines = out.lines();
+    let payload = last["payload"].as_str().unwrap();
+    assert_eq!(
+        lines.next(),
+        Some(format!("{} {payload}", last["topic"].as_str().unwrap()).as_str())
+    );
+    let numbers: Vec<u64> = lines
+        .map(|line| {
+            let [at, topic, number]: [&str; 3] =
+                line.trim_start().split(' ').take(3).collect::<Vec<_>>().try_into().unwrap();
+            assert!(at.ends_with('Z') && topic.starts_with("t/"), "{line}");
+            number.parse().unwrap()
+        })
+        .collect();
+    let result: Value = serde_json::from_str(payload).unwrap();
+    assert_eq!(Some(numbers.iter().sum()), result["sum"].as_u64(), "{out}");
+    assert_eq!(errors, format!("made of {} messages\n", numbers.len()));
+    let (code, out, errors) = made(&"0".repeat(32));
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(errors.contains("begin earlier with --since"), "{errors}");
 }
 
 fn subscribe(client: &mut Client, filter: &str) {

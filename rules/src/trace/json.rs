@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::text::stamp;
 use super::{Fate, Late, Outcome, Place, Step};
-use crate::message::Emission;
+use crate::message::{Emission, Timestamp};
 
 impl Step {
     /// The step as a JSON object in one line. Times are RFC 3339; `verdict` is one word, and
@@ -15,7 +14,7 @@ impl Step {
         let mut put = |name: &str, value: Value| {
             object.insert(name.to_owned(), value);
         };
-        put("at", json!(stamp(self.at.0)));
+        put("at", json!(self.at.to_string()));
         put("rule", json!(&*self.rule));
         put("topic", json!(self.topic));
         if let Some((word, number)) = self.part {
@@ -23,7 +22,7 @@ impl Step {
         }
         put("key", json!(self.key));
         if let Some(time) = self.time {
-            put("time", json!(stamp(time.0)));
+            put("time", json!(time.to_string()));
         }
         put("verdict", json!(self.verdict()));
         put("text", json!(self.words()));
@@ -99,5 +98,5 @@ fn sent(emission: &Emission) -> Value {
 }
 
 fn window(start: i64, end: i64) -> Value {
-    json!({ "start": stamp(start), "end": stamp(end) })
+    json!({ "start": Timestamp(start).to_string(), "end": Timestamp(end).to_string() })
 }

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::{Fate, Filtered, Late, Outcome, Place, ResultWindow, Step, Withheld};
-use crate::calendar::write_timestamp;
+use crate::message::Timestamp;
 use crate::quantity::format_duration;
 
 /// One line, and one more behind it for each thing that was sent or was not.
 impl fmt::Display for Step {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&stamp(self.at.0))?;
+        write!(formatter, "{}", self.at)?;
         if let Some(topic) = &self.topic {
             write!(formatter, " {topic}")?;
         }
@@ -119,7 +119,7 @@ impl Step {
 
     /// A time, without the date if that is the one of the step.
     fn clock(&self, time: i64) -> String {
-        let text = stamp(time);
+        let text = Timestamp(time).to_string();
         let same_day = self.at.0.div_euclid(DAY_MS) == time.div_euclid(DAY_MS);
         match text.split_once('T') {
             Some((_, clock)) if same_day => clock.trim_end_matches('Z').replace(".000", ""),
@@ -174,12 +174,6 @@ impl Withheld {
             Withheld::Held => "held",
         }
     }
-}
-
-pub(super) fn stamp(time: i64) -> String {
-    let mut text = String::new();
-    write_timestamp(time, &mut text);
-    text
 }
 
 fn truth(yes: bool) -> &'static str {

@@ -3,6 +3,7 @@
 //! history and asks no broker.
 
 mod difference;
+mod made;
 mod output;
 mod player;
 
@@ -37,7 +38,8 @@ use player::Player;
                   or no history of its topics; 2 = a file cannot be read or has errors.\n\n\
                   Examples:\n  \
                   weir rules replay room-average --config weir.toml --since 1h\n  \
-                  weir rules replay room-average --config weir.toml --with new.toml"
+                  weir rules replay room-average --config weir.toml --with new.toml\n  \
+                  weir rules replay room-average --config weir.toml --made 0af3..., 32 digits"
 )]
 pub(crate) struct Arguments {
     /// Name of the rule; rules that it reads run with it
@@ -57,6 +59,9 @@ pub(crate) struct Arguments {
     /// Rule file with another definition to compare with
     #[arg(long, value_name = "FILE")]
     with: Option<PathBuf>,
+    /// Print the messages that the result with this `id` was made of
+    #[arg(long, value_name = "ID", value_parser = parse_id, conflicts_with_all = ["with", "json"])]
+    made: Option<u128>,
     /// Print each line as a JSON object
     #[arg(long)]
     json: bool,
@@ -101,11 +106,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
             help: "both say how long ago: --since 2h --until 1h is one hour".to_owned(),
         });
     }
+    let histories = Histories(&loaded.config);
+    if let Some(id) = arguments.made {
+        return made::show(&histories, range, &plan, (&arguments.rule, id));
+    }
     let player = |plan: &&Plan| Player::new((*plan).clone(), &arguments.rule);
     let mut players: Vec<Player> = plans.iter().map(player).collect();
     let mut out = Output::new(arguments.json, arguments.with.is_some());
-    let read = play(&loaded.config, range, &mut players, &mut out)?;
+    let read = play(&histories, range, &mut players, &mut out)?;
     out.end(read)
+}
+
+/// An identifier as it stands in the user property `id`.
+fn parse_id(text: &str) -> Result<u128, String> {
+    let id = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32);
+    id.ok_or_else(|| {
+        "an id has 32 digits of 0 to 9 and a to f, as in the user property `id`".into()
+    })
 }
 
 /// The plan for one rule and those that it reads; none when there is no such rule, which is told.
@@ -160,32 +177,56 @@ fn is_kept(config: &Config, plans: &[&Plan]) -> bool {
     missing.is_empty()
 }
 
-/// Runs the players over what the history has of the time.
+/// The messages that the histories of a configuration hold.
+struct Histories<'a>(&'a Config);
+
+impl Histories<'_> {
+    /// Gives the messages of a time that match one of the filters, in the order in which they came,
+    /// until `visit` wants no more; answers how many it was given.
+    fn read(
+        &self,
+        range: Range,
+        filters: &[String],
+        mut visit: impl FnMut(&MessageParts<'_>) -> Result<bool, CliError>,
+    ) -> Result<usize, CliError> {
+        let Self(config) = self;
+        let filters: Vec<TopicFilter<'_>> =
+            filters.iter().filter_map(|filter| TopicFilter::parse(filter).ok()).collect();
+        let matches = |message: &MessageParts<'_>| {
+            message.received_at_ms <= range.until_ms
+                && filters.iter().any(|filter| filter.matches(message.topic))
+        };
+        let failed = |source| CliError::File { path: config.data_dir.join("history"), source };
+        let directories = directories(&config.data_dir, &config.history);
+        let since_ms = range.since_ms;
+        let wanted = Wanted { directories: &directories, since_ms, matches: &matches };
+        let mut reader = Reader::new(wanted, &[], u64::MAX).map_err(failed)?;
+        let mut read = 0;
+        while let Some(kept) = reader.next().map_err(failed)? {
+            read += 1;
+            if !visit(&kept.message().parts())? {
+                break;
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// Runs the players over what the histories have of the time.
 fn play(
-    config: &Config,
+    histories: &Histories<'_>,
     range: Range,
     players: &mut [Player],
     out: &mut Output,
 ) -> Result<usize, CliError> {
     let filters: BTreeSet<String> = players.iter().flat_map(Player::filters).collect();
-    let filters: Vec<TopicFilter<'_>> =
-        filters.iter().filter_map(|filter| TopicFilter::parse(filter).ok()).collect();
-    let matches = |message: &MessageParts<'_>| {
-        message.received_at_ms <= range.until_ms
-            && filters.iter().any(|filter| filter.matches(message.topic))
-    };
-    let failed = |source| CliError::File { path: config.data_dir.join("history"), source };
-    let directories = directories(&config.data_dir, &config.history);
-    let wanted = Wanted { directories: &directories, since_ms: range.since_ms, matches: &matches };
-    let mut reader = Reader::new(wanted, &[], u64::MAX).map_err(failed)?;
-    let mut read = 0;
-    while let Some(kept) = reader.next().map_err(failed)? {
-        read += 1;
-        let message = kept.message();
+    let filters: Vec<String> = filters.into_iter().collect();
+    let read = histories.read(range, &filters, |message| {
         for (side, player) in Side::BOTH.into_iter().zip(players.iter_mut()) {
-            player.handle(&message.parts(), &mut |sent| out.take(side, sent))?;
+            player.handle(message, &mut |sent| out.take(side, sent))?;
         }
-    }
+        Ok(true)
+    })?;
     for (side, player) in Side::BOTH.into_iter().zip(players.iter_mut()) {
         player.advance(range.until_ms, &mut |sent| out.take(side, sent))?;
     }

@@ -1,7 +1,7 @@
 //! A rule on a virtual clock that the messages of the history move.
 
 use weir_core::MessageParts;
-use weir_rules::{Emission, Engine, Event, Plan, Timestamp};
+use weir_rules::{Emission, Engine, Event, Plan, Step, Timestamp};
 
 use super::super::super::CliError;
 
@@ -28,6 +28,17 @@ impl Player {
     pub(super) fn new(plan: Plan, rule: &str) -> Self {
         let filters = plan.filters().map(str::to_owned).collect();
         Self { engine: Engine::new(plan), filters, rule: rule.to_owned(), out: Vec::new() }
+    }
+
+    /// Lets the rule write down what it does with each message.
+    pub(super) fn trace(&mut self) {
+        self.engine.set_traced(&self.rule, true);
+    }
+
+    /// What it has written down since the last call.
+    pub(super) fn take_steps(&mut self, steps: &mut Vec<Step>) {
+        // Only a payload with thousands of rows has more steps than there is room for.
+        let _ = self.engine.take_steps(steps);
     }
 
     /// The topics that it reads.
