@@ -27,7 +27,7 @@ use weir_core::{
 use weir_rules::{Engine, Plan};
 
 use crate::auth::{Authenticator, AuthenticatorHandle, Rights, SaltKey, Settings};
-use crate::clock::{Clock, unix_ms};
+use crate::clock::{Clock, ClockWatch, unix_ms};
 use crate::config::{self, Config};
 use crate::control::Control;
 use crate::history::{self, Around, HistoryHandle, HistoryThread, Pages, Recorder};
@@ -104,7 +104,12 @@ impl Broker {
         let readers = register_readers(&store, &config)?;
         let reader_configs = reader_configs(&readers, &config, &plan);
         let joined: Vec<String> = plan.joined_filters().map(str::to_owned).collect();
-        let (pipeline, records) = restore_pipeline(&store, &config, &readers, plan)?;
+        let (mut pipeline, records) = restore_pipeline(&store, &config, &readers, plan)?;
+        let clock_watch = ClockWatch::new(config.clock_file.clone());
+        if !clock_watch.is_set() {
+            tracing::info!("the clock of the machine is not set yet");
+            pipeline.unset_clock();
+        }
         let history = restore_history(&store, &config, &readers)?;
         let refused = Arc::new(Refused::default());
         let tls = read_certificates(&config)?;
@@ -173,6 +178,7 @@ impl Broker {
         let sinks: Vec<_> = receivers.iter().map(|_| sinks()).collect();
         let probe = Arc::new(Probe {
             clock,
+            clock_watch,
             mailboxes: mailboxes.clone(),
             store: store.clone(),
             writer: writer.sender(),

@@ -33,6 +33,9 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Between two looks at the room of a store that has none.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
 
+/// Between two looks for a clock that is not set.
+const LOOK_FOR_CLOCK: Duration = Duration::from_secs(1);
+
 /// The running thread.
 pub(crate) struct Control {
     stop: watch::Sender<bool>,
@@ -78,6 +81,7 @@ impl Control {
                     tasks.spawn_local(look_at_certificates(reloader.tls.clone(), probe.clone()));
                 }
                 tasks.spawn_local(look_at_tables(reloader.rules.clone()));
+                tasks.spawn_local(look_at_clock(probe.clone()));
                 if let Some(listener) = admin {
                     let stopped = stopped.clone();
                     tasks.spawn_local(async move {
@@ -129,6 +133,17 @@ async fn look_at_tables(rules: Arc<LiveRules>) {
             let rules = rules.clone();
             // A panic there has been reported, and the next look comes.
             let _ = spawn_blocking(move || rules.refresh()).await;
+        }
+    }
+}
+
+/// Ends when the clock of the machine is set.
+async fn look_at_clock(probe: Arc<Probe>) {
+    while !probe.clock_watch.is_set() {
+        sleep(LOOK_FOR_CLOCK).await;
+        if probe.clock_watch.look() {
+            tracing::info!("the clock of the machine is set");
+            probe.pipeline.set_clock();
         }
     }
 }

@@ -69,6 +69,7 @@ pub struct Pipeline {
     snapshot_bytes: usize,
     /// The next state that is written must be a snapshot.
     is_new_plan: bool,
+    clock_is_set: bool,
     handling: Handling,
     /// Those who want to know what becomes of messages.
     listeners: Vec<Listener>,
@@ -94,6 +95,7 @@ impl Pipeline {
             delta_bytes: usize::MAX,
             snapshot_bytes: 0,
             is_new_plan: false,
+            clock_is_set: true,
             handling: Handling::default(),
             listeners: Vec::new(),
         }
@@ -210,6 +212,19 @@ impl Pipeline {
         self.is_durable = true;
     }
 
+    /// The clock of the machine is not right until [`Pipeline::set_clock`]: stamps of messages are not
+    /// held against it, and what rules send says so.
+    pub fn unset_clock(&mut self) {
+        self.engine.set_clock_at(Timestamp(i64::MAX));
+        self.clock_is_set = false;
+    }
+
+    /// The clock of the machine is right from now on.
+    pub fn set_clock(&mut self, unix_ms: u64) {
+        self.engine.set_clock_at(timestamp(unix_ms));
+        self.clock_is_set = true;
+    }
+
     /// Runs the rules of another plan from the next message on; answers what has changed. The
     /// upstreams that they send to must be known here.
     pub fn exchange(&mut self, plan: Plan) -> Vec<RuleChange> {
@@ -281,7 +296,7 @@ impl Pipeline {
                 Guarantee::BestEffort => {}
                 _ => self.is_durable |= promises,
             }
-            let record = record_of(&emission, unix_ms);
+            let record = record_of(&emission, unix_ms, self.clock_is_set);
             let (publications, made) = match emission.guarantee {
                 Guarantee::ExactlyOnce => (&mut self.publications, &mut self.made[WAITING]),
                 _ => (&mut self.eager, &mut self.made[EAGER]),
@@ -330,9 +345,10 @@ fn timestamp(unix_ms: u64) -> Timestamp {
 
 /// An emission as a message. MQTT 5 receivers find its rule and its identifier in user
 /// properties; the same identifier comes again when a window is computed again after a crash.
-fn record_of(emission: &Emission, unix_ms: u64) -> Vec<u8> {
+fn record_of(emission: &Emission, unix_ms: u64, clock_is_set: bool) -> Vec<u8> {
     let id = format!("{:032x}", emission.id);
     let mut user = vec![("rule", &*emission.rule), ("id", id.as_str())];
+    user.extend((!clock_is_set).then_some(("clock", "unset")));
     if let Some(dead) = &emission.error {
         user.extend([
             ("error", dead.message.as_str()),

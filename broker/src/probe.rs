@@ -9,7 +9,7 @@ use serde_json::Value;
 use weir_core::{Metrics, RuleFacts, StoreFacts, Surroundings};
 
 use crate::auth::ServiceFigures;
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockWatch};
 use crate::history::HistoryHandle;
 use crate::listener::Refused;
 use crate::mailbox::{Mail, Mailbox, Mailboxes};
@@ -29,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Asks every part of the broker how it is.
 pub(crate) struct Probe {
     pub(crate) clock: Clock,
+    pub(crate) clock_watch: ClockWatch,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) store: Arc<Store>,
     pub(crate) writer: BatchSender,
@@ -122,6 +123,7 @@ impl Probe {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: self.clock.uptime().as_secs(),
             ready,
+            clock_unset: !self.clock_watch.is_set(),
             shards: u32::try_from(self.mailboxes.all().len()).unwrap_or(u32::MAX),
             connections: metrics.connections,
             refused: self.refused.counts(),

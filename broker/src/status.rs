@@ -15,6 +15,9 @@ pub struct Status {
     pub uptime_s: u64,
     /// Whether clients can connect: the store is recovered and the listeners are open.
     pub ready: bool,
+    /// The clock of the machine is not set yet, as `clock_file` of the configuration tells it.
+    #[serde(default)]
+    pub clock_unset: bool,
     /// Threads that serve connections.
     pub shards: u32,
     /// Open connections.

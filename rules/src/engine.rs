@@ -45,6 +45,7 @@ use crate::running::Running;
 use crate::state::{self, StateError};
 use crate::timer::Timers;
 use crate::value::Texts;
+use crate::watermark::CLOCK_TRUSTED_FROM;
 
 /// The rules of a plan and their state.
 ///
@@ -89,6 +90,8 @@ pub struct Engine {
     work: Work,
     /// Whether a rule that is not stored only now and then has used a message.
     is_urgent: bool,
+    /// When the clock of the box was set, in milliseconds.
+    clock_set_at: i64,
 }
 
 impl Engine {
@@ -96,7 +99,8 @@ impl Engine {
     pub fn new(plan: Plan) -> Self {
         let running = plan.rules.iter().map(|_| Running::default()).collect();
         let work = Work::new(&plan);
-        Self { plan, running, timers: Timers::default(), work, is_urgent: false }
+        let timers = Timers::default();
+        Self { plan, running, timers, work, is_urgent: false, clock_set_at: CLOCK_TRUSTED_FROM }
     }
 
     /// An engine that goes on where another one stopped.
@@ -131,6 +135,12 @@ impl Engine {
                 running.stop_timers(index as u32, timers);
             }
         }
+    }
+
+    /// Stamps of messages that arrived before the clock of the box was set are not held against it.
+    /// Without this it counts as set from 2020 on.
+    pub fn set_clock_at(&mut self, time: Timestamp) {
+        self.clock_set_at = time.0;
     }
 
     /// Computes one message. `now` is the time of the turn, not before `event.arrived`.
@@ -204,12 +214,13 @@ impl Engine {
         out: &mut Vec<Emission>,
         watch: &mut dyn FnMut(Option<usize>),
     ) {
-        let Self { plan, running, timers, work, is_urgent } = self;
+        let Self { plan, running, timers, work, is_urgent, clock_set_at } = self;
         let mut arena = std::mem::take(&mut work.arena);
         arena.clear();
         let text = std::str::from_utf8(event.payload);
         let mut message = Message {
             event: *event,
+            clock_is_set: event.arrived.0 >= *clock_set_at,
             record: None,
             fields: &mut work.fields,
             levels: &work.levels,

@@ -47,7 +47,13 @@ pub(crate) enum Unit {
 
 impl EventTime {
     /// The time of a message in milliseconds.
-    pub(crate) fn read(&self, value: Value, arrived: i64, texts: &Texts<'_>) -> Result<i64, Fault> {
+    /// It is held against its arrival if the clock was set by then.
+    pub(crate) fn read(
+        &self,
+        value: Value,
+        (arrived, clock_is_set): (i64, bool),
+        texts: &Texts<'_>,
+    ) -> Result<i64, Fault> {
         let field = &self.program.source;
         let time = match (value, self.unit) {
             (Value::Number(number), unit) if unit != Unit::Rfc3339 => unit.milliseconds(number),
@@ -61,7 +67,7 @@ impl EventTime {
             };
             return Err(Fault { code: code::TIME_FAULT, message });
         };
-        if time > arrived.saturating_add(self.ahead) && arrived >= CLOCK_TRUSTED_FROM {
+        if clock_is_set && time > arrived.saturating_add(self.ahead) {
             let ahead = time - arrived;
             let message = format!("time field `{field}` is {ahead} ms ahead of the clock");
             return Err(Fault { code: code::AHEAD_FAULT, message });

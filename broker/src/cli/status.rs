@@ -87,6 +87,9 @@ fn table(status: &Status) -> String {
     let ready = if status.ready { "" } else { ", not ready" };
     line("version", format!("{}{ready}", status.version));
     line("uptime", uptime(status.uptime_s));
+    if status.clock_unset {
+        line("clock", "not set yet: rules do not hold time stamps against it".to_owned());
+    }
     line("shards", status.shards.to_string());
     line("connections", status.connections.to_string());
     let auth = &status.auth;

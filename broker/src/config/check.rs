@@ -51,6 +51,7 @@ pub(crate) fn check(
         rules,
         persistence: top.flag("persistence"),
         sys_interval: Config::read_sys_interval(top),
+        clock_file: top.path("clock_file"),
         shards: top.optional("shards", Values::whole),
         listeners: listeners.into_iter().map(|(listener, _)| listener).collect(),
         auth,

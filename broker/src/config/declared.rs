@@ -91,6 +91,18 @@ pub(crate) static TOP: Section = Section {
             initial: Initial::Default("10"),
         },
         Key {
+            name: "clock_file",
+            text: "For a machine without a clock that goes on without power: a file that is there \
+                   once its clock is set. systemd-timesyncd makes the one of the example. Until it is \
+                   there, rules do not hold time stamps against the clock, and what they send has \
+                   the user property clock = unset.",
+            kind: Kind::Path,
+            initial: Initial::Unset {
+                example: "\"/run/systemd/timesync/synchronized\"",
+                meaning: "the clock is right from the start",
+            },
+        },
+        Key {
             name: "shards",
             text: "Threads that serve clients. Each has some of them, so one alone is cheapest until \
                    it has too much to do. Kept sessions stay with theirs: there are never fewer \

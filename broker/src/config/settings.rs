@@ -33,6 +33,8 @@ pub struct Config {
     pub persistence: bool,
     /// How often the `$SYS` tree is brought up to date; `None` = there is none.
     pub sys_interval: Option<Duration>,
+    /// A file that is there once the clock of the machine is set; `None` = it always is.
+    pub clock_file: Option<PathBuf>,
     /// Threads that serve clients; `None` = by the cores of the machine.
     pub shards: Option<u8>,
     /// At least one listener.
@@ -327,6 +329,7 @@ impl Default for Config {
             rules: Vec::new(),
             persistence: top.flag("persistence"),
             sys_interval: Self::read_sys_interval(&top),
+            clock_file: None,
             shards: None,
             listeners: vec![ListenerConfig::new(HostPort::new("127.0.0.1", 1883))],
             auth: AuthConfig::default(),

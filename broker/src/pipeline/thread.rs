@@ -46,6 +46,8 @@ enum Work {
     },
     /// The retained messages of topics that the rules join.
     Retained(Records),
+    /// The clock of the machine is set.
+    ClockSet,
     Trace(Listener, TraceAnswer),
 }
 
@@ -150,6 +152,12 @@ impl PipelineHandle {
         changes.recv().ok()
     }
 
+    /// The clock of the machine is right from now on.
+    pub(crate) fn set_clock(&self) {
+        // A thread that has ended needs no clock.
+        let _ = self.sender.send(Work::ClockSet);
+    }
+
     /// Lets somebody listen to what becomes of the messages of a rule. Without an answer the thread
     /// has ended.
     pub(crate) fn trace(&self, listener: Listener, answer: TraceAnswer) {
@@ -207,6 +215,7 @@ impl Runner {
                 match work {
                     Work::Command(command) => self.obey(command),
                     Work::Records(records) => self.waiting.push_back(records),
+                    Work::ClockSet => self.pipeline.set_clock(unix_ms()),
                     Work::Settled => {}
                     Work::Stop => return self.finish(),
                     Work::Rules { plan, answer } => {

@@ -3,6 +3,7 @@
 
 mod check;
 mod client_of_message;
+mod clock;
 mod control;
 mod question;
 mod reload;

@@ -35,7 +35,7 @@ impl Running {
             Time::Arrival => None,
             Time::Field(field) => {
                 let value = message.evaluate(&field.program)?;
-                Some(field.read(value, arrived, &message.texts)?)
+                Some(field.read(value, (arrived, message.clock_is_set), &message.texts)?)
             }
         };
         let verdict = verdict(alert, &mut |program| message.evaluate(program))?;

@@ -50,7 +50,7 @@ impl Engine {
         let running = std::mem::take(&mut self.running);
         let mut before: BTreeMap<Arc<str>, (Rule, Running)> =
             rules.into_iter().zip(running).map(|old| (old.0.name.clone(), old)).collect();
-        *self = Self::new(plan);
+        *self = Self { clock_set_at: self.clock_set_at, ..Self::new(plan) };
         let mut changes = Vec::new();
         for (rule, running) in self.plan.rules.iter().zip(&mut self.running) {
             let kind = match before.remove(&rule.name) {

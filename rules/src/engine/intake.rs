@@ -243,7 +243,7 @@ impl Message<'_> {
             Time::Arrival => Ok(arrived),
             Time::Field(time) => {
                 let value = self.evaluate(&time.program)?;
-                time.read(value, arrived, &self.texts)
+                time.read(value, (arrived, self.clock_is_set), &self.texts)
             }
         }
     }

@@ -105,6 +105,31 @@ fn late_messages_are_dropped_and_counted() {
     assert_eq!((status.late, status.dropped, status.matched), (1, 1, 4));
 }
 
+/// Also when other rules have taken over meanwhile.
+#[test]
+fn stamps_are_not_held_against_a_clock_before_it_is_set() {
+    let rule = "[rule.r]\nfrom=\"in\"\nto=\"out\"\nwindow=\"count 1\"\nselect={n=\"count()\"}\n\
+                time={ field=\"ts\", unit=\"ms\", ahead=\"1m\" }\nerrors=\"dead\"";
+    let plan = |text: &str| compile(&[Source::new("r.toml", text)]).expect("a rule");
+    let (mut engine, mut out) = (Engine::new(plan(rule)), Vec::new());
+    engine.set_clock_at(Timestamp(i64::MAX));
+    let start = 1_800_000_000_000;
+    let mut send = |engine: &mut Engine, second: i64| {
+        let arrived = Timestamp(start + second * 1000);
+        let payload = format!("{{\"ts\":{}}}", arrived.0 + 3_600_000);
+        let payload = payload.as_bytes();
+        let event = Event { topic: "in", payload, qos: 1, retain: false, client: "", arrived };
+        engine.handle(arrived, &event, &mut out);
+        out.pop().expect("a result or a letter").topic
+    };
+    assert_eq!(send(&mut engine, 1), "out");
+    engine.exchange(plan(rule));
+    assert_eq!(send(&mut engine, 2), "out");
+    engine.set_clock_at(Timestamp(start + 10_000));
+    assert_eq!(send(&mut engine, 9), "out", "it came before, and waited");
+    assert_eq!(send(&mut engine, 10), "dead");
+}
+
 #[test]
 fn stamps_that_cannot_be_used_are_dead_letters() {
     let rules = "[rule.r]\nfrom=\"t\"\nwindow=\"tumbling 10s\"\nselect={ n=\"count()\" }\nto=\"o\"\n\

@@ -83,6 +83,8 @@ impl ResultWork {
 pub(crate) struct Message<'m> {
     /// The message; if its payload is one of several, only that part of it.
     pub(super) event: Event<'m>,
+    /// Whether the clock of the box was right when it came, as far as that is known.
+    pub(super) clock_is_set: bool,
     /// Which part of the payload it is.
     pub(super) record: Option<(&'static str, u32)>,
     pub(super) fields: &'m mut Vec<Value>,
