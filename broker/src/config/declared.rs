@@ -3,15 +3,17 @@
 
 mod limits;
 mod listener;
+mod upstream;
 
 pub(crate) use limits::LIMITS;
 pub(crate) use listener::{LISTENER, LISTENER_TLS};
+pub(crate) use upstream::{UPSTREAM, UPSTREAM_TLS};
 
 use std::time::Duration;
 
 use super::{
     key::{Form, Initial, Key, Kind, Section},
-    settings::{DurabilityLevel, LogLevel, MqttVersion, OnDamage, UpstreamKind},
+    settings::{DurabilityLevel, LogLevel, OnDamage},
 };
 
 const KB: u64 = 1 << 10;
@@ -21,16 +23,11 @@ const TB: u64 = 1 << 40;
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Keys of other versions and of the plan, so that a message can say more than "unknown".
-pub(crate) const LATER: [&str; 5] = [
-    "auth.hook",
-    "upstream.backlog_full",
-    "upstream.backlog_max_age",
-    "upstream.drain_rate",
-    "upstream.tls",
-];
+pub(crate) const LATER: [&str; 4] =
+    ["auth.hook", "upstream.backlog_full", "upstream.backlog_max_age", "upstream.drain_rate"];
 
 /// The sections in the order of the file.
-pub(crate) static SECTIONS: [&Section; 13] = [
+pub(crate) static SECTIONS: [&Section; 14] = [
     &TOP,
     &LISTENER,
     &LISTENER_TLS,
@@ -44,6 +41,7 @@ pub(crate) static SECTIONS: [&Section; 13] = [
     &LOG,
     &ADMIN,
     &UPSTREAM,
+    &UPSTREAM_TLS,
 ];
 
 /// The declaration of a key; the name of the top section is empty.
@@ -401,112 +399,4 @@ pub(crate) static ADMIN: Section = Section {
         kind: Kind::Address,
         initial: Initial::Unset { example: "\"127.0.0.1:8080\"", meaning: "no admin server" },
     }],
-};
-
-pub(crate) static UPSTREAM: Section = Section {
-    name: "upstream",
-    form: Form::Named,
-    text: "Brokers that messages are forwarded to, each with a name that rules can use. What \
-           was accepted for an upstream is kept until the upstream has acknowledged it.",
-    keys: &[
-        Key {
-            name: "kind",
-            text: "What is spoken there.",
-            kind: Kind::Choice(&UpstreamKind::NAMES),
-            initial: Initial::Default("\"mqtt\""),
-        },
-        Key {
-            name: "address",
-            text: "Where it is. Of several addresses the next one is tried when one fails.",
-            kind: Kind::Addresses,
-            initial: Initial::Required { example: "[\"mqtt.example.org:1883\"]" },
-        },
-        Key {
-            name: "forward",
-            text: "Messages that go there. In `to`, {topic} is the topic of the message and \
-                   {rest} what `#` matched.",
-            kind: Kind::Routes,
-            initial: Initial::Unset {
-                example: "[{ from = \"agg/#\", to = \"{topic}\", qos = 1 }]",
-                meaning: "only what rules send there",
-            },
-        },
-        Key {
-            name: "receive",
-            text: "Messages that are fetched from there.",
-            kind: Kind::Routes,
-            initial: Initial::Unset {
-                example: "[{ from = \"site/berlin/cmd/#\", to = \"cmd/{rest}\", qos = 1 }]",
-                meaning: "nothing",
-            },
-        },
-        Key {
-            name: "topics",
-            text: "The same as lines of mosquitto's bridge option `topic`.",
-            kind: Kind::TopicLines,
-            initial: Initial::Unset {
-                example: "[\"sensors/# out 1 local/ remote/\"]",
-                meaning: "none",
-            },
-        },
-        Key {
-            name: "remote_clientid",
-            text: "Client identifier at the upstream. It must not change and must be the only \
-                   one of its name there.",
-            kind: Kind::Text,
-            initial: Initial::Unset {
-                example: "\"gateway-7\"",
-                meaning: "made from the host name and the name of the upstream",
-            },
-        },
-        Key {
-            name: "keepalive_interval",
-            text: "Keep alive of the connection.",
-            kind: Kind::Whole { min: 5, max: 65_535, unit: "seconds" },
-            initial: Initial::Default("60"),
-        },
-        Key {
-            name: "bridge_protocol_version",
-            text: "MQTT 5.0 or 3.1.1.",
-            kind: Kind::Choice(&MqttVersion::NAMES),
-            initial: Initial::Default("\"mqttv50\""),
-        },
-        Key {
-            name: "username",
-            text: "User name at the upstream.",
-            kind: Kind::Text,
-            initial: Initial::Unset { example: "\"gateway-7\"", meaning: "anonymous" },
-        },
-        Key {
-            name: "password",
-            text: "Password at the upstream. Better keep it in a file of its own.",
-            kind: Kind::Secret,
-            initial: Initial::Unset { example: "\"secret\"", meaning: "no password" },
-        },
-        Key {
-            name: "password_file",
-            text: "File whose first line is the password.",
-            kind: Kind::Path,
-            initial: Initial::Unset { example: "\"cloud.password\"", meaning: "no password" },
-        },
-        Key {
-            name: "restart_timeout",
-            text: "Shortest and longest pause before the next attempt to connect.",
-            kind: Kind::DurationRange,
-            initial: Initial::Default("\"5s 30s\""),
-        },
-        Key {
-            name: "window",
-            text: "Messages under way at a time, never more than the upstream allows.",
-            kind: Kind::Whole { min: 1, max: 100, unit: "messages" },
-            initial: Initial::Default("20"),
-        },
-        Key {
-            name: "backlog_max_bytes",
-            text: "Bytes that wait on disk while the upstream is away; beyond it the oldest are \
-                   dropped and counted.",
-            kind: Kind::Size { min: 64 * KB, max: TB },
-            initial: Initial::Default("\"128MB\""),
-        },
-    ],
 };

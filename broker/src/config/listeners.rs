@@ -1,6 +1,6 @@
 //! `[[listener]]`: its values with their types, and the check of what belongs together.
 
-mod tls;
+pub(crate) mod tls;
 
 pub(crate) use tls::TLS_VERSIONS;
 

@@ -28,7 +28,7 @@ mod upstreams;
 mod values;
 
 pub use crate::stream::{
-    CertificateUsername, ProxyProtocol, TlsConfig, TlsError, TlsFile, TlsVersion,
+    CertificateUsername, ProxyProtocol, TlsClientConfig, TlsConfig, TlsError, TlsFile, TlsVersion,
 };
 pub use auth::{AuthConfig, HttpAuthConfig, JwtConfig, JwtKey};
 pub use history::HistoryConfig;

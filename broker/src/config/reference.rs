@@ -3,7 +3,7 @@
 //! them.
 
 use super::{
-    declared::SECTIONS,
+    declared::{SECTIONS, UPSTREAM},
     key::{Form, Initial, Key, Kind, Section},
 };
 
@@ -73,6 +73,10 @@ fn header(section: &Section) -> String {
     match section.form {
         Form::List => format!("[[{}]]", section.name),
         Form::Named => format!("[{}.{UPSTREAM_NAME}]", section.name),
+        Form::Within if section.name.starts_with(UPSTREAM.name) => {
+            section.name.replace(UPSTREAM.name, &format!("[{}.{UPSTREAM_NAME}", UPSTREAM.name))
+                + "]"
+        }
         Form::Table | Form::Within => format!("[{}]", section.name),
         Form::Top => String::new(),
     }
@@ -188,6 +192,9 @@ mod tests {
                 Form::List => &tree.listeners.as_ref().unwrap()[0],
                 Form::Named => &tree.upstreams[UPSTREAM_NAME],
                 Form::Table | Form::Top => tree.table(section),
+                Form::Within if section.name.starts_with(UPSTREAM.name) => {
+                    tree.upstreams[UPSTREAM_NAME].table("tls").unwrap()
+                }
                 Form::Within => tree.listeners.as_ref().unwrap()[0].table("tls").unwrap(),
             };
             for key in section.keys {

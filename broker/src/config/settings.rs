@@ -6,7 +6,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 use weir_rules::Source;
 
 use super::{
-    AuthConfig, ConfigFiles, HistoryConfig, HostPort, ListenerConfig, Route,
+    AuthConfig, ConfigFiles, HistoryConfig, HostPort, ListenerConfig, Route, TlsClientConfig,
     declared::{LIMITS, LOG, STORE, TOP},
     values::Values,
 };
@@ -214,6 +214,8 @@ pub struct UpstreamConfig {
     pub keepalive_interval: u16,
     /// MQTT version of the connection.
     pub bridge_protocol_version: MqttVersion,
+    /// How TLS is spoken there; `None` = it is not.
+    pub tls: Option<TlsClientConfig>,
     /// User name there.
     pub username: Option<String>,
     /// Password there, from the key or from its file.
@@ -473,6 +475,7 @@ impl UpstreamConfig {
             bridge_protocol_version: MqttVersion::from_name(
                 values.choice("bridge_protocol_version"),
             ),
+            tls: None,
             username: values.text("username"),
             password: values.text("password").map(Secret::new),
             restart_timeout: RestartTimeout { min, max },

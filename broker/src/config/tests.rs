@@ -407,8 +407,20 @@ fn a_level_of_durability_behind_a_wider_one_is_warned_about() {
 
 #[test]
 fn a_key_of_a_later_version_is_called_so() {
-    let text = "[upstream.cloud]\naddress = \"a:1\"\ntls = { cafile = \"x\" }\n";
-    assert_eq!(messages("later", text), ["error[C011]: `upstream.tls` is not there yet"]);
+    let text = "[upstream.cloud]\naddress = \"a:1\"\nbacklog_full = \"drop_new\"\n";
+    assert_eq!(messages("later", text), ["error[C011]: `upstream.backlog_full` is not there yet"]);
+}
+
+#[test]
+fn what_is_wrong_with_tls_of_an_upstream_is_told() {
+    let text = "[upstream.cloud]\naddress = \"a:1\"\ntls = { certfile = \"box.pem\" }\n\
+                [upstream.other.tls]\ncafile = \"weir.toml\"\ncafiel = \"x\"\n\
+                [upstream.other]\naddress = \"b:1\"\n";
+    let found = messages("upstream-tls", text);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert_eq!(found[0], "error[C006]: `certfile` and `keyfile` need each other");
+    assert!(found[1].contains("weir.toml` holds no certificate in PEM form"), "{}", found[1]);
+    assert_eq!(found[2], "error[C002]: unknown key `cafiel` in [upstream.tls]");
 }
 
 #[test]

@@ -5,9 +5,10 @@ use std::{fs, ops::Range, path::Path};
 use weir_mqtt::TopicFilter;
 
 use super::{
-    Route, Secret, TopicTemplate, UpstreamConfig,
+    Route, Secret, TlsClientConfig, TlsError, TopicTemplate, UpstreamConfig,
     check::missing,
     key::{Placed, Refusal, RouteText, Value, code},
+    listeners::tls,
     problem::{Problems, did_you_mean},
     route::{TopicLine, TopicTemplateError},
     tree::Tree,
@@ -37,10 +38,34 @@ impl Check<'_> {
             upstream.forward.extend(line.forward());
             upstream.receive.extend(line.receive());
         }
+        upstream.tls = self.values.table("tls").map(|values| self.tls(values));
         if let Some(password) = self.password_from_file() {
             upstream.password = Some(password);
         }
         upstream
+    }
+
+    fn tls(&mut self, values: &Values) -> TlsClientConfig {
+        let (certfile, keyfile) = (values.path("certfile"), values.path("keyfile"));
+        for (name, other) in [("certfile", &keyfile), ("keyfile", &certfile)] {
+            if other.is_none() && values.path(name).is_some() {
+                let message = "`certfile` and `keyfile` need each other";
+                tls::conflict(values, name, message, "name both, or neither", self.problems);
+            }
+        }
+        let config = TlsClientConfig {
+            cafile: values.path("cafile"),
+            certificate: certfile.zip(keyfile),
+            insecure: values.flag("insecure"),
+            alpn: values.text("alpn"),
+            tls_version: tls::version(values),
+        };
+        // Where the system has no authorities now it may have some when the upstream is needed.
+        match config.load() {
+            Ok(_) | Err(TlsError::NoAuthorities) => {}
+            Err(error) => tls::refuse(values, &error, self.problems),
+        }
+        config
     }
 
     fn routes(

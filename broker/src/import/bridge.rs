@@ -11,6 +11,7 @@ use super::statement::Statement;
 pub(crate) struct Bridge {
     begun: Statement,
     table: Table,
+    tls: Table,
     topics: Vec<String>,
 }
 
@@ -26,13 +27,18 @@ enum Way {
     /// One of its own.
     Special,
     Text(&'static str),
+    /// A switch of `tls`.
+    TlsSwitch(&'static str),
+    /// A text of `tls`.
+    TlsText(&'static str),
 }
 
 impl Bridge {
     pub(crate) fn new(begun: &Statement) -> Self {
         let mut table = Table::new(&format!("[upstream.{}]", key(&begun.value)));
         table.set_text("bridge_protocol_version", "mqttv311");
-        Self { begun: begun.clone(), table, topics: Vec::new() }
+        let tls = Table::new("[upstream.tls]");
+        Self { begun: begun.clone(), table, tls, topics: Vec::new() }
     }
 
     /// Whether it is an option of bridges.
@@ -50,6 +56,9 @@ impl Bridge {
     pub(crate) fn write(mut self, document: &mut Document) -> Option<Note> {
         if !self.topics.is_empty() {
             self.table.set_list("topics", self.topics.iter().map(String::as_str));
+        }
+        if !self.tls.is_empty() {
+            self.table.set("tls", self.tls.inline());
         }
         if self.table.get("address").is_none() {
             return Some(Note::lost(&self.begun, "the bridge has no address"));
@@ -79,6 +88,11 @@ impl Bridge {
             }
             Way::Special => return self.set_special(statement),
             Way::Text(key) => self.table.set_text(key, value),
+            Way::TlsSwitch(key) => {
+                let switch = statement.switch().ok_or_else(|| not_understood(statement))?;
+                self.tls.set(key, switch);
+            }
+            Way::TlsText(key) => self.tls.set_text(key, value),
         }
         Ok(())
     }
@@ -94,6 +108,11 @@ impl Bridge {
                 let version = if value == "mqttv50" { "mqttv50" } else { "mqttv311" };
                 self.table.set_text("bridge_protocol_version", version);
             }
+            "bridge_tls_version" => match value {
+                "tlsv1.3" => self.tls.set_text("tls_version", "1.3"),
+                "tlsv1.2" => self.tls.set_text("tls_version", "1.2"),
+                _ => return Err(Note::lost(statement, TLS_VERSION)),
+            },
             "restart_timeout" => self.set_restart_timeout(statement)?,
             "start_type" if value == "automatic" => {}
             "start_type" => {
@@ -140,25 +159,26 @@ fn key(name: &str) -> String {
 }
 
 const LOCAL: &str = "an upstream is part of the broker and no client of it";
-const TLS: &str = "upstreams do not speak TLS yet";
+const PSK: &str = "upstreams speak TLS with certificates";
+const TLS_VERSION: &str = "weir speaks TLS 1.2 and 1.3";
 const OPTIONS: [(&str, Way); 39] = [
     ("address", Way::Special),
     ("addresses", Way::Special),
-    ("bridge_alpn", Way::Lost(TLS)),
+    ("bridge_alpn", Way::TlsText("alpn")),
     ("bridge_attempt_unsubscribe", Way::Needless("what is not fetched is not subscribed to")),
     ("bridge_bind_address", Way::Lost("the system chooses the address")),
-    ("bridge_cafile", Way::Lost(TLS)),
-    ("bridge_capath", Way::Lost(TLS)),
-    ("bridge_certfile", Way::Lost(TLS)),
-    ("bridge_identity", Way::Lost(TLS)),
-    ("bridge_insecure", Way::Lost(TLS)),
-    ("bridge_keyfile", Way::Lost(TLS)),
+    ("bridge_cafile", Way::TlsText("cafile")),
+    ("bridge_capath", Way::Lost("put the authorities into one file, `cafile`")),
+    ("bridge_certfile", Way::TlsText("certfile")),
+    ("bridge_identity", Way::Lost(PSK)),
+    ("bridge_insecure", Way::TlsSwitch("insecure")),
+    ("bridge_keyfile", Way::TlsText("keyfile")),
     ("bridge_max_packet_size", Way::Lost("the upstream says itself what it takes")),
     ("bridge_outgoing_retain", Way::LostIfOff("a retained message is forwarded as one")),
     ("bridge_protocol_version", Way::Special),
-    ("bridge_psk", Way::Lost(TLS)),
-    ("bridge_require_ocsp", Way::Lost(TLS)),
-    ("bridge_tls_version", Way::Lost(TLS)),
+    ("bridge_psk", Way::Lost(PSK)),
+    ("bridge_require_ocsp", Way::Lost("what an OCSP server says is not looked at")),
+    ("bridge_tls_version", Way::Special),
     ("cleansession", Way::LostIfOn("what could not be forwarded is never forgotten")),
     ("clientid", Way::Text("remote_clientid")),
     ("idle_timeout", Way::Lost("an upstream is always connected")),

@@ -119,7 +119,8 @@ fn bridges_become_upstreams() {
          topic \"\" in 0 here there\nremote_username box\nremote_password p\\\"w #1\nclientid gw\n\
          keepalive_interval 30\nrestart_timeout 5 60\ncleansession false\nstart_type automatic\n\
          connection second\naddress [::1]:1885\nbridge_protocol_version mqttv50\ntopic x/# both\n\
-         restart_timeout 7\n",
+         restart_timeout 7\nbridge_cafile /ca.pem\nbridge_certfile /box.pem\n\
+         bridge_keyfile /box.key\nbridge_insecure true\nbridge_tls_version tlsv1.3\n",
     );
     let expected: toml::Table = r#"
         [upstream.cloud_example]
@@ -136,6 +137,12 @@ fn bridges_become_upstreams() {
         address = ["[::1]:1885"]
         restart_timeout = "7s 7s"
         topics = ["x/# both"]
+        [upstream.second.tls]
+        cafile = "/ca.pem"
+        certfile = "/box.pem"
+        keyfile = "/box.key"
+        insecure = true
+        tls_version = "1.3"
     "#
     .parse()
     .unwrap();
@@ -147,7 +154,7 @@ fn what_is_lost_and_what_is_not_needed_is_told_with_its_line() {
     let told = told(
         "autosave_interval 60\nplugin /x.so\nper_listener_settings true\nlistener 1883\n\
          http_dir /www\nno_such_option 1\nmax_keepalive many\ntopic a out\nconnection lonely\n\
-         bridge_cafile /ca.pem\nremote_password secret\n",
+         bridge_psk 1234\nremote_password secret\n",
     );
     assert_eq!(
         told,
@@ -159,7 +166,7 @@ fn what_is_lost_and_what_is_not_needed_is_told_with_its_line() {
             "mosquitto.conf:6: not converted: no_such_option 1",
             "mosquitto.conf:7: not converted: max_keepalive many",
             "mosquitto.conf:8: not converted: topic a out",
-            "mosquitto.conf:10: not converted: bridge_cafile /ca.pem",
+            "mosquitto.conf:10: not converted: bridge_psk 1234",
             "mosquitto.conf:9: not converted: connection lonely",
         ]
     );

@@ -84,6 +84,9 @@ pub enum TlsError {
         /// Where it is.
         path: PathBuf,
     },
+    /// There is no `cafile`, and the system names no authorities.
+    #[error("this system believes no authority of certificates")]
+    NoAuthorities,
     /// The key is of another certificate.
     #[error("the key in `{}` does not belong to the certificate", path.display())]
     Mismatch {
@@ -137,6 +140,7 @@ impl TlsError {
     pub fn file(&self) -> TlsFile {
         match self {
             Self::Mismatch { .. } => TlsFile::Key,
+            Self::NoAuthorities => TlsFile::Authorities,
             Self::Empty { file, .. } | Self::Read { file, .. } | Self::Unusable { file, .. } => {
                 *file
             }
@@ -151,6 +155,9 @@ impl TlsError {
                 "give the key that the certificate was made with, and the broker's own \
                  certificate as the first one of `certfile`"
             }
+            Self::NoAuthorities => {
+                "set `cafile`, or install the certificates of the system (ca-certificates)"
+            }
             Self::Read { .. } => "the user that runs weir must be able to read the file",
             Self::Unusable { file: TlsFile::Key, .. } => {
                 "a key without a password is needed: RSA of 2048 bits or more, ECDSA P-256 or \
@@ -160,7 +167,7 @@ impl TlsError {
         }
     }
 
-    fn unusable(
+    pub(super) fn unusable(
         file: TlsFile,
         path: &Path,
         source: impl Into<Box<dyn Error + Send + Sync>>,
@@ -189,7 +196,7 @@ impl TlsConfig {
     /// Reads the files; `unix_s` is the time by which the certificate is judged.
     pub(crate) fn load(&self, unix_s: u64) -> Result<Loaded, TlsError> {
         let chain = read_all::<CertificateDer<'static>>(TlsFile::Certificate, &self.certfile)?;
-        let key = self.read_key()?;
+        let key = read_key(&self.keyfile)?;
         let versions: &[&SupportedProtocolVersion] = match self.tls_version {
             TlsVersion::V12 => &[&version::TLS13, &version::TLS12],
             TlsVersion::V13 => &[&version::TLS13],
@@ -218,18 +225,6 @@ impl TlsConfig {
         [self.cafile.as_deref(), Some(&self.certfile), Some(&self.keyfile), self.crlfile.as_deref()]
     }
 
-    fn read_key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
-        let (file, path) = (TlsFile::Key, &self.keyfile);
-        let bytes = read(file, path)?;
-        match PrivateKeyDer::from_pem_slice(&bytes) {
-            Ok(key) => Ok(key),
-            Err(rustls::pki_types::pem::Error::NoItemsFound) => {
-                Err(TlsError::Empty { file, path: path.clone() })
-            }
-            Err(error) => Err(TlsError::unusable(file, path, error)),
-        }
-    }
-
     fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
         let Some(cafile) = &self.cafile else { return Ok(WebPkiClientVerifier::no_client_auth()) };
         let mut roots = RootCertStore::empty();
@@ -253,7 +248,7 @@ impl TlsConfig {
     }
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(super) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
@@ -262,13 +257,25 @@ fn read(file: TlsFile, path: &Path) -> Result<Vec<u8>, TlsError> {
 }
 
 /// At least one of what the file is there for.
-fn read_all<T: PemObject>(file: TlsFile, path: &Path) -> Result<Vec<T>, TlsError> {
+pub(super) fn read_all<T: PemObject>(file: TlsFile, path: &Path) -> Result<Vec<T>, TlsError> {
     let bytes = read(file, path)?;
     let all: Result<Vec<T>, _> = T::pem_slice_iter(&bytes).collect();
     let all = all.map_err(|error| TlsError::unusable(file, path, error))?;
     match all.is_empty() {
         true => Err(TlsError::Empty { file, path: path.to_owned() }),
         false => Ok(all),
+    }
+}
+
+pub(super) fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let file = TlsFile::Key;
+    let bytes = read(file, path)?;
+    match PrivateKeyDer::from_pem_slice(&bytes) {
+        Ok(key) => Ok(key),
+        Err(rustls::pki_types::pem::Error::NoItemsFound) => {
+            Err(TlsError::Empty { file, path: path.to_owned() })
+        }
+        Err(error) => Err(TlsError::unusable(file, path, error)),
     }
 }
 

@@ -10,6 +10,7 @@ mod layered;
 mod proxy;
 mod socket;
 mod tls;
+mod tls_client;
 mod tls_server;
 mod websocket;
 mod wire;
@@ -21,6 +22,7 @@ pub(crate) use tls_server::{FileStamp, TlsServer, stamp, unix_s};
 
 pub use certificates::{CertificateUsername, TlsConfig, TlsError, TlsFile, TlsVersion};
 pub use proxy::ProxyProtocol;
+pub use tls_client::TlsClientConfig;
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;

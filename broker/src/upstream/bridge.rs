@@ -96,6 +96,7 @@ impl Upstream {
                     let password = config.password.as_ref().map(|secret| secret.reveal());
                     (name, password.unwrap_or_default().to_owned())
                 }),
+                tls: config.tls,
                 keeps_session,
                 packet_bytes_max: INCOMING_BYTES_MAX,
             },
@@ -126,14 +127,9 @@ impl Upstream {
             let address = self.addresses[attempt % self.addresses.len()].clone();
             attempt += 1;
             self.handle.set_state(UpstreamState::Connecting, None);
-            let mut link = Link::open(&address, &self.link_options);
-            let ended = self.serve(&mut link, &address, &mut stopped).await;
-            self.handle.set_takes_live(false);
-            self.forwarder.disconnected();
-            match ended {
-                Ok(()) => link.close().await,
+            match self.use_connection(&address, &mut stopped).await {
+                Ok(link) => link.close().await,
                 Err(error) => {
-                    drop(link);
                     let pause = self.backoff.failed(self.clock.now().monotonic);
                     self.tell_operator(&address, &error, pause);
                     self.pause(pause, &mut stopped).await;
@@ -141,6 +137,19 @@ impl Upstream {
             }
         }
         self.handle.set_state(UpstreamState::Waiting, None);
+    }
+
+    /// Connects and uses the connection until the upstream is stopped, or it fails.
+    async fn use_connection(
+        &mut self,
+        address: &HostPort,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Result<Link, LinkError> {
+        let mut link = Link::open(address, &self.link_options)?;
+        let ended = self.serve(&mut link, address, stopped).await;
+        self.handle.set_takes_live(false);
+        self.forwarder.disconnected();
+        ended.map(|()| link)
     }
 
     /// Waits before the next attempt; meanwhile the backlog is counted and kept within its limit.

@@ -2,6 +2,10 @@
 
 use std::io;
 
+use rustls::{AlertDescription, CertificateError, Error as TlsFault};
+
+use crate::config::TlsError;
+
 /// Why there is no connection any more, or never was.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LinkError {
@@ -31,6 +35,17 @@ pub(crate) enum LinkError {
     /// It did not take a message, but may later.
     #[error("the upstream refused a message for now: {0}")]
     RefusedMessage(String),
+    /// The two could not agree on TLS.
+    #[error("no TLS with the upstream: {reason}")]
+    Tls {
+        /// Why not.
+        reason: String,
+        /// What is to be done about it.
+        help: &'static str,
+    },
+    /// The files of this side cannot be used.
+    #[error("no TLS with the upstream: {0}")]
+    TlsFiles(#[from] TlsError),
     /// Nothing came back in time.
     #[error("the upstream did not answer in time")]
     Timeout,
@@ -58,10 +73,50 @@ impl LinkError {
             Self::Protocol(_) => "check that address and `bridge_protocol_version` fit",
             Self::Refused { help, .. } => help,
             Self::RefusedMessage(_) => "check quota and permissions at the upstream",
+            Self::Tls { help, .. } => help,
+            Self::TlsFiles(error) => error.help(),
             Self::Timeout => "check the address and any firewall on the way",
             Self::UnknownHost { .. } => "check `address` and the name server of this machine",
             Self::Unreachable(_) => "check `address`, and that the upstream is running",
         }
+    }
+
+    /// What an error in a handshake, or an answer to one, means here; none for an error of another
+    /// kind.
+    pub(crate) fn of_tls(error: &io::Error) -> Option<Self> {
+        let fault = error.get_ref()?.downcast_ref::<TlsFault>()?;
+        let help = match fault {
+            TlsFault::InvalidCertificate(certificate) => match certificate {
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                    "name the authority of the upstream's certificate in `cafile`"
+                }
+                CertificateError::NotValidForName
+                | CertificateError::NotValidForNameContext { .. } => {
+                    "use the host name of the certificate in `address`; `insecure = true` does \
+                     without"
+                }
+                CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. } => {
+                    "renew the certificate of the upstream, or set the clock of this machine right"
+                }
+                _ => "look at the certificate of the upstream with `openssl s_client -connect`",
+            },
+            TlsFault::AlertReceived(
+                AlertDescription::CertificateRequired
+                | AlertDescription::BadCertificate
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::UnknownCA
+                | AlertDescription::AccessDenied
+                // What OpenSSL says to a client of TLS 1.2 without a certificate.
+                | AlertDescription::HandshakeFailure,
+            ) => "the upstream wants another certificate: check `certfile` and `keyfile`",
+            _ => "check that the port of `address` speaks TLS, and `tls_version`",
+        };
+        Some(Self::Tls { reason: fault.to_string(), help })
     }
 
     /// The whole text with its cause.

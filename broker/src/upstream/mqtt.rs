@@ -12,6 +12,7 @@ mod v5;
 use std::io;
 use std::time::Duration;
 
+use rumqttc::{TlsConfiguration, TlsError as RumqttcTlsError, Transport};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -19,7 +20,7 @@ use super::error::LinkError;
 use super::forwarder::Full;
 use super::incoming::Received;
 use super::outgoing::{Outgoing, Peer};
-use crate::config::{HostPort, MqttVersion, Route};
+use crate::config::{HostPort, MqttVersion, Route, TlsClientConfig};
 use weir_mqtt::QoS;
 
 /// A connection, open or about to be.
@@ -37,6 +38,7 @@ pub(crate) struct LinkOptions {
     pub(crate) version: MqttVersion,
     pub(crate) keep_alive_s: u16,
     pub(crate) credentials: Option<(String, String)>,
+    pub(crate) tls: Option<TlsClientConfig>,
     /// Whether the far end keeps a session, with messages for this client.
     pub(crate) keeps_session: bool,
     /// The longest packet that is taken.
@@ -89,21 +91,28 @@ enum Client {
 
 impl Link {
     /// Begins to connect. Needs a tokio runtime with IO and time.
-    pub(crate) fn open(address: &HostPort, options: &LinkOptions) -> Self {
+    ///
+    /// # Errors
+    /// The files of TLS, which are read each time, cannot be used.
+    pub(crate) fn open(address: &HostPort, options: &LinkOptions) -> Result<Self, LinkError> {
+        let transport = match &options.tls {
+            Some(tls) => Transport::tls_with_config(TlsConfiguration::Rustls(tls.load()?)),
+            None => Transport::Tcp,
+        };
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (client, task) = match options.version {
             MqttVersion::V311 => {
-                let (client, event_loop) = v4::open(address, options);
+                let (client, event_loop) = v4::open(address, options, transport);
                 let run = v4::run(event_loop, options.packet_bytes_max, sender);
                 (Client::V4(client), tokio::spawn(run))
             }
             MqttVersion::V50 => {
-                let (client, event_loop) = v5::open(address, options);
+                let (client, event_loop) = v5::open(address, options, transport);
                 let run = v5::run(event_loop, options.packet_bytes_max, sender);
                 (Client::V5(client), tokio::spawn(run))
             }
         };
-        Self { client, events, task }
+        Ok(Self { client, events, task })
     }
 
     /// What happens next. Can be dropped at any time without losing an event.
@@ -192,6 +201,9 @@ fn qos_of(qos: QoS) -> rumqttc::QoS {
 /// What an error of the operating system means here. Only the text tells that a name has no
 /// address: the kind of the error has no name yet.
 fn io_error(error: io::Error, address: &str) -> LinkError {
+    if let Some(error) = LinkError::of_tls(&error) {
+        return error;
+    }
     let text = error.to_string();
     if text.contains("lookup address") {
         return LinkError::UnknownHost { host: address.to_owned() };
@@ -203,6 +215,17 @@ fn io_error(error: io::Error, address: &str) -> LinkError {
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::UnexpectedEof => LinkError::Lost(text),
         _ => LinkError::Unreachable(error),
+    }
+}
+
+/// What an error of the library's TLS means here.
+fn tls_error(error: RumqttcTlsError, address: &str) -> LinkError {
+    match error {
+        RumqttcTlsError::Io(error) => io_error(error, address),
+        other => LinkError::Tls {
+            reason: other.to_string(),
+            help: "`address` needs a host name or an IPv4 address for TLS",
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 mod client;
 mod far_end;
 mod mosquitto;
+mod tls;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

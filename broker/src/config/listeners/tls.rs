@@ -26,10 +26,7 @@ pub(crate) fn check(values: &Values, problems: &mut Problems) -> Option<TlsConfi
         crlfile: values.path("crlfile"),
         require_certificate: values.flag("require_certificate"),
         username,
-        tls_version: match values.choice("tls_version") {
-            "1.2" => TlsVersion::V12,
-            _ => TlsVersion::V13,
-        },
+        tls_version: version(values),
     };
     if config.cafile.is_none() {
         refuse_without_authorities(values, problems);
@@ -39,6 +36,14 @@ pub(crate) fn check(values: &Values, problems: &mut Problems) -> Option<TlsConfi
         Err(error) => refuse(values, &error, problems),
     }
     Some(config)
+}
+
+/// The oldest version that is spoken.
+pub(crate) fn version(values: &Values) -> TlsVersion {
+    match values.choice("tls_version") {
+        "1.2" => TlsVersion::V12,
+        _ => TlsVersion::V13,
+    }
 }
 
 fn required(values: &Values, name: &str, problems: &mut Problems) -> Option<PathBuf> {
@@ -73,13 +78,19 @@ fn refuse_without_authorities(values: &Values, problems: &mut Problems) {
     }
 }
 
-fn conflict(values: &Values, name: &str, message: &str, help: &str, problems: &mut Problems) {
+pub(crate) fn conflict(
+    values: &Values,
+    name: &str,
+    message: &str,
+    help: &str,
+    problems: &mut Problems,
+) {
     let Some(Origin { source, span }) = values.origin(name).cloned() else { return };
     let refusal = Refusal::new(code::CONFLICT, span, message, "cannot be so");
     problems.refuse(source, refusal.help(help));
 }
 
-fn refuse(values: &Values, error: &TlsError, problems: &mut Problems) {
+pub(crate) fn refuse(values: &Values, error: &TlsError, problems: &mut Problems) {
     let Some(Origin { source, span }) = values.origin(error.file().key()).cloned() else { return };
     let refusal = Refusal::new(code::FILE, span, error.to_string(), "this file");
     problems.refuse(source, refusal.help(error.help()));

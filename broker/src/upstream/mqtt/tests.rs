@@ -45,10 +45,11 @@ async fn a_message_of_an_earlier_connection_can_be_released() {
             version,
             keep_alive_s: 60,
             credentials: None,
+            tls: None,
             keeps_session: true,
             packet_bytes_max: 1 << 20,
         };
-        let mut link = Link::open(&HostPort::new("127.0.0.1", port), &options);
+        let mut link = Link::open(&HostPort::new("127.0.0.1", port), &options).expect("no files");
         let connected = link.next().await;
         let session = matches!(connected, LinkEvent::Connected { session_present: true, .. });
         assert!(session, "{connected:?}");

@@ -6,27 +6,32 @@ use std::time::Duration;
 use rumqttc::{
     AsyncClient, ConnAck, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions,
     NetworkOptions, Outgoing as Written, Packet, Publish, QoS as WireQoS, StateError, SubAck,
-    SubscribeFilter, SubscribeReasonCode,
+    SubscribeFilter, SubscribeReasonCode, Transport,
 };
 use tokio::sync::mpsc;
 use weir_mqtt::{QoS, Version};
 
 use super::{
     CONNECT_TIMEOUT_S, Full, HELP_CLIENT_ID, HELP_CREDENTIALS, HELP_OTHER, HELP_VERSION,
-    INFLIGHT_MAX, LinkEvent, LinkOptions, REQUESTS_MAX, host, io_error, qos_of,
+    INFLIGHT_MAX, LinkEvent, LinkOptions, REQUESTS_MAX, host, io_error, qos_of, tls_error,
 };
 use crate::config::{HostPort, Route};
 use crate::upstream::error::LinkError;
 use crate::upstream::incoming::Received;
 use crate::upstream::outgoing::{Outgoing, Peer};
 
-pub(super) fn open(address: &HostPort, options: &LinkOptions) -> (AsyncClient, EventLoop) {
+pub(super) fn open(
+    address: &HostPort,
+    options: &LinkOptions,
+    transport: Transport,
+) -> (AsyncClient, EventLoop) {
     let mut mqtt = MqttOptions::new(&options.client_id, host(address), address.port());
     mqtt.set_keep_alive(Duration::from_secs(options.keep_alive_s.into()))
         .set_clean_session(!options.keeps_session)
         .set_manual_acks(true)
         .set_inflight(INFLIGHT_MAX)
         .set_max_packet_size(options.packet_bytes_max, OUTGOING_BYTES_MAX);
+    mqtt.set_transport(transport);
     if let Some((username, password)) = &options.credentials {
         mqtt.set_credentials(username, password);
     }
@@ -161,6 +166,7 @@ fn link_error(error: ConnectionError, host: &str, packet_bytes_max: usize) -> Li
         }
         ConnectionError::FlushTimeout | ConnectionError::NetworkTimeout => LinkError::Timeout,
         ConnectionError::Io(error) => io_error(error, host),
+        ConnectionError::Tls(error) => tls_error(error, host),
         ConnectionError::MqttState(error) => state_error(error, host, packet_bytes_max),
         ConnectionError::RequestsDone => LinkError::Lost("it was given up".to_owned()),
         other => LinkError::Protocol(other.to_string()),
@@ -175,6 +181,7 @@ fn state_error(error: StateError, host: &str, packet_bytes_max: usize) -> LinkEr
         StateError::Deserialization(rumqttc::Error::PayloadSizeLimitExceeded(_)) => {
             LinkError::IncomingTooLarge { limit: packet_bytes_max }
         }
+        StateError::Io(error) if LinkError::of_tls(&error).is_some() => io_error(error, host),
         StateError::Io(error) => match error.kind() {
             io::ErrorKind::TimedOut => LinkError::Timeout,
             _ => LinkError::Lost(error.to_string()),

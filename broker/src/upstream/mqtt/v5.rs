@@ -4,7 +4,6 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rumqttc::Outgoing as Written;
 use rumqttc::v5::mqttbytes::QoS as WireQoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, ConnectProperties, ConnectReturnCode, Filter, Packet, PubAck, PubAckReason,
@@ -14,19 +13,24 @@ use rumqttc::v5::mqttbytes::v5::{
 use rumqttc::v5::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError, mqttbytes,
 };
+use rumqttc::{Outgoing as Written, Transport};
 use tokio::sync::mpsc;
 use weir_mqtt::{QoS, Version};
 
 use super::{
     CONNECT_TIMEOUT_S, Full, HELP_CLIENT_ID, HELP_CREDENTIALS, HELP_OTHER, HELP_VERSION,
-    INFLIGHT_MAX, LinkEvent, LinkOptions, RECEIVE_MAX, REQUESTS_MAX, host, io_error,
+    INFLIGHT_MAX, LinkEvent, LinkOptions, RECEIVE_MAX, REQUESTS_MAX, host, io_error, tls_error,
 };
 use crate::config::{HostPort, Route};
 use crate::upstream::error::LinkError;
 use crate::upstream::incoming::Received;
 use crate::upstream::outgoing::{Outgoing, Peer};
 
-pub(super) fn open(address: &HostPort, options: &LinkOptions) -> (AsyncClient, EventLoop) {
+pub(super) fn open(
+    address: &HostPort,
+    options: &LinkOptions,
+    transport: Transport,
+) -> (AsyncClient, EventLoop) {
     let mut mqtt = MqttOptions::new(&options.client_id, host(address), address.port());
     let packet_bytes_max = u32::try_from(options.packet_bytes_max).unwrap_or(u32::MAX);
     mqtt.set_keep_alive(Duration::from_secs(options.keep_alive_s.into()))
@@ -40,6 +44,7 @@ pub(super) fn open(address: &HostPort, options: &LinkOptions) -> (AsyncClient, E
             max_packet_size: Some(packet_bytes_max),
             ..ConnectProperties::new()
         });
+    mqtt.set_transport(transport);
     if let Some((username, password)) = &options.credentials {
         mqtt.set_credentials(username, password);
     }
@@ -233,6 +238,7 @@ fn link_error(error: ConnectionError, host: &str, packet_bytes_max: usize) -> Li
             LinkError::Refused { reason: format!("{code:?}"), help: help(code) }
         }
         ConnectionError::Io(error) => io_error(error, host),
+        ConnectionError::Tls(error) => tls_error(error, host),
         ConnectionError::MqttState(error) => state_error(error, host, packet_bytes_max),
         ConnectionError::RequestsDone => LinkError::Lost("it was given up".to_owned()),
         ConnectionError::Timeout(_) => LinkError::Timeout,
@@ -249,6 +255,7 @@ fn state_error(error: StateError, host: &str, packet_bytes_max: usize) -> LinkEr
         | StateError::IncomingPacketTooLarge { .. } => {
             LinkError::IncomingTooLarge { limit: packet_bytes_max }
         }
+        StateError::Io(error) if LinkError::of_tls(&error).is_some() => io_error(error, host),
         StateError::Io(error) => match error.kind() {
             io::ErrorKind::TimedOut => LinkError::Timeout,
             _ => LinkError::Lost(error.to_string()),

@@ -1,0 +1,172 @@
+//! The keys of `[upstream.NAME]`.
+
+use super::super::{
+    key::{Form, Initial, Key, Kind, Section},
+    listeners::TLS_VERSIONS,
+    settings::{MqttVersion, UpstreamKind},
+};
+use super::{KB, TB};
+pub(crate) static UPSTREAM: Section = Section {
+    name: "upstream",
+    form: Form::Named,
+    text: "Brokers that messages are forwarded to, each with a name that rules can use. What \
+           was accepted for an upstream is kept until the upstream has acknowledged it.",
+    keys: &[
+        Key {
+            name: "kind",
+            text: "What is spoken there.",
+            kind: Kind::Choice(&UpstreamKind::NAMES),
+            initial: Initial::Default("\"mqtt\""),
+        },
+        Key {
+            name: "address",
+            text: "Where it is. Of several addresses the next one is tried when one fails.",
+            kind: Kind::Addresses,
+            initial: Initial::Required { example: "[\"mqtt.example.org:1883\"]" },
+        },
+        Key {
+            name: "forward",
+            text: "Messages that go there. In `to`, {topic} is the topic of the message and \
+                   {rest} what `#` matched.",
+            kind: Kind::Routes,
+            initial: Initial::Unset {
+                example: "[{ from = \"agg/#\", to = \"{topic}\", qos = 1 }]",
+                meaning: "only what rules send there",
+            },
+        },
+        Key {
+            name: "receive",
+            text: "Messages that are fetched from there.",
+            kind: Kind::Routes,
+            initial: Initial::Unset {
+                example: "[{ from = \"site/berlin/cmd/#\", to = \"cmd/{rest}\", qos = 1 }]",
+                meaning: "nothing",
+            },
+        },
+        Key {
+            name: "topics",
+            text: "The same as lines of mosquitto's bridge option `topic`.",
+            kind: Kind::TopicLines,
+            initial: Initial::Unset {
+                example: "[\"sensors/# out 1 local/ remote/\"]",
+                meaning: "none",
+            },
+        },
+        Key {
+            name: "remote_clientid",
+            text: "Client identifier at the upstream. It must not change and must be the only \
+                   one of its name there.",
+            kind: Kind::Text,
+            initial: Initial::Unset {
+                example: "\"gateway-7\"",
+                meaning: "made from the host name and the name of the upstream",
+            },
+        },
+        Key {
+            name: "keepalive_interval",
+            text: "Keep alive of the connection.",
+            kind: Kind::Whole { min: 5, max: 65_535, unit: "seconds" },
+            initial: Initial::Default("60"),
+        },
+        Key {
+            name: "bridge_protocol_version",
+            text: "MQTT 5.0 or 3.1.1.",
+            kind: Kind::Choice(&MqttVersion::NAMES),
+            initial: Initial::Default("\"mqttv50\""),
+        },
+        Key {
+            name: "username",
+            text: "User name at the upstream.",
+            kind: Kind::Text,
+            initial: Initial::Unset { example: "\"gateway-7\"", meaning: "anonymous" },
+        },
+        Key {
+            name: "password",
+            text: "Password at the upstream. Better keep it in a file of its own.",
+            kind: Kind::Secret,
+            initial: Initial::Unset { example: "\"secret\"", meaning: "no password" },
+        },
+        Key {
+            name: "password_file",
+            text: "File whose first line is the password.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"cloud.password\"", meaning: "no password" },
+        },
+        Key {
+            name: "restart_timeout",
+            text: "Shortest and longest pause before the next attempt to connect.",
+            kind: Kind::DurationRange,
+            initial: Initial::Default("\"5s 30s\""),
+        },
+        Key {
+            name: "window",
+            text: "Messages under way at a time, never more than the upstream allows.",
+            kind: Kind::Whole { min: 1, max: 100, unit: "messages" },
+            initial: Initial::Default("20"),
+        },
+        Key {
+            name: "backlog_max_bytes",
+            text: "Bytes that wait on disk while the upstream is away; beyond it the oldest are \
+                   dropped and counted.",
+            kind: Kind::Size { min: 64 * KB, max: TB },
+            initial: Initial::Default("\"128MB\""),
+        },
+        Key {
+            name: "tls",
+            text: "TLS to the upstream: a table of its own, see below.",
+            kind: Kind::Table(&UPSTREAM_TLS),
+            initial: Initial::Unset { example: "{ cafile = \"cloud-ca.pem\" }", meaning: "no TLS" },
+        },
+    ],
+};
+
+pub(crate) static UPSTREAM_TLS: Section = Section {
+    name: "upstream.tls",
+    form: Form::Within,
+    text: "TLS to the upstream above, also written as `tls = { … }` in it; `tls = {}` believes the \
+           authorities of the system. The files are in PEM form and are read for each connection, so \
+           new ones are used from the next connection on.",
+    keys: &[
+        Key {
+            name: "cafile",
+            text: "Authorities whose certificate of the upstream is believed.",
+            kind: Kind::Path,
+            initial: Initial::Unset {
+                example: "\"cloud-ca.pem\"",
+                meaning: "those that the system believes",
+            },
+        },
+        Key {
+            name: "certfile",
+            text: "Certificate that is shown to the upstream, followed by those that lead to its \
+                   authority. It needs `keyfile`.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"gateway-7.pem\"", meaning: "no certificate" },
+        },
+        Key {
+            name: "keyfile",
+            text: "Its private key, without a password.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"gateway-7.key\"", meaning: "no certificate" },
+        },
+        Key {
+            name: "insecure",
+            text: "Believe a certificate of a known authority that is for another host name than that \
+                   of `address`. Whoever has a certificate of that authority can be the upstream then.",
+            kind: Kind::Flag,
+            initial: Initial::Default("false"),
+        },
+        Key {
+            name: "alpn",
+            text: "Protocol that is asked for in the handshake, where a port serves several.",
+            kind: Kind::Text,
+            initial: Initial::Unset { example: "\"mqtt\"", meaning: "none" },
+        },
+        Key {
+            name: "tls_version",
+            text: "The oldest version of TLS that may be spoken.",
+            kind: Kind::Choice(&TLS_VERSIONS),
+            initial: Initial::Default("\"1.2\""),
+        },
+    ],
+};
