@@ -226,6 +226,8 @@ pub struct UpstreamConfig {
     pub window: u16,
     /// Bytes that wait on disk while the upstream is away.
     pub backlog_max_bytes: u64,
+    /// What waits longer is dropped; `None` = it waits for ever.
+    pub backlog_max_age: Option<Duration>,
 }
 
 /// When a message is acknowledged, and what of it is written.
@@ -481,6 +483,7 @@ impl UpstreamConfig {
             restart_timeout: RestartTimeout { min, max },
             window: values.whole("window"),
             backlog_max_bytes: values.size("backlog_max_bytes"),
+            backlog_max_age: values.optional("backlog_max_age", Values::duration),
         }
     }
 }

@@ -22,7 +22,7 @@ use super::handle::UpstreamHandle;
 use super::incoming::{Inbox, Receipt};
 use super::mqtt::{Link, LinkOptions};
 use super::node;
-use crate::clock::Clock;
+use crate::clock::{Clock, unix_ms};
 use crate::config::{HostPort, Route, UpstreamConfig};
 use crate::mailbox::{Mail, Mailbox};
 use crate::status::UpstreamState;
@@ -77,6 +77,7 @@ impl Upstream {
             routes: config.forward,
             qos_max: qos_max(keeps_session),
             backlog_bytes_max: config.backlog_max_bytes,
+            backlog_age_max_ms: config.backlog_max_age.map(milliseconds),
             window: config.window,
         };
         tell_limits(&options);
@@ -176,6 +177,7 @@ impl Upstream {
 
     /// Reads one batch of the log if there may be one.
     fn read_log(&mut self) {
+        self.forwarder.drop_aged(unix_ms());
         let now = self.clock.now().monotonic;
         if self.read_again_at.is_some_and(|at| now < at) {
             return;
@@ -214,7 +216,7 @@ impl Upstream {
     /// Says once what is wrong, and again only when something else is.
     fn tell_operator(&mut self, address: &HostPort, error: &LinkError, pause: Duration) {
         let text = error.text();
-        let retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        let retry_in_ms = milliseconds(pause);
         if self.told == text {
             tracing::debug!(upstream = self.name, %address, error = text, retry_in_ms, "no upstream");
         } else {
@@ -262,6 +264,10 @@ fn tell_limits(options: &ForwarderOptions) {
             "an upstream that receives too forwards with QoS 1 at most"
         );
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// For the length of pauses; std has no other source of randomness.

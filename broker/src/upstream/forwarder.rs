@@ -14,7 +14,7 @@ use weir_core::{Instant, LogRecord, ReaderId, Records, Sequence, ShardId};
 use weir_mqtt::QoS;
 
 use super::handle::Figures;
-use super::outbox::Outbox;
+use super::outbox::{MaxAge, Outbox};
 use super::outgoing::{Forwarding, Origin, Outgoing, Peer};
 use super::report::Report;
 use super::sender::{Record, Refused, Sender};
@@ -40,6 +40,8 @@ pub struct ForwarderOptions {
     pub qos_max: QoS,
     /// When more than so many bytes wait the oldest are dropped.
     pub backlog_bytes_max: u64,
+    /// What waits longer is dropped, in milliseconds; none = it waits for ever.
+    pub backlog_age_max_ms: Option<u64>,
     /// Records under way at once, whatever the far end takes.
     pub window: u16,
 }
@@ -61,6 +63,7 @@ pub struct Forwarder {
     name: String,
     forwarding: Forwarding,
     outbox: Outbox,
+    max_age: Option<MaxAge>,
     sender: Sender,
     report: Report,
     figures: Figures,
@@ -87,6 +90,7 @@ impl Forwarder {
         let ForwarderOptions { reader, shard, node, routes, qos_max, .. } = options;
         Self {
             outbox: Outbox::new(reader, done, options.backlog_bytes_max),
+            max_age: options.backlog_age_max_ms.map(MaxAge),
             sender: Sender::new(done, options.window),
             report: Report::new(reader, &options.name, done),
             forwarding: Forwarding { routes, node, shard, qos_max },
@@ -132,9 +136,16 @@ impl Forwarder {
 
     /// Sends what the window has room for, in the order of the log, by `publish`.
     pub fn send(&mut self, unix_ms: u64, mut publish: impl FnMut(Outgoing) -> Result<(), Full>) {
+        self.drop_aged(unix_ms);
         let Some(Open { peer, .. }) = &self.open else { return };
         while let Some(record) = self.sender.next() {
             let message = &record.message.parts();
+            // One segment of the backlog may hold older records than others.
+            if self.max_age.is_some_and(|age| age.is_over(message.received_at_ms, unix_ms)) {
+                self.figures.drop("backlog_age", 1);
+                self.sender.skip();
+                continue;
+            }
             match self.forwarding.outgoing(message, origin(record), peer, unix_ms) {
                 Ok(outgoing) => match publish(outgoing) {
                     Ok(()) => self.sender.hand_over(),
@@ -284,6 +295,14 @@ impl Forwarder {
                 "the backlog is full, the oldest messages are dropped"
             );
         }
+    }
+
+    /// Drops what has waited too long. To be called now and then without a connection, too.
+    pub fn drop_aged(&mut self, unix_ms: u64) {
+        let Some(age) = self.max_age else { return };
+        let dropped = self.outbox.drop_aged(&mut self.sender, age, unix_ms);
+        self.figures.drop("backlog_age", dropped);
+        self.settle();
     }
 
     fn settle(&mut self) {

@@ -3,7 +3,7 @@
 //! The log itself is the store's; this holds positions and figures, and feeds the sender. Each
 //! record is counted once, when it is first seen, in segments of [`SEGMENT_BYTES`], so that a
 //! backlog of a million records takes some kilobytes here. When the segments come to more than
-//! the limit the oldest are given up.
+//! the limit, or become too old, the oldest are given up.
 //!
 //! Exact: the number of records that are dropped, and that dropping begins at the oldest. Not
 //! exact: the bytes are those of the messages, without what the store adds to each; and whole
@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 
-use weir_core::{Destination, LogRecord, ReaderId, Sequence};
+use weir_core::{Destination, LogRecord, Message, ReaderId, Sequence};
 
 use super::sender::{Record, Sender};
 
@@ -40,6 +40,21 @@ struct Segment {
     bytes: u64,
     /// The bytes of its records when none was settled.
     capacity: u64,
+    /// When its newest record was received, milliseconds since the Unix epoch.
+    newest_ms: u64,
+}
+
+/// How long a record may wait, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MaxAge(pub(crate) u64);
+
+impl MaxAge {
+    /// Whether what was received then is too old by now. What came before the clock of the box was
+    /// ever set has no age.
+    pub(crate) fn is_over(self, received_at_ms: u64, unix_ms: u64) -> bool {
+        let Self(max_ms) = self;
+        received_at_ms >= CLOCK_SET_FROM_MS && unix_ms.saturating_sub(received_at_ms) > max_ms
+    }
 }
 
 /// Whether there may be more to read at once.
@@ -85,7 +100,7 @@ impl Outbox {
         let scanned = read_log(after, BATCH_BYTES, &mut records)?;
         for record in records.drain(..) {
             if record.sequence > self.counted {
-                self.count(record.sequence, record.message.len() as u64);
+                self.count(record.sequence, &record.message);
             }
             if feeds && record.sequence > self.dropped {
                 let routed = self.is_routed(&record);
@@ -122,10 +137,25 @@ impl Outbox {
 
     /// Gives up the oldest records while there are too many bytes; answers how many it were.
     pub(crate) fn drop_old(&mut self, sender: &mut Sender) -> u64 {
+        self.drop_while(sender, |outbox, _| outbox.bytes > outbox.bytes_max)
+    }
+
+    /// Gives up records that are too old by this; answers how many it were.
+    pub(crate) fn drop_aged(&mut self, sender: &mut Sender, age: MaxAge, unix_ms: u64) -> u64 {
+        self.drop_while(sender, |_, oldest| age.is_over(oldest.newest_ms, unix_ms))
+    }
+
+    fn drop_while(
+        &mut self,
+        sender: &mut Sender,
+        is_over: impl Fn(&Self, &Segment) -> bool,
+    ) -> u64 {
         let before = self.dropped;
         let mut dropped = 0;
-        while self.bytes > self.bytes_max {
-            let Some(segment) = self.segments.pop_front() else { break };
+        while let Some(segment) = self.segments.front().copied()
+            && is_over(self, &segment)
+        {
+            self.segments.pop_front();
             self.records -= segment.records;
             self.bytes -= segment.bytes;
             self.dropped = segment.last;
@@ -156,7 +186,8 @@ impl Outbox {
         self.bytes
     }
 
-    fn count(&mut self, sequence: Sequence, bytes: u64) {
+    fn count(&mut self, sequence: Sequence, message: &Message) {
+        let (bytes, newest_ms) = (message.len() as u64, message.parts().received_at_ms);
         self.records += 1;
         self.bytes += bytes;
         if let Some(segment) = self.segments.back_mut()
@@ -166,9 +197,11 @@ impl Outbox {
             segment.records += 1;
             segment.bytes += bytes;
             segment.capacity += bytes;
+            segment.newest_ms = segment.newest_ms.max(newest_ms);
             return;
         }
-        self.segments.push_back(Segment { last: sequence, records: 1, bytes, capacity: bytes });
+        let (last, records, capacity) = (sequence, 1, bytes);
+        self.segments.push_back(Segment { last, records, bytes, capacity, newest_ms });
     }
 
     /// Whether a forward route brought the record; otherwise a rule named the upstream.
@@ -179,6 +212,8 @@ impl Outbox {
     }
 }
 
+/// 2020, before which a clock was never set.
+const CLOCK_SET_FROM_MS: u64 = 1_577_836_800_000;
 /// What is read at once; some 100 us of reading.
 const BATCH_BYTES: usize = 64 * 1024;
 /// What waits in memory for the sender, so that the far end never waits for the disk.

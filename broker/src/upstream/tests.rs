@@ -531,3 +531,33 @@ async fn a_backlog_beyond_its_limit_loses_its_oldest_messages() {
     assert_eq!(came.len() as u64, status.depth);
     until(&broker, |status| status.depth == 0).await;
 }
+
+#[tokio::test]
+async fn what_has_waited_too_long_is_dropped_while_the_upstream_is_away() {
+    let Some(mut far) = Mosquitto::open(&[]) else { return };
+    let mut there = Client::connect(&far.address(), "there");
+    there.subscribe("agg/#").await;
+    far.stop();
+    let directory = Directory::new("data");
+    let mut config = upstream(far.address(), MqttVersion::V50);
+    config.forward = vec![route("agg/#", "{topic}", 1)];
+    config.backlog_max_age = Some(Duration::from_millis(20));
+    let (broker, here) = start(&directory, &config);
+    let publisher = Client::connect(&here, "here");
+    for payload in numbers(10) {
+        publisher.publish("agg/old", 1, &payload);
+    }
+    let is_over = |status: &UpstreamStatus| {
+        status.dropped.get("backlog_age").is_some_and(|count| *count == 10)
+    };
+    let status = until(&broker, is_over).await;
+    assert_eq!(status.depth, 0);
+    broker.shutdown();
+    far.resume();
+    config.backlog_max_age = None;
+    let (broker, here) = start(&directory, &config);
+    let publisher = Client::connect(&here, "here");
+    publisher.publish("agg/new", 1, "new");
+    assert_eq!(there.payloads_until("new").await, ["new"]);
+    until(&broker, |status| status.depth == 0).await;
+}

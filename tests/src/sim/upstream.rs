@@ -62,6 +62,7 @@ impl Upstream {
             routes: FILTERS.map(route).into(),
             qos_max: QoS::ExactlyOnce,
             backlog_bytes_max: 1 << 30,
+            backlog_age_max_ms: None,
             window: 1 + around.random.below(20) as u16,
         };
         let forwarder = Forwarder::new(options, done);

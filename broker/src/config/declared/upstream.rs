@@ -1,11 +1,13 @@
 //! The keys of `[upstream.NAME]`.
 
+use std::time::Duration;
+
 use super::super::{
     key::{Form, Initial, Key, Kind, Section},
     listeners::TLS_VERSIONS,
     settings::{MqttVersion, UpstreamKind},
 };
-use super::{KB, TB};
+use super::{KB, TB, YEAR};
 pub(crate) static UPSTREAM: Section = Section {
     name: "upstream",
     form: Form::Named,
@@ -110,6 +112,13 @@ pub(crate) static UPSTREAM: Section = Section {
                    dropped and counted.",
             kind: Kind::Size { min: 64 * KB, max: TB },
             initial: Initial::Default("\"128MB\""),
+        },
+        Key {
+            name: "backlog_max_age",
+            text: "What has waited longer for the upstream is dropped and counted, also while it is \
+                   away. What came before the clock of the machine was ever set has no age.",
+            kind: Kind::Duration { min: Duration::from_secs(1), max: YEAR },
+            initial: Initial::Unset { example: "\"7d\"", meaning: "it waits for ever" },
         },
         Key {
             name: "tls",

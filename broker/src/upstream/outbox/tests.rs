@@ -159,3 +159,28 @@ fn what_is_under_way_is_not_dropped() {
     assert_eq!(drain(&log, &mut outbox, &mut sender).len() as u64 + dropped + 2, 1_000);
     assert_eq!(outbox.records(), 0);
 }
+
+/// By segments, of which the newest record counts; what came before 2020 has no age.
+#[test]
+fn what_has_waited_too_long_is_dropped() {
+    const YEAR_2026_MS: u64 = 1_767_225_600_000;
+    let aged = |sequence: u64, received_at_ms: u64| {
+        let mut one = record(sequence, 10_000, true);
+        let parts = MessageParts { received_at_ms, ..one.message.parts() };
+        one.message = Message::new(&parts, &mut Vec::new());
+        one
+    };
+    let times = [0, 1_000, 2_000, 3_000, 4_000, 5_000].map(|ms| YEAR_2026_MS + ms);
+    let records = (1..).zip(times).map(|(n, at)| aged(n, at)).collect();
+    let (mut outbox, mut sender) =
+        (Outbox::new(READER, Sequence(0), u64::MAX), Sender::new(Sequence(0), 20));
+    FakeLog { records }.read_all(&mut outbox, &mut sender);
+    let (age, at) = (MaxAge(10_000), |ms| YEAR_2026_MS + ms);
+    assert_eq!(outbox.drop_aged(&mut sender, age, at(11_000)), 0, "the newer one is not over");
+    assert_eq!(outbox.drop_aged(&mut sender, age, at(11_001)), 2);
+    assert_eq!(outbox.drop_aged(&mut sender, age, at(5_000)), 0, "the clock was set back");
+    assert_eq!((outbox.records(), outbox.drop_aged(&mut sender, age, u64::MAX)), (4, 4));
+    let records = vec![aged(20, 5_000)];
+    FakeLog { records }.read_all(&mut outbox, &mut sender);
+    assert_eq!((outbox.drop_aged(&mut sender, age, u64::MAX), outbox.records()), (0, 1));
+}
