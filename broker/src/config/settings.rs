@@ -228,6 +228,8 @@ pub struct UpstreamConfig {
     pub backlog_max_bytes: u64,
     /// What waits longer is dropped; `None` = it waits for ever.
     pub backlog_max_age: Option<Duration>,
+    /// Messages sent in a second; 0 = no limit.
+    pub drain_rate: u32,
 }
 
 /// When a message is acknowledged, and what of it is written.
@@ -484,6 +486,7 @@ impl UpstreamConfig {
             window: values.whole("window"),
             backlog_max_bytes: values.size("backlog_max_bytes"),
             backlog_max_age: values.optional("backlog_max_age", Values::duration),
+            drain_rate: values.whole("drain_rate"),
         }
     }
 }

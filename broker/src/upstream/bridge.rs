@@ -78,6 +78,7 @@ impl Upstream {
             qos_max: qos_max(keeps_session),
             backlog_bytes_max: config.backlog_max_bytes,
             backlog_age_max_ms: config.backlog_max_age.map(milliseconds),
+            drain_rate: config.drain_rate,
             window: config.window,
         };
         tell_limits(&options);

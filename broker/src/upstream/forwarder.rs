@@ -10,12 +10,13 @@
 //!
 //! [`Upstream`]: super::Upstream
 
-use weir_core::{Instant, LogRecord, ReaderId, Records, Sequence, ShardId};
+use weir_core::{Instant, LogRecord, Now, ReaderId, Records, Sequence, ShardId};
 use weir_mqtt::QoS;
 
 use super::handle::Figures;
 use super::outbox::{MaxAge, Outbox};
 use super::outgoing::{Forwarding, Origin, Outgoing, Peer};
+use super::pace::Pace;
 use super::report::Report;
 use super::sender::{Record, Refused, Sender};
 use crate::config::Route;
@@ -42,6 +43,8 @@ pub struct ForwarderOptions {
     pub backlog_bytes_max: u64,
     /// What waits longer is dropped, in milliseconds; none = it waits for ever.
     pub backlog_age_max_ms: Option<u64>,
+    /// Records sent in a second; 0 = as fast as the far end acknowledges them.
+    pub drain_rate: u32,
     /// Records under way at once, whatever the far end takes.
     pub window: u16,
 }
@@ -64,6 +67,7 @@ pub struct Forwarder {
     forwarding: Forwarding,
     outbox: Outbox,
     max_age: Option<MaxAge>,
+    pace: Option<Pace>,
     sender: Sender,
     report: Report,
     figures: Figures,
@@ -91,6 +95,7 @@ impl Forwarder {
         Self {
             outbox: Outbox::new(reader, done, options.backlog_bytes_max),
             max_age: options.backlog_age_max_ms.map(MaxAge),
+            pace: Pace::new(options.drain_rate),
             sender: Sender::new(done, options.window),
             report: Report::new(reader, &options.name, done),
             forwarding: Forwarding { routes, node, shard, qos_max },
@@ -134,11 +139,15 @@ impl Forwarder {
         }
     }
 
-    /// Sends what the window has room for, in the order of the log, by `publish`.
-    pub fn send(&mut self, unix_ms: u64, mut publish: impl FnMut(Outgoing) -> Result<(), Full>) {
+    /// Sends what the window has room for, in the order of the log and at the pace that is allowed,
+    /// by `publish`.
+    pub fn send(&mut self, now: Now, mut publish: impl FnMut(Outgoing) -> Result<(), Full>) {
+        let unix_ms = now.unix_ms;
         self.drop_aged(unix_ms);
         let Some(Open { peer, .. }) = &self.open else { return };
-        while let Some(record) = self.sender.next() {
+        while self.pace.as_ref().is_none_or(|pace| pace.is_due(now.monotonic))
+            && let Some(record) = self.sender.next()
+        {
             let message = &record.message.parts();
             // One segment of the backlog may hold older records than others.
             if self.max_age.is_some_and(|age| age.is_over(message.received_at_ms, unix_ms)) {
@@ -148,7 +157,10 @@ impl Forwarder {
             }
             match self.forwarding.outgoing(message, origin(record), peer, unix_ms) {
                 Ok(outgoing) => match publish(outgoing) {
-                    Ok(()) => self.sender.hand_over(),
+                    Ok(()) => {
+                        self.sender.hand_over();
+                        self.pace.iter_mut().for_each(|pace| pace.take(now.monotonic));
+                    }
                     Err(Full) => break,
                 },
                 Err(unsent) => {
@@ -253,10 +265,13 @@ impl Forwarder {
         self.report.take(now, self.sender.done(), at_once)
     }
 
-    /// When [`take_turn`](Self::take_turn) will have something; none before something happens.
+    /// When [`take_turn`](Self::take_turn) will have something, or the next record may be sent; none
+    /// before something happens.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.report.due()
+        let waits = self.open.is_some() && self.sender.next().is_some();
+        let paced = self.pace.as_ref().filter(|_| waits).map(Pace::due);
+        self.report.due().into_iter().chain(paced).min()
     }
 
     /// Whether records that are known to wait are to be read, although the log has not grown.
@@ -318,3 +333,6 @@ fn origin(record: &Record) -> Origin {
 
 /// QoS 0 messages with the connection beyond which the others wait their turn.
 const LIVE_UNDER_WAY_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests;

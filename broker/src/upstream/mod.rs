@@ -15,6 +15,7 @@ mod forwarder;
 mod incoming;
 mod outbox;
 mod outgoing;
+mod pace;
 mod report;
 mod sender;
 

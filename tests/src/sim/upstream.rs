@@ -63,6 +63,7 @@ impl Upstream {
             qos_max: QoS::ExactlyOnce,
             backlog_bytes_max: 1 << 30,
             backlog_age_max_ms: None,
+            drain_rate: 0,
             window: 1 + around.random.below(20) as u16,
         };
         let forwarder = Forwarder::new(options, done);
@@ -95,7 +96,7 @@ impl Upstream {
         self.take_answers(around, now);
         if let Some(link) = &mut self.link {
             link.arrive(around);
-            self.forwarder.send(now.unix_ms, |outgoing| link.take(outgoing));
+            self.forwarder.send(now, |outgoing| link.take(outgoing));
             link.write(around, &mut self.forwarder, is_early);
         }
         self.forwarder.take_turn(now.monotonic, false)

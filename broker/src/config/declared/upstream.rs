@@ -121,6 +121,13 @@ pub(crate) static UPSTREAM: Section = Section {
             initial: Initial::Unset { example: "\"7d\"", meaning: "it waits for ever" },
         },
         Key {
+            name: "drain_rate",
+            text: "Messages that are sent there in a second, evenly: after an outage the backlog does \
+                   not fill a link that others use too. 0 = as fast as the upstream acknowledges.",
+            kind: Kind::Whole { min: 0, max: 1_000_000, unit: "messages" },
+            initial: Initial::Default("0"),
+        },
+        Key {
             name: "tls",
             text: "TLS to the upstream: a table of its own, see below.",
             kind: Kind::Table(&UPSTREAM_TLS),

@@ -197,10 +197,10 @@ impl Upstream {
     }
 
     fn send(&mut self, link: &Link) {
-        let (unix_ms, handle) = (unix_ms(), &self.handle);
+        let (now, handle) = (self.clock.now(), &self.handle);
         let mut publish = |outgoing| link.publish(outgoing);
-        self.forwarder.send(unix_ms, &mut publish);
-        self.forwarder.send_live(unix_ms, || handle.take_live(), publish);
+        self.forwarder.send(now, &mut publish);
+        self.forwarder.send_live(now.unix_ms, || handle.take_live(), publish);
     }
 }
 
