@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Answer, CliError, say};
-use crate::{admin::STATUS_PATH, config::HostPort, status::Status};
+use crate::{admin::STATUS_PATH, clock::unix_ms, config::HostPort, status::Status};
 
 /// The longest wait for the network, each time.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     let (status, body) = fetch(&arguments.admin)?;
-    let text = if arguments.json { format!("{body}\n") } else { table(&status) };
+    let text = if arguments.json { format!("{body}\n") } else { table(&status, unix_ms()) };
     say(&text)?;
     Ok(if status.ready { Answer::Yes } else { Answer::No })
 }
@@ -79,7 +79,7 @@ fn ask(stream: &mut TcpStream, host: &str) -> io::Result<String> {
     }
 }
 
-fn table(status: &Status) -> String {
+fn table(status: &Status, unix_ms: u64) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
         writeln!(text, "{name:<14} {value}").expect("a String takes everything");
@@ -132,7 +132,7 @@ fn table(status: &Status) -> String {
         push_grid(&mut text, &rule_rows(status));
     }
     if !status.upstreams.is_empty() {
-        push_grid(&mut text, &upstream_rows(status));
+        push_grid(&mut text, &upstream_rows(status, unix_ms));
     }
     if !status.history.is_empty() {
         push_grid(&mut text, &history_rows(status));
@@ -151,18 +151,22 @@ fn rule_rows(status: &Status) -> Vec<Vec<String>> {
     rows
 }
 
-fn upstream_rows(status: &Status) -> Vec<Vec<String>> {
-    let head = ["upstream", "waiting", "sent", "acknowledged", "state"];
+fn upstream_rows(status: &Status, unix_ms: u64) -> Vec<Vec<String>> {
+    let head =
+        ["upstream", "waiting", "bytes", "oldest", "sent", "acknowledged", "dropped", "state"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for upstream in &status.upstreams {
-        let numbers = [upstream.depth, upstream.sent, upstream.acknowledged];
-        let numbers = numbers.iter().map(u64::to_string);
+        let age = |since: u64| uptime(unix_ms.saturating_sub(since) / 1000);
+        let oldest = upstream.oldest_at_ms.map_or("-".to_owned(), age);
+        let dropped: u64 = upstream.dropped.values().sum();
+        let numbers = [upstream.sent, upstream.acknowledged, dropped];
+        let waiting = [upstream.depth.to_string(), size(upstream.depth_bytes), oldest];
         let mut state = format!("{:?}", upstream.state).to_lowercase();
         if let Some(error) = &upstream.last_error {
             state.push_str(&format!(" (last error: {error})"));
         }
-        let row = std::iter::once(upstream.name.clone()).chain(numbers);
-        rows.push(row.chain([state]).collect());
+        let row = std::iter::once(upstream.name.clone()).chain(waiting);
+        rows.push(row.chain(numbers.map(|number| number.to_string())).chain([state]).collect());
     }
     rows
 }
@@ -235,6 +239,8 @@ mod tests {
         AuthStatus, RuleStatus, ServiceStatus, StoreStatus, UpstreamState, UpstreamStatus,
     };
 
+    const NOW_MS: u64 = 1_800_000_000_000;
+
     #[test]
     fn the_table_is_aligned() {
         let status = Status {
@@ -259,6 +265,9 @@ mod tests {
                 name: "cloud".into(),
                 state: UpstreamState::Waiting,
                 depth: 3,
+                depth_bytes: 1_500,
+                oldest_at_ms: Some(NOW_MS - 125_000),
+                dropped: [("qos0".to_owned(), 2)].into(),
                 sent: 10,
                 acknowledged: 7,
                 last_error: Some("connection refused".into()),
@@ -284,10 +293,10 @@ rule          matched  emitted  late  errors  keys
 room-average     1200        0     0       0     0
 tank                0        7     0       0     0
 
-upstream  waiting  sent  acknowledged  state
-cloud           3    10             7  waiting (last error: connection refused)
+upstream  waiting   bytes     oldest  sent  acknowledged  dropped  state
+cloud           3  1.5 KB  2 min 5 s    10             7        2  waiting (last error: connection refused)
 ";
-        let table = table(&status);
+        let table = table(&status, NOW_MS);
         assert_eq!(table, expected, "{table}");
     }
 
@@ -296,9 +305,9 @@ cloud           3    10             7  waiting (last error: connection refused)
         let store = StoreStatus { bytes_written: 41_700_000, flushes: 90, ..Default::default() };
         let mut status = Status { uptime_s: 3_000, store, ..Status::default() };
         let line = "\n  flash        1.2 GB a day at this pace, 90 flushes\n";
-        assert!(table(&status).contains(line), "{}", table(&status));
+        assert!(table(&status, NOW_MS).contains(line), "{}", table(&status, NOW_MS));
         status.uptime_s = 59;
-        assert!(!table(&status).contains("flash"));
+        assert!(!table(&status, NOW_MS).contains("flash"));
     }
 
     #[test]
