@@ -15,6 +15,8 @@ pub struct Reduction {
     clients: BTreeSet<usize>,
     /// Kinds of trouble.
     troubles: BTreeSet<Trouble>,
+    /// All rules: no run needs as much time for anything else.
+    rules: bool,
     /// Single deeds.
     deeds: BTreeMap<Actor, BTreeSet<u32>>,
 }
@@ -73,6 +75,11 @@ impl Reduction {
         self.clients.contains(&client)
     }
 
+    /// Whether there are no rules.
+    pub(crate) fn has_no_rules(&self) -> bool {
+        self.rules
+    }
+
     /// Whether a deed does not happen.
     pub(crate) fn has_no_deed(&self, actor: Actor, number: u32) -> bool {
         self.deeds.get(&actor).is_some_and(|deeds| deeds.contains(&number))
@@ -87,6 +94,10 @@ impl Reduction {
         less.clients.insert(client);
         less.deeds.remove(&Actor::Client(client));
         less
+    }
+
+    pub(crate) fn without_rules(&self) -> Self {
+        Self { rules: true, ..self.clone() }
     }
 
     pub(crate) fn without_trouble(&self, trouble: Trouble) -> Self {
@@ -115,6 +126,9 @@ impl Reduction {
             let names: Vec<String> = self.troubles.iter().map(|t| format!("{t:?}")).collect();
             words.push(format!("without={}", names.join(",")));
         }
+        if self.rules {
+            words.push("all-rules=-".to_owned());
+        }
         for (actor, deeds) in &self.deeds {
             words.push(format!("{}=-{}", actor.name(), ranges(deeds)));
         }
@@ -125,6 +139,7 @@ impl Reduction {
     pub(crate) fn read(&mut self, name: &str, value: &str) -> Option<()> {
         match name {
             "until" => self.until_ms = Some(value.parse().ok()?),
+            "all-rules" if value == "-" => self.rules = true,
             "clients" => {
                 for client in value.strip_prefix('-')?.split(',') {
                     self.clients.insert(client.parse().ok()?);

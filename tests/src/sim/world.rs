@@ -60,7 +60,8 @@ impl World {
         }
         let clients =
             profiles.into_iter().enumerate().map(|(number, p)| Client::new(number, p)).collect();
-        let plan = weir_rules::compile(&[Source::new("rules.toml", RULES)]).expect("valid rules");
+        let rules = if setup.reduction.has_no_rules() { "" } else { RULES };
+        let plan = weir_rules::compile(&[Source::new("rules.toml", rules)]).expect("valid rules");
         let mut around = Surroundings::new(setup, conduct, Trace::new(is_recording));
         around.model.has_small_queues = around.conduct.has_small_queues();
         let text = format!("{:?}", around.conduct);
@@ -204,10 +205,13 @@ impl World {
             is_steady: around.calendar_moved_ms == 0,
             unix_ms: around.unix_ms(),
         };
-        let text = outputs
-            .difference(&truth)
-            .or_else(|| outputs.difference_upstream(&far_end.results, &truth))
-            .or_else(|| far_end.difference(model, &sensors));
+        let of_rules = || {
+            let here = outputs.difference(&truth);
+            here.or_else(|| outputs.difference_upstream(&far_end.results, &truth))
+        };
+        let has_rules = !self.setup.reduction.has_no_rules();
+        let text = has_rules.then(of_rules).flatten();
+        let text = text.or_else(|| far_end.difference(model, &sensors));
         if let Some(text) = text {
             self.around.model.blame(About::ALL, text);
         }
