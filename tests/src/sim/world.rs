@@ -159,6 +159,7 @@ impl World {
     }
 
     fn check_promises(&mut self) -> Result<(), Problem> {
+        self.process.iter_mut().for_each(Process::check_all);
         let names: Vec<&str> =
             self.clients.iter().map(|client| client.profile.name.as_str()).collect();
         checker::check_owed(&mut self.around.model, &names);
