@@ -139,7 +139,7 @@ fn tell_with_less(misbehaviour: Misbehaviour) {
     let failed = failures.find(|failed| failed.events >= LONG_RUN_EVENTS);
     let failed = *failed.expect("the fault is found");
     let events = failed.events;
-    let small = shrink(failed, 150);
+    let small = shrink(failed, 400);
     println!("{misbehaviour:?}: {} of {events} events are left", small.events);
     assert!(small.events * 4 < events, "{} of {events} events are left", small.events);
     let again = Setup::read(small.setup.seed, &small.setup.to_string()).expect("its own text");

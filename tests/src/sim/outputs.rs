@@ -12,6 +12,7 @@ use super::alerts;
 use super::arrivals::Arrivals;
 use super::model::{MessageId, Model, fingerprint};
 use super::recomputed::{self, Reading, field};
+use super::reduction::Reduction;
 use super::rule_set::{EAGER, IN_ORDER};
 
 /// Everything that the rules have sent.
@@ -34,6 +35,8 @@ struct Output {
 pub(crate) struct Truth<'a> {
     pub(crate) model: &'a Model,
     pub(crate) sensors: &'a [usize],
+    /// Which rules are not there.
+    pub(crate) reduction: &'a Reduction,
     pub(crate) arrivals: &'a Arrivals,
     /// Nobody has set the calendar.
     pub(crate) is_steady: bool,
@@ -46,6 +49,12 @@ pub(crate) struct Truth<'a> {
 struct Total {
     count: u64,
     sum: u64,
+}
+
+impl Truth<'_> {
+    fn runs(&self, rule: &str) -> bool {
+        !self.reduction.has_no_rule(rule)
+    }
 }
 
 impl Outputs {
@@ -85,8 +94,10 @@ impl Outputs {
         text.or_else(|| {
             truth.sensors.iter().find_map(|sensor| {
                 let readings = recomputed::readings(truth.model, *sensor);
-                let direct = compare_stamped(&upstream.windows("direct", *sensor), &readings);
-                let text = direct.or_else(|| upstream.difference_eager(*sensor, &readings))?;
+                let direct = || compare_stamped(&upstream.windows("direct", *sensor), &readings);
+                let direct = truth.runs("direct").then(direct).flatten();
+                let eager = || upstream.difference_eager(truth, *sensor, &readings);
+                let text = direct.or_else(eager)?;
                 Some(format!("upstream, sensor {sensor}: {text}"))
             })
         })
@@ -106,36 +117,53 @@ impl Outputs {
         let readings = recomputed::readings(truth.model, sensor);
         let arrival = self.windows("arrival", sensor);
         let sliding = self.windows("sliding", sensor);
+        let runs = |rule: &str| truth.runs(rule);
         let by_clock = if truth.is_steady {
-            compare_in_order(&arrival, &readings).or_else(|| compare_sliding(&sliding, &arrival))
+            let of_arrival = || {
+                compare_in_order(&arrival, &readings)
+                    .or_else(|| runs("sliding").then(|| compare_sliding(&sliding, &arrival))?)
+            };
+            runs("arrival").then(of_arrival).flatten()
         } else {
-            compare_sums(&arrival, &readings, 1)
-                .or_else(|| compare_sums(&sliding, &readings, SLIDING_S))
+            let sums = |windows: &[(u64, Total)], times| compare_sums(windows, &readings, times);
+            let of_arrival = || runs("arrival").then(|| sums(&arrival, 1))?;
+            of_arrival().or_else(|| runs("sliding").then(|| sums(&sliding, SLIDING_S))?)
         };
+        let stamped = || compare_stamped(&self.windows("stamped", sensor), &readings);
         let text = by_clock
-            .or_else(|| compare_stamped(&self.windows("stamped", sensor), &readings))
+            .or_else(|| runs("stamped").then(stamped)?)
             .or_else(|| {
-                IN_ORDER.into_iter().find_map(|rule| {
+                IN_ORDER.into_iter().filter(|rule| runs(rule)).find_map(|rule| {
                     let bodies = self.bodies(rule, sensor);
                     recomputed::difference(rule, &bodies, (sensor, &readings))
                 })
             })
-            .or_else(|| self.difference_eager(sensor, &readings))
+            .or_else(|| self.difference_eager(truth, sensor, &readings))
             .or_else(|| {
                 // By a calendar that was set nobody can say when something was due.
-                let found = Some(self.bodies("alerted", sensor)).filter(|_| truth.is_steady)?;
+                let is_known = truth.is_steady && runs("alerted");
+                let found = Some(self.bodies("alerted", sensor)).filter(|_| is_known)?;
                 alerts::difference(&found, &readings, truth.arrivals, truth.unix_ms)
             })?;
         Some(format!("sensor {sensor}: {text}"))
     }
 
     /// Results that do not wait for their state: none is missing, and none is wrong.
-    fn difference_eager(&self, sensor: usize, readings: &[Reading]) -> Option<String> {
-        let one_by_one = ["best", "least"].into_iter().find_map(|rule| {
+    fn difference_eager(
+        &self,
+        truth: &Truth<'_>,
+        sensor: usize,
+        readings: &[Reading],
+    ) -> Option<String> {
+        let rules = ["best", "least"].into_iter().filter(|rule| truth.runs(rule));
+        let one_by_one = { rules }.find_map(|rule| {
             let bodies = self.bodies(rule, sensor);
             recomputed::difference_eager(rule, &bodies, (sensor, readings))
         });
         one_by_one.or_else(|| {
+            if !truth.runs("lazy") {
+                return None;
+            }
             let mut windows = self.windows("lazy", sensor);
             windows.dedup();
             compare_stamped(&windows, readings)

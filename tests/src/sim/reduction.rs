@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::rule_set;
+
 /// Parts of a run that do not happen.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Reduction {
@@ -15,8 +17,8 @@ pub struct Reduction {
     clients: BTreeSet<usize>,
     /// Kinds of trouble.
     troubles: BTreeSet<Trouble>,
-    /// All rules: no run needs as much time for anything else.
-    rules: bool,
+    /// Rules, by name: most of what happens comes of them.
+    rules: BTreeSet<String>,
     /// Single deeds.
     deeds: BTreeMap<Actor, BTreeSet<u32>>,
 }
@@ -75,9 +77,9 @@ impl Reduction {
         self.clients.contains(&client)
     }
 
-    /// Whether there are no rules.
-    pub(crate) fn has_no_rules(&self) -> bool {
-        self.rules
+    /// Whether a rule is not there.
+    pub(crate) fn has_no_rule(&self, name: &str) -> bool {
+        self.rules.contains(name)
     }
 
     /// Whether a deed does not happen.
@@ -96,8 +98,10 @@ impl Reduction {
         less
     }
 
-    pub(crate) fn without_rules(&self) -> Self {
-        Self { rules: true, ..self.clone() }
+    pub(crate) fn without_rules(&self, names: &[&str]) -> Self {
+        let mut less = self.clone();
+        less.rules.extend(names.iter().map(|name| (*name).to_owned()));
+        less
     }
 
     pub(crate) fn without_trouble(&self, trouble: Trouble) -> Self {
@@ -126,8 +130,9 @@ impl Reduction {
             let names: Vec<String> = self.troubles.iter().map(|t| format!("{t:?}")).collect();
             words.push(format!("without={}", names.join(",")));
         }
-        if self.rules {
-            words.push("all-rules=-".to_owned());
+        if !self.rules.is_empty() {
+            let names: Vec<&str> = self.rules.iter().map(String::as_str).collect();
+            words.push(format!("without-rules={}", names.join(",")));
         }
         for (actor, deeds) in &self.deeds {
             words.push(format!("{}=-{}", actor.name(), ranges(deeds)));
@@ -139,7 +144,11 @@ impl Reduction {
     pub(crate) fn read(&mut self, name: &str, value: &str) -> Option<()> {
         match name {
             "until" => self.until_ms = Some(value.parse().ok()?),
-            "all-rules" if value == "-" => self.rules = true,
+            "without-rules" => {
+                for name in value.split(',') {
+                    self.rules.insert(rule_set::names().find(|known| *known == name)?.to_owned());
+                }
+            }
             "clients" => {
                 for client in value.strip_prefix('-')?.split(',') {
                     self.clients.insert(client.parse().ok()?);

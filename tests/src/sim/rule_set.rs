@@ -142,6 +142,12 @@ to        = { topic = "out/lazy/{sensor}", qos = 2 }
 guarantee = "best-effort"
 "#;
 
+/// The names of the rules.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let heads = RULES.lines().filter_map(|line| line.strip_prefix("[rule.")?.strip_suffix(']'));
+    heads.filter(|name| !name.contains('.'))
+}
+
 /// What a rule sends to subscribers does not wait for the state it came from.
 pub(crate) const EAGER: [&str; 3] = ["best", "lazy", "least"];
 /// Its results follow from the order of the messages and from what is in them.

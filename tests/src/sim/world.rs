@@ -28,9 +28,10 @@ pub fn run(setup: &Setup) -> Result<Summary, Box<Failure>> {
     World::new(setup, false).go().or_else(|_| World::new(setup, true).go())
 }
 
-/// Runs a seed once, without the text of what happened.
-pub(crate) fn attempt(setup: &Setup) -> Result<Summary, Box<Failure>> {
-    World::new(setup, false).go()
+/// Runs a seed once, without the text of what happened, and gives up when more than `events_max`
+/// things have happened: that is a failure of its own.
+pub(crate) fn attempt(setup: &Setup, events_max: u64) -> Result<Summary, Box<Failure>> {
+    World { events_max, ..World::new(setup, false) }.go()
 }
 
 struct World {
@@ -45,6 +46,7 @@ struct World {
     disk_operations: u64,
     plan: Plan,
     setup: Setup,
+    events_max: u64,
 }
 
 impl World {
@@ -60,8 +62,8 @@ impl World {
         }
         let clients =
             profiles.into_iter().enumerate().map(|(number, p)| Client::new(number, p)).collect();
-        let rules = if setup.reduction.has_no_rules() { "" } else { RULES };
-        let plan = weir_rules::compile(&[Source::new("rules.toml", rules)]).expect("valid rules");
+        let plan = weir_rules::compile(&[Source::new("rules.toml", RULES)]).expect("valid rules");
+        let plan = plan.only(|name| !setup.reduction.has_no_rule(name));
         let mut around = Surroundings::new(setup, conduct, Trace::new(is_recording));
         around.model.has_small_queues = around.conduct.has_small_queues();
         let text = format!("{:?}", around.conduct);
@@ -76,6 +78,7 @@ impl World {
             disk_operations: 0,
             plan,
             setup: setup.clone(),
+            events_max: u64::MAX,
         }
     }
 
@@ -202,17 +205,15 @@ impl World {
         let truth = Truth {
             model,
             sensors: &sensors,
+            reduction: &self.setup.reduction,
             arrivals: &around.arrivals,
             is_steady: around.calendar_moved_ms == 0,
             unix_ms: around.unix_ms(),
         };
-        let of_rules = || {
-            let here = outputs.difference(&truth);
-            here.or_else(|| outputs.difference_upstream(&far_end.results, &truth))
-        };
-        let has_rules = !self.setup.reduction.has_no_rules();
-        let text = has_rules.then(of_rules).flatten();
-        let text = text.or_else(|| far_end.difference(model, &sensors));
+        let text = outputs
+            .difference(&truth)
+            .or_else(|| outputs.difference_upstream(&far_end.results, &truth))
+            .or_else(|| far_end.difference(model, &sensors));
         if let Some(text) = text {
             self.around.model.blame(About::ALL, text);
         }
@@ -253,6 +254,9 @@ impl World {
     }
 
     fn step(&mut self) -> Result<(), Problem> {
+        if self.around.trace.events() > self.events_max {
+            return Err(Problem { about: About::ALL, text: "too long".to_owned() });
+        }
         let event = self.around.next().expect("clients always have something to do");
         if event.is_of_broker() && self.around.now < self.around.asleep_until {
             self.around.schedule(self.around.asleep_until, event);
