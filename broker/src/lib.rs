@@ -25,6 +25,7 @@ mod listener;
 mod sockets;
 mod ways;
 
+mod fill_level;
 mod mailbox;
 
 mod clock;

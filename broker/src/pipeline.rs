@@ -255,7 +255,7 @@ impl Pipeline {
     }
 
     /// How long half of the messages of each rule took, and 99 of 100, in nanoseconds.
-    pub(crate) fn handling_times(&mut self) -> Vec<[Option<u64>; 2]> {
+    pub(crate) fn handling_times(&self) -> Vec<[Option<u64>; 2]> {
         (0..self.engine.rules()).map(|rule| self.handling.usual(rule)).collect()
     }
 

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use weir_core::{ReaderId, Records, Sequence, ShardId};
 
 use super::recorder::Recorder;
 use crate::clock::unix_ms;
+use crate::fill_level::FillLevel;
 use crate::inner_turn::InnerTurn;
 use crate::mailbox::{Mail, Mailboxes};
 use crate::shard::RecordSink;
@@ -45,7 +46,7 @@ enum Work {
 #[derive(Clone)]
 pub(crate) struct HistoryHandle {
     sender: mpsc::Sender<Work>,
-    waiting_bytes: Arc<AtomicUsize>,
+    fill_level: FillLevel,
     grew: Arc<AtomicBool>,
     status: Arc<Mutex<Vec<HistoryStatus>>>,
 }
@@ -71,9 +72,11 @@ impl HistoryThread {
     /// When the system gives no thread.
     pub(crate) fn start(recorder: Recorder, waiting: Records, around: Around) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
+        let fill_level = FillLevel::new(WAITING_BYTES_MAX);
+        fill_level.add(waiting.bytes());
         let handle = HistoryHandle {
             sender,
-            waiting_bytes: Arc::new(AtomicUsize::new(waiting.bytes())),
+            fill_level,
             grew: Arc::new(AtomicBool::new(false)),
             status: Arc::new(Mutex::new(recorder.status())),
         };
@@ -132,13 +135,13 @@ impl HistoryHandle {
 
 impl RecordSink for HistoryHandle {
     fn give(&self, records: Records) {
-        self.waiting_bytes.fetch_add(records.bytes(), Ordering::Relaxed);
+        self.fill_level.add(records.bytes());
         // A thread that has ended wants nothing; what is in the log waits there.
         let _ = self.sender.send(Work::Records(records));
     }
 
     fn has_room(&self) -> bool {
-        self.waiting_bytes.load(Ordering::Relaxed) < WAITING_BYTES_MAX
+        self.fill_level.has_room()
     }
 }
 
@@ -205,7 +208,7 @@ impl Runner {
             let bytes = records.bytes();
             self.waiting.pop_front();
             self.taken = 0;
-            self.release(bytes);
+            self.handle.fill_level.remove(bytes, &self.around.mailboxes);
         }
     }
 
@@ -243,14 +246,6 @@ impl Runner {
     fn patience(&self) -> Duration {
         let until = self.sync_at.map_or(self.expire_at, |at| at.min(self.expire_at));
         until.saturating_duration_since(Instant::now())
-    }
-
-    /// Gives room back, and wakes the shards, all of which wait for that.
-    fn release(&self, bytes: usize) {
-        let before = self.handle.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if before >= WAITING_BYTES_MAX && before - bytes < WAITING_BYTES_MAX {
-            self.around.mailboxes.wake_all();
-        }
     }
 
     fn tell_status(&self) {

@@ -33,8 +33,8 @@ impl CommitLag {
 
     /// What half of the lags of a rule do not exceed, and 99 of 100.
     pub(super) fn usual(&self, rule: &str) -> [Option<u64>; 2] {
-        let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        rules.get_mut(rule).map_or([None; 2], Histogram::usual)
+        let rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.get(rule).map_or([None; 2], Histogram::usual)
     }
 }
 

@@ -9,21 +9,18 @@ const BUCKETS: usize = (STEPS * POWERS) as usize;
 pub(super) struct Histogram {
     counts: Box<[u64; BUCKETS]>,
     total: u64,
-    /// What [`Histogram::usual`] has come to, until something is counted.
-    usual: Option<[Option<u64>; 2]>,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: Box::new([0; BUCKETS]), total: 0, usual: None }
+        Self { counts: Box::new([0; BUCKETS]), total: 0 }
     }
 }
 
 impl Histogram {
     /// What half of the times do not exceed, and 99 of 100.
-    pub(super) fn usual(&mut self) -> [Option<u64>; 2] {
-        let usual = self.usual.unwrap_or_else(|| [50, 99].map(|percent| self.percentile(percent)));
-        *self.usual.insert(usual)
+    pub(super) fn usual(&self) -> [Option<u64>; 2] {
+        [50, 99].map(|percent| self.percentile(percent))
     }
 
     pub(super) fn record(&mut self, time: u64) {
@@ -31,7 +28,6 @@ impl Histogram {
         let step = if power >= 2 { (time >> (power - 2)) as u32 & 3 } else { 0 };
         self.counts[((power * STEPS + step) as usize).min(BUCKETS - 1)] += 1;
         self.total += 1;
-        self.usual = None;
     }
 
     fn percentile(&self, percent: u64) -> Option<u64> {

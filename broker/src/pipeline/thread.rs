@@ -18,6 +18,7 @@ use weir_rules::{Plan, RuleChange, RuleStatus};
 use super::commit_lag::CommitLag;
 use super::{Listener, Pipeline, RuleCommand, TraceError, UnknownRule};
 use crate::clock::unix_ms;
+use crate::fill_level::FillLevel;
 use crate::mailbox::{Mail, Mailboxes, RetainedQuestion};
 use crate::shard::RecordSink;
 use crate::store::{Store, StoreError};
@@ -30,6 +31,8 @@ const TURN_BYTES_MAX: usize = 1 << 20;
 const UNSETTLED_TURNS_MAX: usize = 64;
 /// Longest sleep; the calendar may be set while the thread waits.
 const SLEEP_MAX: Duration = Duration::from_secs(3600);
+/// How long a turn may take before whoever asks for the status does without.
+const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes read from the log at a time.
 const CATCH_UP_BYTES: usize = 1 << 20;
 
@@ -49,6 +52,8 @@ enum Work {
     /// The clock of the machine is set.
     ClockSet,
     Trace(Listener, TraceAnswer),
+    /// Somebody wants to know how the rules are.
+    Status(mpsc::SyncSender<()>),
 }
 
 /// Told what became of a command, once that is durable.
@@ -77,8 +82,9 @@ struct Command {
 #[derive(Clone)]
 pub(crate) struct PipelineHandle {
     sender: mpsc::Sender<Work>,
-    waiting_bytes: Arc<AtomicUsize>,
+    fill_level: FillLevel,
     unsettled_turns: Arc<AtomicUsize>,
+    /// As of when somebody asked last.
     status: Arc<Mutex<Vec<RuleFigures>>>,
     commit_lag: CommitLag,
 }
@@ -92,15 +98,15 @@ pub(crate) struct PipelineThread {
 impl PipelineThread {
     /// Starts the thread.
     pub(crate) fn start(
-        mut pipeline: Pipeline,
+        pipeline: Pipeline,
         waiting: Waiting,
         mailboxes: Mailboxes,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
-        let status = Arc::new(Mutex::new(figures(&mut pipeline)));
+        let status = Arc::new(Mutex::new(figures(&pipeline)));
         let handle = PipelineHandle {
             sender,
-            waiting_bytes: Arc::new(AtomicUsize::new(0)),
+            fill_level: FillLevel::new(WAITING_BYTES_MAX),
             unsettled_turns: Arc::new(AtomicUsize::new(0)),
             status,
             commit_lag: CommitLag::default(),
@@ -114,6 +120,7 @@ impl PipelineThread {
                     handle,
                     waiting: VecDeque::new(),
                     done: Vec::new(),
+                    asked: Vec::new(),
                 };
                 runner.start(waiting);
                 runner.run(&receiver);
@@ -165,8 +172,14 @@ impl PipelineHandle {
         let _ = self.sender.send(Work::Trace(listener, answer));
     }
 
-    /// Counters and sizes of the rules, as of the last turn.
+    /// Counters and sizes of the rules. Waits until the thread says them; if it is busy for long, as
+    /// at the start with what waits in the log, they are those of the last time.
     pub(crate) fn status(&self) -> Vec<RuleFigures> {
+        let (told, answer) = mpsc::sync_channel(1);
+        if self.sender.send(Work::Status(told)).is_ok() {
+            // A thread that has ended says nothing more.
+            let _ = answer.recv_timeout(STATUS_PATIENCE);
+        }
         let mut rules = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for rule in &mut rules {
             rule.commit_lag_ms = self.commit_lag.usual(&rule.status.name);
@@ -177,13 +190,13 @@ impl PipelineHandle {
 
 impl RecordSink for PipelineHandle {
     fn give(&self, records: Records) {
-        self.waiting_bytes.fetch_add(records.bytes(), Ordering::Relaxed);
+        self.fill_level.add(records.bytes());
         // A thread that has ended wants nothing; what is in the log waits there.
         let _ = self.sender.send(Work::Records(records));
     }
 
     fn has_room(&self) -> bool {
-        self.waiting_bytes.load(Ordering::Relaxed) < WAITING_BYTES_MAX
+        self.fill_level.has_room()
     }
 }
 
@@ -195,6 +208,8 @@ struct Runner {
     waiting: VecDeque<Records>,
     /// What was done for commands, and is not with a turn yet.
     done: Vec<(CommandAnswer, String)>,
+    /// Those who want to know how the rules are.
+    asked: Vec<mpsc::SyncSender<()>>,
 }
 
 impl Runner {
@@ -226,12 +241,14 @@ impl Runner {
                         self.pipeline.learn(unix_ms(), &retained);
                     }
                     Work::Trace(listener, answer) => answer(self.pipeline.listen(listener)),
+                    Work::Status(told) => self.asked.push(told),
                 }
             }
             if !self.is_held_up() {
                 self.handle_waiting(TURN_BYTES_MAX);
                 self.finish_turn();
             }
+            self.tell_status();
         }
     }
 
@@ -259,7 +276,7 @@ impl Runner {
         {
             bytes += records.bytes();
             self.handle(&records);
-            self.release(records.bytes());
+            self.handle.fill_level.remove(records.bytes(), &self.mailboxes);
         }
     }
 
@@ -302,7 +319,6 @@ impl Runner {
         }
         let running = self.pipeline.status();
         self.handle.commit_lag.keep(|rule| running.iter().any(|one| *one.name == *rule));
-        self.tell_status();
         changes
     }
 
@@ -314,12 +330,17 @@ impl Runner {
         self.pipeline.advance(unix_ms());
         self.pipeline.drop_listeners();
         self.send_turns();
-        self.tell_status();
     }
 
+    /// Only to those who have asked: with many rules it takes longer than a message does.
     fn tell_status(&mut self) {
-        let status = figures(&mut self.pipeline);
+        if self.asked.is_empty() {
+            return;
+        }
+        let status = figures(&self.pipeline);
         *self.handle.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        // Whoever asked may have waited long enough.
+        self.asked.drain(..).for_each(|told| drop(told.try_send(())));
     }
 
     /// Sends what there is; commands are answered when the last of it is durable.
@@ -351,14 +372,6 @@ impl Runner {
             tell();
         }
     }
-
-    /// Gives room back, and wakes the shards, all of which wait for that.
-    fn release(&self, bytes: usize) {
-        let before = self.handle.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if before >= WAITING_BYTES_MAX && before - bytes < WAITING_BYTES_MAX {
-            self.mailboxes.wake_all();
-        }
-    }
 }
 
 /// What waits for the rules when the broker starts.
@@ -370,7 +383,7 @@ pub(crate) struct Waiting {
     pub(crate) retained: Records,
 }
 
-fn figures(pipeline: &mut Pipeline) -> Vec<RuleFigures> {
+fn figures(pipeline: &Pipeline) -> Vec<RuleFigures> {
     let rules = pipeline.status().into_iter().zip(pipeline.handling_times());
     rules
         .map(|(status, handling_ns)| RuleFigures { status, handling_ns, commit_lag_ms: [None; 2] })
@@ -484,7 +497,7 @@ mod tests {
         for position in 0..6 {
             give(&handle, UNSETTLED_TURNS_MAX as u64 + 1 + position, b"1");
         }
-        assert!(handle.waiting_bytes.load(Ordering::Relaxed) > 0);
+        assert_eq!(handle.status()[0].status.matched, UNSETTLED_TURNS_MAX as u64);
         let oldest = unsettled.pop_front().and_then(|turn| turn.committed);
         oldest.expect("it says when it is durable")();
         // All that waited comes in one turn: before that the rules took nothing of it.
