@@ -10,6 +10,7 @@
 //! # Ok::<(), weir_broker::StartError>(())
 //! ```
 
+mod readers;
 mod reload;
 mod start_error;
 
@@ -21,41 +22,33 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mio::{Poll, Waker};
-use weir_core::{
-    Core, Input, Now, Placement, ReaderConfig, ReaderId, ReaderKind, Records, ShardId, StoreRoom,
-};
-use weir_rules::{Engine, Plan};
+use weir_core::{Core, Input, Now, Placement, ReaderConfig, ShardId, StoreRoom};
 
 use crate::auth::{Authenticator, AuthenticatorHandle, Rights, SaltKey, Settings};
 use crate::clock::{Clock, ClockWatch, unix_ms};
 use crate::config::{self, Config};
 use crate::control::Control;
-use crate::history::{self, Around, HistoryHandle, HistoryThread, Pages, Recorder};
+use crate::history::{self, Around, HistoryHandle, HistoryThread, Pages};
 use crate::limits;
 use crate::listener::{Listener, Refused};
 use crate::live_rules::LiveRules;
 use crate::mailbox::{Mail, MailReceiver, Mailbox, Mailboxes, mailbox};
-use crate::pipeline::{Pipeline, PipelineThread, Waiting, not_handled};
+use crate::pipeline::{PipelineThread, Waiting};
 use crate::probe::Probe;
 use crate::reload::Reloader;
-use crate::shard::{self, Parts, RecordSink, Shard};
+use crate::shard::{self, Parts, Shard};
 use crate::status::Status;
 use crate::store::{
-    Loader, RoomLimits, RoomWatch, RuleState, Salvage, SalvagedTable, Store, StoreError,
-    StoreOptions, Writer, WriterOptions, free_disk,
+    Loader, RoomLimits, RoomWatch, Salvage, SalvagedTable, Store, StoreError, StoreOptions, Writer,
+    WriterOptions, free_disk,
 };
 use crate::stream::TlsServer;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, UpstreamHandle};
 use crate::ways::Ways;
 
+use readers::{Readers, SHARD};
 pub use start_error::StartError;
 
-/// The shard whose log the rules and the upstreams read.
-const SHARD: ShardId = ShardId::FIRST;
-/// The name under which the rule engine reads the log.
-const RULES: &str = "rules";
-/// The name under which the histories read it.
-const HISTORY: &str = "history";
 /// How long a client waits that has the wrong password: long for a program that guesses, short
 /// for a person.
 const WRONG_CREDENTIALS_DELAY: Duration = Duration::from_secs(1);
@@ -82,13 +75,6 @@ struct Running {
     control: Control,
 }
 
-/// The readers of the log and their numbers.
-struct Readers {
-    history: Option<ReaderId>,
-    rules: ReaderId,
-    upstreams: Vec<(Arc<str>, ReaderId)>,
-}
-
 impl Broker {
     /// Starts a broker and returns when clients can connect.
     ///
@@ -101,16 +87,16 @@ impl Broker {
         let rights = sources.read().map_err(StartError::Auth)?;
         let store = Arc::new(open_store(&config)?);
         let salts = salt_key(&config)?;
-        let readers = register_readers(&store, &config)?;
-        let reader_configs = reader_configs(&readers, &config, &plan);
+        let readers = Readers::register(&store, &config)?;
+        let reader_configs = readers.configs(&config, &plan);
         let joined: Vec<String> = plan.joined_filters().map(str::to_owned).collect();
-        let (mut pipeline, records) = restore_pipeline(&store, &config, &readers, plan)?;
+        let (mut pipeline, records) = readers.restore_pipeline(&store, &config, plan)?;
         let clock_watch = ClockWatch::new(config.clock_file.clone());
         if !clock_watch.is_set() {
             tracing::info!("the clock of the machine is not set yet");
             pipeline.unset_clock();
         }
-        let history = restore_history(&store, &config, &readers)?;
+        let history = readers.restore_history(&store, &config)?;
         let refused = Arc::new(Refused::default());
         let tls = read_certificates(&config)?;
         let mut cores = cores(&store, &config, &reader_configs, &rights, clock.now())?;
@@ -120,16 +106,7 @@ impl Broker {
         let addresses = listeners.iter().filter_map(Listener::address).collect();
 
         let (mailboxes, receivers) = mailboxes(cores.len())?;
-        // Whatever is inside the broker but no client deals with the first shard.
-        let mailbox = mailboxes.first();
-        let upstreams: Vec<Upstream> = config
-            .upstreams
-            .iter()
-            .zip(&readers.upstreams)
-            .map(|(upstream, (_, reader))| {
-                Upstream::new(upstream.clone(), *reader, SHARD, store.clone(), mailbox.clone())
-            })
-            .collect();
+        let upstreams = readers.upstreams(&config, &store, &mailboxes.first());
         let handles: Vec<_> = upstreams.iter().map(Upstream::handle).collect();
         let room = Arc::new(room_watch(&config, store.clone(), mailboxes.clone()));
         room.look();
@@ -143,39 +120,10 @@ impl Broker {
         };
         let history_handle = history.as_ref().map(HistoryThread::handle);
         let writer = Writer::start(store.clone(), writer_options(&config), {
-            let (mailboxes, handles, room) = (mailboxes.clone(), handles.clone(), room.clone());
-            let history = history_handle.clone();
-            let is_failing = Cell::new(false);
-            move |outcome| match outcome {
-                Ok(batches) => {
-                    if is_failing.replace(false) {
-                        tracing::info!("the store is written again: what waited goes on");
-                    }
-                    mailboxes.tell_committed(batches);
-                    handles.iter().for_each(|upstream| upstream.log_grew());
-                    history.iter().for_each(|history| history.log_grew());
-                    room.written();
-                }
-                Err(error) => {
-                    is_failing.set(true);
-                    tracing::error!(%error, "nothing is acknowledged until the store is written");
-                    room.failed(matches!(error, StoreError::DiskFull { .. }));
-                }
-            }
+            let (mailboxes, upstreams, room) = (mailboxes.clone(), handles.clone(), room.clone());
+            tell_of_commits(mailboxes, upstreams, history_handle.clone(), room)
         })?;
         let pipeline = PipelineThread::start(pipeline, waiting, mailboxes.clone())?;
-        let sinks = || {
-            let rules = (readers.rules, Box::new(pipeline.handle()) as Box<dyn RecordSink>);
-            let upstreams = readers.upstreams.iter().zip(&handles);
-            let upstreams = upstreams.map(|((_, reader), handle)| {
-                (*reader, Box::new(handle.clone()) as Box<dyn RecordSink>)
-            });
-            let history = readers.history.zip(history_handle.as_ref());
-            let history = history
-                .map(|(reader, handle)| (reader, Box::new(handle.clone()) as Box<dyn RecordSink>));
-            std::iter::once(rules).chain(upstreams).chain(history).collect::<Vec<_>>()
-        };
-        let sinks: Vec<_> = receivers.iter().map(|_| sinks()).collect();
         let probe = Arc::new(Probe {
             clock,
             clock_watch,
@@ -184,7 +132,7 @@ impl Broker {
             writer: writer.sender(),
             pipeline: pipeline.handle(),
             upstreams: handles,
-            history: history_handle.clone(),
+            history: history_handle,
             persistence: config.persistence,
             room: room.clone(),
             service: sources.service.as_ref().map(|service| service.figures.clone()),
@@ -208,12 +156,10 @@ impl Broker {
         let mut shards = Vec::new();
         let beginnings = Core::join(&mut cores, clock.now());
         let ways = Ways::between(mailboxes.all().to_vec());
-        let parts = cores.into_iter().zip(beginnings).zip(ways).zip(receivers).zip(sinks);
-        for (id, ((((core, effects), ways), (poll, mail)), readers)) in
-            (0..).map(ShardId).zip(parts)
-        {
+        let parts = cores.into_iter().zip(beginnings).zip(ways).zip(receivers);
+        for (id, (((core, effects), ways), (poll, mail))) in (0..).map(ShardId).zip(parts) {
             let mailbox = mailboxes.of(id).clone();
-            let pages = pages(&config, history_handle.as_ref(), mailbox.clone())?;
+            let pages = pages(&config, probe.history.as_ref(), mailbox.clone())?;
             let answer = move |messages| mailbox.send(Mail::Loaded(messages));
             let parts = Parts {
                 id,
@@ -228,7 +174,7 @@ impl Broker {
                 store: writer.sender(),
                 loader: Loader::start(store.clone(), id, answer)?,
                 pages: pages.map(|pages| Box::new(move |request| pages.read(request)) as Box<_>),
-                readers,
+                readers: readers.sinks(pipeline.handle(), &probe.upstreams, probe.history.as_ref()),
                 authenticator: authenticator.clone(),
             };
             shards.push(Shard::new(parts)?);
@@ -324,75 +270,6 @@ fn tell(salvage: &Salvage) {
     tracing::error!(%quarantined, %report, "the store was salvaged; the damaged one is kept");
 }
 
-/// There is one for the rules also when there are none yet: they may come while the broker runs.
-fn register_readers(store: &Store, config: &Config) -> Result<Readers, StoreError> {
-    let names: Vec<String> =
-        config.upstreams.iter().map(|upstream| format!("upstream/{}", upstream.name)).collect();
-    let history = (!config.history.is_empty()).then_some(HISTORY);
-    let own = std::iter::once(RULES).chain(history);
-    let all: Vec<&str> = own.chain(names.iter().map(String::as_str)).collect();
-    let mut ids = store.register_readers(&all)?.into_iter();
-    let rules = ids.next().expect("each name has a number");
-    let history = history.and_then(|_| ids.next());
-    let upstreams =
-        config.upstreams.iter().map(|upstream| Arc::from(upstream.name.as_str())).zip(ids);
-    Ok(Readers { history, rules, upstreams: upstreams.collect() })
-}
-
-fn reader_configs(readers: &Readers, config: &Config, plan: &Plan) -> Vec<ReaderConfig> {
-    let upstreams = config.upstreams.iter().zip(&readers.upstreams);
-    let mut configs: Vec<ReaderConfig> = upstreams
-        .map(|(upstream, (_, reader))| ReaderConfig {
-            reader: *reader,
-            filters: upstream.forward.iter().map(|route| route.from.clone()).collect(),
-            kind: ReaderKind::Upstream,
-            names_publishers: false,
-        })
-        .collect();
-    configs.push(ReaderConfig {
-        reader: readers.rules,
-        filters: plan.filters().map(str::to_owned).collect(),
-        kind: ReaderKind::Rules,
-        names_publishers: plan.reads_client(),
-    });
-    configs.extend(readers.history.map(|reader| ReaderConfig {
-        reader,
-        filters: config.history.iter().map(|history| history.filter.clone()).collect(),
-        kind: ReaderKind::History,
-        // A rule that is run over it later may want to know.
-        names_publishers: true,
-    }));
-    configs
-}
-
-fn restore_pipeline(
-    store: &Store,
-    config: &Config,
-    readers: &Readers,
-    plan: Plan,
-) -> Result<(Pipeline, Records), StartError> {
-    let reader = readers.rules;
-    let RuleState { snapshot, deltas } = store.rules()?;
-    let engine = Engine::restore(plan, snapshot.iter(), deltas.iter())
-        .map_err(|source| StartError::RuleState { path: config.data_dir.clone(), source })?;
-    let done = store.reader_cursor(SHARD, reader)?;
-    let records = not_handled(store, SHARD, reader, done)?;
-    Ok((Pipeline::new(engine, reader, readers.upstreams.clone()), records))
-}
-
-/// The histories, what the log holds for them, and their reader.
-fn restore_history(
-    store: &Store,
-    config: &Config,
-    readers: &Readers,
-) -> Result<Option<(Recorder, Records, ReaderId)>, StartError> {
-    let Some(reader) = readers.history else { return Ok(None) };
-    let done = store.reader_cursor(SHARD, reader)?;
-    let recorder = Recorder::open(&config.data_dir, &config.history, done, seed)
-        .map_err(|source| StartError::History { path: config.data_dir.clone(), source })?;
-    Ok(Some((recorder, not_handled(store, SHARD, reader, done)?, reader)))
-}
-
 /// What reads the histories for the clients of a shard.
 fn pages(
     config: &Config,
@@ -455,6 +332,32 @@ fn authenticator(
         mailboxes.of(shard).send(Mail::Authenticated(connection, outcome));
     };
     Authenticator::new(rights, settings, Box::new(answer))
+}
+
+/// Tells whoever waits for it what the writer has done.
+fn tell_of_commits(
+    mailboxes: Mailboxes,
+    upstreams: Vec<UpstreamHandle>,
+    history: Option<HistoryHandle>,
+    room: Arc<RoomWatch>,
+) -> impl Fn(Result<&[(ShardId, u64)], &StoreError>) + Send {
+    let is_failing = Cell::new(false);
+    move |outcome| match outcome {
+        Ok(batches) => {
+            if is_failing.replace(false) {
+                tracing::info!("the store is written again: what waited goes on");
+            }
+            mailboxes.tell_committed(batches);
+            upstreams.iter().for_each(UpstreamHandle::log_grew);
+            history.iter().for_each(HistoryHandle::log_grew);
+            room.written();
+        }
+        Err(error) => {
+            is_failing.set(true);
+            tracing::error!(%error, "nothing is acknowledged until the store is written");
+            room.failed(matches!(error, StoreError::DiskFull { .. }));
+        }
+    }
 }
 
 fn writer_options(config: &Config) -> WriterOptions {

@@ -339,8 +339,10 @@ impl Runner {
         }
         let status = figures(&self.pipeline);
         *self.handle.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
-        // Whoever asked may have waited long enough.
-        self.asked.drain(..).for_each(|told| drop(told.try_send(())));
+        for told in self.asked.drain(..) {
+            // Whoever asked may have waited long enough.
+            let _ = told.try_send(());
+        }
     }
 
     /// Sends what there is; commands are answered when the last of it is durable.

@@ -65,6 +65,17 @@ fn start_at(
     (broker, address)
 }
 
+/// A broker that everything below `agg` goes to as it is, at that QoS, and a client that gets it
+/// there.
+async fn far_end(version: MqttVersion, qos: u8) -> Option<(Mosquitto, Client, UpstreamConfig)> {
+    let far = Mosquitto::open(&[])?;
+    let mut there = Client::connect(&far.address(), "there");
+    there.subscribe("agg/#").await;
+    let mut config = upstream(far.address(), version);
+    config.forward = vec![route("agg/#", "{topic}", qos)];
+    Some((far, there, config))
+}
+
 /// Waits until the upstream is as wanted.
 async fn until(broker: &Broker, is: impl Fn(&UpstreamStatus) -> bool) -> UpstreamStatus {
     let deadline = Instant::now() + PATIENCE;
@@ -122,12 +133,8 @@ async fn messages_are_forwarded_with_what_belongs_to_them() {
 #[tokio::test]
 async fn at_level_upstream_the_far_end_acknowledges_and_nothing_is_written() {
     for (version, qos) in BOTH.into_iter().flat_map(|version| [(version, 1), (version, 2)]) {
-        let Some(far) = Mosquitto::open(&[]) else { return };
-        let mut there = Client::connect(&far.address(), "there");
-        there.subscribe("agg/#").await;
+        let Some((_far, mut there, config)) = far_end(version, 1).await else { return };
         let directory = Directory::new("data");
-        let mut config = upstream(far.address(), version);
-        config.forward = vec![route("agg/#", "{topic}", 1)];
         let (broker, here) = start_at(DurabilityLevel::Upstream, &directory, &config);
         until(&broker, |status| status.state == UpstreamState::Connected).await;
         let publisher = Client::connect(&here, "here");
@@ -163,12 +170,8 @@ async fn a_burst_at_qos_0_is_sent_in_full() {
 #[tokio::test]
 async fn what_was_accepted_while_the_upstream_was_away_arrives_in_order() {
     for version in BOTH {
-        let Some(mut far) = Mosquitto::open(&[]) else { return };
-        let mut there = Client::connect(&far.address(), "there");
-        there.subscribe("agg/#").await;
+        let Some((mut far, mut there, config)) = far_end(version, 1).await else { return };
         let directory = Directory::new("data");
-        let mut config = upstream(far.address(), version);
-        config.forward = vec![route("agg/#", "{topic}", 1)];
         let (broker, here) = start(&directory, &config);
         until(&broker, |status| status.state == UpstreamState::Connected).await;
         let publisher = Client::connect(&here, "here");
@@ -200,12 +203,8 @@ async fn what_was_accepted_while_the_upstream_was_away_arrives_in_order() {
 
 #[tokio::test]
 async fn a_link_that_breaks_again_and_again_loses_nothing() {
-    let Some(mut far) = Mosquitto::open(&[]) else { return };
-    let mut there = Client::connect(&far.address(), "there");
-    there.subscribe("agg/#").await;
+    let Some((mut far, mut there, config)) = far_end(MqttVersion::V50, 2).await else { return };
     let directory = Directory::new("data");
-    let mut config = upstream(far.address(), MqttVersion::V50);
-    config.forward = vec![route("agg/#", "{topic}", 2)];
     let (broker, here) = start(&directory, &config);
     let publisher = Client::connect(&here, "here");
     let payloads = numbers(1_000);
@@ -508,13 +507,9 @@ async fn two_brokers_that_exchange_everything_settle() {
 
 #[tokio::test]
 async fn a_backlog_beyond_its_limit_loses_its_oldest_messages() {
-    let Some(mut far) = Mosquitto::open(&[]) else { return };
-    let mut there = Client::connect(&far.address(), "there");
-    there.subscribe("agg/#").await;
+    let Some((mut far, mut there, mut config)) = far_end(MqttVersion::V50, 1).await else { return };
     far.stop();
     let directory = Directory::new("data");
-    let mut config = upstream(far.address(), MqttVersion::V50);
-    config.forward = vec![route("agg/#", "{topic}", 1)];
     config.backlog_max_bytes = 64 * 1024;
     let (broker, here) = start(&directory, &config);
     let publisher = Client::connect(&here, "here");
@@ -534,13 +529,9 @@ async fn a_backlog_beyond_its_limit_loses_its_oldest_messages() {
 
 #[tokio::test]
 async fn what_has_waited_too_long_is_dropped_while_the_upstream_is_away() {
-    let Some(mut far) = Mosquitto::open(&[]) else { return };
-    let mut there = Client::connect(&far.address(), "there");
-    there.subscribe("agg/#").await;
+    let Some((mut far, mut there, mut config)) = far_end(MqttVersion::V50, 1).await else { return };
     far.stop();
     let directory = Directory::new("data");
-    let mut config = upstream(far.address(), MqttVersion::V50);
-    config.forward = vec![route("agg/#", "{topic}", 1)];
     config.backlog_max_age = Some(Duration::from_millis(20));
     let (broker, here) = start(&directory, &config);
     let publisher = Client::connect(&here, "here");
