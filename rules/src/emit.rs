@@ -4,7 +4,7 @@ use crate::calendar::write_timestamp;
 use crate::code;
 use crate::expression::{Fault, Inputs, evaluate};
 use crate::form::{WindowLabel, write_json_value};
-use crate::hash::StableHash;
+use crate::hash::{StableHash, hash_bytes};
 use crate::json::{write_number, write_text};
 use crate::message::{Emission, Guarantee};
 use crate::rule::{Destination, Key, Output, Rule, TopicPart};
@@ -138,8 +138,7 @@ pub(crate) fn emission(
     }
 }
 
-/// The beginning of every identifier of a rule. What is sent one by one adds the time and a number:
-/// a rule that is taken away and comes back counts from the beginning.
+/// The beginning of every identifier of a rule.
 pub(crate) fn identity(rule: &Rule) -> StableHash {
     let definition = rule.definition;
     StableHash::new().text(&rule.name).number(definition as u64).number((definition >> 64) as u64)
@@ -151,7 +150,7 @@ pub(crate) fn identity(rule: &Rule) -> StableHash {
 pub(crate) fn identity_of(rule: &Rule, identity: StableHash, content: &[u8]) -> StableHash {
     match rule.guarantee {
         Guarantee::ExactlyOnce => identity,
-        Guarantee::AtLeastOnce | Guarantee::BestEffort => identity.bytes(content),
+        Guarantee::AtLeastOnce | Guarantee::BestEffort => identity.number(hash_bytes(content)),
     }
 }
 

@@ -70,9 +70,14 @@ impl Running {
         self.changed = true;
     }
 
-    /// The next number of a message that is sent by itself.
-    pub(crate) fn next_sequence(&mut self) -> u64 {
+    /// The next number of a group, or of a message that is sent by itself. The numbers of a rule
+    /// begin at the time of the message that it needs the first one for, in milliseconds: if it was
+    /// taken away before and has come back, none is given twice.
+    pub(crate) fn next_sequence(&mut self, clock: i64) -> u64 {
         self.changed = true;
+        if self.sequence == 0 {
+            self.sequence = (clock as u64) << NUMBERS_PER_MS_BITS;
+        }
         self.sequence += 1;
         self.sequence
     }
@@ -90,6 +95,9 @@ impl Running {
         Err(Fault { code: code::MEMORY_FAULT, message })
     }
 }
+
+/// A rule that needs more than a million numbers a millisecond is not known.
+const NUMBERS_PER_MS_BITS: u32 = 20;
 
 /// Estimate of the memory of a key with everything it holds.
 pub(crate) fn key_bytes(rule: &Rule, key: &KeyState) -> usize {

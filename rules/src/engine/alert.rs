@@ -183,7 +183,7 @@ impl Running {
         id: u32,
         signal: Signal,
     ) -> Result<u64, (Fault, String)> {
-        let sequence = self.next_sequence();
+        let sequence = self.next_sequence(turn.clock);
         let (rule, work) = (turn.rule, &mut *turn.work);
         let Some(key) = self.keys.get(id) else { return Ok(0) };
         let (Some(alert), Some(state)) = (&rule.alert, &key.alert) else { return Ok(0) };
@@ -206,8 +206,7 @@ impl Running {
             repeat: state.repeats,
         };
         let body = alert_body(rule, &label, locals, &texts);
-        let identity = identity(rule).text("alert").bytes(&key.bytes);
-        let identity = identity.number(turn.clock as u64).number(sequence);
+        let identity = identity(rule).text("alert").bytes(&key.bytes).number(sequence);
         let inputs = Inputs { fields: &[], locals, qos: 0, retain: false, now: 0 };
         let stack = &mut work.stack;
         let content = (body.as_bytes(), None);

@@ -145,10 +145,8 @@ impl Running {
             .as_ref()
             .map(|outputs| body(&rule.by, outputs, None, &message.scratch.locals, &message.texts));
         let payload = made.as_ref().map_or(message.event.payload, |body| body.as_bytes());
-        let identity = identity(rule)
-            .bytes(&message.scratch.key)
-            .number(turn.clock as u64)
-            .number(self.next_sequence());
+        let identity =
+            identity(rule).bytes(&message.scratch.key).number(self.next_sequence(turn.clock));
         let (inputs, texts, stack) = message.split();
         let start = turn.out.len();
         send(rule, (payload, None), identity, &inputs, texts, stack, turn.out)?;

@@ -144,7 +144,7 @@ impl Running {
         let needed = KeyState::base_bytes(bytes.len());
         self.check_memory(rule, needed + extra)?;
         self.state_bytes += needed;
-        let birth = self.next_sequence();
+        let birth = self.next_sequence(turn.clock);
         let id = self.keys.insert(KeyState::new(bytes, birth));
         self.mark_changed(id, i64::MAX);
         Ok(id)
@@ -172,8 +172,7 @@ impl Running {
         payload: &[u8],
     ) {
         let rule = turn.rule;
-        let identity = identity(rule).text("error").number(turn.clock as u64);
-        let identity = identity.number(self.next_sequence());
+        let identity = identity(rule).text("error").number(self.next_sequence(turn.clock));
         let id = identity_of(rule, identity, payload).finish();
         let letter =
             DeadLetter { code: fault.code, message: fault.message, topic: topic.to_owned() };
