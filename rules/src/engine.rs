@@ -245,9 +245,11 @@ impl Engine {
             let constants = &plan.constants;
             let result = &mut work.result;
             let index = route.rule;
-            // What it joins it keeps up with, so that it goes on with values that hold then.
+            // What it joins, and what devices announce, it keeps up with, so that it goes on with what
+            // holds then.
             if running.paused && route.joined().is_none() {
                 running.trace_paused(rule, event);
+                running.overhear(rule, &mut message, route.filter);
                 continue;
             }
             let sent_before = out.len();

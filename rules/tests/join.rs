@@ -242,7 +242,12 @@ fn retained_messages_at_the_start_fill_what_is_not_known_better() {
     seed("s/a", "4", 1000, false, &mut out);
     // A retained message that the rule reads itself was not published now.
     seed("t/a", "1", 3000, false, &mut out);
+    // What cannot be read is no letter at every start. It counts if nothing else is known.
+    seed("s/c", "warm", 3000, true, &mut out);
+    seed("s/b", "warm", 4000, true, &mut out);
+    seed("s/c", "warm", 3000, false, &mut out);
     assert!(out.is_empty());
+    assert_eq!(engine.status()[0].errors, [("R101", 1)]);
     for key in ["a", "b"] {
         handle(&mut engine, &format!("t/{key}"), "1", 3000, &mut out);
     }

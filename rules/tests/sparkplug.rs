@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use common::{START, body, plan};
 use proptest::prelude::*;
+use serde_json::json;
 use weir_rules::{Emission, Engine, Event, Timestamp};
 
 const RULE: &str = r#"
@@ -134,6 +135,26 @@ fn names_and_signs_come_from_births_and_outlive_a_restart() {
     assert_eq!((error.code, error.message.as_str()), ("R115", message));
     assert_eq!(out[2].payload, payload(&data), "the payload is unchanged");
     assert_eq!(out.len(), 3);
+}
+
+/// A device that announces itself anew may give its aliases to other metrics.
+#[test]
+fn a_paused_rule_learns_what_devices_announce() {
+    let mut engine = Engine::new(plan(RULE));
+    let mut out = Vec::new();
+    let (birth, data) = ("spBv1.0/g/DBIRTH/n/d", "spBv1.0/g/DDATA/n/d");
+    send(&mut engine, 0, birth, &[born("temp", Some(1), 3, 20)], &mut out);
+    engine.set_paused("r", true);
+    send(&mut engine, 1, birth, &[born("pressure", Some(1), 3, 900)], &mut out);
+    send(&mut engine, 2, data, &[aliased(1, 901)], &mut out);
+    assert!(out.is_empty(), "{out:?}");
+    restart(&mut engine, RULE, &mut Vec::new());
+    engine.set_paused("r", false);
+    send(&mut engine, 3, data, &[aliased(1, 902)], &mut out);
+    assert_eq!(
+        (&body(&out[0])["metric"], &body(&out[0])["value"]),
+        (&json!("pressure"), &json!(902))
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::code;
 use crate::expression::Fault;
 use crate::limits::RECORDS_MAX;
 use crate::message::Event;
-use crate::payload::{Metric, Metrics};
+use crate::payload::{Decode, Metric, Metrics};
 use crate::rule::{METRIC_TOPICS, Rule};
 use crate::running::Running;
 use crate::table::{Table, TableId};
@@ -62,6 +62,21 @@ impl Running {
         }
         if wanted {
             self.use_metrics(turn, message, payload, (address, metrics, filter));
+        }
+    }
+
+    /// Learns from the births of a message without using it.
+    pub(super) fn overhear(&mut self, rule: &Rule, message: &mut Message<'_>, filter: u16) {
+        let event = message.event;
+        if !matches!(rule.decode, Decode::Sparkplug) || event.payload.is_empty() {
+            return;
+        }
+        let Some(address) = Address::find(&event, message.levels, rule, filter) else { return };
+        if let Ok(metrics) = Metrics::new(event.payload)
+            && address.is_birth()
+        {
+            // Without room no name is known, and the rule says so when it goes on.
+            let _ = self.learn(rule, message, address, metrics);
         }
     }
 

@@ -29,19 +29,21 @@ impl Running {
         decoded: Result<(), Fault>,
     ) {
         let start = turn.out.len();
-        let decoded = if message.event.payload.is_empty() { Ok(()) } else { decoded };
-        let outcome = decoded.and_then(|()| self.keep(turn.rule, message, (number, turn.seed)));
-        match outcome {
+        match self.keep(turn.rule, message, (number, turn.seed), decoded) {
             Ok(()) if self.is_traced() => self.trace_fate(Fate::Joined),
             Ok(()) => {}
             Err(fault) => {
                 if self.is_traced() {
                     self.trace_error(&fault);
                 }
-                // A paused rule sends nothing; the value before stays, as it does otherwise.
-                if !self.paused {
-                    let event = message.event;
-                    self.report(turn, fault, event.topic, event.payload);
+                let event = message.event;
+                match turn.seed {
+                    // A paused rule sends nothing; the value before stays, as it does otherwise.
+                    None if self.paused => {}
+                    None => self.report(turn, fault, event.topic, event.payload),
+                    // It is not published now. If the rule knows nothing because of it, it counts.
+                    Some(Seed::Missing) => self.metrics.count_error(fault.code),
+                    Some(Seed::Newer) => {}
                 }
             }
         }
@@ -55,6 +57,7 @@ impl Running {
         rule: &Rule,
         message: &mut Message<'_>,
         (number, seed): (usize, Option<Seed>),
+        decoded: Result<(), Fault>,
     ) -> Result<(), Fault> {
         let Some(join) = rule.joins.get(number) else { return Ok(()) };
         let arrived = message.event.arrived.0;
@@ -80,6 +83,7 @@ impl Running {
             self.change_table(TableId::Joined, |table| table.remove(key));
             return Ok(());
         }
+        decoded?;
         let row = encode(join, message)?;
         let old = known.map_or(0, |row| Table::row_bytes(key.len(), row.value.len()));
         if known.is_none() {
