@@ -92,7 +92,9 @@ impl Broker {
         let joined: Vec<String> = plan.joined_filters().map(str::to_owned).collect();
         let (mut pipeline, records) = readers.restore_pipeline(&store, &config, plan)?;
         let clock_watch = ClockWatch::new(config.clock_file.clone());
-        if !clock_watch.is_set() {
+        if let Some(at_ms) = clock_watch.set_at_ms() {
+            pipeline.set_clock(at_ms);
+        } else if !clock_watch.is_set() {
             tracing::info!("the clock of the machine is not set yet");
             pipeline.unset_clock();
         }

@@ -1,7 +1,7 @@
 //! The clocks of the machine, read once per turn.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use weir_core::Now;
@@ -40,32 +40,46 @@ impl Clock {
 pub(crate) struct ClockWatch {
     /// Is there once the clock is set; none if it always is.
     file: Option<PathBuf>,
-    is_set: AtomicBool,
+    /// Since when it is set, milliseconds since the Unix epoch.
+    set_at_ms: OnceLock<u64>,
 }
 
 impl ClockWatch {
     /// Looks for the first time.
     pub(crate) fn new(file: Option<PathBuf>) -> Self {
-        let watch = Self { is_set: AtomicBool::new(file.is_none()), file };
+        let watch = Self { set_at_ms: OnceLock::new(), file };
         watch.look();
         watch
     }
 
     /// Whether the clock is set, as of the last look. It stays so.
     pub(crate) fn is_set(&self) -> bool {
-        self.is_set.load(Ordering::Acquire)
+        self.file.is_none() || self.set_at_ms.get().is_some()
     }
 
-    /// Looks again; true when the clock has been set since the last look.
-    pub(crate) fn look(&self) -> bool {
-        let is_there = self.file.as_ref().is_some_and(|file| file.exists());
-        is_there && !self.is_set.swap(true, Ordering::AcqRel)
+    /// Since when it is set, as of the last look, milliseconds since the Unix epoch: the time of
+    /// the file, so that it is the same after a restart. None if it is not set, or always was.
+    pub(crate) fn set_at_ms(&self) -> Option<u64> {
+        self.set_at_ms.get().copied()
+    }
+
+    /// Looks again; answers since when the clock is set, if it was not at the last look.
+    pub(crate) fn look(&self) -> Option<u64> {
+        let modified = self.file.as_ref()?.metadata().ok()?.modified().ok();
+        // A file that is older than the epoch, or was made before the clock was set back.
+        let at_ms = modified.map_or(0, since_epoch_ms).min(unix_ms());
+        self.set_at_ms.set(at_ms).ok()?;
+        Some(at_ms)
     }
 }
 
 /// Milliseconds since the Unix epoch.
 pub(crate) fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since_epoch_ms(SystemTime::now())
+}
+
+fn since_epoch_ms(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -78,11 +92,13 @@ mod tests {
         assert!(ClockWatch::new(None).is_set());
         let file = std::env::temp_dir().join(format!("weir-clock-{}", std::process::id()));
         let watch = ClockWatch::new(Some(file.clone()));
-        assert!(!watch.look() && !watch.is_set());
-        std::fs::write(&file, "").expect("it can be written");
-        assert!(watch.look() && watch.is_set());
-        assert!(ClockWatch::new(Some(file.clone())).is_set());
+        assert!(watch.look().is_none() && !watch.is_set());
+        let made = std::fs::File::create(&file).expect("it can be made");
+        made.set_modified(UNIX_EPOCH + Duration::from_secs(1_700_000_000)).expect("it is its file");
+        assert_eq!(watch.look(), Some(1_700_000_000_000));
+        let restarted = ClockWatch::new(Some(file.clone()));
+        assert_eq!((restarted.is_set(), restarted.set_at_ms()), (true, watch.set_at_ms()));
         std::fs::remove_file(file).expect("it was there");
-        assert!(!watch.look() && watch.is_set(), "it stays so");
+        assert!(watch.look().is_none() && watch.is_set(), "it stays so");
     }
 }

@@ -141,9 +141,9 @@ async fn look_at_tables(rules: Arc<LiveRules>) {
 async fn look_at_clock(probe: Arc<Probe>) {
     while !probe.clock_watch.is_set() {
         sleep(LOOK_FOR_CLOCK).await;
-        if probe.clock_watch.look() {
+        if let Some(at_ms) = probe.clock_watch.look() {
             tracing::info!("the clock of the machine is set");
-            probe.pipeline.set_clock();
+            probe.pipeline.set_clock(at_ms);
         }
     }
 }

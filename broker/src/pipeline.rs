@@ -219,18 +219,26 @@ impl Pipeline {
         self.clock_is_set = false;
     }
 
-    /// The clock of the machine is right from now on.
-    pub fn set_clock(&mut self, unix_ms: u64) {
-        self.engine.set_clock_at(timestamp(unix_ms));
+    /// The clock of the machine is right since then.
+    pub fn set_clock(&mut self, since_ms: u64) {
+        self.engine.set_clock_at(timestamp(since_ms));
         self.clock_is_set = true;
     }
 
     /// Runs the rules of another plan from the next message on; answers what has changed. The
     /// upstreams that they send to must be known here.
     pub fn exchange(&mut self, plan: Plan) -> Vec<RuleChange> {
+        let names = |engine: &Engine| {
+            let status = engine.status().into_iter();
+            status.map(|rule| rule.name).collect::<Vec<_>>()
+        };
+        let before = names(&self.engine);
         let changes = self.engine.exchange(plan);
-        if !changes.is_empty() {
+        // Times are kept by the places of the rules.
+        if !changes.is_empty() || names(&self.engine) != before {
             self.handling = Handling::default();
+        }
+        if !changes.is_empty() {
             self.keep_listeners();
             self.is_new_plan = true;
             self.is_durable = true;

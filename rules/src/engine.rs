@@ -138,9 +138,9 @@ impl Engine {
     }
 
     /// Stamps of messages that arrived before the clock of the box was set are not held against it.
-    /// Without this it counts as set from 2020 on.
+    /// Without this, or with an earlier time, it counts as set from 2020 on.
     pub fn set_clock_at(&mut self, time: Timestamp) {
-        self.clock_set_at = time.0;
+        self.clock_set_at = time.0.max(CLOCK_TRUSTED_FROM);
     }
 
     /// Computes one message. `now` is the time of the turn, not before `event.arrived`.

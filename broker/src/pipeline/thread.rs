@@ -49,8 +49,8 @@ enum Work {
     },
     /// The retained messages of topics that the rules join.
     Retained(Records),
-    /// The clock of the machine is set.
-    ClockSet,
+    /// The clock of the machine is set, since then.
+    ClockSet(u64),
     Trace(Listener, TraceAnswer),
     /// Somebody wants to know how the rules are.
     Status(mpsc::SyncSender<()>),
@@ -159,10 +159,10 @@ impl PipelineHandle {
         changes.recv().ok()
     }
 
-    /// The clock of the machine is right from now on.
-    pub(crate) fn set_clock(&self) {
+    /// The clock of the machine is right since then.
+    pub(crate) fn set_clock(&self, since_ms: u64) {
         // A thread that has ended needs no clock.
-        let _ = self.sender.send(Work::ClockSet);
+        let _ = self.sender.send(Work::ClockSet(since_ms));
     }
 
     /// Lets somebody listen to what becomes of the messages of a rule. Without an answer the thread
@@ -230,7 +230,7 @@ impl Runner {
                 match work {
                     Work::Command(command) => self.obey(command),
                     Work::Records(records) => self.waiting.push_back(records),
-                    Work::ClockSet => self.pipeline.set_clock(unix_ms()),
+                    Work::ClockSet(since_ms) => self.pipeline.set_clock(since_ms),
                     Work::Settled => {}
                     Work::Stop => return self.finish(),
                     Work::Rules { plan, answer } => {
