@@ -116,7 +116,7 @@ impl Broker {
             Some((recorder, waiting, reader)) => {
                 let (store, mailboxes) = (store.clone(), mailboxes.clone());
                 let around = Around { store, shard: SHARD, reader, mailboxes };
-                Some(HistoryThread::start(recorder, waiting, around)?)
+                Some(HistoryThread::run(recorder, waiting, around)?)
             }
             None => None,
         };
@@ -125,7 +125,7 @@ impl Broker {
             let (mailboxes, upstreams, room) = (mailboxes.clone(), handles.clone(), room.clone());
             tell_of_commits(mailboxes, upstreams, history_handle.clone(), room)
         })?;
-        let pipeline = PipelineThread::start(pipeline, waiting, mailboxes.clone())?;
+        let pipeline = PipelineThread::run(pipeline, waiting, mailboxes.clone())?;
         let probe = Arc::new(Probe {
             clock,
             clock_watch,
@@ -210,7 +210,10 @@ impl Broker {
     /// had better end too.
     #[must_use]
     pub fn failure(&self) -> Option<io::Error> {
-        self.running.as_ref()?.ended.try_recv().ok()
+        let running = self.running.as_ref()?;
+        let of_shards = || running.ended.try_recv().ok();
+        let of_history = || running.history.as_ref().and_then(HistoryThread::failure);
+        of_shards().or_else(|| running.pipeline.failure()).or_else(of_history)
     }
 
     /// Ends the broker: clients are told, and what was acknowledged is on the disk when this
@@ -222,7 +225,7 @@ impl Broker {
     fn stop(&mut self) {
         let Some(running) = self.running.take() else { return };
         running.control.stop();
-        running.pipeline.stop();
+        drop(running.pipeline);
         running.mailboxes.send_all(|| Mail::Stop);
         for shard in running.shards {
             if shard.join().is_err() {
@@ -230,9 +233,7 @@ impl Broker {
             }
         }
         running.writer.stop();
-        if let Some(history) = running.history {
-            history.stop();
-        }
+        drop(running.history);
     }
 }
 

@@ -34,6 +34,7 @@ pub mod logging;
 mod memory;
 pub mod status;
 pub mod store;
+mod worker;
 
 pub mod config;
 

@@ -22,31 +22,39 @@ pub(crate) struct LiveRules {
 
 struct Files {
     rules: Vec<Source>,
-    /// What the files of tables looked like when they were read last.
+    /// What the files of tables looked like before they were read last; nothing if nobody has looked
+    /// yet.
     stamps: Vec<FileStamp>,
 }
 
 /// Rules that have been checked, and can take the place of those that run.
 pub(crate) struct NextRules {
     rules: Vec<Source>,
-    stamps: Vec<FileStamp>,
     plan: Plan,
+}
+
+impl NextRules {
+    /// Those of a configuration, which has been read as a whole.
+    pub(crate) fn new(rules: Vec<Source>, plan: Plan) -> Self {
+        Self { rules, plan }
+    }
 }
 
 impl LiveRules {
     /// Those of a configuration that was read a moment ago.
     pub(crate) fn new(config: &Config, pipeline: PipelineHandle) -> Self {
-        let rules = config.rules.clone();
-        let files = Mutex::new(Files { stamps: stamps(&rules), rules });
+        let files = Mutex::new(Files { rules: config.rules.clone(), stamps: Vec::new() });
         Self { upstreams: config.upstreams.clone(), pipeline, files }
     }
 
-    /// Whether there are tables, which have to be looked at now and then.
+    /// Whether there are tables, which have to be looked at now and then. Never waits: while the
+    /// rules are exchanged there are none to look at.
     pub(crate) fn has_tables(&self) -> bool {
-        !self.files().stamps.is_empty()
+        let files = self.files.try_lock();
+        files.is_ok_and(|files| files.rules.iter().any(|rules| !rules.tables.is_empty()))
     }
 
-    /// Reads the files of tables if one of them has changed; answers whether the rules have new
+    /// Reads the files of tables if one of them may have changed; answers whether the rules have new
     /// ones. Files that are wrong are told once.
     pub(crate) fn refresh(&self) -> bool {
         let mut files = self.files();
@@ -55,13 +63,17 @@ impl LiveRules {
         if now == files.stamps {
             return false;
         }
-        files.stamps = now;
+        files.stamps.clone_from(&now);
         let mut rules = files.rules.clone();
         rules.iter_mut().for_each(read_tables);
+        if rules == files.rules {
+            return false;
+        }
         match self.check(rules) {
-            Ok(next) => {
-                let tables = next.stamps.len();
-                self.replace(&mut files, next);
+            Ok(NextRules { rules, plan }) => {
+                let tables = now.len();
+                *files = Files { rules, stamps: now };
+                self.pipeline.exchange(plan);
                 tracing::info!(tables, "the tables of rules have changed and are in use");
                 true
             }
@@ -85,17 +97,15 @@ impl LiveRules {
     /// Whether rules can take the place of those that run.
     pub(crate) fn check(&self, rules: Vec<Source>) -> Result<NextRules, Vec<Diagnostic>> {
         let plan = compile_rules(&rules, &self.upstreams)?;
-        Ok(NextRules { stamps: stamps(&rules), rules, plan })
+        Ok(NextRules { rules, plan })
     }
 
     /// Lets rules take the place of those that run; answers what has changed. None when the broker
     /// has ended.
     pub(crate) fn exchange(&self, next: NextRules) -> Option<Vec<RuleChange>> {
-        self.replace(&mut self.files(), next)
-    }
-
-    fn replace(&self, files: &mut Files, next: NextRules) -> Option<Vec<RuleChange>> {
-        *files = Files { rules: next.rules, stamps: next.stamps };
+        let mut files = self.files();
+        // Nobody knows what the files were like when they were read: the next look does.
+        *files = Files { rules: next.rules, stamps: Vec::new() };
         self.pipeline.exchange(next.plan)
     }
 

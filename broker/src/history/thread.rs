@@ -10,7 +10,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use weir_core::{ReaderId, Records, Sequence, ShardId};
@@ -23,6 +22,7 @@ use crate::mailbox::{Mail, Mailboxes};
 use crate::shard::RecordSink;
 use crate::status::HistoryStatus;
 use crate::store::Store;
+use crate::worker::Worker;
 
 /// Bytes of messages that wait before sockets are left unread.
 const WAITING_BYTES_MAX: usize = 8 << 20;
@@ -51,11 +51,9 @@ pub(crate) struct HistoryHandle {
     status: Arc<Mutex<Vec<HistoryStatus>>>,
 }
 
-/// The running thread.
-pub(crate) struct HistoryThread {
-    handle: HistoryHandle,
-    thread: JoinHandle<()>,
-}
+/// The running thread. When it is dropped it keeps what is durable, and ends; what is not waits in
+/// the log.
+pub(crate) type HistoryThread = Worker<HistoryHandle>;
 
 /// Where the messages come from, and who is told that they are kept.
 pub(crate) struct Around {
@@ -70,7 +68,7 @@ impl HistoryThread {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn start(recorder: Recorder, waiting: Records, around: Around) -> io::Result<Self> {
+    pub(crate) fn run(recorder: Recorder, waiting: Records, around: Around) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let fill_level = FillLevel::new(WAITING_BYTES_MAX);
         fill_level.add(waiting.bytes());
@@ -91,22 +89,9 @@ impl HistoryThread {
             sync_at: None,
             expire_at: Instant::now(),
         };
-        let thread = std::thread::Builder::new().name("weir-history".to_owned());
-        let thread = thread.spawn(move || runner.run(&receiver))?;
-        Ok(Self { handle, thread })
-    }
-
-    pub(crate) fn handle(&self) -> HistoryHandle {
-        self.handle.clone()
-    }
-
-    /// Lets the thread keep what is durable, and end. What is not waits in the log.
-    pub(crate) fn stop(self) {
         // When the thread is gone already there is nobody to tell.
-        let _ = self.handle.sender.send(Work::Stop);
-        if self.thread.join().is_err() {
-            tracing::error!("the thread of the histories panicked");
-        }
+        let stop = |handle: &HistoryHandle| drop(handle.sender.send(Work::Stop));
+        Self::start("weir-history", handle, stop, move || runner.run(&receiver))
     }
 }
 

@@ -43,7 +43,7 @@ impl Bench {
         let waker = Waker::new(poll.registry(), Token(0)).expect("and a way to wake it");
         let (mailbox, mail) = mailbox(waker);
         let mailboxes = Mailboxes::new(vec![mailbox]);
-        let thread = PipelineThread::start(pipeline, Waiting::default(), mailboxes);
+        let thread = PipelineThread::run(pipeline, Waiting::default(), mailboxes);
         let thread = thread.expect("the system gives a thread");
         let rules = LiveRules::new(&config, thread.handle());
         Self { folder, rules, thread, mail, _poll: poll, position: 0 }
@@ -64,7 +64,7 @@ impl Bench {
     }
 
     fn end(self) {
-        self.thread.stop();
+        drop(self.thread);
         fs::remove_dir_all(self.folder).expect("it was made here");
     }
 
@@ -143,5 +143,23 @@ fn table_that_is_too_large_is_not_read_whole() {
     bench.write(&large);
     let problems = bench.problems();
     assert_eq!(problems[0].message(), "cannot read the table `names.csv`");
+    bench.end();
+}
+
+/// Whoever writes a file in two steps may be read between them.
+#[test]
+fn file_that_was_read_while_it_was_written_is_read_again() {
+    let mut bench = Bench::new("half", "tag,name\na,one\n");
+    let table = bench.folder.join("names.csv");
+    fs::write(&table, "tag,name\na,two\n").expect("it can be written");
+    let mut source = Source::new(bench.folder.join("r.toml").display().to_string(), RULE);
+    read_tables(&mut source);
+    // The second half comes after it was read and before the rules are exchanged.
+    fs::write(&table, "tag,name\na,two\nb,three\n").expect("it can be written");
+    let next = bench.rules.check(vec![source]).expect("the rule is correct");
+    bench.rules.exchange(next).expect("the rules run");
+    assert_eq!(bench.send("a"), r#"out {"name":"two"}"#);
+    assert!(bench.rules.refresh());
+    assert_eq!(bench.send("b"), r#"out {"name":"three"}"#);
     bench.end();
 }

@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use weir_core::{ReaderId, Records, Sequence, ShardId};
@@ -22,6 +21,7 @@ use crate::fill_level::FillLevel;
 use crate::mailbox::{Mail, Mailboxes, RetainedQuestion};
 use crate::shard::RecordSink;
 use crate::store::{Store, StoreError};
+use crate::worker::Worker;
 
 /// Bytes of messages that wait for the rules before sockets are left unread.
 const WAITING_BYTES_MAX: usize = 4 << 20;
@@ -89,15 +89,12 @@ pub(crate) struct PipelineHandle {
     commit_lag: CommitLag,
 }
 
-/// The running thread.
-pub(crate) struct PipelineThread {
-    handle: PipelineHandle,
-    thread: JoinHandle<()>,
-}
+/// The running thread. When it is dropped it handles what it has, writes its state and ends.
+pub(crate) type PipelineThread = Worker<PipelineHandle>;
 
 impl PipelineThread {
     /// Starts the thread.
-    pub(crate) fn start(
+    pub(crate) fn run(
         pipeline: Pipeline,
         waiting: Waiting,
         mailboxes: Mailboxes,
@@ -111,35 +108,20 @@ impl PipelineThread {
             status,
             commit_lag: CommitLag::default(),
         };
-        let thread = std::thread::Builder::new().name("weir-rules".to_owned()).spawn({
-            let handle = handle.clone();
-            move || {
-                let mut runner = Runner {
-                    pipeline,
-                    mailboxes,
-                    handle,
-                    waiting: VecDeque::new(),
-                    done: Vec::new(),
-                    asked: Vec::new(),
-                };
-                runner.start(waiting);
-                runner.run(&receiver);
-            }
-        })?;
-        Ok(Self { handle, thread })
-    }
-
-    pub(crate) fn handle(&self) -> PipelineHandle {
-        self.handle.clone()
-    }
-
-    /// Lets the thread handle what it has, write its state and end.
-    pub(crate) fn stop(self) {
+        let mut runner = Runner {
+            pipeline,
+            mailboxes,
+            handle: handle.clone(),
+            waiting: VecDeque::new(),
+            done: Vec::new(),
+            asked: Vec::new(),
+        };
         // When the thread is gone already there is nobody to tell.
-        let _ = self.handle.sender.send(Work::Stop);
-        if self.thread.join().is_err() {
-            tracing::error!("the thread of the rules panicked");
-        }
+        let stop = |handle: &PipelineHandle| drop(handle.sender.send(Work::Stop));
+        Self::start("weir-rules", handle, stop, move || {
+            runner.start(waiting);
+            runner.run(&receiver);
+        })
     }
 }
 
@@ -447,7 +429,7 @@ mod tests {
     fn started_for(shards: Vec<Mailbox>) -> PipelineThread {
         let plan = weir_rules::compile(&[Source::new("copy.toml", RULE)]).expect("a rule");
         let pipeline = Pipeline::new(Engine::new(plan), ReaderId(1), Vec::new());
-        let thread = PipelineThread::start(pipeline, Waiting::default(), Mailboxes::new(shards));
+        let thread = PipelineThread::run(pipeline, Waiting::default(), Mailboxes::new(shards));
         thread.expect("the system gives a thread")
     }
 
@@ -504,7 +486,7 @@ mod tests {
         oldest.expect("it says when it is durable")();
         // All that waited comes in one turn: before that the rules took nothing of it.
         assert_eq!(turn(&mail, &mut arrived).publications.len(), 6);
-        thread.stop();
+        drop(thread);
     }
 
     /// Retained values are there before the first message, and are not messages themselves.
@@ -598,6 +580,6 @@ mod tests {
             poll.poll(&mut events, Some(PATIENCE)).expect("the system waits");
             assert!(!events.is_empty(), "it is woken");
         }
-        thread.stop();
+        drop(thread);
     }
 }
