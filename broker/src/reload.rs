@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use weir_rules::{Diagnostic, RuleChange, RuleChangeKind, Source};
 
 use crate::auth::{AuthenticatorHandle, Rights, Sources};
-use crate::config::{ConfigError, ConfigFiles, TlsError};
+use crate::config::{ConfigError, ConfigFiles, Loaded, TlsError};
 use crate::live_rules::{LiveRules, NextRules};
 use crate::mailbox::{Mail, Mailboxes};
 use crate::stream::TlsServer;
@@ -21,6 +21,9 @@ pub struct Reloaded {
     pub rules: Vec<RuleChange>,
     /// Listeners whose certificates were read.
     pub certificates: usize,
+    /// Keys of the configuration that say something else than at the start, and hold from the next
+    /// start on.
+    pub needs_restart: Vec<String>,
     /// What works but should be looked at.
     pub warnings: Vec<Diagnostic>,
 }
@@ -77,21 +80,26 @@ impl Reloader {
             .map(|server| server.read())
             .collect::<Result<_, _>>()
             .map_err(|source| ReloadError::Certificates { source })?;
-        let (rules, warnings) = match loaded {
-            Some(loaded) => {
-                if let Some(name) = loaded.plan.upstreams().find(|name| !self.rules.knows(name)) {
+        let mut reloaded = Reloaded { certificates: self.tls.len(), ..Reloaded::default() };
+        let rules = match loaded {
+            Some(Loaded { config, plan, warnings }) => {
+                if let Some(name) = plan.upstreams().find(|name| !self.rules.knows(name)) {
                     return Err(ReloadError::NewUpstream { name: name.to_owned() });
                 }
-                (Some(self.check_rules(loaded.config.rules)?), loaded.warnings)
+                let files = self.files.as_ref().zip(config.files.as_ref());
+                reloaded.needs_restart =
+                    files.map_or(Vec::new(), |(before, after)| before.changes(after));
+                reloaded.warnings = warnings;
+                Some(NextRules::new(config.rules, plan))
             }
-            None => (None, Vec::new()),
+            None => None,
         };
         // From here on nothing can be wrong.
         self.tls.iter().zip(certificates).for_each(|(server, read)| server.install(read));
         self.mailboxes.send_all(|| Mail::Certificates);
         self.install_rights(&rights);
-        let rules = rules.map_or(Ok(Vec::new()), |rules| self.exchange_rules(rules))?;
-        Ok(Reloaded { rules, certificates: self.tls.len(), warnings })
+        reloaded.rules = rules.map_or(Ok(Vec::new()), |rules| self.exchange_rules(rules))?;
+        Ok(reloaded)
     }
 
     pub(crate) fn reload_auth(&self) -> Result<(), Vec<Diagnostic>> {
@@ -107,12 +115,8 @@ impl Reloader {
     }
 
     pub(crate) fn reload_rules(&self, rules: Vec<Source>) -> Result<Vec<RuleChange>, ReloadError> {
-        let next = self.check_rules(rules)?;
+        let next = self.rules.check(rules).map_err(ReloadError::Files)?;
         self.exchange_rules(next)
-    }
-
-    fn check_rules(&self, rules: Vec<Source>) -> Result<NextRules, ReloadError> {
-        self.rules.check(rules).map_err(ReloadError::Files)
     }
 
     fn exchange_rules(&self, rules: NextRules) -> Result<Vec<RuleChange>, ReloadError> {
@@ -178,6 +182,9 @@ impl fmt::Display for Reloaded {
         match self.certificates {
             0 => writeln!(f, "passwords and permissions were read again"),
             _ => writeln!(f, "passwords, permissions and certificates were read again"),
-        }
+        }?;
+        self.needs_restart
+            .iter()
+            .try_for_each(|key| writeln!(f, "! {key} has changed: restart weir to use it"))
     }
 }

@@ -94,7 +94,7 @@ pub(crate) enum Kind {
 }
 
 /// A value in the declared range.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Address(HostPort),
     Addresses(Vec<HostPort>),
@@ -116,10 +116,17 @@ pub(crate) enum Value {
 }
 
 /// A part of a value with its place in the text, for checks that come after reading.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Placed<T> {
     pub(crate) value: T,
     pub(crate) span: Range<usize>,
+}
+
+/// The same value at another place is the same value.
+impl<T: PartialEq> PartialEq for Placed<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
 }
 
 /// One entry of `forward` or `receive`, not yet parsed as topics.

@@ -3,6 +3,7 @@
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use thiserror::Error;
@@ -10,6 +11,7 @@ use weir_rules::{Diagnostic, Plan, Severity};
 
 use super::{
     Config, Overrides,
+    changes::changes,
     check::check,
     problem::{Problems, Source},
     rule_files,
@@ -53,6 +55,8 @@ pub enum ConfigError {
 pub struct ConfigFiles {
     file: Option<PathBuf>,
     overrides: Overrides,
+    /// What they said.
+    tree: Arc<Tree>,
 }
 
 impl ConfigFiles {
@@ -62,6 +66,11 @@ impl ConfigFiles {
     /// See [`load`].
     pub fn load(&self) -> Result<Loaded, ConfigError> {
         load(self.file.as_deref(), &self.overrides)
+    }
+
+    /// The keys that say something else there, without `rules`: `limits.max_qos`, for example.
+    pub(crate) fn changes(&self, there: &Self) -> Vec<String> {
+        changes(&self.tree, &there.tree)
     }
 }
 
@@ -93,7 +102,8 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Config
     let state_dir = file.is_none().then(state_dir);
     let mut config = check(&tree, rules, state_dir, &mut problems);
     let file = file.map(Path::to_owned);
-    config.files = Some(ConfigFiles { file, overrides: overrides.clone() });
+    let tree = Arc::new(tree);
+    config.files = Some(ConfigFiles { file, overrides: overrides.clone(), tree });
     finish(config, problems.into_diagnostics(&sources))
 }
 

@@ -6,6 +6,7 @@
 //! value outside its declared range.
 
 mod auth;
+mod changes;
 mod check;
 mod declared;
 mod durability;

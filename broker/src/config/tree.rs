@@ -46,6 +46,11 @@ impl Tree {
         self.tables.get(section.name).expect("every table has its values from the start")
     }
 
+    /// All tables that stand once, by name.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = (&'static str, &Values)> {
+        self.tables.iter().map(|(name, values)| (*name, values))
+    }
+
     /// Lays a source over what is there.
     pub(crate) fn lay(
         &mut self,

@@ -33,6 +33,14 @@ pub(crate) struct Values {
     refused: BTreeSet<&'static str>,
 }
 
+/// Whether they mean the same, wherever it is written, or left out as the default.
+impl PartialEq for Values {
+    fn eq(&self, other: &Self) -> bool {
+        let is_same = |key: &Key| self.get(key.name) == other.get(key.name);
+        self.section.name == other.section.name && self.section.keys.iter().all(is_same)
+    }
+}
+
 impl Values {
     pub(crate) fn new(section: &'static Section) -> Self {
         Self { section, given: BTreeMap::new(), header: None, refused: BTreeSet::new() }

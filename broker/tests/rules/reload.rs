@@ -152,13 +152,17 @@ fn the_command_reads_the_files_again_and_prints_what_has_changed() {
     let same = format!("the rules are the same\n{read}");
     assert_eq!(weir_reload(&folder, &broker), (Some(0), same, String::new()));
 
+    let file = folder.0.join("weir.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}[limits]\nmax_qos = 1\n")).unwrap();
     rules("a.rules", &COUNT.replace("count 2 every 2", "count 3"));
     fs::remove_file(folder.0.join("b.rules")).unwrap();
     rules("c.rules", JOIN);
     let said = format!(
         "~ count  changed, begins anew; groups forgotten: 1\n\
          + join   added\n\
-         - other  removed; groups forgotten: 0\n{read}"
+         - other  removed; groups forgotten: 0\n{read}\
+         ! limits.max_qos has changed: restart weir to use it\n"
     );
     assert_eq!(weir_reload(&folder, &broker), (Some(0), said, String::new()));
 
