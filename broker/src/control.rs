@@ -167,7 +167,9 @@ async fn tell_surroundings(probe: Arc<Probe>, every: Duration) {
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        probe.tell_surroundings();
+        let probe = probe.clone();
+        // A panic there has been reported, and the next time comes.
+        let _ = spawn_blocking(move || probe.tell_surroundings()).await;
     }
 }
 

@@ -11,6 +11,7 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri},
     routing::{get, post},
 };
+use tokio::task::spawn_blocking;
 
 use crate::pipeline::PipelineHandle;
 use crate::reload::Reloader;
@@ -63,8 +64,8 @@ impl Operator {
     }
 }
 
-/// Answers requests until `stop` is done. Needs a tokio runtime; `status` is called on it and must
-/// not block. Without an `operator` the server only tells how the broker is.
+/// Answers requests until `stop` is done. Needs a tokio runtime; `status` is called on a thread where
+/// it may wait. Without an `operator` the server only tells how the broker is.
 ///
 /// # Errors
 /// The socket cannot be used.
@@ -104,8 +105,8 @@ where
     let router = operator.map_or_else(Router::new, |operator| with_operator(Arc::new(operator)));
     router
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(move || async move { readiness(&ready()) }))
-        .route(STATUS_PATH, get(move || async move { Json(status()) }))
+        .route("/readyz", get(move || async move { ask(ready).await.map(|it| readiness(&it)) }))
+        .route(STATUS_PATH, get(move || async move { ask(status).await.map(Json) }))
         .fallback(unknown)
 }
 
@@ -133,6 +134,15 @@ fn with_operator(operator: Arc<Operator>) -> Router {
             RELOAD_PATH,
             post(|headers: HeaderMap| async move { reload.reload.answer(&headers).await }),
         )
+}
+
+/// The status, which takes until all parts of the broker have told theirs.
+async fn ask<S>(status: Arc<S>) -> Result<Status, (StatusCode, String)>
+where
+    S: Fn() -> Status + Send + Sync + 'static,
+{
+    let asked = spawn_blocking(move || status()).await;
+    asked.map_err(|panic| (StatusCode::INTERNAL_SERVER_ERROR, format!("{panic}\n")))
 }
 
 fn readiness(status: &Status) -> (StatusCode, &'static str) {
