@@ -91,7 +91,7 @@ impl Broker {
         let reader_configs = readers.configs(&config, &plan);
         let joined: Vec<String> = plan.joined_filters().map(str::to_owned).collect();
         let (mut pipeline, records) = readers.restore_pipeline(&store, &config, plan)?;
-        let clock_watch = ClockWatch::new(config.clock_file.clone());
+        let clock_watch = Arc::new(ClockWatch::new(config.clock_file.clone()));
         if let Some(at_ms) = clock_watch.set_at_ms() {
             pipeline.set_clock(at_ms);
         } else if !clock_watch.is_set() {
@@ -108,7 +108,7 @@ impl Broker {
         let addresses = listeners.iter().filter_map(Listener::address).collect();
 
         let (mailboxes, receivers) = mailboxes(cores.len())?;
-        let upstreams = readers.upstreams(&config, &store, &mailboxes.first());
+        let upstreams = readers.upstreams(&config, &store, &mailboxes.first(), &clock_watch);
         let handles: Vec<_> = upstreams.iter().map(Upstream::handle).collect();
         let room = Arc::new(room_watch(&config, store.clone(), mailboxes.clone()));
         room.look();

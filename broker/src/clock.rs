@@ -1,5 +1,6 @@
 //! The clocks of the machine, read once per turn.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -40,6 +41,8 @@ impl Clock {
 pub(crate) struct ClockWatch {
     /// Is there once the clock is set; none if it always is.
     file: Option<PathBuf>,
+    /// What the clock said at the start, milliseconds since the Unix epoch.
+    started_ms: u64,
     /// Since when it is set, milliseconds since the Unix epoch.
     set_at_ms: OnceLock<u64>,
 }
@@ -47,7 +50,7 @@ pub(crate) struct ClockWatch {
 impl ClockWatch {
     /// Looks for the first time.
     pub(crate) fn new(file: Option<PathBuf>) -> Self {
-        let watch = Self { set_at_ms: OnceLock::new(), file };
+        let watch = Self { file, started_ms: unix_ms(), set_at_ms: OnceLock::new() };
         watch.look();
         watch
     }
@@ -61,6 +64,14 @@ impl ClockWatch {
     /// the file, so that it is the same after a restart. None if it is not set, or always was.
     pub(crate) fn set_at_ms(&self) -> Option<u64> {
         self.set_at_ms.get().copied()
+    }
+
+    /// The times of this run at which the clock was not set, milliseconds since the Unix epoch.
+    pub(crate) fn wrong_ms(&self) -> Range<u64> {
+        match self.is_set() {
+            false => self.started_ms..u64::MAX,
+            true => self.started_ms..self.set_at_ms().unwrap_or(self.started_ms),
+        }
     }
 
     /// Looks again; answers since when the clock is set, if it was not at the last look.
@@ -89,14 +100,17 @@ mod tests {
 
     #[test]
     fn a_clock_is_set_once_its_file_is_there() {
-        assert!(ClockWatch::new(None).is_set());
+        let always = ClockWatch::new(None);
+        assert!(always.is_set() && always.wrong_ms().is_empty());
         let file = std::env::temp_dir().join(format!("weir-clock-{}", std::process::id()));
         let watch = ClockWatch::new(Some(file.clone()));
         assert!(watch.look().is_none() && !watch.is_set());
+        assert!(watch.wrong_ms().contains(&(unix_ms() + 1_000)));
         let made = std::fs::File::create(&file).expect("it can be made");
         made.set_modified(UNIX_EPOCH + Duration::from_secs(1_700_000_000)).expect("it is its file");
         assert_eq!(watch.look(), Some(1_700_000_000_000));
         let restarted = ClockWatch::new(Some(file.clone()));
+        assert!(watch.wrong_ms().is_empty(), "it was set before the start");
         assert_eq!((restarted.is_set(), restarted.set_at_ms()), (true, watch.set_at_ms()));
         std::fs::remove_file(file).expect("it was there");
         assert!(watch.look().is_none() && watch.is_set(), "it stays so");

@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Asks every part of the broker how it is.
 pub(crate) struct Probe {
     pub(crate) clock: Clock,
-    pub(crate) clock_watch: ClockWatch,
+    pub(crate) clock_watch: Arc<ClockWatch>,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) store: Arc<Store>,
     pub(crate) writer: BatchSender,

@@ -7,6 +7,7 @@ use weir_core::{ReaderConfig, ReaderId, ReaderKind, Records, ShardId};
 use weir_rules::{Engine, Plan};
 
 use super::{StartError, seed};
+use crate::clock::ClockWatch;
 use crate::config::Config;
 use crate::history::{HistoryHandle, Recorder};
 use crate::mailbox::Mailbox;
@@ -108,11 +109,13 @@ impl Readers {
         config: &Config,
         store: &Arc<Store>,
         mailbox: &Mailbox,
+        clock: &Arc<ClockWatch>,
     ) -> Vec<Upstream> {
         let upstreams = config.upstreams.iter().zip(&self.upstreams);
         upstreams
             .map(|(upstream, (_, reader))| {
-                Upstream::new(upstream.clone(), *reader, SHARD, store.clone(), mailbox.clone())
+                let (store, mailbox, clock) = (store.clone(), mailbox.clone(), clock.clone());
+                Upstream::new(upstream.clone(), *reader, SHARD, store, mailbox, clock)
             })
             .collect()
     }

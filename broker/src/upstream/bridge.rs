@@ -22,7 +22,7 @@ use super::handle::UpstreamHandle;
 use super::incoming::{Inbox, Receipt};
 use super::mqtt::{Link, LinkOptions};
 use super::node;
-use crate::clock::{Clock, unix_ms};
+use crate::clock::{Clock, ClockWatch, unix_ms};
 use crate::config::{HostPort, Route, UpstreamConfig};
 use crate::mailbox::{Mail, Mailbox};
 use crate::status::UpstreamState;
@@ -41,6 +41,7 @@ pub(crate) struct Upstream {
     mailbox: Mailbox,
     handle: UpstreamHandle,
     clock: Clock,
+    clock_watch: Arc<ClockWatch>,
     inbox: Inbox,
     backoff: Backoff,
     durable: mpsc::UnboundedSender<Vec<Receipt>>,
@@ -62,6 +63,7 @@ impl Upstream {
         shard: ShardId,
         store: Arc<Store>,
         mailbox: Mailbox,
+        clock_watch: Arc<ClockWatch>,
     ) -> Self {
         // From the beginning nothing is lost, but what the far end has already comes again.
         let done = store.reader_cursor(shard, reader).unwrap_or_else(|error| {
@@ -108,6 +110,7 @@ impl Upstream {
             store,
             mailbox,
             clock: Clock::start(),
+            clock_watch,
             durable,
             receipts,
             is_subscribed: false,
@@ -178,6 +181,7 @@ impl Upstream {
 
     /// Reads one batch of the log if there may be one.
     fn read_log(&mut self) {
+        self.forwarder.distrust_clock(self.clock_watch.wrong_ms());
         self.forwarder.drop_aged(unix_ms());
         let now = self.clock.now().monotonic;
         if self.read_again_at.is_some_and(|at| now < at) {

@@ -10,6 +10,8 @@
 //!
 //! [`Upstream`]: super::Upstream
 
+use std::ops::Range;
+
 use weir_core::{Instant, LogRecord, Now, ReaderId, Records, Sequence, ShardId};
 use weir_mqtt::QoS;
 
@@ -94,7 +96,7 @@ impl Forwarder {
         let ForwarderOptions { reader, shard, node, routes, qos_max, .. } = options;
         Self {
             outbox: Outbox::new(reader, done, options.backlog_bytes_max),
-            max_age: options.backlog_age_max_ms.map(MaxAge),
+            max_age: options.backlog_age_max_ms.map(|max_ms| MaxAge { max_ms, wrong_ms: 0..0 }),
             pace: Pace::new(options.drain_rate),
             sender: Sender::new(done, options.window),
             report: Report::new(reader, &options.name, done),
@@ -143,14 +145,14 @@ impl Forwarder {
     /// by `publish`.
     pub fn send(&mut self, now: Now, mut publish: impl FnMut(Outgoing) -> Result<(), Full>) {
         let unix_ms = now.unix_ms;
-        self.drop_aged(unix_ms);
         let Some(Open { peer, .. }) = &self.open else { return };
         while self.pace.as_ref().is_none_or(|pace| pace.is_due(now.monotonic))
             && let Some(record) = self.sender.next()
         {
             let message = &record.message.parts();
             // One segment of the backlog may hold older records than others.
-            if self.max_age.is_some_and(|age| age.is_over(message.received_at_ms, unix_ms)) {
+            if self.max_age.as_ref().is_some_and(|age| age.is_over(message.received_at_ms, unix_ms))
+            {
                 self.figures.drop("backlog_age", 1);
                 self.sender.skip();
                 continue;
@@ -312,9 +314,17 @@ impl Forwarder {
         }
     }
 
+    /// What was received at these times has no age, since the clock of the box was not set then;
+    /// milliseconds since the Unix epoch.
+    pub fn distrust_clock(&mut self, wrong_ms: Range<u64>) {
+        if let Some(age) = &mut self.max_age {
+            age.wrong_ms = wrong_ms;
+        }
+    }
+
     /// Drops what has waited too long. To be called now and then without a connection, too.
     pub fn drop_aged(&mut self, unix_ms: u64) {
-        let Some(age) = self.max_age else { return };
+        let Some(age) = &self.max_age else { return };
         let dropped = self.outbox.drop_aged(&mut self.sender, age, unix_ms);
         self.figures.drop("backlog_age", dropped);
         self.settle();

@@ -10,6 +10,7 @@
 //! segments are dropped, so up to one segment more than the limit asks for.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use weir_core::{Destination, LogRecord, Message, ReaderId, Sequence};
 
@@ -45,15 +46,20 @@ struct Segment {
 }
 
 /// How long a record may wait, in milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct MaxAge(pub(crate) u64);
+#[derive(Clone, Debug)]
+pub(crate) struct MaxAge {
+    pub(crate) max_ms: u64,
+    /// Times at which the clock of the box was not set, milliseconds since the Unix epoch.
+    pub(crate) wrong_ms: Range<u64>,
+}
 
 impl MaxAge {
     /// Whether what was received then is too old by now. What came before the clock of the box was
-    /// ever set has no age.
-    pub(crate) fn is_over(self, received_at_ms: u64, unix_ms: u64) -> bool {
-        let Self(max_ms) = self;
-        received_at_ms >= CLOCK_SET_FROM_MS && unix_ms.saturating_sub(received_at_ms) > max_ms
+    /// set has no age.
+    pub(crate) fn is_over(&self, received_at_ms: u64, unix_ms: u64) -> bool {
+        received_at_ms >= CLOCK_SET_FROM_MS
+            && !self.wrong_ms.contains(&received_at_ms)
+            && unix_ms.saturating_sub(received_at_ms) > self.max_ms
     }
 }
 
@@ -141,7 +147,7 @@ impl Outbox {
     }
 
     /// Gives up records that are too old by this; answers how many it were.
-    pub(crate) fn drop_aged(&mut self, sender: &mut Sender, age: MaxAge, unix_ms: u64) -> u64 {
+    pub(crate) fn drop_aged(&mut self, sender: &mut Sender, age: &MaxAge, unix_ms: u64) -> u64 {
         self.drop_while(sender, |_, oldest| age.is_over(oldest.newest_ms, unix_ms))
     }
 

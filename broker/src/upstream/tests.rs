@@ -19,6 +19,7 @@ use self::far_end::FarEnd;
 use self::mosquitto::{Directory, Mosquitto};
 use super::Upstream;
 use crate::Broker;
+use crate::clock::ClockWatch;
 use crate::config::{
     Config, DurabilityLevel, HostPort, ListenerConfig, MqttVersion, RestartTimeout, Route,
     TopicTemplate, UpstreamConfig,
@@ -290,7 +291,8 @@ async fn a_message_is_acknowledged_only_after_the_commit() {
         let store = Arc::new(Store::in_memory(StoreOptions::default()).unwrap());
         let mut config = upstream(far.address(), version);
         config.receive = vec![route("cmd/#", "{topic}", 2)];
-        let upstream = Upstream::new(config, ReaderId(1), ShardId(0), store, mailbox);
+        let clock = Arc::new(ClockWatch::new(None));
+        let upstream = Upstream::new(config, ReaderId(1), ShardId(0), store, mailbox, clock);
         let handle = upstream.handle();
         let (stop, stopped) = watch::channel(false);
         let local = tokio::task::LocalSet::new();

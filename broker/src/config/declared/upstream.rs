@@ -116,7 +116,7 @@ pub(crate) static UPSTREAM: Section = Section {
         Key {
             name: "backlog_max_age",
             text: "What has waited longer for the upstream is dropped and counted, also while it is \
-                   away. What came before the clock of the machine was ever set has no age.",
+                   away. What came before the clock of the machine was set (`clock_file`) has no age.",
             kind: Kind::Duration { min: Duration::from_secs(1), max: YEAR },
             initial: Initial::Unset { example: "\"7d\"", meaning: "it waits for ever" },
         },

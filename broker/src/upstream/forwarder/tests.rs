@@ -111,6 +111,18 @@ fn without_a_rate_the_window_is_the_limit() {
     assert_eq!(forwarder.depth(), 0);
 }
 
+/// Eight days without power, and the clock of the box is set after sensors have published.
+#[test]
+fn what_came_before_the_clock_was_set_has_no_age() {
+    let options = ForwarderOptions { backlog_age_max_ms: Some(1_000), ..options() };
+    let mut forwarder = connected(options, &[9_000, 8_000, 3_000, 500]);
+    let wrong_ms = START.unix_ms - 9_000..START.unix_ms - 5_000;
+    forwarder.distrust_clock(wrong_ms);
+    forwarder.drop_aged(START.unix_ms);
+    assert_eq!((send(&mut forwarder, START), forwarder.depth()), (3, 0));
+    assert_eq!(forwarder.figures().dropped.get("backlog_age"), Some(&1));
+}
+
 /// Although they are in one segment of the backlog with one that is not.
 #[test]
 fn single_records_that_are_too_old_are_not_sent() {

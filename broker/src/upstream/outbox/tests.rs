@@ -175,7 +175,8 @@ fn what_has_waited_too_long_is_dropped() {
     let (mut outbox, mut sender) =
         (Outbox::new(READER, Sequence(0), u64::MAX), Sender::new(Sequence(0), 20));
     FakeLog { records }.read_all(&mut outbox, &mut sender);
-    let (age, at) = (MaxAge(10_000), |ms| YEAR_2026_MS + ms);
+    let (max_ms, at) = (10_000, |ms| YEAR_2026_MS + ms);
+    let age = &MaxAge { max_ms, wrong_ms: 0..0 };
     assert_eq!(outbox.drop_aged(&mut sender, age, at(11_000)), 0, "the newer one is not over");
     assert_eq!(outbox.drop_aged(&mut sender, age, at(11_001)), 2);
     assert_eq!(outbox.drop_aged(&mut sender, age, at(5_000)), 0, "the clock was set back");
