@@ -12,6 +12,8 @@ pub(crate) struct Bridge {
     begun: Statement,
     table: Table,
     tls: Table,
+    /// It never speaks without TLS.
+    is_encrypted: bool,
     topics: Vec<String>,
 }
 
@@ -38,7 +40,7 @@ impl Bridge {
         let mut table = Table::new(&format!("[upstream.{}]", key(&begun.value)));
         table.set_text("bridge_protocol_version", "mqttv311");
         let tls = Table::new("[upstream.tls]");
-        Self { begun: begun.clone(), table, tls, topics: Vec::new() }
+        Self { begun: begun.clone(), table, tls, is_encrypted: false, topics: Vec::new() }
     }
 
     /// Whether it is an option of bridges.
@@ -57,7 +59,7 @@ impl Bridge {
         if !self.topics.is_empty() {
             self.table.set_list("topics", self.topics.iter().map(String::as_str));
         }
-        if !self.tls.is_empty() {
+        if self.is_encrypted {
             self.table.set("tls", self.tls.inline());
         }
         if self.table.get("address").is_none() {
@@ -69,6 +71,7 @@ impl Bridge {
 
     fn set(&mut self, way: Way, statement: &Statement) -> Result<(), Note> {
         let value = statement.value.as_str();
+        self.is_encrypted |= ENCRYPTED.contains(&statement.name.as_str());
         match way {
             Way::Lost(why) => return Err(Note::lost(statement, why)),
             Way::LostIfOff(why) => {
@@ -161,6 +164,20 @@ fn key(name: &str) -> String {
 const LOCAL: &str = "an upstream is part of the broker and no client of it";
 const PSK: &str = "upstreams speak TLS with certificates";
 const TLS_VERSION: &str = "weir speaks TLS 1.2 and 1.3";
+/// With one of these a bridge speaks TLS; what cannot be converted of it must not make it speak in
+/// clear, with its password.
+const ENCRYPTED: [&str; 10] = [
+    "bridge_alpn",
+    "bridge_cafile",
+    "bridge_capath",
+    "bridge_certfile",
+    "bridge_identity",
+    "bridge_insecure",
+    "bridge_keyfile",
+    "bridge_psk",
+    "bridge_require_ocsp",
+    "bridge_tls_version",
+];
 const OPTIONS: [(&str, Way); 39] = [
     ("address", Way::Special),
     ("addresses", Way::Special),

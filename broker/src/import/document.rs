@@ -41,7 +41,7 @@ impl Table {
     /// The same as a value of a key.
     pub(crate) fn inline(&self) -> String {
         let pairs: Vec<String> = self.entries.iter().map(|(k, v)| format!("{k} = {v}")).collect();
-        format!("{{ {} }}", pairs.join(", "))
+        if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", pairs.join(", ")) }
     }
 
     /// Sets a key to what is TOML already; the last value holds, as in mosquitto.

@@ -149,6 +149,18 @@ fn bridges_become_upstreams() {
     assert_eq!(found, expected);
 }
 
+/// With what cannot be converted left out, it would have sent its password in clear.
+#[test]
+fn a_bridge_that_speaks_tls_never_becomes_one_that_does_not() {
+    for option in ["bridge_capath /certs", "bridge_tls_version tlsv1.1", "bridge_psk 12"] {
+        let imported = import(&format!("connection a\naddress far:8883\ntopic x out\n{option}\n"));
+        assert_eq!(imported.notes.len(), 1, "{option}");
+        let found: toml::Table = imported.toml.parse().unwrap();
+        let tls = found["upstream"]["a"].get("tls").expect("it speaks TLS");
+        assert_eq!(tls, &toml::Value::Table(toml::Table::new()), "{option}");
+    }
+}
+
 #[test]
 fn what_is_lost_and_what_is_not_needed_is_told_with_its_line() {
     let told = told(
