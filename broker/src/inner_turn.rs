@@ -4,7 +4,7 @@
 //! While the store has no room, turns that need some wait in a [`TurnQueue`]. It is bounded by
 //! those who fill it: each source has only so many turns that are not durable.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use weir_core::{Change, Core, Publication, ReaderId, Route, Sequence};
@@ -40,14 +40,14 @@ impl InnerTurn {
 /// The rules that have made the messages of a turn, each with the arrival of the oldest message
 /// that they were made from, in milliseconds since the Unix epoch.
 #[derive(Debug, Default)]
-pub(crate) struct Made(pub(crate) Vec<(Arc<str>, u64)>);
+pub(crate) struct Made(pub(crate) BTreeMap<Arc<str>, u64>);
 
 impl Made {
     /// Adds a message of a rule.
     pub(crate) fn add(&mut self, rule: &Arc<str>, since_ms: u64) {
-        match self.0.iter_mut().find(|(known, _)| known == rule) {
-            Some((_, since)) => *since = since_ms.min(*since),
-            None => self.0.push((rule.clone(), since_ms)),
+        match self.0.get_mut(rule) {
+            Some(since) => *since = since_ms.min(*since),
+            None => _ = self.0.insert(rule.clone(), since_ms),
         }
     }
 }
