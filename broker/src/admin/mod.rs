@@ -7,8 +7,10 @@ use std::{future::Future, io, net::TcpListener, sync::Arc};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::Path,
-    http::{HeaderMap, StatusCode, Uri},
+    extract::{Path, Request, State},
+    http::{StatusCode, Uri},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use tokio::task::spawn_blocking;
@@ -26,6 +28,7 @@ mod rules;
 pub(crate) use key::AdminKey;
 
 use copies::Copies;
+use key::Guard;
 use reload::ReloadControl;
 use rules::RuleControl;
 
@@ -44,6 +47,7 @@ pub(crate) const BACKUP_PATH: &str = "/api/v1/store/backup";
 /// What is for those only who can read the data directory: copies of the store, commands to rules,
 /// and a reload of the files.
 pub struct Operator {
+    guard: Guard,
     copies: Arc<Copies>,
     rules: RuleControl,
     reload: ReloadControl,
@@ -57,9 +61,10 @@ impl Operator {
         reloader: Arc<Reloader>,
     ) -> Self {
         Self {
-            copies: Arc::new(Copies::new(key, store)),
-            rules: RuleControl::new(key, pipeline),
-            reload: ReloadControl::new(key, reloader),
+            guard: key.guard(),
+            copies: Arc::new(Copies::new(store)),
+            rules: RuleControl::new(pipeline),
+            reload: ReloadControl::new(reloader),
         }
     }
 }
@@ -110,30 +115,36 @@ where
         .fallback(unknown)
 }
 
+/// What is for those only who can read the data directory.
 fn with_operator(operator: Arc<Operator>) -> Router {
-    let (rules, traced) = (operator.clone(), operator.clone());
-    let reload = operator.clone();
     Router::new()
-        .route(
-            BACKUP_PATH,
-            post(|headers: HeaderMap| async move { operator.copies.answer(&headers) }),
-        )
+        .route(BACKUP_PATH, post(|State(it): Operating| async move { it.copies.answer() }))
         .route(
             &format!("{RULES_PATH}/{{rule}}/trace"),
-            post(|headers: HeaderMap, path: Path<String>, body: Bytes| async move {
-                traced.rules.trace(&headers, path.0, &body).await
+            post(|State(it): Operating, path: Path<String>, body: Bytes| async move {
+                it.rules.trace(path.0, &body).await
             }),
         )
         .route(
             &format!("{RULES_PATH}/{{rule}}/{{command}}"),
-            post(|headers: HeaderMap, path: Path<(String, String)>| async move {
-                rules.rules.answer(&headers, path.0).await
+            post(|State(it): Operating, path: Path<(String, String)>| async move {
+                it.rules.answer(path.0).await
             }),
         )
-        .route(
-            RELOAD_PATH,
-            post(|headers: HeaderMap| async move { reload.reload.answer(&headers).await }),
-        )
+        .route(RELOAD_PATH, post(|State(it): Operating| async move { it.reload.answer().await }))
+        .route_layer(from_fn_with_state(operator.clone(), admit))
+        .with_state(operator)
+}
+
+type Operating = State<Arc<Operator>>;
+
+/// Lets a request in that shows the key, before its body is read.
+async fn admit(State(operator): Operating, request: Request, next: Next) -> Response {
+    if !operator.guard.admits(request.headers()) {
+        let words = "this is for whoever can read admin.key in the data directory\n";
+        return (StatusCode::FORBIDDEN, words).into_response();
+    }
+    next.run(request).await
 }
 
 /// The status, which takes until all parts of the broker have told theirs.
