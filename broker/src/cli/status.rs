@@ -152,14 +152,23 @@ fn rule_rows(status: &Status) -> Vec<Vec<String>> {
 }
 
 fn upstream_rows(status: &Status, unix_ms: u64) -> Vec<Vec<String>> {
-    let head =
-        ["upstream", "waiting", "bytes", "oldest", "sent", "acknowledged", "dropped", "state"];
+    let head = [
+        "upstream",
+        "waiting",
+        "bytes",
+        "oldest",
+        "sent",
+        "acknowledged",
+        "received",
+        "dropped",
+        "state",
+    ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for upstream in &status.upstreams {
         let age = |since: u64| uptime(unix_ms.saturating_sub(since) / 1000);
         let oldest = upstream.oldest_at_ms.map_or("-".to_owned(), age);
         let dropped: u64 = upstream.dropped.values().sum();
-        let numbers = [upstream.sent, upstream.acknowledged, dropped];
+        let numbers = [upstream.sent, upstream.acknowledged, upstream.received, dropped];
         let waiting = [upstream.depth.to_string(), size(upstream.depth_bytes), oldest];
         let mut state = format!("{:?}", upstream.state).to_lowercase();
         if let Some(error) = &upstream.last_error {
@@ -270,6 +279,7 @@ mod tests {
                 dropped: [("qos0".to_owned(), 2)].into(),
                 sent: 10,
                 acknowledged: 7,
+                received: 5,
                 last_error: Some("connection refused".into()),
                 ..UpstreamStatus::default()
             }],
@@ -293,8 +303,8 @@ rule          matched  emitted  late  errors  keys
 room-average     1200        0     0       0     0
 tank                0        7     0       0     0
 
-upstream  waiting   bytes     oldest  sent  acknowledged  dropped  state
-cloud           3  1.5 KB  2 min 5 s    10             7        2  waiting (last error: connection refused)
+upstream  waiting   bytes     oldest  sent  acknowledged  received  dropped  state
+cloud           3  1.5 KB  2 min 5 s    10             7         5        2  waiting (last error: connection refused)
 ";
         let table = table(&status, NOW_MS);
         assert_eq!(table, expected, "{table}");
