@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use weir_core::{Change, Core, Publication, ReaderId, Route, Sequence};
+use weir_core::{Change, Core, Input, Now, Publication, ReaderId, Route, Sequence};
 
 /// Messages and changes of one turn.
 #[derive(Default)]
@@ -25,11 +25,24 @@ pub struct InnerTurn {
 }
 
 impl InnerTurn {
+    /// Hands all but `committed` to a core. What comes later rests on what comes before.
+    pub fn give(&mut self, core: &mut Core, now: Now) {
+        let done = self.done.map(|(reader, sequence)| Input::ReaderDone { reader, sequence });
+        let (done_first, done_last) = if self.is_report() { (None, done) } else { (done, None) };
+        for change in self.changes.drain(..) {
+            core.handle(now, Input::Record(change));
+        }
+        done_first.into_iter().for_each(|done| core.handle(now, done));
+        for publication in &self.publications {
+            core.handle(now, Input::Publish(publication.borrow()));
+        }
+        done_last.into_iter().for_each(|done| core.handle(now, done));
+    }
+
     /// Whether it tells how far a reader is, and what has become of messages that it could not
     /// pass on. Such a dead letter goes before the position: whoever waits for the reader waits
     /// until the letter is durable. In any other turn the messages rest on the position.
-    #[must_use]
-    pub fn is_report(&self) -> bool {
+    fn is_report(&self) -> bool {
         let has_origin = |publication: &OwnedPublication| {
             matches!(publication.route, Route::Subscribers { origin: Some(_) })
         };

@@ -76,6 +76,9 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// Turns that are not durable, until whoever runs the rules lets them wait.
+    pub const UNSETTLED_TURNS_MAX: usize = 64;
+
     /// A pipeline for an engine that was restored from the store. `reader` is the number under
     /// which the engine reads the log.
     #[must_use]

@@ -318,20 +318,9 @@ impl Shard {
         }
     }
 
-    fn handle_inner_turn(&mut self, now: Now, turn: InnerTurn) {
+    fn handle_inner_turn(&mut self, now: Now, mut turn: InnerTurn) {
         let core = &mut self.parts.core;
-        // The messages rest on the changes, so the core must know of those first.
-        let is_report = turn.is_report();
-        let done = turn.done.map(|(reader, sequence)| Input::ReaderDone { reader, sequence });
-        let (done_first, done_last) = if is_report { (None, done) } else { (done, None) };
-        for change in turn.changes {
-            core.handle(now, Input::Record(change));
-        }
-        done_first.into_iter().for_each(|done| core.handle(now, done));
-        for publication in &turn.publications {
-            core.handle(now, Input::Publish(publication.borrow()));
-        }
-        done_last.into_iter().for_each(|done| core.handle(now, done));
+        turn.give(core, now);
         if let Some(tell) = turn.committed {
             match core.await_pending_batch() {
                 Some(batch) => self.watchers.push_back((batch, tell)),

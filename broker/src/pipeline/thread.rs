@@ -27,8 +27,7 @@ use crate::worker::Worker;
 const WAITING_BYTES_MAX: usize = 4 << 20;
 /// Messages of one turn; more wait for the next.
 const TURN_BYTES_MAX: usize = 1 << 20;
-/// Turns that are not durable, until the rules wait.
-const UNSETTLED_TURNS_MAX: usize = 64;
+const UNSETTLED_TURNS_MAX: usize = Pipeline::UNSETTLED_TURNS_MAX;
 /// Longest sleep; the calendar may be set while the thread waits.
 const SLEEP_MAX: Duration = Duration::from_secs(3600);
 /// How long a turn may take before whoever asks for the status does without.

@@ -77,13 +77,13 @@ impl Rules {
 
     /// Whether they waited for the disk, and need not any more.
     pub(crate) fn can_go_on(&self) -> bool {
-        self.is_held_up && self.unsettled.load(Ordering::Relaxed) < UNSETTLED_TURNS_MAX
+        self.is_held_up && self.unsettled.load(Ordering::Relaxed) < Pipeline::UNSETTLED_TURNS_MAX
     }
 
     /// One turn of the thread: what comes of it, in order, and when the next one is due at the
     /// latest.
     pub(crate) fn run(&mut self, around: &mut Surroundings) -> (Vec<InnerTurn>, Option<u64>) {
-        self.is_held_up = self.unsettled.load(Ordering::Relaxed) >= UNSETTLED_TURNS_MAX;
+        self.is_held_up = self.unsettled.load(Ordering::Relaxed) >= Pipeline::UNSETTLED_TURNS_MAX;
         if self.is_held_up {
             return (Vec::new(), None);
         }
@@ -128,5 +128,3 @@ const SHARD: ShardId = ShardId(0);
 const CATCH_UP_BYTES: usize = 1 << 20;
 /// The calendar may be set meanwhile.
 const SLEEP_MS_MAX: u64 = 3_600_000;
-/// Turns that are not durable, until the rules wait, as in the thread of the broker.
-const UNSETTLED_TURNS_MAX: usize = 64;

@@ -68,28 +68,19 @@ impl Process {
         }
     }
 
-    fn handle_inner_turn(&mut self, now: Now, turn: InnerTurn) {
-        let is_early = self.saboteur.does(Misbehaviour::ResultsTooEarly);
-        if is_early {
-            self.publish(now, &turn);
-        }
-        let done = turn.done.map(|(reader, sequence)| Input::ReaderDone { reader, sequence });
-        let (done_first, done_last) = if turn.is_report() { (None, done) } else { (done, None) };
-        let core = self.core(ShardId::FIRST);
-        for change in &turn.changes {
-            core.handle(now, Input::Record(change.clone()));
-        }
-        done_first.into_iter().for_each(|done| core.handle(now, done));
-        if !is_early {
-            self.publish(now, &turn);
-        }
-        let core = self.core(ShardId::FIRST);
-        done_last.into_iter().for_each(|done| core.handle(now, done));
+    fn handle_inner_turn(&mut self, now: Now, mut turn: InnerTurn) {
         let has_state = !turn.changes.is_empty() || turn.done.is_some();
+        let is_early = self.saboteur.does(Misbehaviour::ResultsTooEarly);
+        let core = self.core(ShardId::FIRST);
+        let early = if is_early { std::mem::take(&mut turn.publications) } else { Vec::new() };
+        for publication in &early {
+            core.handle(now, Input::Publish(publication.borrow()));
+        }
+        turn.give(core, now);
         if let Some(batch) = core.pending_batch()
             && has_state
         {
-            for publication in &turn.publications {
+            for publication in early.iter().chain(&turn.publications) {
                 self.unsure.rests_on(batch, publication.borrow().message.payload);
             }
         }
@@ -98,12 +89,6 @@ impl Process {
                 Some(batch) => self.watchers.push_back((batch, tell)),
                 None => tell(),
             }
-        }
-    }
-
-    fn publish(&mut self, now: Now, turn: &InnerTurn) {
-        for publication in &turn.publications {
-            self.core(ShardId::FIRST).handle(now, Input::Publish(publication.borrow()));
         }
     }
 
