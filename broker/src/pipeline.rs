@@ -120,7 +120,7 @@ impl Pipeline {
 
     /// Gives retained messages to the rules that join their topics and know no value: rules that
     /// are new.
-    pub(crate) fn learn(&mut self, unix_ms: u64, retained: &Records) {
+    pub fn learn(&mut self, unix_ms: u64, retained: &Records) {
         self.seed(unix_ms, retained, Some(&BTreeSet::new()));
     }
 

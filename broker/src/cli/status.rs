@@ -281,7 +281,6 @@ mod tests {
                 acknowledged: 7,
                 received: 5,
                 last_error: Some("connection refused".into()),
-                ..UpstreamStatus::default()
             }],
             ..Status::default()
         };

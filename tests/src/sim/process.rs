@@ -284,6 +284,16 @@ impl Process {
         }
     }
 
+    /// Runs other rules from the next message on.
+    pub(crate) fn exchange_rules(&mut self, around: &mut Surroundings, plan: Plan) {
+        let (wish, mut retained) = self.rules.exchange(plan);
+        for shard in (0..self.cores.len()).map(|index| ShardId(index as u8)) {
+            let mail = Mail::ReaderWants { wish: wish.clone(), retained: retained.take() };
+            self.hand_over(around, shard, mail);
+        }
+        self.run_rules(around);
+    }
+
     /// A round of the upstream.
     pub(crate) fn run_upstream(&mut self, around: &mut Surroundings) {
         let now = around.clock(self.started);

@@ -30,6 +30,7 @@ pub(crate) enum Trouble {
     ClockSteps,
     Crashes,
     Delays,
+    Exchanges,
     FailingReads,
     FailingSyncs,
     Fragments,
@@ -55,6 +56,7 @@ pub(crate) enum Actor {
     Client(usize),
     Crash,
     Disk,
+    Operator,
     Rules,
     Sleep,
     Start,
@@ -174,11 +176,12 @@ impl Reduction {
 }
 
 impl Trouble {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::BrokenStarts,
         Self::ClockSteps,
         Self::Crashes,
         Self::Delays,
+        Self::Exchanges,
         Self::FailingReads,
         Self::FailingSyncs,
         Self::Fragments,
@@ -198,7 +201,7 @@ impl Trouble {
 }
 
 impl Actor {
-    const UNNUMBERED: [Self; 10] = [
+    const UNNUMBERED: [Self; 11] = [
         Self::Broker,
         Self::Calendar,
         Self::Crash,
@@ -209,6 +212,7 @@ impl Actor {
         Self::Store,
         Self::Upstream,
         Self::World,
+        Self::Operator,
     ];
 
     fn name(self) -> String {

@@ -5,8 +5,12 @@
 //! anew may send a window again: so groups live for an hour. What rules with a lower guarantee send
 //! looks like nothing that others send, since it may be seen earlier.
 
+use weir_rules::{Plan, Source};
+
+use super::reduction::Reduction;
+
 /// The files of the rules.
-pub(crate) const RULES: &str = r#"
+const RULES: &str = r#"
 [rule.arrival]
 from   = "in/{sensor}"
 by     = ["sensor"]
@@ -142,7 +146,27 @@ to        = { topic = "out/lazy/{sensor}", qos = 2 }
 guarantee = "best-effort"
 "#;
 
-/// The names of the rules.
+/// A rule that comes and goes while the broker runs. Its results have no model: what counts is that
+/// no identifier stands for two of them, and that nothing else changes.
+const EXTENSION: &str = r#"
+[rule.extension]
+from   = "in/{sensor}"
+by     = ["sensor"]
+window = "count 2"
+select = { n = "count()", sum = "sum(v)" }
+to     = "out/extension/{sensor}"
+"#;
+
+/// What the rules of a run do, with the rule that comes and goes or without it.
+pub(crate) fn plan(reduction: &Reduction, is_extended: bool) -> Plan {
+    let extension = if is_extended { EXTENSION } else { "" };
+    let files = [("rules.toml", RULES), ("more.toml", extension)];
+    let files = files.map(|(name, text)| Source::new(name, text));
+    let plan = weir_rules::compile(&files).expect("valid rules");
+    plan.only(|name| !reduction.has_no_rule(name))
+}
+
+/// The names of the rules that are always there.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let heads = RULES.lines().filter_map(|line| line.strip_prefix("[rule.")?.strip_suffix(']'));
     heads.filter(|name| !name.contains('.'))

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use weir_broker::store::{Store, StoreError};
 use weir_broker::{InnerTurn, Pipeline};
-use weir_core::{Core, ReaderId, Records, ShardId};
+use weir_core::{Core, ReaderId, ReaderWish, Records, ShardId};
 use weir_rules::{Engine, Plan};
 
 use super::model::message_of;
@@ -19,6 +19,8 @@ pub(crate) struct Rules {
     /// Filters of topics that are joined.
     joined: Vec<String>,
     waiting: Vec<Records>,
+    /// What was retained when other rules came.
+    retained: Vec<Records>,
     /// What was retained for topics that are joined, and what waited in the log, until the first
     /// turn.
     at_start: Option<(Records, Records)>,
@@ -54,8 +56,16 @@ impl Rules {
         }
         let pipeline = Pipeline::new(engine, reader, vec![(upstream::NAME.into(), upstream)]);
         let at_start = Some((Records::default(), records));
-        let (waiting, unsettled) = (Vec::new(), Arc::default());
-        Ok(Self { pipeline, reader, joined, waiting, at_start, unsettled, is_held_up: false })
+        Ok(Self {
+            pipeline,
+            reader,
+            joined,
+            waiting: Vec::new(),
+            retained: Vec::new(),
+            at_start,
+            unsettled: Arc::default(),
+            is_held_up: false,
+        })
     }
 
     /// What the first shard retains on topics that are joined, before the first turn.
@@ -68,6 +78,21 @@ impl Rules {
     /// The number under which they read the log.
     pub(crate) fn reader(&self) -> ReaderId {
         self.reader
+    }
+
+    /// Runs other rules from the next turn on. Answers what they want to read, and the topics of
+    /// which they want to know what is retained, if there are any.
+    pub(crate) fn exchange(&mut self, plan: Plan) -> (ReaderWish, Option<Vec<String>>) {
+        let wish = self.pipeline.wish(&plan);
+        self.joined = plan.joined_filters().map(str::to_owned).collect();
+        let has_changed = !self.pipeline.exchange(plan).is_empty();
+        let asks = has_changed && !self.joined.is_empty();
+        (wish, asks.then(|| self.joined.clone()))
+    }
+
+    /// What is retained on the topics that they asked for.
+    pub(crate) fn learn(&mut self, retained: Records) {
+        self.retained.push(retained);
     }
 
     /// Messages for their next turn.
@@ -91,6 +116,9 @@ impl Rules {
         if let Some((retained, records)) = self.at_start.take() {
             note_arrivals(around, &records);
             self.pipeline.start(unix_ms, &retained, &records);
+        }
+        for retained in std::mem::take(&mut self.retained) {
+            self.pipeline.learn(unix_ms, &retained);
         }
         for records in std::mem::take(&mut self.waiting) {
             note_arrivals(around, &records);

@@ -8,7 +8,7 @@ use weir_core::{Limits, ListenerLimits, QueueFull, ShareStrategy};
 
 use super::disk::Random;
 use super::misbehaviour::Misbehaviour;
-use super::reduction::{Reduction, Trouble};
+use super::reduction::{Actor, Reduction, Trouble};
 
 /// One run.
 #[derive(Clone, Debug)]
@@ -169,6 +169,8 @@ pub(crate) struct Conduct {
     pub(crate) sleep_ms: Option<u64>,
     /// Between two times that the disk is full, on average.
     pub(crate) full_disk_ms: Option<u64>,
+    /// Between two times that somebody changes the rules, on average.
+    pub(crate) exchange_ms: Option<u64>,
     pub(crate) failing_sync_permille: u64,
     pub(crate) failing_read_permille: u64,
     pub(crate) limits: Limits,
@@ -178,6 +180,8 @@ impl Conduct {
     /// What the seed says, without what is left out.
     pub(crate) fn draw(random: &mut Random, setup: &Setup) -> Self {
         let mut conduct = Self::draw_whole(random);
+        let mut operator = Random::of(&[setup.seed, Actor::Operator.number()]);
+        conduct.exchange_ms = operator.chance(30).then_some(2_000);
         match setup.kind {
             Kind::Honest => {}
             Kind::Lying => {
@@ -221,6 +225,7 @@ impl Conduct {
             clock_step_ms: random.chance(30).then_some(4_000),
             sleep_ms: random.chance(20).then_some(5_000),
             full_disk_ms: random.chance(15).then_some(5_000),
+            exchange_ms: None,
             failing_sync_permille: pick(random, &[0, 0, 2]),
             failing_read_permille: pick(random, &[0, 0, 0, 20]),
             limits: limits(random, pick),
@@ -249,6 +254,7 @@ impl Conduct {
             Trouble::ClockSteps => self.clock_step_ms = None,
             Trouble::Crashes => self.crash_ms = None,
             Trouble::Delays => self.delay_ms_max = 1,
+            Trouble::Exchanges => self.exchange_ms = None,
             Trouble::FailingReads => self.failing_read_permille = 0,
             Trouble::FailingSyncs => self.failing_sync_permille = 0,
             Trouble::Fragments => self.fragment_bytes_max = 100_000,

@@ -48,6 +48,8 @@ pub(crate) enum Event {
     Turn,
     /// The upstream has a turn; in which process.
     Upstream(u32),
+    /// Somebody changes the rules.
+    Exchange,
 }
 
 /// What everybody shares.
@@ -243,6 +245,7 @@ impl Event {
             self,
             Self::Committed(_)
                 | Self::Crash(_)
+                | Self::Exchange
                 | Self::Reload(_)
                 | Self::Reopen(_)
                 | Self::Rules(_)
@@ -269,6 +272,7 @@ impl Event {
             Self::Start => (12, 0),
             Self::Turn => (13, 0),
             Self::Upstream(process) => (14, u64::from(process)),
+            Self::Exchange => (15, 0),
         };
         kind << 32 | which
     }

@@ -24,6 +24,9 @@ pub(crate) struct Unsure {
     sessions: BTreeMap<String, Owner>,
     /// Results of rules with the batch of the first shard that holds the state they came from.
     results: BTreeMap<Vec<u8>, u64>,
+    /// Results whose state is durable. Another message may give the same one again, and in a packet
+    /// both look alike.
+    sure_results: BTreeSet<Vec<u8>>,
 }
 
 /// One thing that the disk may forget.
@@ -53,6 +56,9 @@ impl Unsure {
             self.durable.extend(delayed.into_iter().flat_map(facts_of));
         }
         let messages = recovered.log.iter().filter_map(|record| record.message.as_ref());
+        let messages = messages.inspect(|message| {
+            self.sure_results.insert(message.payload().to_vec());
+        });
         let messages = messages.filter_map(|message| message_of(message.payload()));
         self.durable.extend(messages.flat_map(facts_of));
     }
@@ -76,13 +82,16 @@ impl Unsure {
 
     /// A rule has sent something that comes from the state in a batch.
     pub(crate) fn rests_on(&mut self, batch: u64, result: &[u8]) {
-        self.results.insert(result.to_vec(), batch);
+        if !self.sure_results.contains(result) {
+            self.results.insert(result.to_vec(), batch);
+        }
     }
 
     /// A batch is on the disk.
     pub(crate) fn committed(&mut self, batch: &Batch) {
         if batch.shard == ShardId::FIRST {
-            self.results.retain(|_, rests_on| *rests_on > batch.number);
+            let durable = self.results.extract_if(.., |_, rests_on| *rests_on <= batch.number);
+            self.sure_results.extend(durable.map(|(result, _)| result));
         }
         for change in &batch.changes {
             for_each_fact(batch.shard, change, |fact| {

@@ -1,9 +1,10 @@
 //! One run: clients and broker in trouble, then at rest, then after a last power cut.
 
+mod troubles;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use weir_mqtt::QoS;
-use weir_rules::{Plan, Source};
 
 use super::checker;
 use super::client::Client;
@@ -14,7 +15,7 @@ use super::outcome::{Failure, Summary};
 use super::outputs::Truth;
 use super::process::Process;
 use super::reduction::Actor;
-use super::rule_set::{CLOSED_AFTER_MS, RULES};
+use super::rule_set::{self, CLOSED_AFTER_MS};
 use super::setup::{Conduct, Kind, Setup};
 use super::surroundings::{Event, Surroundings};
 use super::trace::{About, Trace};
@@ -44,7 +45,8 @@ struct World {
     /// A first start has come to its end.
     has_store: bool,
     disk_operations: u64,
-    plan: Plan,
+    /// The files hold the rule that comes and goes.
+    is_extended: bool,
     setup: Setup,
     events_max: u64,
 }
@@ -62,8 +64,6 @@ impl World {
         }
         let clients =
             profiles.into_iter().enumerate().map(|(number, p)| Client::new(number, p)).collect();
-        let plan = weir_rules::compile(&[Source::new("rules.toml", RULES)]).expect("valid rules");
-        let plan = plan.only(|name| !setup.reduction.has_no_rule(name));
         let mut around = Surroundings::new(setup, conduct, Trace::new(is_recording));
         around.model.has_small_queues = around.conduct.has_small_queues();
         let text = format!("{:?}", around.conduct);
@@ -76,7 +76,7 @@ impl World {
             image: Image::default(),
             has_store: false,
             disk_operations: 0,
-            plan,
+            is_extended: false,
             setup: setup.clone(),
             events_max: u64::MAX,
         }
@@ -117,6 +117,7 @@ impl World {
             (conduct.clock_step_ms, Event::ClockStep),
             (conduct.sleep_ms, Event::Sleep),
             (conduct.full_disk_ms, Event::DiskFull),
+            (conduct.exchange_ms, Event::Exchange),
         ];
         for (ms, event) in troubles {
             if let Some(ms) = ms {
@@ -291,6 +292,7 @@ impl World {
             }
             Event::DiskFull => self.fill_disk(),
             Event::DiskRoom => self.give_room(),
+            Event::Exchange => self.exchange_rules(),
             Event::Committed(number)
             | Event::Reload(number)
             | Event::Reopen(number)
@@ -398,7 +400,8 @@ impl World {
             disks.crash_after(*operations);
         }
         self.processes += 1;
-        let (number, plan) = (self.processes, self.plan.clone());
+        let number = self.processes;
+        let plan = rule_set::plan(&self.setup.reduction, self.is_extended);
         // A broker may have begun with fewer.
         let grows = self.setup.seed % 8 >= 4;
         let shards = self.setup.shards;
@@ -465,74 +468,6 @@ impl World {
         let (Some(ms), Some(process)) = (around.conduct.crash_ms, &self.process) else { return };
         let at = around.within(2 * ms);
         around.schedule(at, Event::Crash(process.number));
-    }
-
-    /// Somebody, or the network time, sets the calendar.
-    fn step_clock(&mut self) {
-        let around = &mut self.around;
-        let Some(ms) = around.conduct.clock_step_ms else { return };
-        let happens = around.begin_deed(Actor::Calendar);
-        let step = around.random.below(6_000) as i64 - 3_000;
-        if happens {
-            around.calendar_ms += step;
-            around.calendar_moved_ms += step.unsigned_abs();
-            around.note(About::ALL, format_args!("the calendar is moved by {step} ms"));
-            if let Some(process) = &mut self.process {
-                process.run_rules(around);
-            }
-        }
-        let at = around.within(2 * ms);
-        around.schedule(at, Event::ClockStep);
-    }
-
-    /// The machine sleeps, and the clock of the process stands still, or only the process stands
-    /// still and its clock goes on.
-    fn sleep(&mut self) {
-        let around = &mut self.around;
-        let Some(ms) = around.conduct.sleep_ms else { return };
-        let happens = around.begin_deed(Actor::Sleep);
-        let length = 100 + around.random.below(6_000);
-        let is_machine = around.random.chance(50);
-        if let Some(process) = &mut self.process
-            && happens
-            && around.now >= around.asleep_until
-        {
-            around.asleep_until = around.now + length;
-            let who = if is_machine { "machine" } else { "process" };
-            around.note(About::ALL, format_args!("the {who} sleeps for {length} ms"));
-            if is_machine {
-                process.sleep(length);
-                around.slept_ms += length;
-            }
-        }
-        let at = around.within(2 * ms);
-        around.schedule(at, Event::Sleep);
-    }
-
-    fn fill_disk(&mut self) {
-        let around = &mut self.around;
-        let Some(ms) = around.conduct.full_disk_ms else { return };
-        if around.begin_deed(Actor::Disk) {
-            around.is_disk_full = true;
-            around.note(About::ALL, format_args!("the disk is full"));
-            if let Some(process) = &self.process {
-                process.set_room(false);
-            }
-        }
-        let at = around.within(4_000);
-        around.schedule(at, Event::DiskRoom);
-        let at = around.within(2 * ms) + 4_000;
-        around.schedule(at, Event::DiskFull);
-    }
-
-    fn give_room(&mut self) {
-        let around = &mut self.around;
-        if std::mem::take(&mut around.is_disk_full) {
-            around.note(About::ALL, format_args!("the disk has room again"));
-            if let Some(process) = &self.process {
-                process.set_room(true);
-            }
-        }
     }
 
     fn summary(&self) -> Summary {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use weir_broker::InnerTurn;
-use weir_core::{ConnectionId, Forwards, Input, Message, Now, Sequence, ShardId};
+use weir_core::{ConnectionId, Forwards, Input, Message, Now, ReaderWish, Sequence, ShardId};
 
 use super::Process;
 use crate::sim::misbehaviour::Misbehaviour;
@@ -15,6 +15,7 @@ pub(super) enum Mail {
     Forwarded { from: ShardId, forwards: Box<Forwards> },
     Loaded(Vec<(Sequence, Message)>),
     Moved { connection: ConnectionId, bytes: Vec<u8> },
+    ReaderWants { wish: ReaderWish, retained: Option<Vec<String>> },
     Turn(InnerTurn),
 }
 
@@ -42,6 +43,12 @@ impl Process {
                     socket.shard = Some(shard);
                     let listener = socket.listener;
                     core.handle(now, Input::Moved { connection, listener, bytes: &bytes });
+                }
+                Mail::ReaderWants { wish, retained } => {
+                    core.handle(now, Input::ReaderWants(wish));
+                    if let Some(filters) = retained {
+                        self.rules.learn(core.retained(&filters));
+                    }
                 }
                 Mail::Turn(turn) => {
                     self.handle_inner_turn(now, turn);
