@@ -5,10 +5,14 @@
 //! something. What it computes is the same as without: steps are beside the state.
 
 mod json;
+mod line;
 mod part;
 mod text;
 
 use std::sync::Arc;
+
+pub(crate) use line::Line;
+pub(crate) use part::{Mark, Members};
 
 use crate::message::{Emission, Timestamp};
 
@@ -33,6 +37,29 @@ pub struct Step {
     pub fate: Fate,
     /// What was sent because of it, and results of windows that were not.
     pub outcomes: Vec<Outcome>,
+    /// How the message lies in windows, if it is in some.
+    pub(crate) mark: Option<Mark>,
+}
+
+impl Step {
+    /// What of it has to do with a group, written as [`Step::key`]: all but results of windows of
+    /// other groups. `None` if nothing has; a message whose group is not known may be one of it.
+    #[must_use]
+    pub fn of_group(&self, group: &str) -> Option<Step> {
+        let is_known = self.key.as_deref().is_none_or(|key| key == group);
+        let is_of = |outcome: &Outcome| match &outcome.window {
+            Some(window) => window.key == group,
+            None => is_known,
+        };
+        if !is_known && !self.outcomes.iter().any(is_of) {
+            return None;
+        }
+        let outcomes = self.outcomes.iter().filter(|outcome| is_of(outcome)).cloned().collect();
+        let (rule, fate) = (self.rule.clone(), self.fate.clone());
+        let (topic, key) = (self.topic.clone(), self.key.clone());
+        let Self { at, part, time, mark, .. } = *self;
+        Some(Step { rule, at, topic, part, key, time, fate, outcomes, mark })
+    }
 }
 
 /// What became of a message.
@@ -146,8 +173,11 @@ pub struct Outcome {
 }
 
 /// The window of a result. Times are milliseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResultWindow {
+    /// Its group, written as [`Step::key`]. A message can close windows of other groups, if they
+    /// have the watermark of a client in common.
+    pub key: String,
     /// Its start; of windows without fixed ends the time of the first message.
     pub start: i64,
     /// Its end.
@@ -156,6 +186,7 @@ pub struct ResultWindow {
     pub revision: u32,
     /// Whether it is sent before the end.
     pub early: bool,
+    pub(crate) members: Members,
 }
 
 /// Why the result of a window was not sent.
@@ -176,6 +207,7 @@ pub enum Withheld {
 #[derive(Debug, Default)]
 pub(crate) struct Tracer {
     pub(crate) draft: Draft,
+    pub(crate) line: Line,
     steps: Vec<Step>,
     missed: u64,
 }
@@ -186,6 +218,7 @@ pub(crate) struct Draft {
     pub(crate) key: Option<String>,
     pub(crate) time: Option<i64>,
     pub(crate) fate: Option<Fate>,
+    pub(crate) mark: Option<Mark>,
     /// Results of windows, and the emissions that they are: from, up to, in what the engine gives.
     pub(crate) windows: Vec<(ResultWindow, std::ops::Range<usize>, Withheld)>,
     /// Why the result at hand is not sent.
@@ -212,17 +245,18 @@ impl Draft {
     /// What was sent from `start` on, with the windows that it belongs to.
     pub(crate) fn outcomes(&mut self, out: &[Emission], mut start: usize) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        let mut send = |range: std::ops::Range<usize>, window| {
+        let mut send = |range: std::ops::Range<usize>, window: Option<&ResultWindow>| {
             let sent = out.get(range).unwrap_or_default().iter().cloned();
             let before = outcomes.len();
-            outcomes.extend(sent.map(|emission| Outcome { window, sent: Ok(emission) }));
+            let window = || window.cloned();
+            outcomes.extend(sent.map(|emission| Outcome { window: window(), sent: Ok(emission) }));
             outcomes.len() > before
         };
         let mut nothing = Vec::new();
         for (window, range, withheld) in self.windows.drain(..) {
             send(start..range.start, None);
             start = range.end.max(start);
-            if !send(range, Some(window)) {
+            if !send(range, Some(&window)) {
                 nothing.push(Outcome { window: Some(window), sent: Err(withheld) });
             }
         }

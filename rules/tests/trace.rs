@@ -196,6 +196,33 @@ fn a_paused_rule_says_so_and_a_reset_one_is_traced_on() {
     assert_eq!(told, ["00:00:00Z in: the rule is paused", "00:00:00Z in: passed\n  -> out 1"]);
 }
 
+/// Groups of one client share its watermark: a message of one closes windows of the others, whose
+/// results belong to those all the same.
+#[test]
+fn a_result_is_told_with_its_own_group() {
+    let rule = "[rule.r]\nfrom = \"in/{id}\"\nby = [\"id\"]\nwindow = \"tumbling 10s\"\nto = \"out\"\n\
+                select = { n = \"count()\" }\n\
+                time = { field = \"ts\", unit = \"ms\", per = \"source\" }\n";
+    let at = |second: i64| format!("{{\"ts\":{}}}", START + second * 1000);
+    let (first, second, third) = (at(1), at(2), at(12));
+    let steps =
+        steps(rule, &[(1, "in/a", first.as_str()), (2, "in/b", &second), (12, "in/a", &third)]);
+    let made = &steps[2];
+    let told = short(made);
+    let (window, other) = ("(window 00:00:00 to 00:00:10)", "(window 00:00:00 to 00:00:10 of [b])");
+    assert!(told.starts_with("00:00:12Z in/a [a]: into the window 00:00:10 to "), "{told}");
+    assert!(told.contains(window) && told.contains(other), "{told}");
+    let json: Value = serde_json::from_str(&made.to_json()).expect("JSON");
+    assert_eq!(json["outcomes"][1]["window"]["key"], "b");
+    let of = |group: &str| made.of_group(group).map(|step| short(&step)).expect("a result of it");
+    assert!(of("a").contains(window) && !of("a").contains(other), "{}", of("a"));
+    assert!(!of("b").contains(window) && of("b").contains(other), "{}", of("b"));
+    assert!(made.of_group("c").is_none());
+    let window = made.outcomes[1].window.as_ref().expect("the result of a window");
+    let parts = steps.iter().map(|step| step.is_part_of(made, window));
+    assert_eq!(parts.take(3).collect::<Vec<_>>(), [false, true, false]);
+}
+
 #[test]
 fn a_step_as_json_has_the_same_in_fields() {
     let rule = "[rule.r]\nfrom = \"in/{id}\"\nby = [\"id\"]\nto = \"out\"\n\
@@ -273,16 +300,35 @@ const COUNTED: &[&str] = &[
      time = { field = \"ts\", unit = \"ms\", late = \"1s\", idle = \"3s\" }",
     "window = \"sliding 8s\"\ntime = { field = \"ts\", unit = \"ms\", late = \"2s\", idle = \"5s\" }",
     "window = \"session 2s\"\ntime = { field = \"ts\", unit = \"ms\", late = \"3s\", idle = \"5s\" }",
+    "window = \"session 2s max 6s\"\n\
+     time = { field = \"ts\", unit = \"ms\", late = \"9s\", idle = \"5s\" }",
+    "window = \"while v > 0\"",
+    "window = \"while v > 0\"\nemit = { early = \"1s\" }\n\
+     time = { field = \"ts\", unit = \"ms\", late = \"2s\", idle = \"5s\" }",
+    "window = \"while v > -50\"\nlimits = { expire = \"10s\" }\n\
+     time = { field = \"ts\", unit = \"ms\", late = \"4s\" }",
+    "window = \"count 3 every 2\"\nlimits = { expire = \"3s\" }\nemit = { early = \"1s\" }",
+    "window = \"tumbling 5s\"\nlimits = { expire = \"6s\" }\n\
+     time = { field = \"ts\", unit = \"ms\", late = \"1s\" }",
+    "window = \"tumbling 5s\"\n\
+     time = { field = \"ts\", unit = \"ms\", late = \"1s\", idle = \"3s\", per = \"source\" }",
+    "window = \"session 2s\"\n\
+     time = { field = \"ts\", unit = \"ms\", late = \"2s\", idle = \"5s\", per = \"source\" }",
 ];
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
-    /// A result that counts its messages was made of so many.
+    /// A result that counts its messages was made of so many. Times in whole seconds fall on the
+    /// ends of windows, and on each other.
     #[test]
     fn a_result_was_made_of_the_messages_that_it_counts(
-        which in 0..COUNTED.len(), inputs in inputs(60),
+        which in 0..COUNTED.len(), mut inputs in inputs(60), whole in any::<bool>(),
     ) {
+        for input in inputs.iter_mut().filter(|_| whole) {
+            input.arrived = input.arrived.div_euclid(1000) * 1000;
+            input.time = input.time.div_euclid(1000) * 1000;
+        }
         let rule = format!(
             "[rule.r]\nfrom = \"in/{{id}}\"\nby = [\"id\"]\nto = \"out\"\n\
              select = {{ n = \"count()\" }}\n{}\n",
@@ -299,7 +345,7 @@ proptest! {
         for emission in out.iter().filter(|emission| emission.error.is_none()) {
             let at = steps.iter().position(|step| step.outcome_of(emission.id).is_some());
             let at = at.expect("each emission is in a step");
-            let window = steps[at].outcome_of(emission.id).and_then(|outcome| outcome.window);
+            let window = steps[at].outcome_of(emission.id).and_then(|outcome| outcome.window.clone());
             let window = window.expect("it is the result of a window");
             let parts = steps[..=at].iter().filter(|step| step.is_part_of(&steps[at], &window));
             let n = serde_json::from_slice::<Value>(&emission.payload).expect("JSON")["n"].as_u64();

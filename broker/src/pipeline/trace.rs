@@ -3,6 +3,8 @@
 //! The rules never wait for a listener: one that does not keep up misses steps, and is told how
 //! many.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use weir_rules::Step;
 
@@ -18,14 +20,14 @@ const STEPS_WAITING_MAX: usize = 1024;
 pub(crate) enum Traced {
     /// So many steps that it was too slow for.
     Missed(u64),
-    Step(Box<Step>),
+    Step(Arc<Step>),
 }
 
 /// Somebody who wants to know what a rule does.
 #[derive(Debug)]
 pub(crate) struct Listener {
     rule: String,
-    /// Only messages of this group, and those whose group is not known.
+    /// Only messages and results of this group, and messages whose group is not known.
     key: Option<String>,
     sender: Sender<Traced>,
     missed: u64,
@@ -49,14 +51,17 @@ impl Listener {
         (Self { rule, key, sender, missed: 0 }, receiver)
     }
 
-    fn tell(&mut self, step: &Step) {
-        let is_meant = |key: &String| step.key.as_ref().is_none_or(|known| known == key);
-        if *step.rule != *self.rule || !self.key.as_ref().is_none_or(is_meant) {
+    fn tell(&mut self, step: &Arc<Step>) {
+        if *step.rule != *self.rule {
             return;
         }
+        let step = match &self.key {
+            None => Some(step.clone()),
+            Some(key) => step.of_group(key).map(Arc::new),
+        };
+        let Some(step) = step else { return };
         self.tell_missed();
-        let step = || Traced::Step(Box::new(step.clone()));
-        if self.missed > 0 || self.sender.try_send(step()).is_err() {
+        if self.missed > 0 || self.sender.try_send(Traced::Step(step)).is_err() {
             self.missed += 1;
         }
     }
@@ -89,6 +94,7 @@ impl Pipeline {
         }
         let mut steps = Vec::new();
         let missed = self.engine.take_steps(&mut steps);
+        let steps: Vec<Arc<Step>> = steps.into_iter().map(Arc::new).collect();
         for listener in &mut self.listeners {
             steps.iter().for_each(|step| listener.tell(step));
             listener.missed += missed;
@@ -168,6 +174,27 @@ mod tests {
         let passed = "tank/8 [8]: passed\n  -> out 9";
         assert_eq!(heard(&mut all_steps), ["tank/7 [7]: `where` is not true", passed]);
         assert_eq!(heard(&mut one_steps), ["tank/7 [7]: `where` is not true"]);
+    }
+
+    /// A message of another group can bring them, where groups share the watermark of a client.
+    #[test]
+    fn a_listener_hears_of_every_result_of_its_group() {
+        let rule = "[rule.tank]\nfrom = \"tank/{id}\"\nby = [\"id\"]\nwindow = \"tumbling 10s\"\n\
+                    time = { field = \"ts\", unit = \"s\", per = \"source\" }\nto = \"out\"\n\
+                    select = { n = \"count()\" }\n";
+        let plan = weir_rules::compile(&[Source::new("r.toml", rule)]).expect("a rule");
+        let mut pipeline = Pipeline::new(Engine::new(plan), ReaderId(1), Vec::new());
+        let (listener, mut steps) = Listener::new("tank".to_owned(), Some("7".to_owned()));
+        pipeline.listen(listener).expect("the rule runs");
+        for (topic, second) in [("tank/7", 0), ("tank/8", 1), ("tank/8", 12)] {
+            give(&mut pipeline, topic, &format!("{{\"ts\":{}}}", 1_800_000_000 + second));
+        }
+        let heard = heard(&mut steps);
+        assert_eq!(heard.len(), 2, "{heard:?}");
+        assert!(heard[0].starts_with("tank/7 [7]: into the window"), "{}", heard[0]);
+        assert!(heard[1].starts_with("tank/8 [8]: into the window"), "{}", heard[1]);
+        let results = heard[1].matches("\n  -> ").count();
+        assert_eq!((results, heard[1].contains("\"id\":\"7\"")), (1, true), "{}", heard[1]);
     }
 
     /// Also one that begins anew is traced on; with a rule that is gone the trace ends.

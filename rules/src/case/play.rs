@@ -128,6 +128,7 @@ impl<'c> Player<'c> {
             time: None,
             fate: Fate::PowerCut,
             outcomes: Vec::new(),
+            mark: None,
         });
         self.start_trace();
     }

@@ -142,7 +142,7 @@ impl Running {
             Err((fault, body)) => self.report(turn, fault, "", body.as_bytes()),
         }
         if self.is_traced() {
-            self.trace_result(label, start, turn.out.len());
+            self.trace_result(turn, id, label, start);
         }
         panes
     }

@@ -14,10 +14,10 @@ use crate::key::{KeyState, take_part};
 use crate::message::{Event, Timestamp};
 use crate::rule::Rule;
 use crate::running::Running;
-use crate::trace::{Draft, Fate, Late, Place, ResultWindow, Step, Withheld};
+use crate::trace::{Draft, Fate, Late, Mark, Members, Place, ResultWindow, Step, Tracer, Withheld};
 use crate::value::{Texts, Value};
 use crate::watermark::Time;
-use crate::window::{SessionPlace, Window};
+use crate::window::{SessionPlace, Window, waiting_id, waiting_time};
 
 impl Engine {
     /// Begins or ends to write down what a rule does with its messages, see [`Engine::take_steps`].
@@ -106,10 +106,15 @@ impl Running {
         let (Some(window), Some(key)) = (&rule.window, self.keys.get(id)) else { return };
         let Some(place) = place(rule, window, key, (time, watermark), during) else { return };
         let late = (time < watermark).then(|| lateness(rule, time, watermark));
-        self.note_down(|draft| {
-            draft.time = matches!(rule.time, Time::Field(_)).then_some(time);
-            draft.fate = Some(Fate::Taken { place, late });
-        });
+        let Some(tracer) = &mut self.tracer else { return };
+        let number = match window {
+            Window::While => stand_in_line(tracer, rule, (id, key), time, watermark),
+            _ => 0,
+        };
+        let draft = &mut tracer.draft;
+        draft.time = matches!(rule.time, Time::Field(_)).then_some(time);
+        draft.fate = Some(Fate::Taken { place, late });
+        draft.mark = Some(Mark { place, time, life: key.birth, number });
     }
 
     /// Notes that all windows of a message are closed.
@@ -123,13 +128,31 @@ impl Running {
 
     /// Notes the result of a window, which begins at `start` in what is sent.
     #[cold]
-    pub(super) fn trace_result(&mut self, label: WindowLabel, start: usize, end: usize) {
-        self.note_down(|draft| {
-            let WindowLabel { start: from, end: to, revision, early, .. } = label;
-            let window = ResultWindow { start: from, end: to, revision, early: early.is_some() };
-            let withheld = draft.withheld.take().unwrap_or(Withheld::Held);
-            draft.windows.push((window, start..end, withheld));
-        });
+    pub(super) fn trace_result(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: u32,
+        label: WindowLabel,
+        start: usize,
+    ) {
+        let (Some(tracer), Some(key)) = (&mut self.tracer, self.keys.get(id)) else { return };
+        let rule = turn.rule;
+        let times = span(&rule.layout, turn.work.merged.parts().0);
+        let members = Members {
+            life: key.birth,
+            last: times.map_or(label.end, |(_, last)| last),
+            numbers: numbers(tracer, rule, (id, key), label),
+        };
+        let window = ResultWindow {
+            key: key_text(rule, &key.bytes),
+            start: label.start,
+            end: label.end,
+            revision: label.revision,
+            early: label.early.is_some(),
+            members,
+        };
+        let withheld = tracer.draft.withheld.take().unwrap_or(Withheld::Held);
+        tracer.draft.windows.push((window, start..turn.out.len(), withheld));
     }
 
     #[cold]
@@ -157,6 +180,7 @@ impl Running {
             time: None,
             fate: Fate::Paused,
             outcomes: Vec::new(),
+            mark: None,
         });
     }
 
@@ -195,6 +219,7 @@ impl Running {
             time: draft.time.map(Timestamp),
             fate: draft.fate.unwrap_or(Fate::Passed),
             outcomes,
+            mark: draft.mark,
         });
     }
 }
@@ -250,6 +275,49 @@ fn place(
         }
         Window::While => Place::While { holds: during },
     })
+}
+
+/// Gives a message of a `while` window, the last one of its time that waits, its number.
+fn stand_in_line(
+    tracer: &mut Tracer,
+    rule: &Rule,
+    (id, key): (u32, &KeyState),
+    time: i64,
+    watermark: i64,
+) -> u64 {
+    let layout = &rule.layout;
+    // What is before the watermark has become a part of the open run, whose first message is the
+    // first pane, or is gone.
+    tracer.line.forget(id, key.panes.id(layout, 0), |pane| waiting_time(pane) > watermark);
+    let next = key.panes.position(layout, waiting_id(time + 1, 0, false));
+    tracer.line.add(id, key.panes.id(layout, next.saturating_sub(1)))
+}
+
+/// Which messages of a group are in a window whose result is at hand, see [`Members`].
+fn numbers(
+    tracer: &Tracer,
+    rule: &Rule,
+    (id, key): (u32, &KeyState),
+    label: WindowLabel,
+) -> (u64, u64) {
+    let layout = &rule.layout;
+    match &rule.window {
+        Some(Window::Count { size, every, .. }) => {
+            let last = match label.early {
+                Some(_) => label.number.max(*size).next_multiple_of(*every),
+                None => label.number,
+            };
+            ((last + 1).saturating_sub(*size), last + 1)
+        }
+        Some(Window::While) => {
+            let first = tracer.line.number(id, key.panes.id(layout, 0));
+            let next = (key.panes.len(layout) > 1).then(|| key.panes.id(layout, 1));
+            let ended = next.filter(|next| waiting_time(*next) == label.end);
+            let ended = ended.and_then(|next| tracer.line.number(id, next));
+            (first.unwrap_or(0), ended.unwrap_or(u64::MAX))
+        }
+        _ => (0, u64::MAX),
+    }
 }
 
 /// The values of a key as they are asked for.

@@ -68,10 +68,11 @@ impl Outcome {
             Ok(emission) => sent(emission),
             Err(why) => json!({ "withheld": why.name() }),
         };
-        if let Some(told) = self.window {
+        if let Some(told) = &self.window {
             let mut window = window(told.start, told.end);
             window["rev"] = json!(told.revision);
             window["early"] = json!(told.early);
+            window["key"] = json!(told.key);
             outcome["window"] = window;
         }
         outcome

@@ -93,7 +93,7 @@ impl Step {
     }
 
     fn outcome(&self, outcome: &Outcome) -> String {
-        let window = outcome.window.map(|window| self.window(window));
+        let window = outcome.window.as_ref().map(|window| self.window(window));
         match &outcome.sent {
             Ok(emission) => {
                 let window = window.map(|window| format!(" ({window})")).unwrap_or_default();
@@ -110,11 +110,13 @@ impl Step {
         }
     }
 
-    fn window(&self, window: ResultWindow) -> String {
-        let ResultWindow { start, end, revision, early } = window;
-        let revision = if revision > 0 { format!(", rev {revision}") } else { String::new() };
-        let early = if early { ", early" } else { "" };
-        format!("window {} to {}{revision}{early}", self.clock(start), self.clock(end))
+    fn window(&self, window: &ResultWindow) -> String {
+        let ResultWindow { key, start, end, revision, early, .. } = window;
+        let revision = if *revision > 0 { format!(", rev {revision}") } else { String::new() };
+        let early = if *early { ", early" } else { "" };
+        let is_other = self.key.as_ref() != Some(key);
+        let key = if is_other { format!(" of [{}]", shown(key.as_bytes())) } else { String::new() };
+        format!("window {} to {}{key}{revision}{early}", self.clock(*start), self.clock(*end))
     }
 
     /// A time, without the date if that is the one of the step.
