@@ -54,6 +54,8 @@ pub(crate) const OBSERVED_TEXTS_MAX: usize = 4;
 pub(crate) const PAYLOAD_DEPTH_MAX: usize = 64;
 /// The last byte that `decode = "bytes:..."` can read.
 pub(crate) const OFFSET_MAX: usize = 65_535;
+/// Steps of a test that are told.
+pub(crate) const CASE_STEPS_MAX: usize = 10_000;
 /// Columns of a payload of rows.
 pub(crate) const COLUMNS_MAX: usize = 1024;
 /// Rows, lines or metrics of one payload that are used.

@@ -208,6 +208,7 @@ pub enum Withheld {
 pub(crate) struct Tracer {
     pub(crate) draft: Draft,
     pub(crate) line: Line,
+    pub(crate) steps_max: usize,
     steps: Vec<Step>,
     missed: u64,
 }
@@ -227,8 +228,7 @@ pub(crate) struct Draft {
 
 impl Tracer {
     pub(crate) fn push(&mut self, step: Step) {
-        // Who traces takes the steps of each message; only a payload of many rows has more.
-        if self.steps.len() < STEPS_MAX {
+        if self.steps.len() < self.steps_max {
             self.steps.push(step);
         } else {
             self.missed += 1;
@@ -265,6 +265,3 @@ impl Draft {
         outcomes
     }
 }
-
-/// Steps that wait to be taken.
-const STEPS_MAX: usize = 4096;

@@ -15,6 +15,10 @@ const LISTENERS_MAX: usize = 4;
 /// Steps on their way to a listener.
 const STEPS_WAITING_MAX: usize = 1024;
 
+/// Steps of one turn of a rule: a payload of many rows has more, and so has a turn in which the
+/// windows of many groups end.
+const TURN_STEPS_MAX: usize = 4096;
+
 /// What a listener hears.
 #[derive(Debug)]
 pub(crate) enum Traced {
@@ -80,7 +84,7 @@ impl Pipeline {
         if self.listeners.len() >= LISTENERS_MAX {
             return Err(TraceError::TooMany);
         }
-        if !self.engine.set_traced(&listener.rule, true) {
+        if !self.engine.set_traced(&listener.rule, TURN_STEPS_MAX) {
             return Err(UnknownRule::new(&listener.rule, &self.engine.status()).into());
         }
         self.listeners.push(listener);
@@ -105,7 +109,8 @@ impl Pipeline {
     /// Lets listeners go on with rules that are others now; where theirs is gone, they end.
     pub(super) fn keep_listeners(&mut self) {
         let engine = &mut self.engine;
-        self.listeners.retain(|listener| engine.set_traced(&listener.rule, true));
+        let goes_on = |one: &Listener| engine.set_traced(&one.rule, TURN_STEPS_MAX);
+        self.listeners.retain(goes_on);
     }
 
     /// Forgets listeners that have gone; a rule that nobody listens to writes down nothing.
@@ -114,7 +119,7 @@ impl Pipeline {
         let gone: Vec<String> = gone.map(|listener| listener.rule).collect();
         for rule in gone {
             if !self.listeners.iter().any(|listener| listener.rule == rule) {
-                self.engine.set_traced(&rule, false);
+                self.engine.set_traced(&rule, 0);
             }
         }
     }

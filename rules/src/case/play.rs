@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::engine::Engine;
 use crate::hash::mix;
 use crate::json::write_number;
+use crate::limits::CASE_STEPS_MAX;
 use crate::message::{Emission, Event, Timestamp};
 use crate::plan::Plan;
 use crate::spec::{Action, CaseSpec, PayloadSpec, StepMessage};
@@ -105,15 +106,15 @@ impl<'c> Player<'c> {
     fn start_trace(&mut self) {
         for rule in &self.traced {
             // A rule that is not enabled does not run in its tests either.
-            let _ = self.engine.set_traced(rule, true);
+            let _ = self.engine.set_traced(rule, CASE_STEPS_MAX);
         }
     }
 
     fn take_steps(&mut self) {
         if !self.traced.is_empty() {
             self.steps_missed += self.engine.take_steps(&mut self.steps);
-            self.steps_missed += self.steps.len().saturating_sub(STEPS_MAX) as u64;
-            self.steps.truncate(STEPS_MAX);
+            self.steps_missed += self.steps.len().saturating_sub(CASE_STEPS_MAX) as u64;
+            self.steps.truncate(CASE_STEPS_MAX);
         }
     }
 
@@ -284,5 +285,3 @@ const COMMIT_EVERY: usize = 3;
 const DELTAS_MAX: usize = 16;
 const SHARD_BYTES: usize = 64 << 10;
 const TIMERS_MAX: usize = 10_000_000;
-/// Steps of a test that are told.
-const STEPS_MAX: usize = 10_000;

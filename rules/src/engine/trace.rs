@@ -20,20 +20,24 @@ use crate::watermark::Time;
 use crate::window::{SessionPlace, Window, waiting_id, waiting_time};
 
 impl Engine {
-    /// Begins or ends to write down what a rule does with its messages, see [`Engine::take_steps`].
-    /// What it computes is the same. `false` if no rule that runs has this name.
-    pub fn set_traced(&mut self, rule: &str, traced: bool) -> bool {
+    /// Lets a rule write down what it does with its messages: at most `steps_max` steps until they
+    /// are taken, see [`Engine::take_steps`]; with 0 it ends. What it computes is the same. `false`
+    /// if no rule that runs has this name.
+    ///
+    /// One message can make many steps: one for each row of its payload, and one for each group
+    /// whose windows end before it comes.
+    pub fn set_traced(&mut self, rule: &str, steps_max: usize) -> bool {
         let running = self.index_of(rule).and_then(|index| self.running.get_mut(index));
         let Some(running) = running else { return false };
-        match traced {
-            true => _ = running.tracer.get_or_insert_default(),
-            false => running.tracer = None,
+        match steps_max {
+            0 => running.tracer = None,
+            _ => running.tracer.get_or_insert_default().steps_max = steps_max,
         }
         true
     }
 
     /// Gives the steps of all traced rules since the last call: a rule that reads another one
-    /// follows it. Answers how many there was no room for; a message of up to 4096 rows loses none.
+    /// follows it. Answers how many there was no room for; those are the last ones.
     pub fn take_steps(&mut self, steps: &mut Vec<Step>) -> u64 {
         let rules = self.plan.rules.iter().zip(&mut self.running);
         let mut traced: Vec<_> = rules

@@ -32,13 +32,13 @@ impl Player {
 
     /// Lets the rule write down what it does with each message.
     pub(super) fn trace(&mut self) {
-        self.engine.set_traced(&self.rule, true);
+        self.engine.set_traced(&self.rule, usize::MAX);
     }
 
-    /// What it has written down since the last call.
+    /// What it has written down since the last call: nothing is missing.
     pub(super) fn take_steps(&mut self, steps: &mut Vec<Step>) {
-        // Only a payload with thousands of rows has more steps than there is room for.
-        let _ = self.engine.take_steps(steps);
+        let missed = self.engine.take_steps(steps);
+        assert_eq!(missed, 0, "there is room for every step");
     }
 
     /// The topics that it reads.
@@ -68,12 +68,21 @@ impl Player {
 
     /// Lets the clock run on, from timer to timer.
     pub(super) fn advance(&mut self, unix_ms: u64, take: &mut Take<'_>) -> Result<(), CliError> {
-        while let Some(next) = self.engine.poll_timeout().filter(|next| *next <= timestamp(unix_ms))
-        {
-            self.engine.advance(next, &mut self.out);
-            self.give(next, take)?;
-        }
+        while self.advance_once(unix_ms, take)? {}
         Ok(())
+    }
+
+    /// Lets the clock run on to the next time at which a timer is due; `false` if there is none.
+    pub(super) fn advance_once(
+        &mut self,
+        unix_ms: u64,
+        take: &mut Take<'_>,
+    ) -> Result<bool, CliError> {
+        let next = self.engine.poll_timeout().filter(|next| *next <= timestamp(unix_ms));
+        let Some(next) = next else { return Ok(false) };
+        self.engine.advance(next, &mut self.out);
+        self.give(next, take)?;
+        Ok(true)
     }
 
     /// Gives results of the rule, and what rules that it reads could not use.
