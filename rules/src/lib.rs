@@ -63,6 +63,8 @@ mod value;
 
 mod trace;
 
+mod shown;
+
 mod message;
 
 mod metrics;

@@ -56,6 +56,10 @@ pub(crate) const PAYLOAD_DEPTH_MAX: usize = 64;
 pub(crate) const OFFSET_MAX: usize = 65_535;
 /// Steps of a test that are told.
 pub(crate) const CASE_STEPS_MAX: usize = 10_000;
+/// Bytes of a payload that a step keeps of what was sent in it.
+pub(crate) const OUTCOME_BYTES_MAX: usize = 4096;
+/// Bytes of a payload that a step has as text.
+pub(crate) const SHOWN_BYTES_MAX: usize = 512;
 /// Columns of a payload of rows.
 pub(crate) const COLUMNS_MAX: usize = 1024;
 /// Rows, lines or metrics of one payload that are used.

@@ -66,6 +66,28 @@ pub struct Emission {
     pub(crate) is_link: bool,
 }
 
+impl Emission {
+    /// The same with the beginning of its payload only.
+    pub(crate) fn beginning(&self, bytes_max: usize) -> Emission {
+        let payload = self.payload.get(..bytes_max).unwrap_or(&self.payload).to_vec();
+        let Self { id, qos, retain, expire_s, meta, guarantee, is_link, .. } = *self;
+        Emission {
+            rule: self.rule.clone(),
+            id,
+            topic: self.topic.clone(),
+            payload,
+            qos,
+            retain,
+            upstream: self.upstream.clone(),
+            expire_s,
+            error: self.error.clone(),
+            meta,
+            guarantee,
+            is_link,
+        }
+    }
+}
+
 /// What a rule promises about its messages when the power fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Guarantee {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub(crate) use line::Line;
 pub(crate) use part::{Mark, Members};
 
+use crate::limits::OUTCOME_BYTES_MAX;
 use crate::message::{Emission, Timestamp};
 
 /// What a rule has done with one message, or what the clock has brought.
@@ -168,8 +169,10 @@ pub enum Place {
 pub struct Outcome {
     /// The window that it is the result of, if it is one.
     pub window: Option<ResultWindow>,
-    /// What came of it.
+    /// What came of it. Of a payload above 4 KiB, only the beginning is here.
     pub sent: Result<Emission, Withheld>,
+    /// Length of the payload that was sent.
+    pub payload_bytes: usize,
 }
 
 /// The window of a result. Times are milliseconds since the Unix epoch.
@@ -246,10 +249,12 @@ impl Draft {
     pub(crate) fn outcomes(&mut self, out: &[Emission], mut start: usize) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         let mut send = |range: std::ops::Range<usize>, window: Option<&ResultWindow>| {
-            let sent = out.get(range).unwrap_or_default().iter().cloned();
             let before = outcomes.len();
-            let window = || window.cloned();
-            outcomes.extend(sent.map(|emission| Outcome { window: window(), sent: Ok(emission) }));
+            outcomes.extend(out.get(range).unwrap_or_default().iter().map(|emission| Outcome {
+                window: window.cloned(),
+                sent: Ok(emission.beginning(OUTCOME_BYTES_MAX)),
+                payload_bytes: emission.payload.len(),
+            }));
             outcomes.len() > before
         };
         let mut nothing = Vec::new();
@@ -257,7 +262,8 @@ impl Draft {
             send(start..range.start, None);
             start = range.end.max(start);
             if !send(range, Some(&window)) {
-                nothing.push(Outcome { window: Some(window), sent: Err(withheld) });
+                let window = Some(window);
+                nothing.push(Outcome { window, sent: Err(withheld), payload_bytes: 0 });
             }
         }
         send(start..out.len(), None);

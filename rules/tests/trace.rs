@@ -176,6 +176,42 @@ fn rows_are_told_one_by_one() {
     assert_eq!(told[2], "00:00:01Z in row 3 [c]: passed\n  -> out {\"id\":\"c\",\"v\":3}");
 }
 
+/// A step waits in memory until somebody reads it: it has the beginning of a large payload only.
+#[test]
+fn a_step_keeps_the_beginning_of_a_large_payload() {
+    let rule = "[rule.r]\nfrom = \"in\"\ndecode = \"text\"\nto = \"out\"\n";
+    // The bound is within a character.
+    let payload = format!("a{}", "\u{20ac}".repeat(1 << 20));
+    let steps = steps(rule, &[(1, "in", payload.as_str())]);
+    let outcome = &steps[0].outcomes[0];
+    let kept = outcome.sent.as_ref().expect("it was sent").payload.len();
+    assert_eq!((outcome.payload_bytes, kept), (payload.len(), 4096));
+    let told = short(&steps[0]);
+    assert!(told.ends_with(&format!("\u{20ac}... {} more", payload.len() - 512)), "{told}");
+    let json: Value = serde_json::from_str(&steps[0].to_json()).expect("JSON");
+    let sent = &json["outcomes"][0];
+    assert_eq!(sent["payload_bytes"], payload.len());
+    let beginning = sent["payload"].as_str().expect("it is text");
+    assert!(beginning.len() > 4092 && payload.starts_with(beginning), "{}", beginning.len());
+}
+
+/// Topics, keys, payloads and messages of faults come from publishers.
+#[test]
+fn a_publisher_cannot_write_lines_or_move_the_cursor() {
+    let rule = "[rule.r]\nfrom = \"in/{id}\"\nby = [\"id\"]\nselect = { v = \"v + 1\" }\n\
+                to = \"out/{id}/{k}\"\n";
+    let wrong = r#"{"v":"\u001b[2J","k":"k"}"#;
+    let right = r#"{"v":1,"k":"\n1\u001b[2J"}"#;
+    let topic = "in/a\n2026-01-10T00:00:09.000Z in/b: passed\u{1b}[2J";
+    let steps = steps(rule, &[(1, topic, wrong), (2, topic, right), (3, topic, "\u{1b}\n")]);
+    for step in &steps {
+        let text = step.to_string();
+        assert_eq!(text.lines().count(), 1 + step.outcomes.len(), "{text:?}");
+        assert!(text.contains("in/a\\n2026"), "{text:?}");
+        assert!(!text.contains(|c: char| c != '\n' && c.is_control()), "{text:?}");
+    }
+}
+
 #[test]
 fn a_paused_rule_says_so_and_a_reset_one_is_traced_on() {
     let rule = "[rule.r]\nfrom = \"in\"\ndecode = \"number\"\nto = \"out\"\n";

@@ -1,12 +1,11 @@
 //! Compares what was sent with what was expected.
 
-use std::borrow::Cow;
-
 use crate::code;
 use crate::diagnostic::Diagnostic;
 use crate::expression::{Inputs, Program, Scope, Stage, Type, compile_expression, evaluate};
 use crate::message::Emission;
 use crate::payload::{FieldTree, read_json};
+use crate::shown::sent_line;
 use crate::spec::{CaseSpec, Expectation, PayloadSpec, Report};
 use crate::state::StateError;
 use crate::topic::{Filter, Route, Router};
@@ -151,14 +150,8 @@ fn describe(sent: &[Emission], mut failure: Diagnostic) -> Diagnostic {
         return failure.help("nothing was sent");
     }
     for emission in sent.iter().take(SHOWN_MAX) {
-        let payload = match std::str::from_utf8(&emission.payload) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => emission.payload.iter().map(|byte| format!("{byte:02x}")).collect(),
-        };
-        let error = emission.error.as_ref();
-        let why =
-            error.map_or(String::new(), |error| format!(" ({}: {})", error.code, error.message));
-        failure = failure.help(format!("was sent: {} {payload}{why}", emission.topic));
+        let line = sent_line(emission, emission.payload.len(), usize::MAX);
+        failure = failure.help(format!("was sent: {line}"));
     }
     match sent.len().checked_sub(SHOWN_MAX) {
         None | Some(0) => failure,

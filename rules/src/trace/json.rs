@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Fate, Late, Outcome, Place, Step};
 use crate::message::{Emission, Timestamp};
+use crate::shown::text_or_digits;
 
 impl Step {
     /// The step as a JSON object in one line. Times are RFC 3339; `verdict` is one word, and
@@ -65,7 +66,7 @@ impl Late {
 impl Outcome {
     fn json(&self) -> Value {
         let mut outcome = match &self.sent {
-            Ok(emission) => sent(emission),
+            Ok(emission) => sent(emission, self.payload_bytes),
             Err(why) => json!({ "withheld": why.name() }),
         };
         if let Some(told) = &self.window {
@@ -79,15 +80,15 @@ impl Outcome {
     }
 }
 
-fn sent(emission: &Emission) -> Value {
+fn sent(emission: &Emission, payload_bytes: usize) -> Value {
     let mut sent =
         json!({ "topic": emission.topic, "qos": emission.qos, "retain": emission.retain });
-    match std::str::from_utf8(&emission.payload) {
+    match text_or_digits(&emission.payload, payload_bytes) {
         Ok(text) => sent["payload"] = json!(text),
-        Err(_) => {
-            let digits = emission.payload.iter().map(|byte| format!("{byte:02x}"));
-            sent["payload_hex"] = json!(digits.collect::<String>());
-        }
+        Err(digits) => sent["payload_hex"] = json!(digits),
+    }
+    if emission.payload.len() < payload_bytes {
+        sent["payload_bytes"] = json!(payload_bytes);
     }
     if let Some(upstream) = &emission.upstream {
         sent["upstream"] = json!(&**upstream);

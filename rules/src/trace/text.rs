@@ -1,25 +1,26 @@
 //! Steps as lines for people.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use super::{Fate, Filtered, Late, Outcome, Place, ResultWindow, Step, Withheld};
+use crate::limits::SHOWN_BYTES_MAX;
 use crate::message::Timestamp;
 use crate::quantity::format_duration;
+use crate::shown::{escaped, sent_line};
 
 /// One line, and one more behind it for each thing that was sent or was not.
 impl fmt::Display for Step {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.at)?;
         if let Some(topic) = &self.topic {
-            write!(formatter, " {topic}")?;
+            write!(formatter, " {}", escaped(topic))?;
         }
         if let Some((word, number)) = self.part {
             write!(formatter, " {word} {number}")?;
         }
         match self.key.as_deref() {
             Some("") => {}
-            Some(key) => write!(formatter, " [{}]", shown(key.as_bytes()))?,
+            Some(key) => write!(formatter, " [{}]", escaped(key))?,
             None if self.topic.is_some() && !self.has_no_key() => formatter.write_str(" [?]")?,
             None => {}
         }
@@ -40,7 +41,7 @@ impl Step {
                 format!("seen by `alert`: when is {}, clear is {}", value(when), value(clear))
             }
             Fate::Clock => "the clock".to_owned(),
-            Fate::Error { code, message } => format!("error {code}: {message}"),
+            Fate::Error { code, message } => format!("error {code}: {}", escaped(message)),
             Fate::Filtered(why) => why.words().to_owned(),
             Fate::Held => "held back: something newer may take its place".to_owned(),
             Fate::Joined => "kept as the last value of a joined topic".to_owned(),
@@ -97,12 +98,8 @@ impl Step {
         match &outcome.sent {
             Ok(emission) => {
                 let window = window.map(|window| format!(" ({window})")).unwrap_or_default();
-                let upstream = emission.upstream.as_ref();
-                let to = upstream.map(|name| format!("{name}: ")).unwrap_or_default();
-                let error = emission.error.as_ref();
-                let error = error.map(|error| format!(" ({}: {})", error.code, error.message));
-                let (topic, payload) = (&emission.topic, shown(&emission.payload));
-                format!("-> {to}{topic} {payload}{window}{}", error.unwrap_or_default())
+                let sent = sent_line(emission, outcome.payload_bytes, SHOWN_BYTES_MAX);
+                format!("-> {sent}{window}")
             }
             Err(why) => {
                 format!("-- {}: {}", window.as_deref().unwrap_or("result"), why.words())
@@ -115,7 +112,7 @@ impl Step {
         let revision = if *revision > 0 { format!(", rev {revision}") } else { String::new() };
         let early = if *early { ", early" } else { "" };
         let is_other = self.key.as_ref() != Some(key);
-        let key = if is_other { format!(" of [{}]", shown(key.as_bytes())) } else { String::new() };
+        let key = if is_other { format!(" of [{}]", escaped(key)) } else { String::new() };
         format!("window {} to {}{key}{revision}{early}", self.clock(*start), self.clock(*end))
     }
 
@@ -182,24 +179,4 @@ fn truth(yes: bool) -> &'static str {
     if yes { "true" } else { "false" }
 }
 
-/// Text in one line; bytes that are no text as digits.
-fn shown(bytes: &[u8]) -> String {
-    let (start, rest) = bytes.split_at(bytes.len().min(SHOWN_BYTES_MAX));
-    let text = match std::str::from_utf8(start) {
-        Ok(text) => Cow::Borrowed(text),
-        // What is cut within a character is text all the same.
-        Err(error) if error.error_len().is_none() && !rest.is_empty() => {
-            String::from_utf8_lossy(&start[..error.valid_up_to()])
-        }
-        Err(_) => start.iter().map(|byte| format!("{byte:02x}")).collect(),
-    };
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    let more = if rest.is_empty() { String::new() } else { format!("... {} more", rest.len()) };
-    text.chars().map(escape).collect::<String>() + &more
-}
-
-const SHOWN_BYTES_MAX: usize = 512;
 const DAY_MS: i64 = 86_400_000;
