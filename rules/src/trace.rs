@@ -91,6 +91,11 @@ pub enum Fate {
     Joined,
     /// All its windows are closed.
     Late(Late),
+    /// `alert` goes by the times in messages, and this one is older than the newest of its group.
+    Older {
+        /// By how much.
+        by_ms: i64,
+    },
     /// The rule is paused.
     Paused,
     /// A rule without window has made a result of it.

@@ -92,6 +92,20 @@ fn late_messages_say_how_late_they_are() {
     assert!(corrected[2].ends_with("(window 00:00:00 to 00:00:10, rev 1)"), "{}", corrected[2]);
 }
 
+/// There is neither a window that could be closed nor a watermark.
+#[test]
+fn a_message_that_an_alert_passes_over_for_its_age_says_so() {
+    let rule = "[rule.r]\nfrom = \"in\"\nselect = { v = \"v\" }\nto = \"out\"\n\
+                time = { field = \"ts\", unit = \"ms\", late = \"1m\" }\n\
+                [rule.r.alert]\nwhen = \"v > 0\"\nfor = \"10s\"\n";
+    let at = |second: i64| format!("{{\"v\":1,\"ts\":{}}}", START + second * 1000);
+    let steps = steps(rule, &[(5, "in", at(5).as_str()), (6, "in", at(4).as_str())]);
+    let words = "late: 00:00:04 is 1s older than the newest of its group";
+    assert_eq!(short(&steps[1]), format!("00:00:06Z in: {words}"));
+    let json: Value = serde_json::from_str(&steps[1].to_json()).expect("JSON");
+    assert_eq!((&json["verdict"], &json["older"]["by_ms"]), (&"older".into(), &1000.into()));
+}
+
 #[test]
 fn every_kind_of_window_is_told() {
     let told = |window: &str, more: &str| {

@@ -61,7 +61,7 @@ impl Running {
         if time < key.newest {
             let newest = key.newest;
             if self.is_traced() {
-                self.trace_late(rule, time, newest);
+                self.trace_older(rule, time, newest);
             }
             self.metrics.late += 1;
             self.metrics.dropped += 1;

@@ -130,6 +130,15 @@ impl Running {
         });
     }
 
+    /// Notes that an alert does not look at a message, because it has seen a newer one.
+    #[cold]
+    pub(super) fn trace_older(&mut self, rule: &Rule, time: i64, newest: i64) {
+        self.note_down(|draft| {
+            draft.time = matches!(rule.time, Time::Field(_)).then_some(time);
+            draft.fate = Some(Fate::Older { by_ms: newest - time });
+        });
+    }
+
     /// Notes the result of a window, which begins at `start` in what is sent.
     #[cold]
     pub(super) fn trace_result(

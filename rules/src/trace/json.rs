@@ -29,6 +29,7 @@ impl Step {
         put("text", json!(self.words()));
         match &self.fate {
             Fate::Error { code, .. } => put("code", json!(code)),
+            Fate::Older { by_ms } => put("older", json!({ "by_ms": by_ms })),
             Fate::Late(late) | Fate::Taken { late: Some(late), .. } => put("late", late.json()),
             _ => {}
         }
@@ -49,6 +50,7 @@ impl Step {
             Fate::Held => "held",
             Fate::Joined => "joined",
             Fate::Late(_) => "late",
+            Fate::Older { .. } => "older",
             Fate::Passed => "passed",
             Fate::Paused => "paused",
             Fate::PowerCut => "power-cut",

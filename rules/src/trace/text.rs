@@ -46,6 +46,10 @@ impl Step {
             Fate::Held => "held back: something newer may take its place".to_owned(),
             Fate::Joined => "kept as the last value of a joined topic".to_owned(),
             Fate::Late(late) => format!("{}, its windows are closed", self.late(*late)),
+            Fate::Older { by_ms } => {
+                let by = format_duration(*by_ms);
+                format!("late: {}{by} older than the newest of its group", self.time_is())
+            }
             Fate::Passed => "passed".to_owned(),
             Fate::PowerCut => "power cut; what was not stored is played again".to_owned(),
             Fate::Paused => "the rule is paused".to_owned(),
@@ -65,13 +69,16 @@ impl Step {
     }
 
     fn late(&self, late: Late) -> String {
-        let time = self.time.map(|time| format!("{} is ", self.clock(time.0)));
         format!(
             "late: {}{} before the watermark (`late` is {})",
-            time.unwrap_or_default(),
+            self.time_is(),
             format_duration(late.by_ms),
             format_duration(late.allowed_ms)
         )
+    }
+
+    fn time_is(&self) -> String {
+        self.time.map(|time| format!("{} is ", self.clock(time.0))).unwrap_or_default()
     }
 
     fn place(&self, place: Place) -> String {
