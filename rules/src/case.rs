@@ -9,7 +9,7 @@ mod verdict;
 
 use std::fmt;
 
-use play::Player;
+use play::{Outcome, Player};
 
 use crate::compile::compile_with_specs;
 use crate::diagnostic::Diagnostic;
@@ -77,15 +77,15 @@ fn run(sources: &[Source], traced: bool) -> Result<CaseReport, Vec<Diagnostic>> 
         if traced {
             player.trace(chain);
         }
-        let failures = match player.run() {
-            Ok(()) => {
-                let sent = player.sent().filter(|emission| *emission.rule == *spec.name);
-                verdict::judge(&checks, &sent.cloned().collect::<Vec<_>>(), &report)
+        let Outcome { sent, steps, steps_missed } = player.run();
+        let failures = match sent {
+            Ok(mut sent) => {
+                sent.retain(|emission| *emission.rule == *spec.name);
+                verdict::judge(&checks, &sent, &report)
             }
             Err(error) => vec![verdict::state_failure(case, &error, &report)],
         };
         let (rule, name) = (spec.name.clone(), case.name.value.clone());
-        let (steps, steps_missed) = player.into_steps();
         cases.push(CaseResult { rule, name, failures, steps, steps_missed });
     }
     Ok(CaseReport { cases })

@@ -26,6 +26,15 @@ pub(super) struct Player<'c> {
     steps_missed: u64,
 }
 
+/// What came of playing everything.
+pub(super) struct Outcome {
+    /// What was sent, unless the state could not be read back.
+    pub(super) sent: Result<Vec<Emission>, StateError>,
+    pub(super) steps: Vec<Step>,
+    /// Steps that there was no room for, after those.
+    pub(super) steps_missed: u64,
+}
+
 /// What a broker keeps on disk.
 #[derive(Default)]
 struct Store {
@@ -75,7 +84,13 @@ impl<'c> Player<'c> {
     }
 
     /// Plays everything.
-    pub(super) fn run(&mut self) -> Result<(), StateError> {
+    pub(super) fn run(mut self) -> Outcome {
+        let played = self.play_all();
+        let Self { store, steps, steps_missed, .. } = self;
+        Outcome { sent: played.map(|()| store.sent), steps, steps_missed }
+    }
+
+    fn play_all(&mut self) -> Result<(), StateError> {
         for (position, next) in self.moves().into_iter().enumerate() {
             match next {
                 Move::Message(message) => {
@@ -91,16 +106,6 @@ impl<'c> Player<'c> {
         self.finish();
         self.commit();
         Ok(())
-    }
-
-    /// What was sent.
-    pub(super) fn sent(&self) -> impl Iterator<Item = &Emission> {
-        self.store.sent.iter()
-    }
-
-    /// What was written down, and how much more there was.
-    pub(super) fn into_steps(self) -> (Vec<Step>, u64) {
-        (self.steps, self.steps_missed)
     }
 
     fn start_trace(&mut self) {
