@@ -25,7 +25,7 @@ use crate::code;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::limits::RULES_MAX;
 use crate::payload::{Decode, FieldTree, Step};
-use crate::plan::{Mention, Plan, RuleSummary, push_new};
+use crate::plan::{Plan, RuleSummary, push_new};
 use crate::rule::Rule;
 use crate::source::Source;
 use crate::spec::{Place, Report, RuleSpec, read_source};
@@ -65,10 +65,40 @@ pub(crate) struct Compiled {
     pub(crate) mentions: Vec<(Vec<Step>, Place)>,
 }
 
+/// A payload field that a rule names.
+pub(crate) struct Mention {
+    pub(crate) path: Vec<Step>,
+    /// Where it is named.
+    pub(crate) place: Place,
+    /// The filters of the rule, as MQTT has them.
+    pub(crate) filters: Arc<[String]>,
+}
+
+/// Everything of some files that have no problem.
+struct Files {
+    rules: Vec<Compiled>,
+    fields: FieldTree,
+    constants: String,
+    warnings: Vec<Diagnostic>,
+}
+
 /// Also gives the specifications, for those who run the tests in them.
 pub(crate) fn compile_with_specs(
     sources: &[Source],
 ) -> Result<(Plan, Vec<RuleSpec>), Vec<Diagnostic>> {
+    let files = compile_files(sources)?;
+    let specs = files.rules.iter().map(|one| one.spec.clone()).collect();
+    Ok((build(sources, files), specs))
+}
+
+/// The payload fields that the enabled rules of some files name.
+pub(crate) fn fields_named(sources: &[Source]) -> Result<Vec<Mention>, Vec<Diagnostic>> {
+    let files = compile_files(sources)?;
+    let enabled = files.rules.iter().filter(|one| one.spec.enabled);
+    Ok(enabled.flat_map(mentions).collect())
+}
+
+fn compile_files(sources: &[Source]) -> Result<Files, Vec<Diagnostic>> {
     let mut report = Report { sources, diagnostics: Vec::new() };
     let mut specs = Vec::new();
     for file in 0..sources.len() {
@@ -96,9 +126,7 @@ pub(crate) fn compile_with_specs(
     if failed {
         return Err(report.diagnostics);
     }
-    let warnings = report.diagnostics;
-    let specs = compiled.iter().map(|one| one.spec.clone()).collect();
-    Ok((build(sources, compiled, fields, constants, warnings), specs))
+    Ok(Files { rules: compiled, fields, constants, warnings: report.diagnostics })
 }
 
 fn check_names(specs: &[RuleSpec], report: &mut Report<'_>) {
@@ -117,15 +145,10 @@ fn check_names(specs: &[RuleSpec], report: &mut Report<'_>) {
     }
 }
 
-fn build(
-    sources: &[Source],
-    compiled: Vec<Compiled>,
-    fields: FieldTree,
-    constants: String,
-    warnings: Vec<Diagnostic>,
-) -> Plan {
+fn build(sources: &[Source], files: Files) -> Plan {
+    let Files { rules, fields, constants, warnings } = files;
     let mut plan = Plan { fields, constants, warnings, ..Plan::default() };
-    for one in compiled {
+    for one in rules {
         plan.summaries.push(summary(sources, &one));
         if !one.spec.enabled {
             continue;
@@ -133,7 +156,6 @@ fn build(
         for upstream in one.rule.to.iter().filter_map(|to| to.upstream.as_ref()) {
             push_new(&mut plan.upstreams, upstream);
         }
-        plan.mentions.extend(mentions(&one));
         plan.rules.push(one.rule);
     }
     plan.with_new_router()

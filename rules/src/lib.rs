@@ -96,7 +96,7 @@ pub use compile::compile;
 pub use diagnostic::{Diagnostic, Severity, nearest};
 pub use engine::{Engine, PeekError, RuleChange, RuleChangeKind, RuleStatus};
 pub use message::{DeadLetter, Emission, Event, Guarantee, Timestamp};
-pub use observe::Observer;
+pub use observe::{Observer, unseen_fields};
 pub use plan::{Plan, RuleSummary};
 pub use schema::SCHEMA;
 pub use source::{Source, TABLE_BYTES_MAX, TableFile};

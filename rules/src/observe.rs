@@ -6,6 +6,8 @@
 mod suggestion;
 mod unseen;
 
+pub use unseen::unseen_fields;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -65,6 +67,8 @@ struct Seen {
     time: Option<Time>,
     switches: u64,
     texts: BTreeSet<String>,
+    /// Objects that have no fields.
+    objects: u64,
     other: u64,
 }
 
@@ -137,12 +141,15 @@ impl Observer {
         suggestion::write(self)
     }
 
-    fn look_into(&mut self, path: &str, value: &Value, arrived: i64, depth: usize) {
-        let Value::Object(entries) = value else { return };
+    /// Notes the fields of an object; `false` if it has none that can be named.
+    fn look_into(&mut self, path: &str, value: &Value, arrived: i64, depth: usize) -> bool {
+        let Value::Object(entries) = value else { return false };
+        let mut has_fields = false;
         for (name, value) in entries {
             let Some(path) = join(path, name) else { continue };
-            if value.is_object() && depth < DEPTH_MAX {
-                self.look_into(&path, value, arrived, depth + 1);
+            has_fields = true;
+            let is_object = value.is_object() && depth < DEPTH_MAX;
+            if is_object && self.look_into(&path, value, arrived, depth + 1) {
                 continue;
             }
             if !self.fields.contains_key(&path) && self.fields.len() >= OBSERVED_FIELDS_MAX {
@@ -153,9 +160,11 @@ impl Observer {
                 Value::Bool(_) => seen.switch(),
                 Value::Number(number) => seen.number(number.as_f64().unwrap_or(f64::NAN), arrived),
                 Value::String(text) => seen.text(text, arrived),
+                _ if is_object => seen.object(),
                 _ => seen.other(),
             }
         }
+        has_fields
     }
 
     fn field(&mut self, path: &str) -> &mut Seen {
@@ -187,6 +196,11 @@ impl Seen {
     fn switch(&mut self) {
         self.count += 1;
         self.switches += 1;
+    }
+
+    fn object(&mut self) {
+        self.count += 1;
+        self.objects += 1;
     }
 
     fn other(&mut self) {

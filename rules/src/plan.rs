@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostic;
-use crate::payload::{FieldTree, Step};
+use crate::payload::FieldTree;
 use crate::rule::{Destination, Rule};
-use crate::spec::Place;
 use crate::topic::{Route, Router, levels_text};
 use crate::watermark::Time;
 
@@ -27,18 +26,6 @@ pub struct Plan {
     pub(crate) upstreams: Vec<String>,
     pub(crate) summaries: Vec<RuleSummary>,
     pub(crate) warnings: Vec<Diagnostic>,
-    /// Payload fields that enabled rules name.
-    pub(crate) mentions: Vec<Mention>,
-}
-
-/// A payload field that a rule names.
-#[derive(Clone, Debug)]
-pub(crate) struct Mention {
-    pub(crate) path: Vec<Step>,
-    /// Where it is named.
-    pub(crate) place: Place,
-    /// The filters of the rule, as MQTT has them.
-    pub(crate) filters: Arc<[String]>,
 }
 
 impl Plan {

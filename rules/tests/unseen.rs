@@ -1,16 +1,15 @@
 //! Fields that rules name and no message has had.
 
-use weir_rules::{Observer, Severity, Source, Timestamp, compile};
+use weir_rules::{Observer, Severity, Source, Timestamp, unseen_fields};
 
 /// The warnings for a file, after messages on `site/+/+/climate`.
 fn warnings(file: &str, payloads: &[&str]) -> Vec<String> {
     let sources = [Source::new("rules/climate.toml", file)];
-    let plan = compile(&sources).expect("a correct file");
     let mut observer = Observer::new("site/+/+/climate");
     for payload in payloads {
         observer.observe("site/b1/a1/climate", payload.as_bytes(), Timestamp(0));
     }
-    let warnings = plan.unseen_fields(&sources, &[observer]);
+    let warnings = unseen_fields(&sources, &[observer]).expect("a correct file");
     assert!(warnings.iter().all(|one| one.severity() == Severity::Warning));
     warnings.iter().map(ToString::to_string).collect()
 }
@@ -48,11 +47,47 @@ fn every_part_of_a_rule_is_looked_at() {
         "window = \"tumbling 1m\"\nselect = { n = \"argmax(unit, t)\" }",
         "alert = { when = \"t > 1\" }",
         "change = { field = \"t\" }",
+        "alert = { when = \"humidity > 1\", message = \"{t:.1} C\" }",
+        "[rule.r.join.set]\ntopic = \"set/{t}\"",
     ] {
         let found = warnings(&rule(part), &[PAYLOAD]);
         assert_eq!(found.len(), 1, "{part}: {found:?}");
         assert!(found[0].contains("unknown field `t`\n"), "{part}: {found:?}");
     }
+}
+
+/// A name in a topic can be a field; and a value that is sent alone is one, if it is not an output.
+#[test]
+fn what_is_sent_and_where_to_is_looked_at() {
+    let rule = |to: &str| format!("[rule.r]\nfrom = \"site/{{a}}/{{b}}/climate\"\nto = {to}\n");
+    for (to, name, position) in [
+        ("\"out/{devcie}\"", "devcie", (3, 11)),
+        ("{ topic = \"out\", value = \"t\" }", "t", (3, 32)),
+        ("{ topic = \"out\", format = \"number\" }", "value", (3, 32)),
+    ] {
+        let sources = [Source::new("r.toml", rule(to))];
+        let mut observer = Observer::new("site/+/+/climate");
+        observer.observe("site/b1/a1/climate", PAYLOAD.as_bytes(), Timestamp(0));
+        let found = unseen_fields(&sources, &[observer]).expect("a correct file");
+        assert_eq!(found.len(), 1, "{to}: {found:?}");
+        assert_eq!(found[0].message(), format!("unknown field `{name}`"));
+        assert_eq!(found[0].position(), Some(position), "{}", found[0]);
+    }
+}
+
+/// An object without fields is a value that was seen, and says nothing of fields in it.
+#[test]
+fn an_object_without_fields_was_seen() {
+    for payload in [r#"{"status":{}}"#, r#"{"status":{"a\"b":1}}"#] {
+        assert_eq!(warnings(&rule("where = \"status != null\""), &[payload]), [""; 0]);
+    }
+    let inside = warnings(&rule("where = \"status.code != null\""), &[r#"{"status":{}}"#]);
+    assert_eq!(inside.len(), 1, "{inside:?}");
+    let mut observer = Observer::new("in");
+    observer.observe("in", br#"{"status":{}}"#, Timestamp(0));
+    let suggested = observer.suggest();
+    assert!(suggested.contains("status  an object without fields\n"), "{suggested}");
+    assert!(!suggested.contains("last(status)"), "{suggested}");
 }
 
 #[test]
@@ -89,14 +124,13 @@ fn a_field_of_any_filter_of_the_rule_is_known() {
     let file = "[rule.r]\nfrom = [\"a/+\", \"b/+\"]\nselect = { t = \"t\" }\nto = \"out\"\n\
                 [rule.other]\nfrom = \"c/+\"\nselect = { t = \"t\" }\nto = \"out\"\n";
     let sources = [Source::new("r.toml", file)];
-    let plan = compile(&sources).expect("a correct file");
     let observers = [("a/+", "{\"u\":1}"), ("b/+", "{\"t\":1}"), ("c/+", "{\"u\":1}")];
     let observers = observers.map(|(filter, payload)| {
         let mut observer = Observer::new(filter);
         observer.observe("x", payload.as_bytes(), Timestamp(0));
         observer
     });
-    let found = plan.unseen_fields(&sources, &observers);
+    let found = unseen_fields(&sources, &observers).expect("a correct file");
     assert_eq!(found.iter().map(|one| one.position()).collect::<Vec<_>>(), [Some((7, 17))]);
     assert!(found[0].to_string().contains("not in the 1 message seen on c/+"), "{}", found[0]);
 }

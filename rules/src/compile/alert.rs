@@ -120,23 +120,23 @@ fn compile_message(
         let message = format!("a message has at most {ENTRIES_MAX} values");
         report.error(code::LIMIT, message, &text.place, "too many");
     }
-    let mut parts = Vec::new();
+    let (mut parts, sources) = (Vec::new(), report.sources);
     for piece in pieces {
         match piece {
             Piece::Literal(literal) => parts.push(MessagePart::Literal(literal)),
             Piece::Value { span, digits } => {
                 let source = text.value.get(span.clone()).unwrap_or_default();
-                match names.try_compile(source, Type::Any, Part::Result) {
+                let place = |part: Range<usize>| {
+                    text.inside(sources, part.start + span.start..part.end + span.start)
+                };
+                match names.try_compile(source, Type::Any, Part::Result, &place) {
                     Ok(program) => {
                         let slot = keep(program, names, kept);
                         parts.push(MessagePart::Value { slot, digits });
                     }
                     Err(problems) => {
                         for problem in problems {
-                            let part =
-                                problem.span.start + span.start..problem.span.end + span.start;
-                            let place = text.inside(report.sources, part);
-                            push(problem, &place, report);
+                            push(problem.clone(), &place(problem.span), report);
                         }
                     }
                 }

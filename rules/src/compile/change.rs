@@ -102,7 +102,9 @@ fn all_outputs(
         return Vec::new();
     }
     if spec.select.is_none() {
-        return names.try_compile("value", Type::Any, Part::Result).into_iter().collect();
+        let place = |_| change.place.clone();
+        let value = names.try_compile("value", Type::Any, Part::Result, &place);
+        return value.into_iter().collect();
     }
     let outputs = names.result.iter().filter(|name| name.role == "output");
     let program = |text: &str, slot, result| {

@@ -1,6 +1,5 @@
 //! `to`: topics with names in them, and what the names stand for.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::form::compile_form;
@@ -9,7 +8,7 @@ use crate::code;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::expression::{Op, Program, Type};
 use crate::rule::{Destination, Key, TopicPart};
-use crate::spec::{DestinationSpec, Located, Report, RuleSpec};
+use crate::spec::{DestinationSpec, Place, Report, RuleSpec};
 use crate::topic::{Capture, Filter, Piece, Template};
 
 /// Names whose value can have slashes, because it was captured from several levels.
@@ -82,20 +81,27 @@ fn compile_topic(
     for piece in &template.pieces {
         match piece {
             Piece::Literal(text) => parts.push(TopicPart::Literal(text.clone())),
-            Piece::Name(name, span) => match compile_name(spec, name, names) {
-                Some(program) => {
-                    warn_of_field(&program, (name, span), &one.topic, names, report);
-                    parts.push(TopicPart::Value { program, rest: rests.contains(name) });
+            Piece::Name(name, span) => {
+                let place = one.topic.inside(report.sources, span.clone());
+                match compile_name(spec, (name, &place), names) {
+                    Some(program) => {
+                        warn_of_field(&program, (name, &place), names, report);
+                        parts.push(TopicPart::Value { program, rest: rests.contains(name) });
+                    }
+                    None => unbound(spec, (name, &place), names, report),
                 }
-                None => unbound(spec, (name, span), &one.topic, names, report),
-            },
+            }
         }
     }
     parts
 }
 
 /// The value of a name in a topic: any name that is known, or a field.
-fn compile_name(spec: &RuleSpec, name: &str, names: &mut Names<'_>) -> Option<Program> {
+fn compile_name(
+    spec: &RuleSpec,
+    (name, place): (&str, &Place),
+    names: &mut Names<'_>,
+) -> Option<Program> {
     let known = names.result.iter().filter(|known| spec.alert.is_none() || known.role == "key");
     let known = known.chain(if lasts(spec) { &[] } else { &names.message[..] });
     if let Some(found) = known.into_iter().find(|known| known.text == name) {
@@ -106,14 +112,13 @@ fn compile_name(spec: &RuleSpec, name: &str, names: &mut Names<'_>) -> Option<Pr
     if lasts(spec) || name.contains('-') {
         return None;
     }
-    names.try_compile(name, Type::Any, Part::Result).ok()
+    names.try_compile(name, Type::Any, Part::Result, &|_| place.clone()).ok()
 }
 
 /// A field in a topic is allowed, but it may be a mistyped capture.
 fn warn_of_field(
     program: &Program,
-    (name, span): (&str, &Range<usize>),
-    text: &Located,
+    (name, place): (&str, &Place),
     names: &Names<'_>,
     report: &mut Report<'_>,
 ) {
@@ -122,9 +127,8 @@ fn warn_of_field(
     }
     let captures = names.message.iter().filter(|known| known.role == "capture");
     let Some(near) = nearest(name, captures.map(|known| known.text.as_str())) else { return };
-    let place = text.inside(report.sources, span.clone());
     let message = format!("`{{{name}}}` is not a capture, it is read from the payload");
-    let warning = report.at(&place, Diagnostic::warning(code::UNBOUND, message));
+    let warning = report.at(place, Diagnostic::warning(code::UNBOUND, message));
     let warning = warning.label("a payload field").help(format!("did you mean `{{{near}}}`?"));
     report.diagnostics.push(warning);
 }
@@ -136,12 +140,10 @@ fn lasts(spec: &RuleSpec) -> bool {
 
 fn unbound(
     spec: &RuleSpec,
-    (name, span): (&str, &Range<usize>),
-    text: &Located,
+    (name, place): (&str, &Place),
     names: &Names<'_>,
     report: &mut Report<'_>,
 ) {
-    let place = text.inside(report.sources, span.clone());
     let message = format!("`{{{name}}}` has no value");
     let captured = names.message.iter().any(|known| known.text == name);
     if lasts(spec) && captured {
@@ -150,7 +152,7 @@ fn unbound(
             None => ("a result is made from many messages", "window"),
         };
         let help = format!("add \"{name}\" to `by`: then there is one {what} for each {name}");
-        report.error_with_help(code::UNBOUND, message, &place, label, help);
+        report.error_with_help(code::UNBOUND, message, place, label, help);
         return;
     }
     let result = names.result.iter().filter(|known| spec.alert.is_none() || known.role == "key");
@@ -167,5 +169,5 @@ fn unbound(
         Some(near) if near.len() > 1 => format!("did you mean `{{{near}}}`? names here: {list}"),
         _ => format!("names here: {list}"),
     };
-    report.error_with_help(code::UNBOUND, message, &place, label, help);
+    report.error_with_help(code::UNBOUND, message, place, label, help);
 }

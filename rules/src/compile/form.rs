@@ -94,7 +94,7 @@ fn only_value(
         }
         // An output with a problem of its own is not known.
         None if spec.select.is_some() => None,
-        None => names.try_compile(name, Type::Any, Part::Result).ok(),
+        None => names.try_compile(name, Type::Any, Part::Result, &|_| place.clone()).ok(),
     };
     let Some(program) = program else { return Form::Body };
     if !program.result.fits(wanted(form)) {

@@ -97,7 +97,7 @@ fn compile_keys(
         let place = one.topic.inside(report.sources, at..at + text.len());
         let captures: Vec<String> = names.message.iter().map(|known| known.text.clone()).collect();
         let near = nearest(name, captures.iter().map(String::as_str));
-        let Ok(program) = names.try_compile(name, Type::Any, Part::Key) else {
+        let Ok(program) = names.try_compile(name, Type::Any, Part::Key, &|_| place.clone()) else {
             let message = format!("`{text}` has no value in messages of this rule");
             let help = format!("names here: {}", captures.join(", "));
             let label = "captured by no filter of `from`";

@@ -55,28 +55,27 @@ impl Names<'_> {
         part: Part,
         report: &mut Report<'_>,
     ) -> Option<Program> {
-        match self.try_compile(&text.value, wanted, part) {
-            Ok(program) => {
-                let place = |(path, span)| (path, text.inside(report.sources, span));
-                self.mentions.extend(self.named.drain(..).map(place));
-                Some(program)
-            }
+        let sources = report.sources;
+        let place = |span| text.inside(sources, span);
+        match self.try_compile(&text.value, wanted, part, &place) {
+            Ok(program) => Some(program),
             Err(problems) => {
                 for problem in problems {
-                    let place = text.inside(report.sources, problem.span.clone());
-                    push(problem, &place, report);
+                    push(problem.clone(), &place(problem.span), report);
                 }
                 None
             }
         }
     }
 
-    /// Compiles an expression that stands nowhere by itself.
+    /// Compiles an expression that is part of another text, or stands nowhere; `place` tells where
+    /// in the files parts of it are.
     pub(super) fn try_compile(
         &mut self,
         text: &str,
         wanted: Type,
         part: Part,
+        place: &dyn Fn(Range<usize>) -> Place,
     ) -> Result<Program, Vec<Problem>> {
         let windowed = part == Part::Result && self.has_window;
         let names: Vec<Name> = match part {
@@ -108,7 +107,10 @@ impl Names<'_> {
             prev: (part != Part::Key).then_some(&mut self.prev),
             locals: &mut self.locals,
         };
-        compile_expression(text, wanted, &mut scope)
+        let program = compile_expression(text, wanted, &mut scope)?;
+        let mentions = self.named.drain(..).map(|(path, span)| (path, place(span)));
+        self.mentions.extend(mentions);
+        Ok(program)
     }
 
     /// Gives out a local.

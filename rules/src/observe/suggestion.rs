@@ -85,7 +85,8 @@ fn describe(seen: &Seen) -> String {
             text
         }
         count if count == seen.switches => "true or false".to_owned(),
-        _ if seen.numbers + seen.switches + seen.other == 0 => {
+        count if count == seen.objects => "an object without fields".to_owned(),
+        _ if seen.numbers + seen.switches + seen.objects + seen.other == 0 => {
             let texts: Vec<String> = seen.texts.iter().map(|text| format!("{text:?}")).collect();
             format!("a text: {}", texts.join(", "))
         }
@@ -209,7 +210,7 @@ fn outputs(
             count if count == seen.switches => {
                 outputs.push((name, format!("round(100 * avg({path} ? 1 : 0))")));
             }
-            count if count == seen.other => {}
+            count if count == seen.objects + seen.other => {}
             _ => outputs.push((name, format!("last({path})"))),
         }
     }

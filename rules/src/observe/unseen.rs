@@ -4,59 +4,58 @@ use std::fmt::Write as _;
 
 use super::{Observer, join};
 use crate::code;
+use crate::compile::{Mention, fields_named};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::payload::Step;
-use crate::plan::{Mention, Plan};
 use crate::source::Source;
 
-impl Plan {
-    /// Warns of payload fields that rules name and that were in no message. `sources` are the files
-    /// that the plan was made from; each observer has looked at one of [`Plan::filters`].
-    ///
-    /// Only rules that read JSON are looked at, and only those for whose filters messages came.
-    ///
-    /// ```
-    /// use weir_rules::{Observer, Source, Timestamp, compile};
-    ///
-    /// let text = "[rule.copy]\nfrom = \"in/+\"\nselect = { t = \"temprature\" }\nto = \"out\"\n";
-    /// let sources = [Source::new("copy.toml", text)];
-    /// let plan = compile(&sources).expect("the rule is correct");
-    /// let mut observer = Observer::new("in/+");
-    /// observer.observe("in/a", br#"{"temperature":20}"#, Timestamp(0));
-    /// let warnings = plan.unseen_fields(&sources, &[observer]);
-    /// assert_eq!(warnings[0].message(), "unknown field `temprature`");
-    /// ```
-    #[must_use]
-    pub fn unseen_fields(&self, sources: &[Source], observers: &[Observer]) -> Vec<Diagnostic> {
-        let warn = |mention: &Mention| {
-            let read = |observer: &&Observer| mention.filters.contains(&observer.filter);
-            let seen: Vec<&Observer> = observers.iter().filter(read).collect();
-            let messages: u64 = seen.iter().map(|observer| observer.messages()).sum();
-            if messages == 0 || seen.iter().any(|observer| observer.may_have(&mention.path)) {
-                return None;
-            }
-            let name = path_text(&mention.path)?;
-            let mut fields: Vec<&str> = seen
-                .iter()
-                .flat_map(|observer| observer.fields.keys().map(String::as_str))
-                .collect();
-            fields.sort_unstable();
-            fields.dedup();
-            let filters: Vec<&str> = seen.iter().map(|one| one.filter.as_str()).collect();
-            let count = if messages == 1 {
-                "the 1 message".to_owned()
-            } else {
-                format!("the {messages} messages")
-            };
-            let label = format!("not in {count} seen on {}", filters.join(", "));
-            let warning =
-                Diagnostic::warning(code::UNKNOWN_NAME, format!("unknown field `{name}`"));
-            let source = sources.get(mention.place.file)?;
-            let warning = warning.at(&source.path, &source.text, mention.place.span.clone());
-            Some(warning.label(label).help(help(&name, &fields)))
+/// Warns of payload fields that rules name and that were in no message; each observer has looked at
+/// one of [`Plan::filters`](crate::Plan::filters).
+///
+/// Only rules that read JSON are looked at, and only those for whose filters messages came.
+///
+/// ```
+/// use weir_rules::{Observer, Source, Timestamp, unseen_fields};
+///
+/// let text = "[rule.copy]\nfrom = \"in/+\"\nselect = { t = \"temprature\" }\nto = \"out\"\n";
+/// let sources = [Source::new("copy.toml", text)];
+/// let mut observer = Observer::new("in/+");
+/// observer.observe("in/a", br#"{"temperature":20}"#, Timestamp(0));
+/// let warnings = unseen_fields(&sources, &[observer]).expect("the rule is correct");
+/// assert_eq!(warnings[0].message(), "unknown field `temprature`");
+/// ```
+///
+/// # Errors
+/// The files do not compile.
+pub fn unseen_fields(
+    sources: &[Source],
+    observers: &[Observer],
+) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+    let warn = |mention: &Mention| {
+        let read = |observer: &&Observer| mention.filters.contains(&observer.filter);
+        let seen: Vec<&Observer> = observers.iter().filter(read).collect();
+        let messages: u64 = seen.iter().map(|observer| observer.messages()).sum();
+        if messages == 0 || seen.iter().any(|observer| observer.may_have(&mention.path)) {
+            return None;
+        }
+        let name = path_text(&mention.path)?;
+        let mut fields: Vec<&str> =
+            seen.iter().flat_map(|observer| observer.fields.keys().map(String::as_str)).collect();
+        fields.sort_unstable();
+        fields.dedup();
+        let filters: Vec<&str> = seen.iter().map(|one| one.filter.as_str()).collect();
+        let count = if messages == 1 {
+            "the 1 message".to_owned()
+        } else {
+            format!("the {messages} messages")
         };
-        self.mentions.iter().filter_map(warn).collect()
-    }
+        let label = format!("not in {count} seen on {}", filters.join(", "));
+        let warning = Diagnostic::warning(code::UNKNOWN_NAME, format!("unknown field `{name}`"));
+        let source = sources.get(mention.place.file)?;
+        let warning = warning.at(&source.path, &source.text, mention.place.span.clone());
+        Some(warning.label(label).help(help(&name, &fields)))
+    };
+    Ok(fields_named(sources)?.iter().filter_map(warn).collect())
 }
 
 impl Observer {

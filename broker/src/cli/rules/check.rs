@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use weir_mqtt::TopicFilter;
-use weir_rules::{Observer, Plan, Source, compile};
+use weir_rules::{Observer, Plan, Source, compile, unseen_fields};
 
 use super::super::{Answer, CliError, check::count, connect::ConnectArguments, say};
 use super::look::{Look, Seen, look};
@@ -78,6 +78,7 @@ fn check_fields(
     for (filter, _) in filters.iter().zip(&observers).filter(|(_, one)| one.messages() == 0) {
         eprintln!("nothing came on {filter}: fields of its messages are not checked");
     }
-    plan.unseen_fields(sources, &observers).iter().for_each(|warning| eprint!("{warning}"));
+    let unseen = unseen_fields(sources, &observers).map_err(CliError::Rules)?;
+    unseen.iter().for_each(|warning| eprint!("{warning}"));
     Ok(answer)
 }
