@@ -20,7 +20,8 @@ use super::error::LinkError;
 use super::forwarder::{Forwarder, ForwarderOptions, Read};
 use super::handle::UpstreamHandle;
 use super::incoming::{Inbox, Receipt};
-use super::mqtt::{Link, LinkOptions};
+use super::link::{Link, LinkOptions};
+use super::mqtt::MqttOptions;
 use super::node;
 use crate::clock::{Clock, ClockWatch, unix_ms};
 use crate::config::{HostPort, Route, UpstreamConfig};
@@ -92,7 +93,7 @@ impl Upstream {
             forwarder: Forwarder::new(options, done),
             inbox: Inbox::default(),
             backoff: Backoff::new(config.restart_timeout, seed()),
-            link_options: LinkOptions {
+            link_options: LinkOptions::Mqtt(MqttOptions {
                 client_id: node::client_id(config.remote_clientid.as_deref(), &config.name),
                 version: config.bridge_protocol_version,
                 keep_alive_s: config.keepalive_interval,
@@ -103,7 +104,7 @@ impl Upstream {
                 tls: config.tls,
                 keeps_session,
                 packet_bytes_max: INCOMING_BYTES_MAX,
-            },
+            }),
             name: config.name,
             addresses: config.address,
             receive: config.receive,

@@ -3,11 +3,13 @@
 //! An upstream is one more reader of the store's log: a cursor, routes and a sender. A record
 //! leaves the backlog only after the far end has acknowledged it; everything else that is known
 //! about it can be lost at any moment. [`Forwarder`] decides, of an [`Outbox`](outbox::Outbox)
-//! that reads the log and a [`Sender`](sender::Sender); [`Link`](mqtt::Link) speaks MQTT, and
+//! that reads the log and a [`Sender`](sender::Sender); [`Link`](link::Link) is a connection, and
 //! [`Upstream`] drives both on the control thread. Nothing here ever makes local traffic wait.
 
 // A module uses modules listed below it, never above.
 mod bridge;
+
+mod link;
 
 mod mqtt;
 
@@ -18,6 +20,8 @@ mod outgoing;
 mod pace;
 mod report;
 mod sender;
+
+mod link_event;
 
 mod backoff;
 mod error;

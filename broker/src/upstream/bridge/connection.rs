@@ -11,7 +11,8 @@ use crate::status::UpstreamState;
 use crate::upstream::error::LinkError;
 use crate::upstream::forwarder::{Full, Unusable};
 use crate::upstream::incoming::{Receipt, Received, Unwanted, Verdict};
-use crate::upstream::mqtt::{Link, LinkEvent};
+use crate::upstream::link::Link;
+use crate::upstream::link_event::LinkEvent;
 use tokio::sync::watch;
 
 /// What came from the far end and goes to the shard in one turn.

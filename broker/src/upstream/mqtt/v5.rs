@@ -19,7 +19,8 @@ use weir_mqtt::{QoS, Version};
 
 use super::{
     CONNECT_TIMEOUT_S, Full, HELP_CLIENT_ID, HELP_CREDENTIALS, HELP_OTHER, HELP_VERSION,
-    INFLIGHT_MAX, LinkEvent, LinkOptions, RECEIVE_MAX, REQUESTS_MAX, host, io_error, tls_error,
+    INFLIGHT_MAX, LinkEvent, MqttOptions as Options, RECEIVE_MAX, REQUESTS_MAX, host, io_error,
+    tls_error,
 };
 use crate::config::{HostPort, Route};
 use crate::upstream::error::LinkError;
@@ -28,7 +29,7 @@ use crate::upstream::outgoing::{Outgoing, Peer};
 
 pub(super) fn open(
     address: &HostPort,
-    options: &LinkOptions,
+    options: &Options,
     transport: Transport,
 ) -> (AsyncClient, EventLoop) {
     let mut mqtt = MqttOptions::new(&options.client_id, host(address), address.port());

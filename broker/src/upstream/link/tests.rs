@@ -5,6 +5,7 @@ use std::thread;
 use weir_mqtt::{Acknowledge, Connack, Packet, PacketId, ReasonCode, Version, frame_len};
 
 use super::*;
+use crate::config::MqttVersion;
 
 /// The next whole packet of the client.
 fn read(stream: &mut TcpStream) -> Vec<u8> {
@@ -40,7 +41,7 @@ async fn a_message_of_an_earlier_connection_can_be_released() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let far = thread::spawn(move || release(&listener, wire));
-        let options = LinkOptions {
+        let options = LinkOptions::Mqtt(MqttOptions {
             client_id: "gate".to_owned(),
             version,
             keep_alive_s: 60,
@@ -48,7 +49,7 @@ async fn a_message_of_an_earlier_connection_can_be_released() {
             tls: None,
             keeps_session: true,
             packet_bytes_max: 1 << 20,
-        };
+        });
         let mut link = Link::open(&HostPort::new("127.0.0.1", port), &options).expect("no files");
         let connected = link.next().await;
         let session = matches!(connected, LinkEvent::Connected { session_present: true, .. });

@@ -1,0 +1,111 @@
+//! One connection to an upstream, whatever is spoken there.
+//!
+//! It lives for one connection: one that has failed is dropped, and the outbox sends again what was
+//! not acknowledged. The connection itself is a task. It takes messages in the order in which they
+//! were given, says under which number each was sent, and later what became of it.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use weir_mqtt::QoS;
+
+use super::error::LinkError;
+use super::forwarder::Full;
+use super::link_event::LinkEvent;
+use super::mqtt::{Client, MqttOptions};
+use super::outgoing::Outgoing;
+use crate::config::{HostPort, Route};
+
+/// A connection, open or about to be.
+#[derive(Debug)]
+pub(crate) struct Link {
+    requests: Requests,
+    events: mpsc::Receiver<LinkEvent>,
+    task: JoinHandle<()>,
+}
+
+/// How to connect.
+#[derive(Clone, Debug)]
+pub(crate) enum LinkOptions {
+    Mqtt(MqttOptions),
+}
+
+/// The way to the task.
+#[derive(Debug)]
+enum Requests {
+    Mqtt(Client),
+}
+
+impl Link {
+    /// Begins to connect. Needs a tokio runtime with IO and time.
+    ///
+    /// # Errors
+    /// The files of TLS, which are read each time, cannot be used.
+    pub(crate) fn open(address: &HostPort, options: &LinkOptions) -> Result<Self, LinkError> {
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let (requests, task) = match options {
+            LinkOptions::Mqtt(options) => {
+                let (client, task) = Client::open(address, options, sender)?;
+                (Requests::Mqtt(client), task)
+            }
+        };
+        Ok(Self { requests, events, task })
+    }
+
+    /// What happens next. Can be dropped at any time without losing an event.
+    pub(crate) async fn next(&mut self) -> LinkEvent {
+        let ended = || LinkEvent::Failed(LinkError::Lost("the client has ended".to_owned()));
+        self.events.recv().await.unwrap_or_else(ended)
+    }
+
+    /// What has happened already.
+    pub(crate) fn try_next(&mut self) -> Option<LinkEvent> {
+        self.events.try_recv().ok()
+    }
+
+    /// Sends a message; [`LinkEvent::Sent`] follows in the order of the calls.
+    pub(crate) fn publish(&self, outgoing: Outgoing) -> Result<(), Full> {
+        match &self.requests {
+            Requests::Mqtt(client) => client.publish(outgoing),
+        }
+    }
+
+    /// Subscribes to what the routes come from, all in one packet.
+    pub(crate) fn subscribe(&self, routes: &[Route]) -> Result<(), Full> {
+        match &self.requests {
+            Requests::Mqtt(client) => client.subscribe(routes),
+        }
+    }
+
+    /// Tells the far end that a message is safe here.
+    pub(crate) fn acknowledge(&self, packet_id: u16, qos: QoS) -> Result<(), Full> {
+        match &self.requests {
+            Requests::Mqtt(client) => client.acknowledge(packet_id, qos),
+        }
+    }
+
+    /// Says goodbye, within a second.
+    pub(crate) async fn close(mut self) {
+        let asked = match &self.requests {
+            Requests::Mqtt(client) => client.disconnect(),
+        };
+        let ended = async { while !matches!(self.next().await, LinkEvent::Failed(_)) {} };
+        if asked {
+            // Whether the far end has heard it makes no difference here.
+            let _ = tokio::time::timeout(Duration::from_secs(1), ended).await;
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Events that wait to be looked at; beyond it the connection is not read.
+const EVENTS_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests;
