@@ -25,6 +25,7 @@ mod rule_files;
 mod settings;
 mod tree;
 mod unit;
+mod upstream;
 mod upstreams;
 mod values;
 
@@ -45,9 +46,9 @@ pub use route::{Route, TopicTemplate, TopicTemplateError};
 pub(crate) use rule_files::{compile as compile_rules, read_tables};
 pub use settings::{
     AdminConfig, Config, DurabilityConfig, DurabilityLevel, LimitsConfig, LogConfig, LogLevel,
-    MqttVersion, OnDamage, QueueFull, RestartTimeout, Secret, ShareStrategy, StoreConfig,
-    UpstreamConfig, UpstreamKind,
+    OnDamage, QueueFull, ShareStrategy, StoreConfig,
 };
+pub use upstream::{MqttVersion, RestartTimeout, Secret, UpstreamConfig, UpstreamKind};
 
 #[cfg(test)]
 mod tests;

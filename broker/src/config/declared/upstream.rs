@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::{
     key::{Form, Initial, Key, Kind, Section},
     listeners::TLS_VERSIONS,
-    settings::{MqttVersion, UpstreamKind},
+    upstream::{MqttVersion, UpstreamKind},
 };
 use super::{KB, TB, YEAR};
 pub(crate) static UPSTREAM: Section = Section {

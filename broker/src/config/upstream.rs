@@ -1,0 +1,157 @@
+//! `[upstream.NAME]` as the rest of the program uses it.
+
+use std::{fmt, time::Duration};
+
+use super::{HostPort, Route, TlsClientConfig, declared::UPSTREAM, values::Values};
+
+/// One `[upstream.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UpstreamConfig {
+    /// The name that rules use.
+    pub name: String,
+    /// What is spoken there.
+    pub kind: UpstreamKind,
+    /// At least one address.
+    pub address: Vec<HostPort>,
+    /// Messages that go there; lines of `topics` included.
+    pub forward: Vec<Route>,
+    /// Messages that are fetched from there; lines of `topics` included.
+    pub receive: Vec<Route>,
+    /// Client identifier there; `None` = made from the host name and the upstream's name.
+    pub remote_clientid: Option<String>,
+    /// Keep alive of the connection, in seconds.
+    pub keepalive_interval: u16,
+    /// MQTT version of the connection.
+    pub bridge_protocol_version: MqttVersion,
+    /// How TLS is spoken there; `None` = it is not.
+    pub tls: Option<TlsClientConfig>,
+    /// User name there.
+    pub username: Option<String>,
+    /// Password there, from the key or from its file.
+    pub password: Option<Secret>,
+    /// Pauses between attempts to connect.
+    pub restart_timeout: RestartTimeout,
+    /// Messages under way at a time.
+    pub window: u16,
+    /// Bytes that wait on disk while the upstream is away.
+    pub backlog_max_bytes: u64,
+    /// What waits longer is dropped; `None` = it waits for ever.
+    pub backlog_max_age: Option<Duration>,
+    /// Messages sent in a second; 0 = no limit.
+    pub drain_rate: u32,
+}
+
+/// What an upstream speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpstreamKind {
+    /// MQTT over TCP.
+    Mqtt,
+}
+
+/// MQTT version of a connection to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MqttVersion {
+    /// 3.1.1
+    V311,
+    /// 5.0
+    V50,
+}
+
+/// Pauses between attempts to connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestartTimeout {
+    /// The shortest pause, which is the first one.
+    pub min: Duration,
+    /// The longest pause.
+    pub max: Duration,
+}
+
+/// A password; it does not show itself in logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl UpstreamConfig {
+    /// An upstream with the defaults, to which nothing is forwarded yet.
+    pub fn new(name: impl Into<String>, address: HostPort) -> Self {
+        let values = Values::new(&UPSTREAM);
+        Self { address: vec![address], ..Self::read(&values, name.into()) }
+    }
+
+    /// Without routes and without what is in the password file: both can fail.
+    pub(crate) fn read(values: &Values, name: String) -> Self {
+        let (min, max) = values.duration_range("restart_timeout");
+        Self {
+            name,
+            kind: UpstreamKind::from_name(values.choice("kind")),
+            address: values.addresses("address"),
+            forward: Vec::new(),
+            receive: Vec::new(),
+            remote_clientid: values.text("remote_clientid"),
+            keepalive_interval: values.whole("keepalive_interval"),
+            bridge_protocol_version: MqttVersion::from_name(
+                values.choice("bridge_protocol_version"),
+            ),
+            tls: None,
+            username: values.text("username"),
+            password: values.text("password").map(Secret::new),
+            restart_timeout: RestartTimeout { min, max },
+            window: values.whole("window"),
+            backlog_max_bytes: values.size("backlog_max_bytes"),
+            backlog_max_age: values.optional("backlog_max_age", Values::duration),
+            drain_rate: values.whole("drain_rate"),
+        }
+    }
+}
+
+impl UpstreamKind {
+    pub(crate) const NAMES: [&'static str; 1] = ["mqtt"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "mqtt" => Self::Mqtt,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
+impl MqttVersion {
+    pub(crate) const NAMES: [&'static str; 2] = ["mqttv50", "mqttv311"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "mqttv311" => Self::V311,
+            "mqttv50" => Self::V50,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
+impl Secret {
+    /// Hides a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_does_not_show_in_debug_output() {
+        assert!(!format!("{:?}", Secret::new("hunter2")).contains("hunter2"));
+    }
+}
