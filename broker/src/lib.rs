@@ -40,6 +40,7 @@ pub mod config;
 
 mod auth;
 mod checksum;
+mod http_connection;
 mod stream;
 
 pub use broker::{Broker, StartError};

@@ -10,21 +10,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1::{self, SendRequest};
+use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::rt::{Read, Write};
 use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use weir_rules::Diagnostic;
 
 use super::line::code;
+use crate::http_connection::{self, OpenError, Requests, read_body};
 
 /// Where a service is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,10 +63,8 @@ pub(crate) struct HttpClient {
     timeout: Duration,
     /// The address that has answered last.
     preferred: AtomicUsize,
-    idle: Mutex<Vec<(usize, Sender)>>,
+    idle: Mutex<Vec<(usize, Requests)>>,
 }
-
-type Sender = SendRequest<Full<Bytes>>;
 
 impl HttpClient {
     /// A client that has not connected yet.
@@ -117,7 +112,7 @@ impl HttpClient {
     async fn exchange(
         &self,
         index: usize,
-        mut sender: Sender,
+        mut sender: Requests,
         body: &Bytes,
     ) -> Result<(StatusCode, Bytes), HttpError> {
         let (at, address) = (&self.addresses[index], || self.name(index));
@@ -129,8 +124,8 @@ impl HttpClient {
         let broken = |source| HttpError::Exchange { address: address(), source };
         let answer = sender.send_request(request).await.map_err(broken)?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), BODY_BYTES_MAX).collect().await;
-        let body = body.map_err(|_| HttpError::Length { address: address() })?.to_bytes();
+        let body = read_body(answer.into_body(), BODY_BYTES_MAX).await;
+        let body = body.map_err(|_| HttpError::Length { address: address() })?;
         if status.is_server_error() {
             return Err(HttpError::Status { address: address(), status });
         }
@@ -138,40 +133,25 @@ impl HttpClient {
         Ok((status, body))
     }
 
-    async fn connect(&self, index: usize) -> Result<Sender, HttpError> {
+    async fn connect(&self, index: usize) -> Result<Requests, HttpError> {
         let at = &self.addresses[index];
-        let failed = |source| HttpError::Connect { address: self.name(index), source };
-        let stream = TcpStream::connect((at.host.as_str(), at.port)).await.map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
-        if !at.is_secure {
-            return self.handshake(index, TokioIo::new(stream)).await;
-        }
-        let tls = self.tls.as_ref().expect("checked with the configuration");
-        let name = ServerName::try_from(at.host.clone())
-            .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-        let stream = tls.connect(name, stream).await.map_err(failed)?;
-        self.handshake(index, TokioIo::new(stream)).await
+        let tls = || self.tls.as_ref().expect("checked with the configuration");
+        let tls = at.is_secure.then(tls);
+        let address = || self.name(index);
+        http_connection::open(&at.host, at.port, tls).await.map_err(|error| match error {
+            OpenError::Io(source) => HttpError::Connect { address: address(), source },
+            OpenError::Http(source) => HttpError::Exchange { address: address(), source },
+        })
     }
 
-    async fn handshake<S>(&self, index: usize, stream: S) -> Result<Sender, HttpError>
-    where
-        S: Read + Write + Unpin + Send + 'static,
-    {
-        let broken = |source| HttpError::Exchange { address: self.name(index), source };
-        let (sender, connection) = http1::handshake(stream).await.map_err(broken)?;
-        // What goes wrong there shows where the answer is awaited.
-        tokio::spawn(async { connection.await.ok() });
-        Ok(sender)
-    }
-
-    fn take_idle(&self, index: usize) -> Option<Sender> {
+    fn take_idle(&self, index: usize) -> Option<Requests> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|(_, sender)| !sender.is_closed());
         let at = idle.iter().rposition(|(of, sender)| *of == index && sender.is_ready())?;
         Some(idle.remove(at).1)
     }
 
-    fn keep_idle(&self, index: usize, sender: Sender) {
+    fn keep_idle(&self, index: usize, sender: Requests) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if !sender.is_closed() && idle.len() < IDLE_MAX {
             idle.push((index, sender));
