@@ -48,7 +48,9 @@ pub use settings::{
     AdminConfig, Config, DurabilityConfig, DurabilityLevel, LimitsConfig, LogConfig, LogLevel,
     OnDamage, QueueFull, ShareStrategy, StoreConfig,
 };
-pub use upstream::{MqttVersion, RestartTimeout, Secret, UpstreamConfig, UpstreamKind};
+pub use upstream::{
+    HttpBody, HttpConfig, MqttVersion, RestartTimeout, Secret, UpstreamConfig, UpstreamKind,
+};
 
 #[cfg(test)]
 mod tests;

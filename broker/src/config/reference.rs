@@ -193,7 +193,8 @@ mod tests {
                 Form::Named => &tree.upstreams[UPSTREAM_NAME],
                 Form::Table | Form::Top => tree.table(section),
                 Form::Within if section.name.starts_with(UPSTREAM.name) => {
-                    tree.upstreams[UPSTREAM_NAME].table("tls").unwrap()
+                    let (_, name) = section.name.split_once('.').unwrap();
+                    tree.upstreams[UPSTREAM_NAME].table(name).unwrap()
                 }
                 Form::Within => tree.listeners.as_ref().unwrap()[0].table("tls").unwrap(),
             };

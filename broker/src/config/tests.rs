@@ -424,6 +424,24 @@ fn what_is_wrong_with_tls_of_an_upstream_is_told() {
 }
 
 #[test]
+fn what_is_wrong_with_http_of_an_upstream_is_told() {
+    let head = "[upstream.a]\naddress = \"a:80\"\nkind = \"http\"\n";
+    for (more, message) in [
+        ("http = { path = \"x y\" }", "`x y` is not the path of a request"),
+        ("http = { body = \"raw\", batch = 2 }", "a body of `raw` holds one message"),
+        ("http = { authorization = \"a\\nb\" }", "`authorization` cannot stand in a header"),
+        ("window = 5", "`window` is for an upstream of kind `mqtt`"),
+        ("topics = [\"a both\"]", "nothing can be fetched from an upstream of kind `http`"),
+    ] {
+        let expected = format!("error[C006]: {message}");
+        assert_eq!(messages("upstream-http", &format!("{head}{more}\n")), [expected], "{more}");
+    }
+    let text = "[upstream.a]\naddress = \"a:80\"\nhttp = {}\n";
+    let expected = "error[C006]: `http` is for an upstream of kind `http`";
+    assert_eq!(messages("upstream-no-http", text), [expected]);
+}
+
+#[test]
 fn what_is_not_toml_is_shown_without_what_follows_from_it() {
     assert_eq!(messages("toml", "[limits\nx = 1\n"), ["error[C001]: this is not TOML"]);
 }

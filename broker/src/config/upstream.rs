@@ -2,7 +2,11 @@
 
 use std::{fmt, time::Duration};
 
-use super::{HostPort, Route, TlsClientConfig, declared::UPSTREAM, values::Values};
+use super::{
+    HostPort, Route, TlsClientConfig,
+    declared::{UPSTREAM, UPSTREAM_HTTP},
+    values::Values,
+};
 
 /// One `[upstream.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +30,8 @@ pub struct UpstreamConfig {
     pub bridge_protocol_version: MqttVersion,
     /// How TLS is spoken there; `None` = it is not.
     pub tls: Option<TlsClientConfig>,
+    /// Requests of an upstream of kind `http`.
+    pub http: HttpConfig,
     /// User name there.
     pub username: Option<String>,
     /// Password there, from the key or from its file.
@@ -42,10 +48,37 @@ pub struct UpstreamConfig {
     pub drain_rate: u32,
 }
 
+/// `http` of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HttpConfig {
+    /// Path and query of the requests.
+    pub path: String,
+    /// What a request holds.
+    pub body: HttpBody,
+    /// Messages in one request.
+    pub batch: u16,
+    /// The header `Authorization`, from the key or from its file.
+    pub authorization: Option<Secret>,
+}
+
+/// What a request to an upstream holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpBody {
+    /// An object for each message.
+    Json,
+    /// A payload on each line.
+    Lines,
+    /// One payload as it came.
+    Raw,
+}
+
 /// What an upstream speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpstreamKind {
+    /// Messages are posted over HTTP/1.1.
+    Http,
     /// MQTT over TCP.
     Mqtt,
 }
@@ -94,6 +127,7 @@ impl UpstreamConfig {
                 values.choice("bridge_protocol_version"),
             ),
             tls: None,
+            http: HttpConfig::read(values.table("http")),
             username: values.text("username"),
             password: values.text("password").map(Secret::new),
             restart_timeout: RestartTimeout { min, max },
@@ -105,11 +139,39 @@ impl UpstreamConfig {
     }
 }
 
-impl UpstreamKind {
-    pub(crate) const NAMES: [&'static str; 1] = ["mqtt"];
+impl HttpConfig {
+    /// Without what is in the file, which can fail.
+    fn read(values: Option<&Values>) -> Self {
+        let declared = Values::new(&UPSTREAM_HTTP);
+        let values = values.unwrap_or(&declared);
+        Self {
+            path: values.text("path").unwrap_or_default(),
+            body: HttpBody::from_name(values.choice("body")),
+            batch: values.whole("batch"),
+            authorization: values.text("authorization").map(Secret::new),
+        }
+    }
+}
+
+impl HttpBody {
+    pub(crate) const NAMES: [&'static str; 3] = ["json", "lines", "raw"];
 
     fn from_name(name: &str) -> Self {
         match name {
+            "json" => Self::Json,
+            "lines" => Self::Lines,
+            "raw" => Self::Raw,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
+impl UpstreamKind {
+    pub(crate) const NAMES: [&'static str; 2] = ["mqtt", "http"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "http" => Self::Http,
             "mqtt" => Self::Mqtt,
             _ => unreachable!("declared by the same names"),
         }

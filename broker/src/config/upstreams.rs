@@ -2,10 +2,12 @@
 
 use std::{fs, ops::Range, path::Path};
 
+use hyper::http::uri::PathAndQuery;
 use weir_mqtt::TopicFilter;
 
 use super::{
-    Route, Secret, TlsClientConfig, TlsError, TopicTemplate, UpstreamConfig,
+    HttpBody, HttpConfig, Route, Secret, TlsClientConfig, TlsError, TopicTemplate, UpstreamConfig,
+    UpstreamKind,
     check::missing,
     key::{Placed, Refusal, RouteText, Value, code},
     listeners::tls,
@@ -39,10 +41,62 @@ impl Check<'_> {
             upstream.receive.extend(line.receive());
         }
         upstream.tls = self.values.table("tls").map(|values| self.tls(values));
-        if let Some(password) = self.password_from_file() {
+        if let Some(password) = self.secret_from_file(self.values, "password") {
             upstream.password = Some(password);
         }
+        if upstream.kind != UpstreamKind::Mqtt {
+            self.refuse_mqtt_keys(&upstream);
+        }
+        let http = self.values.table("http");
+        match http {
+            Some(values) if upstream.kind == UpstreamKind::Http => {
+                self.http(values, &mut upstream.http);
+            }
+            Some(_) => {
+                let message = "`http` is for an upstream of kind `http`";
+                let help = "set `kind = \"http\"`, or take the table out";
+                tls::conflict(self.values, "http", message, help, self.problems);
+            }
+            None => {}
+        }
         upstream
+    }
+
+    /// What only MQTT has.
+    fn refuse_mqtt_keys(&mut self, upstream: &UpstreamConfig) {
+        for name in ["keepalive_interval", "bridge_protocol_version", "window"] {
+            let message = format!("`{name}` is for an upstream of kind `mqtt`");
+            tls::conflict(self.values, name, &message, "take it out", self.problems);
+        }
+        if !upstream.receive.is_empty() {
+            let message = "nothing can be fetched from an upstream of kind `http`";
+            let help = "take `receive` out, and write `out` in the lines of `topics`";
+            tls::conflict(self.values, "receive", message, help, self.problems);
+            tls::conflict(self.values, "topics", message, help, self.problems);
+        }
+    }
+
+    fn http(&mut self, values: &Values, http: &mut HttpConfig) {
+        let is_path = PathAndQuery::try_from(http.path.as_str()).is_ok();
+        if !is_path || !http.path.starts_with('/') || http.path.contains('#') {
+            let message = format!("`{}` is not the path of a request", http.path);
+            let help = "it begins with `/`; write what cannot stand there as %XX";
+            tls::conflict(values, "path", &message, help, self.problems);
+        }
+        if http.body == HttpBody::Raw && http.batch > 1 {
+            let message = "a body of `raw` holds one message";
+            tls::conflict(values, "batch", message, "take `batch` out", self.problems);
+        }
+        if let Some(authorization) = self.secret_from_file(values, "authorization") {
+            http.authorization = Some(authorization);
+        }
+        let is_header = |text: &str| text.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+        if http.authorization.as_ref().is_some_and(|secret| !is_header(secret.reveal())) {
+            let message = "`authorization` cannot stand in a header";
+            let help = "it has letters, digits, signs and spaces only";
+            tls::conflict(values, "authorization", message, help, self.problems);
+            tls::conflict(values, "authorization_file", message, help, self.problems);
+        }
     }
 
     fn tls(&mut self, values: &Values) -> TlsClientConfig {
@@ -155,21 +209,22 @@ impl Check<'_> {
         None
     }
 
-    fn password_from_file(&mut self) -> Option<Secret> {
-        let (Value::Path(path), Origin { source, span }) = self.values.given("password_file")?
-        else {
+    /// What stands in the file of a key like `password`, if there is one.
+    fn secret_from_file(&mut self, values: &Values, name: &str) -> Option<Secret> {
+        let file = format!("{name}_file");
+        let (Value::Path(path), Origin { source, span }) = values.given(&file)? else {
             return None;
         };
-        if self.values.origin("password").is_some() {
-            let message = "both `password` and `password_file` are given";
+        if values.origin(name).is_some() {
+            let message = format!("both `{name}` and `{file}` are given");
             let refusal = Refusal::new(code::CONFLICT, span, message, "one of them too many");
-            self.problems.refuse(source, refusal.help("keep `password_file`"));
+            self.problems.refuse(source, refusal.help(format!("keep `{file}`")));
             return None;
         }
         match first_line(&path) {
-            Ok(password) => Some(Secret::new(password)),
+            Ok(secret) => Some(Secret::new(secret)),
             Err(reason) => {
-                let message = format!("cannot read the password from `{}`", path.display());
+                let message = format!("cannot read the {name} from `{}`", path.display());
                 let refusal = Refusal::new(code::FILE, span, message, reason.to_string());
                 let help = "the user that runs weir must be able to read the file";
                 self.problems.refuse(source, refusal.help(help));

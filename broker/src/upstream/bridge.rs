@@ -19,12 +19,13 @@ use super::backoff::Backoff;
 use super::error::LinkError;
 use super::forwarder::{Forwarder, ForwarderOptions, Read};
 use super::handle::UpstreamHandle;
+use super::http::HttpOptions;
 use super::incoming::{Inbox, Receipt};
 use super::link::{Link, LinkOptions};
 use super::mqtt::MqttOptions;
 use super::node;
 use crate::clock::{Clock, ClockWatch, unix_ms};
-use crate::config::{HostPort, Route, UpstreamConfig};
+use crate::config::{HostPort, Route, UpstreamConfig, UpstreamKind};
 use crate::mailbox::{Mail, Mailbox};
 use crate::status::UpstreamState;
 use crate::store::{Store, StoreError};
@@ -72,6 +73,7 @@ impl Upstream {
             Sequence(0)
         });
         let keeps_session = !config.receive.is_empty();
+        let window = window(&config);
         let options = ForwarderOptions {
             name: config.name.clone(),
             reader,
@@ -82,9 +84,27 @@ impl Upstream {
             backlog_bytes_max: config.backlog_max_bytes,
             backlog_age_max_ms: config.backlog_max_age.map(milliseconds),
             drain_rate: config.drain_rate,
-            window: config.window,
+            window,
         };
         tell_limits(&options);
+        let credentials = config.username.map(|name| {
+            let password = config.password.as_ref().map(|secret| secret.reveal());
+            (name, password.unwrap_or_default().to_owned())
+        });
+        let link_options = match config.kind {
+            UpstreamKind::Http => {
+                LinkOptions::Http(HttpOptions { http: config.http, credentials, tls: config.tls })
+            }
+            UpstreamKind::Mqtt => LinkOptions::Mqtt(MqttOptions {
+                client_id: node::client_id(config.remote_clientid.as_deref(), &config.name),
+                version: config.bridge_protocol_version,
+                keep_alive_s: config.keepalive_interval,
+                credentials,
+                tls: config.tls,
+                keeps_session,
+                packet_bytes_max: INCOMING_BYTES_MAX,
+            }),
+        };
         let (durable, receipts) = mpsc::unbounded_channel();
         Self {
             handle: UpstreamHandle::new(&config.name),
@@ -93,18 +113,7 @@ impl Upstream {
             forwarder: Forwarder::new(options, done),
             inbox: Inbox::default(),
             backoff: Backoff::new(config.restart_timeout, seed()),
-            link_options: LinkOptions::Mqtt(MqttOptions {
-                client_id: node::client_id(config.remote_clientid.as_deref(), &config.name),
-                version: config.bridge_protocol_version,
-                keep_alive_s: config.keepalive_interval,
-                credentials: config.username.map(|name| {
-                    let password = config.password.as_ref().map(|secret| secret.reveal());
-                    (name, password.unwrap_or_default().to_owned())
-                }),
-                tls: config.tls,
-                keeps_session,
-                packet_bytes_max: INCOMING_BYTES_MAX,
-            }),
+            link_options,
             name: config.name,
             addresses: config.address,
             receive: config.receive,
@@ -279,6 +288,14 @@ fn milliseconds(time: Duration) -> u64 {
 /// For the length of pauses; std has no other source of randomness.
 fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
+}
+
+/// Records under way at a time: over HTTP one batch, and the next one that gathers.
+fn window(config: &UpstreamConfig) -> u16 {
+    match config.kind {
+        UpstreamKind::Http => config.http.batch.saturating_mul(2),
+        UpstreamKind::Mqtt => config.window,
+    }
 }
 
 /// The highest QoS of what is sent. With a session that outlives the connection the far end also

@@ -81,6 +81,26 @@ impl LinkError {
         }
     }
 
+    /// What an error of the operating system means here. Only the text tells that a name has no
+    /// address: the kind of the error has no name yet.
+    pub(crate) fn of_io(error: io::Error, host: &str) -> Self {
+        if let Some(error) = Self::of_tls(&error) {
+            return error;
+        }
+        let text = error.to_string();
+        if text.contains("lookup address") {
+            return Self::UnknownHost { host: host.to_owned() };
+        }
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::Timeout,
+            io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::UnexpectedEof => Self::Lost(text),
+            _ => Self::Unreachable(error),
+        }
+    }
+
     /// What an error in a handshake, or an answer to one, means here; none for an error of another
     /// kind.
     pub(crate) fn of_tls(error: &io::Error) -> Option<Self> {

@@ -10,8 +10,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use weir_mqtt::QoS;
 
+use super::desk::Desk;
 use super::error::LinkError;
 use super::forwarder::Full;
+use super::http::{self, HttpOptions};
 use super::link_event::LinkEvent;
 use super::mqtt::{Client, MqttOptions};
 use super::outgoing::Outgoing;
@@ -28,12 +30,14 @@ pub(crate) struct Link {
 /// How to connect.
 #[derive(Clone, Debug)]
 pub(crate) enum LinkOptions {
+    Http(HttpOptions),
     Mqtt(MqttOptions),
 }
 
 /// The way to the task.
 #[derive(Debug)]
 enum Requests {
+    Desk(mpsc::Sender<Outgoing>),
     Mqtt(Client),
 }
 
@@ -45,6 +49,11 @@ impl Link {
     pub(crate) fn open(address: &HostPort, options: &LinkOptions) -> Result<Self, LinkError> {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (requests, task) = match options {
+            LinkOptions::Http(options) => {
+                let (requests, messages) = mpsc::channel(MESSAGES_MAX);
+                let run = http::run(address.clone(), options.clone(), Desk::new(messages, sender));
+                (Requests::Desk(requests), tokio::spawn(run))
+            }
             LinkOptions::Mqtt(options) => {
                 let (client, task) = Client::open(address, options, sender)?;
                 (Requests::Mqtt(client), task)
@@ -67,6 +76,7 @@ impl Link {
     /// Sends a message; [`LinkEvent::Sent`] follows in the order of the calls.
     pub(crate) fn publish(&self, outgoing: Outgoing) -> Result<(), Full> {
         match &self.requests {
+            Requests::Desk(messages) => messages.try_send(outgoing).map_err(|_| Full),
             Requests::Mqtt(client) => client.publish(outgoing),
         }
     }
@@ -74,6 +84,7 @@ impl Link {
     /// Subscribes to what the routes come from, all in one packet.
     pub(crate) fn subscribe(&self, routes: &[Route]) -> Result<(), Full> {
         match &self.requests {
+            Requests::Desk(_) => unreachable!("the configuration fetches nothing from there"),
             Requests::Mqtt(client) => client.subscribe(routes),
         }
     }
@@ -81,6 +92,7 @@ impl Link {
     /// Tells the far end that a message is safe here.
     pub(crate) fn acknowledge(&self, packet_id: u16, qos: QoS) -> Result<(), Full> {
         match &self.requests {
+            Requests::Desk(_) => unreachable!("nothing comes from there"),
             Requests::Mqtt(client) => client.acknowledge(packet_id, qos),
         }
     }
@@ -88,6 +100,11 @@ impl Link {
     /// Says goodbye, within a second.
     pub(crate) async fn close(mut self) {
         let asked = match &self.requests {
+            // What is under way may come to its end.
+            Requests::Desk(_) => {
+                self.requests = Requests::Desk(mpsc::channel(1).0);
+                true
+            }
             Requests::Mqtt(client) => client.disconnect(),
         };
         let ended = async { while !matches!(self.next().await, LinkEvent::Failed(_)) {} };
@@ -104,6 +121,8 @@ impl Drop for Link {
     }
 }
 
+/// Messages that wait to be taken: one window, and QoS 0 messages.
+const MESSAGES_MAX: usize = 2_500;
 /// Events that wait to be looked at; beyond it the connection is not read.
 const EVENTS_MAX: usize = 256;
 

@@ -11,7 +11,10 @@ mod bridge;
 
 mod link;
 
+mod http;
 mod mqtt;
+
+mod desk;
 
 mod forwarder;
 mod incoming;

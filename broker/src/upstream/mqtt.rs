@@ -9,8 +9,6 @@
 mod v4;
 mod v5;
 
-use std::io;
-
 use rumqttc::{TlsConfiguration, TlsError as RumqttcTlsError, Transport};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -128,30 +126,10 @@ fn qos_of(qos: QoS) -> rumqttc::QoS {
     }
 }
 
-/// What an error of the operating system means here. Only the text tells that a name has no
-/// address: the kind of the error has no name yet.
-fn io_error(error: io::Error, address: &str) -> LinkError {
-    if let Some(error) = LinkError::of_tls(&error) {
-        return error;
-    }
-    let text = error.to_string();
-    if text.contains("lookup address") {
-        return LinkError::UnknownHost { host: address.to_owned() };
-    }
-    match error.kind() {
-        io::ErrorKind::TimedOut => LinkError::Timeout,
-        io::ErrorKind::BrokenPipe
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::UnexpectedEof => LinkError::Lost(text),
-        _ => LinkError::Unreachable(error),
-    }
-}
-
 /// What an error of the library's TLS means here.
 fn tls_error(error: RumqttcTlsError, address: &str) -> LinkError {
     match error {
-        RumqttcTlsError::Io(error) => io_error(error, address),
+        RumqttcTlsError::Io(error) => LinkError::of_io(error, address),
         other => LinkError::Tls {
             reason: other.to_string(),
             help: "`address` needs a host name or an IPv4 address for TLS",

@@ -2,6 +2,7 @@
 
 mod client;
 mod far_end;
+mod http;
 mod mosquitto;
 mod tls;
 

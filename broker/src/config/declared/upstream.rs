@@ -5,18 +5,19 @@ use std::time::Duration;
 use super::super::{
     key::{Form, Initial, Key, Kind, Section},
     listeners::TLS_VERSIONS,
-    upstream::{MqttVersion, UpstreamKind},
+    upstream::{HttpBody, MqttVersion, UpstreamKind},
 };
 use super::{KB, TB, YEAR};
 pub(crate) static UPSTREAM: Section = Section {
     name: "upstream",
     form: Form::Named,
-    text: "Brokers that messages are forwarded to, each with a name that rules can use. What \
-           was accepted for an upstream is kept until the upstream has acknowledged it.",
+    text: "Brokers and services that messages are forwarded to, each with a name that rules can \
+           use. What was accepted for an upstream is kept until the upstream has acknowledged it.",
     keys: &[
         Key {
             name: "kind",
-            text: "What is spoken there.",
+            text: "What is spoken there: MQTT in both directions, or HTTP, where each message is \
+                   posted.",
             kind: Kind::Choice(&UpstreamKind::NAMES),
             initial: Initial::Default("\"mqtt\""),
         },
@@ -132,6 +133,57 @@ pub(crate) static UPSTREAM: Section = Section {
             text: "TLS to the upstream: a table of its own, see below.",
             kind: Kind::Table(&UPSTREAM_TLS),
             initial: Initial::Unset { example: "{ cafile = \"cloud-ca.pem\" }", meaning: "no TLS" },
+        },
+        Key {
+            name: "http",
+            text: "Requests of an upstream of kind `http`: a table of its own, see below.",
+            kind: Kind::Table(&UPSTREAM_HTTP),
+            initial: Initial::Unset {
+                example: "{ path = \"/ingest\" }",
+                meaning: "as its keys say, if `kind` is `http`",
+            },
+        },
+    ],
+};
+
+pub(crate) static UPSTREAM_HTTP: Section = Section {
+    name: "upstream.http",
+    form: Form::Within,
+    text: "Requests to the upstream above, also written as `http = { … }` in it. Each is a POST; a \
+           status of 2xx acknowledges its messages. With `tls` it is HTTPS.",
+    keys: &[
+        Key {
+            name: "path",
+            text: "Path and query of the requests.",
+            kind: Kind::Text,
+            initial: Initial::Default("\"/\""),
+        },
+        Key {
+            name: "body",
+            text: "What a request holds: an object of JSON for each message, payloads one to a line \
+                   (as InfluxDB takes them, or NDJSON), or one payload as it came.",
+            kind: Kind::Choice(&HttpBody::NAMES),
+            initial: Initial::Default("\"json\""),
+        },
+        Key {
+            name: "batch",
+            text: "Messages in one request, if so many wait. With more than 1, a body of JSON is an \
+                   array; `raw` has one message.",
+            kind: Kind::Whole { min: 1, max: 1000, unit: "messages" },
+            initial: Initial::Default("1"),
+        },
+        Key {
+            name: "authorization",
+            text: "Value of the header `Authorization`. Better keep it in a file of its own. Without \
+                   it `username` and `password` are sent, if they are given (Basic).",
+            kind: Kind::Secret,
+            initial: Initial::Unset { example: "\"Token abc\"", meaning: "no header" },
+        },
+        Key {
+            name: "authorization_file",
+            text: "File whose first line is that value.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"influx.token\"", meaning: "no header" },
         },
     ],
 };

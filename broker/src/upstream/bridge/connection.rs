@@ -11,7 +11,7 @@ use crate::status::UpstreamState;
 use crate::upstream::error::LinkError;
 use crate::upstream::forwarder::{Full, Unusable};
 use crate::upstream::incoming::{Receipt, Received, Unwanted, Verdict};
-use crate::upstream::link::Link;
+use crate::upstream::link::{Link, LinkOptions};
 use crate::upstream::link_event::LinkEvent;
 use tokio::sync::watch;
 
@@ -77,6 +77,7 @@ impl Upstream {
         match event {
             LinkEvent::Acknowledged { packet_id, leaks } => {
                 self.forwarder.handle_acknowledged(packet_id);
+                self.told.clear();
                 self.take_place(leaks)
             }
             LinkEvent::Connected { peer, session_present } => {
@@ -112,8 +113,11 @@ impl Upstream {
         session_present: bool,
         address: &HostPort,
     ) -> Result<(), LinkError> {
-        tracing::info!(upstream = self.name, %address, session_present, "connected to the upstream");
-        self.told.clear();
+        // A service that does not speak MQTT says only to a message whether it lets anybody in.
+        if self.told.is_empty() || matches!(self.link_options, LinkOptions::Mqtt(_)) {
+            tracing::info!(upstream = self.name, %address, "connected to the upstream");
+            self.told.clear();
+        }
         self.inbox.connected(session_present);
         self.backoff.connected(self.clock.now().monotonic);
         self.handle.set_state(UpstreamState::Connected, None);

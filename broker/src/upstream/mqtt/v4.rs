@@ -13,8 +13,7 @@ use weir_mqtt::{QoS, Version};
 
 use super::{
     CONNECT_TIMEOUT_S, Full, HELP_CLIENT_ID, HELP_CREDENTIALS, HELP_OTHER, HELP_VERSION,
-    INFLIGHT_MAX, LinkEvent, MqttOptions as Options, REQUESTS_MAX, host, io_error, qos_of,
-    tls_error,
+    INFLIGHT_MAX, LinkEvent, MqttOptions as Options, REQUESTS_MAX, host, qos_of, tls_error,
 };
 use crate::config::{HostPort, Route};
 use crate::upstream::error::LinkError;
@@ -166,7 +165,7 @@ fn link_error(error: ConnectionError, host: &str, packet_bytes_max: usize) -> Li
             LinkError::Refused { reason: format!("{code:?}"), help: help(code) }
         }
         ConnectionError::FlushTimeout | ConnectionError::NetworkTimeout => LinkError::Timeout,
-        ConnectionError::Io(error) => io_error(error, host),
+        ConnectionError::Io(error) => LinkError::of_io(error, host),
         ConnectionError::Tls(error) => tls_error(error, host),
         ConnectionError::MqttState(error) => state_error(error, host, packet_bytes_max),
         ConnectionError::RequestsDone => LinkError::Lost("it was given up".to_owned()),
@@ -178,11 +177,13 @@ fn state_error(error: StateError, host: &str, packet_bytes_max: usize) -> LinkEr
     match error {
         StateError::AwaitPingResp | StateError::CollisionTimeout => LinkError::Timeout,
         StateError::ConnectionAborted => LinkError::Lost("closed by the upstream".to_owned()),
-        StateError::Deserialization(rumqttc::Error::Io(error)) => io_error(error, host),
+        StateError::Deserialization(rumqttc::Error::Io(error)) => LinkError::of_io(error, host),
         StateError::Deserialization(rumqttc::Error::PayloadSizeLimitExceeded(_)) => {
             LinkError::IncomingTooLarge { limit: packet_bytes_max }
         }
-        StateError::Io(error) if LinkError::of_tls(&error).is_some() => io_error(error, host),
+        StateError::Io(error) if LinkError::of_tls(&error).is_some() => {
+            LinkError::of_io(error, host)
+        }
         StateError::Io(error) => match error.kind() {
             io::ErrorKind::TimedOut => LinkError::Timeout,
             _ => LinkError::Lost(error.to_string()),

@@ -16,10 +16,10 @@ use crate::config::{HostPort, MqttVersion, TlsClientConfig};
 use crate::status::UpstreamState;
 
 /// An authority, what it has signed, and another authority that has signed nothing, in files.
-struct Files(Directory);
+pub(super) struct Files(Directory);
 
 impl Files {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let files = Self(Directory::new("certificates"));
         let works = authority("Works");
         files.write("ca.pem", &works.pem());
@@ -39,7 +39,7 @@ impl Files {
         files
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.0.join(name)
     }
 
@@ -59,7 +59,7 @@ impl Files {
         ]
     }
 
-    fn tls(&self) -> TlsClientConfig {
+    pub(super) fn tls(&self) -> TlsClientConfig {
         TlsClientConfig {
             cafile: Some(self.path("ca.pem")),
             certificate: Some((self.path("gate.pem"), self.path("gate.key"))),
