@@ -19,8 +19,10 @@ use crate::authorize::Acl;
 use crate::clients::Clients;
 use crate::clock::{Instant, Now};
 use crate::connection::{Connection, Connections, State};
+use crate::durability::{Durability, DurabilityLevels};
 use crate::effect::Effect;
 use crate::expiry::ExpiryWatch;
+use crate::filter_table::FilterTable;
 use crate::frames::Frames;
 use crate::gate::{Gate, Gated};
 use crate::held::Held;
@@ -28,7 +30,6 @@ use crate::history::HistoryReads;
 use crate::identity::{ConnectionId, ListenerId, Sequence, SessionId, ShardId};
 use crate::input::Input;
 use crate::key::SessionKey;
-use crate::level_table::LevelTable;
 use crate::limits::{Limits, ListenerLimits};
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -57,7 +58,8 @@ use crate::turn::Turn;
 pub struct Core {
     pub(crate) shard: ShardId,
     pub(crate) limits: Limits,
-    pub(crate) levels: LevelTable,
+    /// The level of durability of each topic.
+    pub(crate) levels: FilterTable<Durability>,
     /// What clients may do; none when nothing is restricted.
     pub(crate) acl: Option<Arc<Acl>>,
     /// What is left of the rate of each listener; none for one without a limit.
@@ -141,7 +143,9 @@ impl Core {
         };
         let listener_allowances = limits.listeners.iter().map(allowance).collect();
         let log = Log::new(recovered.first_unused(), limits.pinned_positions);
-        let levels = LevelTable::new(&limits.durability, seed);
+        let DurabilityLevels { default, filters } = &limits.durability;
+        let filters = filters.iter().map(|(filter, level)| (filter.as_str(), *level));
+        let levels = FilterTable::new(filters, *default, seed);
         let mut core = Self {
             shard,
             limits,

@@ -1,7 +1,7 @@
 //! How durable a message is before its publisher is told that it was taken, by its topic.
 //!
 //! What a level means stands where messages are published, routed and delivered, and which one a
-//! topic has in `level_table.rs`.
+//! topic has in `filter_table.rs`.
 
 /// When a QoS 1 or 2 message is acknowledged, and what of it is written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

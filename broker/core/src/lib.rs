@@ -72,8 +72,8 @@ mod sys_tree;
 mod peers;
 mod released;
 
+mod filter_table;
 mod held;
-mod level_table;
 mod retained;
 mod schedule;
 mod subscriptions;
@@ -131,6 +131,7 @@ pub use effect::{
     AuthenticationRequest, Denial, DropNotice, Effect, Exchange, HistoryRequest, Occasion, Records,
     ThrottleNotice,
 };
+pub use filter_table::FilterTable;
 pub use forwards::Forwards;
 pub use identity::{ConnectionId, ListenerId, ReaderId, Sequence, SessionId, ShardId};
 pub use input::{Input, Outcome, Publication, Route};

@@ -5,8 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use weir_core::{MessageParts, Sequence};
-use weir_mqtt::TopicFilter;
+use weir_core::{FilterTable, MessageParts, Sequence};
 
 use super::entry::Entry;
 use super::record::message_checksum;
@@ -27,8 +26,9 @@ pub(crate) fn directories(data_dir: &Path, configs: &[HistoryConfig]) -> Vec<Pat
 /// Keeps messages.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    /// In the order in which they are asked.
-    entries: Vec<(String, Entry)>,
+    entries: Vec<Entry>,
+    /// The place of the history of a topic, if it has one.
+    places: FilterTable<Option<usize>>,
     /// The number that the next message gets.
     next: u64,
     /// Messages that were kept before the last end and may be offered again: by position, with the
@@ -60,12 +60,15 @@ impl Recorder {
             let (entry, tail) = Entry::open(&parent, config, done)?;
             next = next.max(tail.last + 1);
             known.extend(tail.logged);
-            entries.push((config.filter.clone(), entry));
+            entries.push(entry);
         }
         File::open(&parent)?.sync_all()?;
         File::open(data_dir)?.sync_all()?;
         tell_of_others(&parent, configs)?;
-        Ok(Self { entries, next, known, last: None, salts, scratch: Vec::new() })
+        let filters = configs.iter().map(|config| config.filter.as_str());
+        let filters = filters.zip((0..).map(Some));
+        let places = FilterTable::new(filters, None, salts()?);
+        Ok(Self { entries, places, next, known, last: None, salts, scratch: Vec::new() })
     }
 
     /// Keeps a message; `sequence` is its position if it is in the log.
@@ -80,32 +83,27 @@ impl Recorder {
                 return;
             }
         }
-        let matches = |filter: &str| {
-            TopicFilter::parse(filter).is_ok_and(|filter| filter.matches(message.topic))
-        };
-        let Some((_, entry)) = self.entries.iter_mut().find(|(filter, _)| matches(filter)) else {
-            return;
-        };
+        let Some(place) = self.places.of(message.topic) else { return };
         let number = self.next;
         self.next += 1;
         // Without a random number a payload might pass for a record, but only behind damage.
         let salt = || (self.salts)().unwrap_or(number);
-        entry.append(number, sequence, message, salt);
+        self.entries[place].append(number, sequence, message, salt);
     }
 
     /// Gives what was kept to the system.
     pub(crate) fn write(&mut self) {
-        self.entries.iter_mut().for_each(|(_, entry)| entry.write());
+        self.entries.iter_mut().for_each(|entry| entry.write());
     }
 
     /// Makes sure that what was logged is on the disk.
     pub(crate) fn sync(&mut self) {
-        self.entries.iter_mut().for_each(|(_, entry)| entry.sync());
+        self.entries.iter_mut().for_each(|entry| entry.sync());
     }
 
     /// Drops what is too old.
     pub(crate) fn expire(&mut self, unix_ms: u64) {
-        self.entries.iter_mut().for_each(|(_, entry)| entry.expire(unix_ms));
+        self.entries.iter_mut().for_each(|entry| entry.expire(unix_ms));
     }
 
     /// The number that the next message gets.
@@ -115,7 +113,7 @@ impl Recorder {
 
     /// How the histories are.
     pub(crate) fn status(&self) -> Vec<HistoryStatus> {
-        self.entries.iter().map(|(_, entry)| entry.status()).collect()
+        self.entries.iter().map(Entry::status).collect()
     }
 
     /// Whether the message was kept before the last end. The store may have been replaced since,
