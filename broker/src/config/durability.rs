@@ -8,6 +8,7 @@ use super::{
     check::missing,
     declared::STORE,
     key::{Refusal, code},
+    ordered::{Words, check_form},
     problem::Problems,
     settings::DurabilityLevel,
     tree::Tree,
@@ -19,7 +20,8 @@ pub(crate) fn check(tree: &Tree, problems: &mut Problems) -> Vec<DurabilityConfi
     let mut levels: Vec<DurabilityConfig> = Vec::new();
     for values in &tree.durability {
         let Some((level, at)) = level(values, problems) else { continue };
-        check_place(&levels, &level, &at, problems);
+        let before = levels.iter().map(|level| level.filter.as_str());
+        WORDS.check_place(before, &level.filter, &at, problems);
         levels.push(level);
         if levels.len() == LEVELS_MAX + 1 {
             let message = format!("more than {LEVELS_MAX} levels of durability");
@@ -90,25 +92,15 @@ fn level(values: &Values, problems: &mut Problems) -> Option<(DurabilityConfig, 
         }
     }
     let (filter, at) = (values.text("filter")?, values.origin("filter")?.clone());
-    let refuse = |label: String| {
-        let message = format!("`{filter}` is not a filter of topics");
-        Refusal::new(code::TOPIC, at.span.clone(), message, label)
-    };
-    let parsed = match TopicFilter::parse(&filter) {
-        Ok(parsed) => parsed,
-        Err(reason) => {
-            problems.refuse(at.source, refuse(reason.to_string()));
-            return None;
+    let form = check_form(&filter).and_then(|()| match filter.starts_with("$delayed/") {
+        true => {
+            let label = "a message with a delay has the level of its topic".to_owned();
+            Err((label, Some("write the topic without `$delayed/<seconds>/`".to_owned())))
         }
-    };
-    if parsed.share_name().is_some() {
-        let refusal = refuse("a shared subscription is one way to read topics".to_owned());
-        problems.refuse(at.source, refusal.help(format!("write \"{}\"", parsed.filter())));
-        return None;
-    }
-    if filter.starts_with("$delayed/") {
-        let refusal = refuse("a message with a delay has the level of its topic".to_owned());
-        problems.refuse(at.source, refusal.help("write the topic without `$delayed/<seconds>/`"));
+        false => Ok(()),
+    });
+    if let Err(wrong) = form {
+        WORDS.refuse(&filter, wrong, &at, problems);
         return None;
     }
     values.origin("level")?;
@@ -116,30 +108,10 @@ fn level(values: &Values, problems: &mut Problems) -> Option<(DurabilityConfig, 
     Some((DurabilityConfig { filter, level }, at))
 }
 
-/// The first filter that matches decides, so one behind a wider one never does.
-fn check_place(
-    before: &[DurabilityConfig],
-    level: &DurabilityConfig,
-    at: &Origin,
-    problems: &mut Problems,
-) {
-    let filter = &level.filter;
-    if before.iter().any(|other| other.filter == *filter) {
-        let message = format!("`{filter}` has a level of durability already");
-        let refusal = Refusal::new(code::CONFLICT, at.span.clone(), message, "twice the same");
-        return problems.refuse(at.source, refusal.help("keep one of them"));
-    }
-    let covers = |other: &&DurabilityConfig| {
-        let filters = TopicFilter::parse(&other.filter).ok().zip(TopicFilter::parse(filter).ok());
-        filters.is_some_and(|(wide, narrow)| wide.covers(narrow))
-    };
-    if let Some(wide) = before.iter().find(covers) {
-        let message = format!("the level of `{filter}` never counts");
-        let label = format!("`{}` stands before it and matches the same topics", wide.filter);
-        let refusal = Refusal::new(code::CONFLICT, at.span.clone(), message, label);
-        problems.warn(at.source, refusal.help("put the narrower filter first"));
-    }
-}
-
+const WORDS: Words = Words {
+    wrong: "is not a filter of topics",
+    what: "a level of durability",
+    never: |filter| format!("the level of `{filter}` never counts"),
+};
 /// Each message is looked up among them.
 const LEVELS_MAX: usize = 1024;

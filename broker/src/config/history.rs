@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-use weir_mqtt::TopicFilter;
-
 use super::{
     check::missing,
     declared::{HISTORY, TOP},
     key::{Refusal, code},
+    ordered::{Words, check_form},
     problem::Problems,
     tree::Tree,
     values::{Origin, Values},
@@ -49,7 +48,8 @@ pub(crate) fn check(tree: &Tree, problems: &mut Problems) -> Vec<HistoryConfig> 
     let mut kept: Vec<HistoryConfig> = Vec::new();
     for values in &tree.history {
         let Some((one, at)) = history(values, problems) else { continue };
-        check_place(&kept, &one, &at, problems);
+        let before = kept.iter().map(|kept| kept.filter.as_str());
+        WORDS.check_place(before, &one.filter, &at, problems);
         kept.push(one);
         if kept.len() == HISTORIES_MAX + 1 {
             let message = format!("more than {HISTORIES_MAX} histories");
@@ -71,54 +71,23 @@ fn history(values: &Values, problems: &mut Problems) -> Option<(HistoryConfig, O
         missing(values, "filter", problems);
     }
     let (filter, at) = (values.text("filter")?, values.origin("filter")?.clone());
-    let refuse = |label: String, help: &str| {
-        let message = format!("`{filter}` cannot have a history");
-        let refusal = Refusal::new(code::TOPIC, at.span.clone(), message, label);
-        if help.is_empty() { refusal } else { refusal.help(help.to_owned()) }
-    };
-    let problem = match TopicFilter::parse(&filter) {
-        Err(reason) => refuse(reason.to_string(), ""),
-        Ok(parsed) if parsed.share_name().is_some() => {
-            let help = format!("write \"{}\"", parsed.filter());
-            refuse("a shared subscription is one way to read topics".to_owned(), &help)
+    let form = check_form(&filter).and_then(|()| {
+        let wrong = |label: &str, help: &str| Err((label.to_owned(), Some(help.to_owned())));
+        if filter.starts_with('$') {
+            let help = "write the topics of clients, for example \"#\"";
+            return wrong("topics below `$` are the broker's own", help);
         }
-        Ok(_) if filter.starts_with('$') => {
-            let label = "topics below `$` are the broker's own".to_owned();
-            refuse(label, "write the topics of clients, for example \"#\"")
+        if directory_name(&filter).len() > DIRECTORY_BYTES_MAX {
+            let help = "write a shorter filter, with wildcards";
+            return wrong("too long for the name of a directory", help);
         }
-        Ok(_) if directory_name(&filter).len() > DIRECTORY_BYTES_MAX => {
-            let label = "too long for the name of a directory".to_owned();
-            refuse(label, "write a shorter filter, with wildcards")
-        }
-        Ok(_) => return Some((HistoryConfig::read(filter, values), at)),
-    };
-    problems.refuse(at.source, problem);
-    None
-}
-
-/// The first filter that matches has the message, so one behind a wider one gets none.
-fn check_place(
-    before: &[HistoryConfig],
-    one: &HistoryConfig,
-    at: &Origin,
-    problems: &mut Problems,
-) {
-    let filter = &one.filter;
-    if before.iter().any(|other| other.filter == *filter) {
-        let message = format!("`{filter}` has a history already");
-        let refusal = Refusal::new(code::CONFLICT, at.span.clone(), message, "twice the same");
-        return problems.refuse(at.source, refusal.help("keep one of them"));
+        Ok(())
+    });
+    if let Err(wrong) = form {
+        WORDS.refuse(&filter, wrong, &at, problems);
+        return None;
     }
-    let covers = |other: &&HistoryConfig| {
-        let filters = TopicFilter::parse(&other.filter).ok().zip(TopicFilter::parse(filter).ok());
-        filters.is_some_and(|(wide, narrow)| wide.covers(narrow))
-    };
-    if let Some(wide) = before.iter().find(covers) {
-        let message = format!("the history of `{filter}` stays empty");
-        let label = format!("`{}` stands before it and has the same topics", wide.filter);
-        let refusal = Refusal::new(code::CONFLICT, at.span.clone(), message, label);
-        problems.warn(at.source, refusal.help("put the narrower filter first"));
-    }
+    Some((HistoryConfig::read(filter, values), at))
 }
 
 fn directory_name(filter: &str) -> String {
@@ -134,7 +103,12 @@ fn directory_name(filter: &str) -> String {
     name
 }
 
-/// Each message is compared with their filters.
+const WORDS: Words = Words {
+    wrong: "cannot have a history",
+    what: "a history",
+    never: |filter| format!("the history of `{filter}` stays empty"),
+};
+/// Each has a file open, and a part of it in memory.
 const HISTORIES_MAX: usize = 16;
 /// What file systems take as one name.
 const DIRECTORY_BYTES_MAX: usize = 255;

@@ -16,6 +16,7 @@ mod http_url;
 mod key;
 mod listeners;
 mod load;
+mod ordered;
 mod overrides;
 mod problem;
 mod read;
