@@ -17,7 +17,8 @@ use super::thread::HistoryHandle;
 const PAGE_BYTES: usize = 64 * 1024;
 /// Messages of a page, fewer than may wait for a session besides its queue.
 const PAGE_MESSAGES: usize = 256;
-/// Bytes that are looked at for a page. It may then be empty, and others get theirs meanwhile.
+/// Bytes of messages that are not wanted at which a page looks. It may then be empty, and others get
+/// theirs meanwhile.
 const LOOK_BYTES: u64 = 4 << 20;
 
 /// A page: its messages, and where the next one begins, if there is one.

@@ -32,7 +32,7 @@ pub(crate) struct Kept {
 pub(crate) struct Reader<'a> {
     wanted: Wanted<'a>,
     cursors: Vec<Cursor>,
-    /// Bytes that it may still look at.
+    /// Bytes of messages that are not wanted at which it may still look.
     budget: u64,
 }
 
@@ -63,7 +63,8 @@ impl Kept {
 }
 
 impl<'a> Reader<'a> {
-    /// Begins with the oldest, or goes on from a position. It looks at `budget` bytes at most.
+    /// Begins with the oldest, or goes on from a position. It passes over `budget` bytes at most, and
+    /// a bit: one that gives nothing and is not at the end has come further at least.
     ///
     /// # Errors
     /// When a directory or a file cannot be read.
@@ -128,10 +129,12 @@ impl Cursor {
                 let kept =
                     is_wanted.then(|| Kept { number: stored.number, record: stored.record.into() });
                 let offset = records.offset();
-                *budget = budget.saturating_sub(offset - from);
                 match kept {
                     Some(kept) => self.next = Some((kept, offset)),
-                    None => self.offset = offset,
+                    None => {
+                        *budget = budget.saturating_sub(offset - from);
+                        self.offset = offset;
+                    }
                 }
                 continue;
             }

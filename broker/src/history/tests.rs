@@ -1,3 +1,7 @@
+//! What a history keeps and gives back, with files in a directory of the test.
+
+mod reading;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,6 +10,7 @@ use std::time::Duration;
 use weir_core::{MessageParts, Sequence};
 use weir_mqtt::QoS;
 
+use super::read::{Reader, Wanted};
 use super::recorder::{Recorder, directory};
 use super::segment::{self, HEADER_BYTES, Records, SegmentHeader};
 use crate::config::HistoryConfig;
