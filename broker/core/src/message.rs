@@ -50,12 +50,14 @@ pub struct MessageParts<'a> {
 impl MessageParts<'_> {
     /// Appends the record to `out`.
     pub fn append_to(&self, out: &mut Vec<u8>) {
+        let bytes = self.record_bytes();
+        let end = out.len() + bytes;
+        out.reserve(bytes);
         let retain = if self.retain { RETAIN } else { 0 };
         let topic_bytes = u16::try_from(self.topic.len()).expect("a topic name fits its prefix");
         let properties_bytes =
             u32::try_from(self.properties.len()).expect("a packet's properties fit 28 bits");
         let publisher = if self.publisher.is_empty() { 0 } else { PUBLISHER };
-        out.reserve(HEADER_BYTES + self.topic.len() + self.properties.len() + self.payload.len());
         out.push(self.qos as u8 | retain | publisher);
         out.extend_from_slice(&self.expires_at_ms.unwrap_or(0).to_le_bytes());
         out.extend_from_slice(&self.received_at_ms.to_le_bytes());
@@ -70,6 +72,17 @@ impl MessageParts<'_> {
             out.extend_from_slice(self.publisher.as_bytes());
         }
         out.extend_from_slice(self.payload);
+        debug_assert_eq!(out.len(), end);
+    }
+
+    /// Bytes of the record.
+    #[must_use]
+    pub fn record_bytes(&self) -> usize {
+        let publisher = match self.publisher.len() {
+            0 => 0,
+            bytes => size_of::<u16>() + bytes,
+        };
+        HEADER_BYTES + self.topic.len() + self.properties.len() + publisher + self.payload.len()
     }
 }
 

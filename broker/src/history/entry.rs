@@ -104,7 +104,7 @@ impl Entry {
         message: &MessageParts<'_>,
         salt: impl FnOnce() -> u64,
     ) {
-        if message.payload.len() as u64 > self.bytes_max / 2 {
+        if record::bytes(message) > self.bytes_max / 2 {
             *self.dropped.entry(TOO_LARGE).or_default() += 1;
             return;
         }

@@ -38,14 +38,19 @@ pub(super) struct Header {
     checksum: u64,
 }
 
-/// Appends a message; answers how many bytes it takes.
+/// Bytes that a message takes in a file.
+pub(super) fn bytes(message: &MessageParts<'_>) -> u64 {
+    (RECORD_HEADER_BYTES + message.record_bytes()) as u64
+}
+
+/// Appends a message.
 pub(super) fn append(
     out: &mut Vec<u8>,
     salt: u64,
     number: u64,
     sequence: Option<Sequence>,
     message: &MessageParts<'_>,
-) -> usize {
+) {
     let start = out.len();
     out.extend_from_slice(&MARK);
     out.extend_from_slice(&[0; RECORD_HEADER_BYTES - MARK.len()]);
@@ -58,7 +63,6 @@ pub(super) fn append(
     record[16..24].copy_from_slice(&sequence.map_or(0, |sequence| sequence.0).to_le_bytes());
     let checksum = checksum(salt, &record[4..24], &record[RECORD_HEADER_BYTES..]);
     record[24..32].copy_from_slice(&checksum.to_le_bytes());
-    record.len()
 }
 
 /// The checksum of a message, whatever its number.

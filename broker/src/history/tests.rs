@@ -217,6 +217,18 @@ fn the_oldest_go_when_there_are_too_many_bytes() {
 }
 
 #[test]
+fn what_takes_more_than_half_with_all_that_belongs_to_it_is_too_large() {
+    let folder = Folder::new();
+    let config = HistoryConfig { max_bytes: 1 << 20, ..HistoryConfig::new("a") };
+    let mut recorder = folder.recorder(&[config], 0);
+    let properties = vec![0; 300_000];
+    let large = MessageParts { properties: &properties, ..message("a", &[0; 300_000], 1000) };
+    recorder.record(None, &large);
+    assert_eq!(status(&recorder).dropped.get("too_large"), Some(&1));
+    assert_eq!(status(&recorder).messages, 0);
+}
+
+#[test]
 fn files_go_when_all_of_them_is_too_old() {
     let folder = Folder::new();
     let max_age = Duration::from_secs(160);
