@@ -24,6 +24,8 @@ pub(super) struct Entry {
     age_max_ms: u64,
     /// Complete files, the oldest first.
     closed: VecDeque<Closed>,
+    /// What they take.
+    closed_bytes: u64,
     /// The file that grows, if there is one.
     active: Option<Active>,
     /// Messages that were ever kept.
@@ -87,6 +89,7 @@ impl Entry {
             bytes_max: config.max_bytes,
             age_max_ms: u64::try_from(config.max_age.as_millis()).unwrap_or(u64::MAX),
             closed: VecDeque::new(),
+            closed_bytes: 0,
             active: None,
             messages_end: 0,
             dropped: BTreeMap::new(),
@@ -179,9 +182,8 @@ impl Entry {
     }
 
     fn bytes(&self) -> u64 {
-        let closed: u64 = self.closed.iter().map(|closed| closed.bytes).sum();
         let bytes = |active: &Active| active.bytes + active.buffer.len() as u64;
-        closed + self.active.as_ref().map_or(0, bytes)
+        self.closed_bytes + self.active.as_ref().map_or(0, bytes)
     }
 
     /// Whether a message of this time begins a new file, so that a sixteenth can go at a time.
@@ -197,6 +199,7 @@ impl Entry {
         let Some(active) = self.active.take() else { return };
         if active.file.is_some() {
             let Active { header, bytes, last_received_ms, .. } = active;
+            self.closed_bytes += bytes;
             self.closed.push_back(Closed { header, bytes, last_received_ms });
         }
     }
@@ -211,6 +214,7 @@ impl Entry {
 
     fn drop_first(&mut self) {
         let Some(oldest) = self.closed.pop_front() else { return };
+        self.closed_bytes -= oldest.bytes;
         if let Err(error) = fs::remove_file(segment::path(&self.directory, oldest.header.first)) {
             self.fail(0, &error);
         }
@@ -254,6 +258,7 @@ impl Entry {
             let next = next.or(self.active.as_ref().map(|active| active.header));
             let last_received_ms = next.map_or(u64::MAX, |next| next.first_received_ms);
             let bytes = fs::metadata(&path)?.len();
+            self.closed_bytes += bytes;
             self.closed.push_front(Closed { header, bytes, last_received_ms });
         }
         self.drop_oldest();

@@ -32,11 +32,15 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 const UNSYNCED_MAX: usize = 16_384;
 /// How often old messages are looked for.
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(15);
+/// How long the thread may be busy before whoever asks for the status does without.
+const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
 enum Work {
     /// The store has committed something.
     Grew,
     Records(Records),
+    /// Somebody wants to know how the histories are.
+    Status(mpsc::SyncSender<Vec<HistoryStatus>>),
     Stop,
     /// Somebody wants to read what was handed over so far.
     Write(mpsc::SyncSender<u64>),
@@ -48,6 +52,7 @@ pub(crate) struct HistoryHandle {
     sender: mpsc::Sender<Work>,
     fill_level: FillLevel,
     grew: Arc<AtomicBool>,
+    /// As of when somebody asked last.
     status: Arc<Mutex<Vec<HistoryStatus>>>,
 }
 
@@ -112,9 +117,17 @@ impl HistoryHandle {
         receiver.recv().ok()
     }
 
-    /// How the histories are.
+    /// How the histories are. Waits until the thread says it; if it is busy for long, it is as of
+    /// the last time.
     pub(crate) fn status(&self) -> Vec<HistoryStatus> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let asked = self.sender.send(Work::Status(sender)).ok();
+        let told = asked.and_then(|()| receiver.recv_timeout(STATUS_PATIENCE).ok());
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(told) = told {
+            *status = told;
+        }
+        status.clone()
     }
 }
 
@@ -153,7 +166,6 @@ impl Runner {
             self.take_durable();
             self.recorder.write();
             self.look_at_clock();
-            self.tell_status();
             for reader in wants_to_read.drain(..) {
                 let reader: mpsc::SyncSender<u64> = reader;
                 // Whoever asked may have gone.
@@ -168,6 +180,10 @@ impl Runner {
                 match work {
                     Work::Grew => self.handle.grew.store(false, Ordering::Release),
                     Work::Records(records) => self.waiting.push_back(records),
+                    Work::Status(asker) => {
+                        // Whoever asked may have waited long enough.
+                        let _ = asker.try_send(self.recorder.status());
+                    }
                     Work::Stop => return self.finish(),
                     Work::Write(reader) => wants_to_read.push(reader),
                 }
@@ -225,16 +241,10 @@ impl Runner {
     fn finish(&mut self) {
         self.take_durable();
         self.recorder.sync();
-        self.tell_status();
     }
 
     fn patience(&self) -> Duration {
         let until = self.sync_at.map_or(self.expire_at, |at| at.min(self.expire_at));
         until.saturating_duration_since(Instant::now())
-    }
-
-    fn tell_status(&self) {
-        let status = self.recorder.status();
-        *self.handle.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
 }
