@@ -135,7 +135,7 @@ fn table(status: &Status, unix_ms: u64) -> String {
         push_grid(&mut text, &upstream_rows(status, unix_ms));
     }
     if !status.history.is_empty() {
-        push_grid(&mut text, &history_rows(status));
+        push_grid(&mut text, &history_rows(status, unix_ms));
     }
     text
 }
@@ -180,14 +180,18 @@ fn upstream_rows(status: &Status, unix_ms: u64) -> Vec<Vec<String>> {
     rows
 }
 
-fn history_rows(status: &Status) -> Vec<Vec<String>> {
-    let head = ["history", "messages", "bytes", "missed"];
+fn history_rows(status: &Status, unix_ms: u64) -> Vec<Vec<String>> {
+    let head = ["history", "messages", "bytes", "oldest", "missed"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for history in &status.history {
-        let missed = history.dropped.values().sum();
-        let numbers = [history.messages, history.bytes, missed];
-        let numbers = numbers.iter().map(u64::to_string);
-        rows.push(std::iter::once(history.filter.clone()).chain(numbers).collect());
+        let age = |since: u64| uptime(unix_ms.saturating_sub(since) / 1000);
+        let oldest = history.oldest_at_ms.map_or("-".to_owned(), age);
+        // Some are messages and some are parts of files, so they have no sum.
+        let missed = history.dropped.iter().map(|(why, count)| format!("{count} {why}"));
+        let missed: Vec<String> = missed.collect();
+        let missed = if missed.is_empty() { "-".to_owned() } else { missed.join(", ") };
+        let held = [history.messages.to_string(), size(history.bytes), oldest, missed];
+        rows.push(std::iter::once(history.filter.clone()).chain(held).collect());
     }
     rows
 }
@@ -245,7 +249,8 @@ fn uptime(seconds: u64) -> String {
 mod tests {
     use super::*;
     use crate::status::{
-        AuthStatus, RuleStatus, ServiceStatus, StoreStatus, UpstreamState, UpstreamStatus,
+        AuthStatus, HistoryStatus, RuleStatus, ServiceStatus, StoreStatus, UpstreamState,
+        UpstreamStatus,
     };
 
     const NOW_MS: u64 = 1_800_000_000_000;
@@ -282,6 +287,16 @@ mod tests {
                 received: 5,
                 last_error: Some("connection refused".into()),
             }],
+            history: vec![
+                HistoryStatus {
+                    filter: "alarms/#".into(),
+                    messages: 12,
+                    bytes: 1_500,
+                    oldest_at_ms: Some(NOW_MS - 90_000_000),
+                    dropped: [("damaged".to_owned(), 1), ("failed".to_owned(), 20)].into(),
+                },
+                HistoryStatus { filter: "#".into(), ..HistoryStatus::default() },
+            ],
             ..Status::default()
         };
         let expected = "\
@@ -304,6 +319,10 @@ tank                0        7     0       0     0
 
 upstream  waiting   bytes     oldest  sent  acknowledged  received  dropped  state
 cloud           3  1.5 KB  2 min 5 s    10             7         5        2  waiting (last error: connection refused)
+
+history   messages    bytes   oldest  missed
+alarms/#        12   1.5 KB  1 d 1 h  1 damaged, 20 failed
+#                0  0 bytes        -  -
 ";
         let table = table(&status, NOW_MS);
         assert_eq!(table, expected, "{table}");
