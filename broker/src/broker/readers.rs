@@ -9,7 +9,7 @@ use weir_rules::{Engine, Plan};
 use super::{StartError, seed};
 use crate::clock::ClockWatch;
 use crate::config::Config;
-use crate::history::{HistoryHandle, Recorder};
+use crate::history::{HistoryHandle, Recorder, System};
 use crate::mailbox::Mailbox;
 use crate::pipeline::{Pipeline, PipelineHandle, not_handled};
 use crate::shard::RecordSink;
@@ -98,9 +98,11 @@ impl Readers {
     ) -> Result<Option<(Recorder, Records, ReaderId)>, StartError> {
         let Some(reader) = self.history else { return Ok(None) };
         let done = store.reader_cursor(SHARD, reader)?;
-        let recorder = Recorder::open(&config.data_dir, &config.history, done, seed)
+        let waiting = not_handled(store, SHARD, reader, done)?;
+        let system = System::new(seed);
+        let recorder = Recorder::open(&config.data_dir, &config.history, done, &waiting, system)
             .map_err(|source| StartError::History { path: config.data_dir.clone(), source })?;
-        Ok(Some((recorder, not_handled(store, SHARD, reader, done)?, reader)))
+        Ok(Some((recorder, waiting, reader)))
     }
 
     /// The upstreams of the configuration; none of them runs yet.

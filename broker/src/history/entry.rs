@@ -1,17 +1,19 @@
 //! The messages of one `[[history]]` on disk: files in a directory, of which the last one grows.
 //!
-//! What is appended waits in memory until [`Entry::write`], and is on the disk for certain after
-//! [`Entry::sync`]. Whole files go when there are too many bytes or when all of a file is too old.
+//! What is appended waits in memory until [`Entry::write`], and is on the disk for certain when
+//! [`Entry::sync`] says so. Whole files go when there are too many bytes or when all of a file is
+//! too old.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use weir_core::{MessageParts, Sequence};
 
-use super::record::{self, message_checksum};
-use super::segment::{self, HEADER_BYTES, Records, SegmentHeader};
+use super::active::{Active, Flush, Lost};
+use super::record::{self, RecordHeader};
+use super::segment::{self, HEADER_BYTES, Logged, Records, SegmentHeader};
 use crate::config::HistoryConfig;
 use crate::status::HistoryStatus;
 
@@ -22,6 +24,7 @@ pub(super) struct Entry {
     filter: String,
     bytes_max: u64,
     age_max_ms: u64,
+    flush: Flush,
     /// Complete files, the oldest first.
     closed: VecDeque<Closed>,
     /// What they take.
@@ -30,9 +33,17 @@ pub(super) struct Entry {
     active: Option<Active>,
     /// Messages that were ever kept.
     messages_end: u64,
+    /// The last message that was logged.
+    logged: Logged,
+    /// The last one of those that is on the disk for certain.
+    flushed: Logged,
+    /// Messages that a flush has lost, and that the log still holds.
+    lost: BTreeSet<Sequence>,
     dropped: BTreeMap<&'static str, u64>,
     /// The last attempt to write has failed.
     is_failing: bool,
+    /// The last attempt to flush has.
+    is_flush_failing: bool,
 }
 
 /// A file to which nothing is added.
@@ -40,25 +51,17 @@ pub(super) struct Entry {
 struct Closed {
     header: SegmentHeader,
     bytes: u64,
-    /// When its last message was received, or a later time.
+    /// When its youngest message was received.
     last_received_ms: u64,
 }
 
-/// The file that grows.
+/// What the log offers at the start.
 #[derive(Debug)]
-struct Active {
-    header: SegmentHeader,
-    /// None until something is written.
-    file: Option<File>,
-    /// What is written.
-    bytes: u64,
-    /// What is not written yet.
-    buffer: Vec<u8>,
-    /// Messages in the buffer.
-    buffered: u64,
-    last_received_ms: u64,
-    /// Something that was logged is not on the disk for certain.
-    is_unsynced: bool,
+pub(super) struct Offered {
+    /// Up to here it offers nothing.
+    pub(super) done: Sequence,
+    /// The checksums of the messages.
+    pub(super) messages: BTreeMap<Sequence, u64>,
 }
 
 /// What a history holds at its end.
@@ -66,20 +69,22 @@ struct Active {
 pub(super) struct Tail {
     /// The number of the last message; 0 when there is none.
     pub(super) last: u64,
-    /// Messages that the log may hold too: position, and checksum of the message.
-    pub(super) logged: Vec<(Sequence, u64)>,
+    /// Messages that are offered and that it holds.
+    pub(super) held: BTreeSet<Sequence>,
+    /// What is offered up to here it has held, and may have dropped again.
+    pub(super) dropped_to: Sequence,
 }
 
 impl Entry {
-    /// Opens the history, which may not be there yet, and mends its end. Its messages behind the
-    /// position `done` of the log are those that may be offered again.
+    /// Opens the history, which may not be there yet, and mends its end.
     ///
     /// # Errors
     /// When the directory cannot be made or read.
     pub(super) fn open(
         parent: &Path,
         config: &HistoryConfig,
-        done: Sequence,
+        offered: &Offered,
+        flush: Flush,
     ) -> io::Result<(Self, Tail)> {
         let directory = parent.join(config.directory());
         fs::create_dir_all(&directory)?;
@@ -88,14 +93,20 @@ impl Entry {
             filter: config.filter.clone(),
             bytes_max: config.max_bytes,
             age_max_ms: u64::try_from(config.max_age.as_millis()).unwrap_or(u64::MAX),
+            flush,
             closed: VecDeque::new(),
             closed_bytes: 0,
             active: None,
             messages_end: 0,
+            logged: Logged::default(),
+            flushed: Logged::default(),
+            lost: BTreeSet::new(),
             dropped: BTreeMap::new(),
             is_failing: false,
+            is_flush_failing: false,
         };
-        let tail = entry.read_files(done)?;
+        let tail = entry.read_files(offered)?;
+        File::open(&entry.directory)?.sync_all()?;
         Ok((entry, tail))
     }
 
@@ -115,17 +126,21 @@ impl Entry {
         if self.active.as_ref().is_some_and(|active| self.is_complete(active, received_ms)) {
             self.close();
         }
-        let messages_before = self.messages_end;
-        let active = self.active.get_or_insert_with(|| {
-            let (first, first_received_ms, salt) = (number, received_ms, salt());
-            Active::new(SegmentHeader { first, messages_before, first_received_ms, salt })
-        });
-        record::append(&mut active.buffer, active.header.salt, number, sequence, message);
-        active.buffered += 1;
-        active.last_received_ms = active.last_received_ms.max(received_ms);
-        active.is_unsynced |= sequence.is_some();
+        let header = || SegmentHeader {
+            first: number,
+            messages_before: self.messages_end,
+            first_received_ms: received_ms,
+            received_before_ms: self.closed.back().map_or(0, |last| last.last_received_ms),
+            logged_before: self.logged,
+            salt: salt(),
+        };
+        let active = self.active.get_or_insert_with(|| Active::new(header()));
+        let checksum = active.append(number, sequence, message);
         self.messages_end += 1;
-        if active.buffer.len() >= BUFFER_BYTES_MAX {
+        if let Some(sequence) = sequence {
+            self.logged = Logged { sequence, checksum };
+        }
+        if active.is_buffer_full() {
             self.write();
         }
     }
@@ -133,25 +148,54 @@ impl Entry {
     /// Gives what was appended to the system. What cannot be written is dropped and counted: the
     /// broker goes on without it.
     pub(super) fn write(&mut self) {
-        let Some(active) = &mut self.active else { return };
-        if active.buffer.is_empty() {
-            return;
-        }
-        let messages = active.buffered;
-        match active.write(&self.directory) {
-            Ok(()) => self.is_failing = false,
-            Err(error) => self.fail(messages, &error),
-        }
         self.drop_oldest();
+        let Some(active) = self.active.as_mut().filter(|active| active.has_buffered()) else {
+            return;
+        };
+        match active.write(&self.directory) {
+            Ok(()) => self.is_failing = self.is_flush_failing,
+            Err(Lost { messages, error }) => {
+                let is_ragged = active.is_ragged();
+                self.messages_end -= messages.messages;
+                self.fail(messages.messages, &error);
+                if is_ragged {
+                    self.close();
+                }
+            }
+        }
     }
 
-    /// Makes sure that what was logged is on the disk.
-    pub(super) fn sync(&mut self) {
+    /// Makes sure that what was logged is on the disk. False when it is not: the log has to give
+    /// what is [lost](Self::take_lost) again.
+    pub(super) fn sync(&mut self) -> bool {
         self.write();
-        let Some(active) = self.active.as_mut().filter(|active| active.is_unsynced) else { return };
-        active.is_unsynced = false;
-        if let Some(Err(error)) = active.file.as_ref().map(File::sync_data) {
-            self.fail(0, &error);
+        let Some(active) = &mut self.active else { return self.lost.is_empty() };
+        match active.flush(&self.directory, self.flush) {
+            Ok(()) => (self.flushed, self.is_flush_failing) = (self.logged, false),
+            Err(Lost { messages, error }) => {
+                (self.logged, self.is_flush_failing) = (self.flushed, true);
+                self.retire();
+                self.messages_end -= messages.messages;
+                self.fail(messages.messages - messages.logged.len() as u64, &error);
+                self.lost.extend(messages.logged);
+                if self.lost.len() > LOST_MAX {
+                    let lost = std::mem::take(&mut self.lost);
+                    self.miss(lost.len());
+                }
+            }
+        }
+        self.lost.is_empty()
+    }
+
+    /// The positions of what a flush has lost and the log still holds.
+    pub(super) fn take_lost(&mut self) -> BTreeSet<Sequence> {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Some of that is not in the log any more.
+    pub(super) fn miss(&mut self, messages: usize) {
+        if messages > 0 {
+            *self.dropped.entry(FAILED).or_default() += messages as u64;
         }
     }
 
@@ -162,7 +206,7 @@ impl Entry {
         if self.active.as_ref().is_some_and(is_over) {
             self.close();
         }
-        while self.closed.front().is_some_and(|oldest| oldest.last_received_ms < oldest_ms) {
+        while self.oldest_ends_at(unix_ms).is_some_and(|last| last < oldest_ms) {
             self.drop_first();
         }
     }
@@ -182,25 +226,35 @@ impl Entry {
     }
 
     fn bytes(&self) -> u64 {
-        let bytes = |active: &Active| active.bytes + active.buffer.len() as u64;
-        self.closed_bytes + self.active.as_ref().map_or(0, bytes)
+        self.closed_bytes + self.active.as_ref().map_or(0, Active::bytes)
     }
 
     /// Whether a message of this time begins a new file, so that a sixteenth can go at a time.
     fn is_complete(&self, active: &Active, received_ms: u64) -> bool {
         let bytes_max = (self.bytes_max / SEGMENTS).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
         let age_ms = received_ms.saturating_sub(active.header.first_received_ms);
-        active.bytes + active.buffer.len() as u64 >= bytes_max
-            || age_ms > self.age_max_ms / SEGMENTS
+        active.bytes() >= bytes_max || age_ms > self.age_max_ms / SEGMENTS
+    }
+
+    /// When the youngest message of the oldest file was received. A time that has not come is that
+    /// of a wrong clock: the files behind it say more then.
+    fn oldest_ends_at(&self, unix_ms: u64) -> Option<u64> {
+        let mut times = self.closed.iter().map(|closed| closed.last_received_ms);
+        times.find(|last| *last <= unix_ms)
     }
 
     fn close(&mut self) {
         self.sync();
+        self.retire();
+    }
+
+    /// Nothing is added to the file any more. One that was given back has nothing.
+    fn retire(&mut self) {
         let Some(active) = self.active.take() else { return };
-        if active.file.is_some() {
-            let Active { header, bytes, last_received_ms, .. } = active;
-            self.closed_bytes += bytes;
-            self.closed.push_back(Closed { header, bytes, last_received_ms });
+        let Active { header, last_received_ms, .. } = active;
+        if active.bytes() > 0 {
+            self.closed_bytes += active.bytes();
+            self.closed.push_back(Closed { header, bytes: active.bytes(), last_received_ms });
         }
     }
 
@@ -221,62 +275,98 @@ impl Entry {
     }
 
     fn fail(&mut self, messages: u64, error: &io::Error) {
-        *self.dropped.entry(FAILED).or_default() += messages;
-        // They are not there, so they do not count among those that are.
-        self.messages_end -= messages;
+        self.miss(usize::try_from(messages).unwrap_or(usize::MAX));
         if !std::mem::replace(&mut self.is_failing, true) {
             let directory = self.directory.display();
             tracing::error!(%directory, %error, "a history cannot be written and misses messages");
         }
     }
 
-    fn read_files(&mut self, done: Sequence) -> io::Result<Tail> {
-        let (mut tail, mut may_be_logged) = (Tail::default(), true);
+    /// From the newest file to the oldest: the newest for its end, and others as far back as they
+    /// may have something that is offered.
+    fn read_files(&mut self, offered: &Offered) -> io::Result<Tail> {
+        let mut tail = Tail::default();
+        let mut behind: Option<SegmentHeader> = None;
         let firsts = segment::list(&self.directory)?;
         for (index, first) in firsts.iter().enumerate().rev() {
-            let is_last = tail.last == 0;
             let Some(header) = SegmentHeader::read(&self.directory, *first)? else {
                 self.remove_unreadable(*first, index + 1 == firsts.len())?;
                 continue;
             };
-            let path = segment::path(&self.directory, *first);
-            if is_last || may_be_logged {
-                let known = tail.logged.len();
-                let found = self.scan(header, done, &mut tail)?;
-                may_be_logged = (known + 1..KNOWN_MAX).contains(&tail.logged.len());
-                if found.messages == 0 && is_last {
-                    fs::remove_file(&path)?;
-                    continue;
-                }
-                if is_last {
-                    self.messages_end = header.messages_before + found.messages;
-                    self.active = Some(Active::again(header, &path, &found)?);
-                    continue;
-                }
+            match behind {
+                None if !self.take_up(header, offered, &mut tail)? => continue,
+                None => {}
+                Some(behind) => self.take_in(header, behind, offered, &mut tail)?,
             }
-            let next = self.closed.front().map(|closed| closed.header);
-            let next = next.or(self.active.as_ref().map(|active| active.header));
-            let last_received_ms = next.map_or(u64::MAX, |next| next.first_received_ms);
-            let bytes = fs::metadata(&path)?.len();
-            self.closed_bytes += bytes;
-            self.closed.push_front(Closed { header, bytes, last_received_ms });
+            behind = Some(header);
+        }
+        let before = behind.map(|oldest| oldest.logged_before);
+        if let Some(before) = before.filter(|before| offered.has(*before)) {
+            tail.dropped_to = before.sequence;
         }
         self.drop_oldest();
         Ok(tail)
     }
 
-    /// Reads a whole file for what may be offered again, and for its end.
-    fn scan(&mut self, header: SegmentHeader, done: Sequence, tail: &mut Tail) -> io::Result<Scan> {
-        let mut scan = Scan { messages: 0, bytes: HEADER_BYTES, last_received_ms: 0 };
+    /// Goes on with the newest file; false when there is nothing in it.
+    fn take_up(
+        &mut self,
+        header: SegmentHeader,
+        offered: &Offered,
+        tail: &mut Tail,
+    ) -> io::Result<bool> {
+        let found = self.scan(header, offered, tail)?;
+        if found.messages == 0 {
+            fs::remove_file(segment::path(&self.directory, header.first))?;
+            return Ok(false);
+        }
+        self.messages_end = header.messages_before + found.messages;
+        self.logged = found.logged.unwrap_or(header.logged_before);
+        let (bytes, last_received_ms) = (found.bytes, found.last_received_ms);
+        let active = Active::again(&self.directory, header, bytes, last_received_ms, self.flush)?;
+        (self.active, self.flushed) = (Some(active), self.logged);
+        Ok(true)
+    }
+
+    /// Takes in a file in front of another one. What is behind a position in the log was written
+    /// behind it, so nothing that is offered stands in front of what is not offered any more.
+    fn take_in(
+        &mut self,
+        header: SegmentHeader,
+        behind: SegmentHeader,
+        offered: &Offered,
+        tail: &mut Tail,
+    ) -> io::Result<()> {
+        if !offered.messages.is_empty() && behind.logged_before.sequence > offered.done {
+            self.scan(header, offered, tail)?;
+        }
+        let bytes = fs::metadata(segment::path(&self.directory, header.first))?.len();
+        let last_received_ms = behind.received_before_ms.max(header.first_received_ms);
+        self.closed_bytes += bytes;
+        self.closed.push_front(Closed { header, bytes, last_received_ms });
+        Ok(())
+    }
+
+    /// Reads a whole file for what is offered again, and for its end.
+    fn scan(
+        &mut self,
+        header: SegmentHeader,
+        offered: &Offered,
+        tail: &mut Tail,
+    ) -> io::Result<Scan> {
+        let mut scan = Scan { messages: 0, bytes: HEADER_BYTES, last_received_ms: 0, logged: None };
         let Some(mut records) = Records::open(&self.directory, header.first, 0)? else {
             return Ok(scan);
         };
         while let Some(stored) = records.next()? {
+            let RecordHeader { number, sequence, message_checksum: checksum, .. } = stored.header;
             scan.messages += 1;
             scan.last_received_ms = scan.last_received_ms.max(stored.parts.received_at_ms);
-            tail.last = tail.last.max(stored.number);
-            if let Some(sequence) = stored.sequence.filter(|sequence| *sequence > done) {
-                tail.logged.push((sequence, message_checksum(stored.record)));
+            tail.last = tail.last.max(number);
+            if let Some(sequence) = sequence {
+                let logged = Logged { sequence, checksum };
+                scan.logged = Some(logged);
+                tail.held.extend(offered.has(logged).then_some(sequence));
             }
         }
         scan.bytes = records.offset();
@@ -301,57 +391,10 @@ impl Entry {
     }
 }
 
-impl Active {
-    fn new(header: SegmentHeader) -> Self {
-        Self {
-            buffer: header.encode(),
-            header,
-            file: None,
-            bytes: 0,
-            buffered: 0,
-            last_received_ms: header.first_received_ms,
-            is_unsynced: false,
-        }
-    }
-
-    /// One that goes on behind the last message that is whole.
-    fn again(header: SegmentHeader, path: &Path, found: &Scan) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).open(path)?;
-        file.set_len(found.bytes)?;
-        Ok(Self {
-            file: Some(file),
-            bytes: found.bytes,
-            buffer: Vec::new(),
-            last_received_ms: found.last_received_ms,
-            ..Self::new(header)
-        })
-    }
-
-    fn write(&mut self, directory: &Path) -> io::Result<()> {
-        let written = self.write_buffer(directory);
-        if written.is_ok() {
-            self.bytes += self.buffer.len() as u64;
-        } else if let Some(file) = &self.file {
-            // What was written of it is the beginning of nothing.
-            let _ = file.set_len(self.bytes);
-        }
-        self.buffer.clear();
-        self.buffered = 0;
-        if self.bytes == 0 {
-            self.buffer = self.header.encode();
-        }
-        written
-    }
-
-    fn write_buffer(&mut self, directory: &Path) -> io::Result<()> {
-        if self.file.is_none() {
-            let path = segment::path(directory, self.header.first);
-            self.file = Some(OpenOptions::new().append(true).create(true).open(path)?);
-            // So that the name is on the disk as well.
-            File::open(directory)?.sync_all()?;
-        }
-        let file = self.file.as_mut().expect("it was opened");
-        file.write_all(&self.buffer)
+impl Offered {
+    /// Whether it is this message that is offered.
+    fn has(&self, logged: Logged) -> bool {
+        self.messages.get(&logged.sequence) == Some(&logged.checksum)
     }
 }
 
@@ -361,17 +404,17 @@ struct Scan {
     messages: u64,
     bytes: u64,
     last_received_ms: u64,
+    /// The last message that was logged.
+    logged: Option<Logged>,
 }
 
-/// Written at once when so much waits.
-const BUFFER_BYTES_MAX: usize = 256 * 1024;
 /// Parts of a history, of which one goes at a time.
 const SEGMENTS: u64 = 16;
 const SEGMENT_BYTES_MIN: u64 = 64 * 1024;
 /// One is read as a whole at a start.
 const SEGMENT_BYTES_MAX: u64 = 8 << 20;
-/// Messages that may be offered again; fewer are kept between two moves of the cursor.
-const KNOWN_MAX: usize = 65_536;
+/// Messages that are read from the log again when a flush has lost them; more are given up.
+const LOST_MAX: usize = 65_536;
 /// Why messages are dropped.
 const DAMAGED: &str = "damaged";
 const FAILED: &str = "failed";

@@ -15,13 +15,15 @@ mod read;
 
 mod entry;
 
+mod active;
+
 mod segment;
 
 mod record;
 
 pub(crate) use pages::Pages;
 pub(crate) use read::{Reader, Wanted};
-pub(crate) use recorder::{Recorder, directories};
+pub(crate) use recorder::{Recorder, System, directories};
 pub(crate) use thread::{Around, HistoryHandle, HistoryThread};
 
 #[cfg(test)]

@@ -126,8 +126,8 @@ impl Cursor {
             if let Some(stored) = records.next()? {
                 let parts = &stored.parts;
                 let is_wanted = parts.received_at_ms >= wanted.since_ms && (wanted.matches)(parts);
-                let kept =
-                    is_wanted.then(|| Kept { number: stored.number, record: stored.record.into() });
+                let kept = is_wanted
+                    .then(|| Kept { number: stored.header.number, record: stored.record.into() });
                 let offset = records.offset();
                 match kept {
                     Some(kept) => self.next = Some((kept, offset)),
@@ -181,17 +181,17 @@ impl Cursor {
     }
 }
 
-/// The last file that begins before a time: what comes later is in it, or behind it.
+/// The first file that may have something of a time or later. Times need not grow from file to
+/// file, so only those are passed over of which the one behind says that all of it is older.
 fn first_segment(directory: &Path, since_ms: u64) -> io::Result<u64> {
-    let mut before = 0;
-    for first in segment::list(directory)? {
+    let mut found = 0;
+    for (place, first) in segment::list(directory)?.into_iter().enumerate() {
         match SegmentHeader::read(directory, first) {
-            Ok(Some(header)) if header.first_received_ms > since_ms => break,
-            Ok(Some(_)) => before = first,
-            Ok(None) => {}
+            Ok(Some(header)) if place == 0 || header.received_before_ms < since_ms => found = first,
+            Ok(_) => break,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(before)
+    Ok(found)
 }

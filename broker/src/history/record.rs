@@ -1,41 +1,40 @@
 //! Messages in the files of a history, as bytes; the form stands in `docs/storage-format.md`.
 //!
-//! A record says by a mark where it may begin and by a checksum that it is whole, so that reading
-//! can go on behind bytes that are damaged. The checksum begins with the salt of its file, which no
-//! client knows: what looks like a record in a payload is none.
+//! A record says by a mark where it may begin, and by two checksums that it is whole, so that
+//! reading can go on behind bytes that are damaged. The checksum of its first bytes begins with the
+//! salt of its file, which no client knows: what looks like a record in a payload is none, and
+//! costs no more than these few bytes.
 
-use weir_core::{MessageParts, Sequence, parse_message};
+use weir_core::{MessageParts, Sequence};
 
 use crate::checksum::Checksum;
 
 /// What each record begins with.
 pub(super) const MARK: [u8; 4] = *b"wrec";
 /// Bytes of a record before its message.
-pub(super) const RECORD_HEADER_BYTES: usize = 32;
-/// No message is longer: a packet is shorter than 256 MiB, and its name and publisher are known
-/// apart.
-const MESSAGE_BYTES_MAX: usize = 257 << 20;
+pub(super) const RECORD_HEADER_BYTES: usize = 40;
 
 /// A message of a history.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stored<'a> {
-    /// Its number in the order in which the messages of all histories came.
-    pub(crate) number: u64,
-    /// Its position in the log, if it was logged.
-    pub(crate) sequence: Option<Sequence>,
+    /// What stands before it.
+    pub(crate) header: RecordHeader,
     /// The message as a record.
     pub(crate) record: &'a [u8],
     /// The message.
     pub(crate) parts: MessageParts<'a>,
 }
 
-/// The first bytes of a record that can be one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Header {
+/// What stands before a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct RecordHeader {
     pub(super) message_bytes: usize,
-    number: u64,
-    sequence: u64,
-    checksum: u64,
+    /// Its number in the order in which the messages of all histories came.
+    pub(crate) number: u64,
+    /// Its position in the log, if it was logged.
+    pub(crate) sequence: Option<Sequence>,
+    /// The [`message_checksum`].
+    pub(crate) message_checksum: u64,
 }
 
 /// Bytes that a message takes in a file.
@@ -43,76 +42,60 @@ pub(super) fn bytes(message: &MessageParts<'_>) -> u64 {
     (RECORD_HEADER_BYTES + message.record_bytes()) as u64
 }
 
-/// Appends a message.
-pub(super) fn append(
+/// Appends a message; answers its [`message_checksum`].
+pub(crate) fn append(
     out: &mut Vec<u8>,
     salt: u64,
     number: u64,
     sequence: Option<Sequence>,
     message: &MessageParts<'_>,
-) {
+) -> u64 {
     let start = out.len();
-    out.extend_from_slice(&MARK);
-    out.extend_from_slice(&[0; RECORD_HEADER_BYTES - MARK.len()]);
+    out.extend_from_slice(&[0; RECORD_HEADER_BYTES]);
     message.append_to(out);
-    let record = &mut out[start..];
-    let message_bytes = record.len() - RECORD_HEADER_BYTES;
-    let message_bytes = u32::try_from(message_bytes).expect("a packet is shorter than 256 MiB");
-    record[4..8].copy_from_slice(&message_bytes.to_le_bytes());
-    record[8..16].copy_from_slice(&number.to_le_bytes());
-    record[16..24].copy_from_slice(&sequence.map_or(0, |sequence| sequence.0).to_le_bytes());
-    let checksum = checksum(salt, &record[4..24], &record[RECORD_HEADER_BYTES..]);
-    record[24..32].copy_from_slice(&checksum.to_le_bytes());
+    let (header, record) = out[start..]
+        .split_first_chunk_mut::<RECORD_HEADER_BYTES>()
+        .expect("it begins with as many bytes");
+    let message_checksum = message_checksum(record);
+    let message_bytes = record.len();
+    *header = RecordHeader { message_bytes, number, sequence, message_checksum }.encode(salt);
+    message_checksum
 }
 
-/// The checksum of a message, whatever its number.
+/// The checksum of a message, whatever its number and its file.
 pub(super) fn message_checksum(record: &[u8]) -> u64 {
-    checksum(0, &[], record)
-}
-
-impl Header {
-    /// Reads the first bytes of a record; none when no record begins here.
-    pub(super) fn read(bytes: &[u8; RECORD_HEADER_BYTES]) -> Option<Self> {
-        let (mark, rest) = bytes.split_first_chunk::<4>()?;
-        let (length, rest) = rest.split_first_chunk()?;
-        let (number, rest) = rest.split_first_chunk()?;
-        let (sequence, rest) = rest.split_first_chunk()?;
-        let checksum = rest.first_chunk()?;
-        let message_bytes = u32::from_le_bytes(*length) as usize;
-        let header = Self {
-            message_bytes,
-            number: u64::from_le_bytes(*number),
-            sequence: u64::from_le_bytes(*sequence),
-            checksum: u64::from_le_bytes(*checksum),
-        };
-        (*mark == MARK && message_bytes <= MESSAGE_BYTES_MAX).then_some(header)
-    }
-
-    /// Whether what stands behind the header is what was written.
-    pub(super) fn is_of(
-        self,
-        salt: u64,
-        header: &[u8; RECORD_HEADER_BYTES],
-        record: &[u8],
-    ) -> bool {
-        checksum(salt, &header[4..24], record) == self.checksum && parse_message(record).is_ok()
-    }
-
-    /// The message behind the header; none when it is no message.
-    pub(super) fn message(self, record: &[u8]) -> Option<Stored<'_>> {
-        Some(Stored {
-            number: self.number,
-            sequence: (self.sequence != 0).then_some(Sequence(self.sequence)),
-            record,
-            parts: parse_message(record).ok()?,
-        })
-    }
-}
-
-fn checksum(salt: u64, header: &[u8], message: &[u8]) -> u64 {
     let mut sum = Checksum::default();
-    sum.add(&salt.to_le_bytes());
-    sum.add(header);
-    sum.add(message);
+    sum.add(record);
     sum.value()
+}
+
+impl RecordHeader {
+    fn encode(self, salt: u64) -> [u8; RECORD_HEADER_BYTES] {
+        let length = u32::try_from(self.message_bytes).expect("a packet is shorter than 256 MiB");
+        let sequence = self.sequence.map_or(0, |sequence| sequence.0);
+        let mut bytes = [0; RECORD_HEADER_BYTES];
+        bytes[..4].copy_from_slice(&MARK);
+        bytes[4..8].copy_from_slice(&length.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.number.to_le_bytes());
+        bytes[16..24].copy_from_slice(&sequence.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.message_checksum.to_le_bytes());
+        let mut sum = Checksum::default();
+        sum.add(&salt.to_le_bytes());
+        sum.add(&bytes[..32]);
+        bytes[32..].copy_from_slice(&sum.value().to_le_bytes());
+        bytes
+    }
+
+    /// Reads the first bytes of a record of a file with this salt; none when no record begins here.
+    pub(super) fn decode(bytes: &[u8; RECORD_HEADER_BYTES], salt: u64) -> Option<Self> {
+        let number = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk::<8>()?));
+        let length = u32::from_le_bytes(*bytes.get(4..)?.first_chunk()?);
+        let header = Self {
+            message_bytes: usize::try_from(length).ok()?,
+            number: number(8)?,
+            sequence: number(16).filter(|sequence| *sequence != 0).map(Sequence),
+            message_checksum: number(24)?,
+        };
+        (header.encode(salt) == *bytes).then_some(header)
+    }
 }

@@ -1,13 +1,14 @@
 //! All histories of a broker together: which of them a message belongs to, and its number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use weir_core::{FilterTable, MessageParts, Sequence};
+use weir_core::{FilterTable, MessageParts, Records, Sequence};
 
-use super::entry::Entry;
+use super::active::Flush;
+use super::entry::{Entry, Offered};
 use super::record::message_checksum;
 use crate::config::HistoryConfig;
 use crate::status::HistoryStatus;
@@ -31,19 +32,32 @@ pub(crate) struct Recorder {
     places: FilterTable<Option<usize>>,
     /// The number that the next message gets.
     next: u64,
-    /// Messages that were kept before the last end and may be offered again: by position, with the
-    /// checksum.
-    known: BTreeMap<Sequence, u64>,
+    /// Messages that the log offers again and that were kept before the last end.
+    known: BTreeSet<Sequence>,
     /// The last position that was offered.
     last: Option<Sequence>,
+    system: System,
+}
+
+/// What the histories need of the system besides files.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct System {
+    /// Makes sure that a file is on the disk.
+    pub(super) flush: Flush,
     /// Random numbers for the salt of files.
-    salts: fn() -> io::Result<u64>,
-    scratch: Vec<u8>,
+    pub(super) salt: fn() -> io::Result<u64>,
+}
+
+impl System {
+    /// The real one, with a source of random numbers.
+    pub(crate) fn new(salt: fn() -> io::Result<u64>) -> Self {
+        Self { flush: File::sync_data, salt }
+    }
 }
 
 impl Recorder {
-    /// Opens the histories of a configuration below the data directory. `done` is the position up
-    /// to which the log will not offer messages again.
+    /// Opens the histories of a configuration below the data directory. The log offers what is
+    /// `waiting`, all of it behind the position `done`.
     ///
     /// # Errors
     /// When a directory or a file of theirs cannot be made, read or mended.
@@ -51,15 +65,19 @@ impl Recorder {
         data_dir: &Path,
         configs: &[HistoryConfig],
         done: Sequence,
-        salts: fn() -> io::Result<u64>,
+        waiting: &Records,
+        system: System,
     ) -> io::Result<Self> {
         let parent = directory(data_dir);
         fs::create_dir_all(&parent)?;
-        let (mut entries, mut next, mut known) = (Vec::new(), 1, BTreeMap::new());
+        let offered = Offered { done, messages: checksums(waiting) };
+        let (mut entries, mut next, mut known) = (Vec::new(), 1, BTreeSet::new());
+        let mut dropped_to = Vec::new();
         for config in configs {
-            let (entry, tail) = Entry::open(&parent, config, done)?;
+            let (entry, tail) = Entry::open(&parent, config, &offered, system.flush)?;
             next = next.max(tail.last + 1);
-            known.extend(tail.logged);
+            known.extend(tail.held);
+            dropped_to.push(tail.dropped_to);
             entries.push(entry);
         }
         File::open(&parent)?.sync_all()?;
@@ -67,8 +85,13 @@ impl Recorder {
         tell_of_others(&parent, configs)?;
         let filters = configs.iter().map(|config| config.filter.as_str());
         let filters = filters.zip((0..).map(Some));
-        let places = FilterTable::new(filters, None, salts()?);
-        Ok(Self { entries, places, next, known, last: None, salts, scratch: Vec::new() })
+        let mut places = FilterTable::new(filters, None, (system.salt)()?);
+        let has_gone = |(sequence, message): (Option<Sequence>, MessageParts<'_>)| {
+            let place = places.of(message.topic)?;
+            sequence.filter(|sequence| *sequence <= dropped_to[place])
+        };
+        known.extend(waiting.iter().filter_map(has_gone));
+        Ok(Self { entries, places, next, known, last: None, system })
     }
 
     /// Keeps a message; `sequence` is its position if it is in the log.
@@ -79,16 +102,26 @@ impl Recorder {
                 return;
             }
             self.last = Some(sequence);
-            if self.is_known(sequence, message) {
+            if self.known.remove(&sequence) {
                 return;
             }
         }
         let Some(place) = self.places.of(message.topic) else { return };
-        let number = self.next;
-        self.next += 1;
-        // Without a random number a payload might pass for a record, but only behind damage.
-        let salt = || (self.salts)().unwrap_or(number);
-        self.entries[place].append(number, sequence, message, salt);
+        self.append(place, sequence, message);
+    }
+
+    /// Keeps again what a flush has lost, from what the log holds. What is not there any more is
+    /// counted.
+    pub(crate) fn repeat(&mut self, records: &Records) {
+        for place in 0..self.entries.len() {
+            let mut lost = self.entries[place].take_lost();
+            for (sequence, message) in records.iter() {
+                if sequence.is_some_and(|sequence| lost.remove(&sequence)) {
+                    self.append(place, sequence, &message);
+                }
+            }
+            self.entries[place].miss(lost.len());
+        }
     }
 
     /// Gives what was kept to the system.
@@ -96,9 +129,14 @@ impl Recorder {
         self.entries.iter_mut().for_each(|entry| entry.write());
     }
 
-    /// Makes sure that what was logged is on the disk.
-    pub(crate) fn sync(&mut self) {
-        self.entries.iter_mut().for_each(|entry| entry.sync());
+    /// Makes sure that what was logged is on the disk. False when it is not, and has to be
+    /// [repeated](Self::repeat).
+    pub(crate) fn sync(&mut self) -> bool {
+        let mut is_all = true;
+        for entry in &mut self.entries {
+            is_all &= entry.sync();
+        }
+        is_all
     }
 
     /// Drops what is too old.
@@ -116,14 +154,24 @@ impl Recorder {
         self.entries.iter().map(Entry::status).collect()
     }
 
-    /// Whether the message was kept before the last end. The store may have been replaced since,
-    /// so the position alone does not say it.
-    fn is_known(&mut self, sequence: Sequence, message: &MessageParts<'_>) -> bool {
-        let Some(checksum) = self.known.remove(&sequence) else { return false };
-        self.scratch.clear();
-        message.append_to(&mut self.scratch);
-        message_checksum(&self.scratch) == checksum
+    fn append(&mut self, place: usize, sequence: Option<Sequence>, message: &MessageParts<'_>) {
+        let number = self.next;
+        self.next += 1;
+        // Without a random number a payload might pass for a record, but only behind damage.
+        let salt = || (self.system.salt)().unwrap_or(number);
+        self.entries[place].append(number, sequence, message, salt);
     }
+}
+
+/// The checksum of each message by its position.
+fn checksums(records: &Records) -> BTreeMap<Sequence, u64> {
+    let mut scratch = Vec::new();
+    let checksum = |(sequence, message): (Option<Sequence>, MessageParts<'_>)| {
+        scratch.clear();
+        message.append_to(&mut scratch);
+        Some((sequence?, message_checksum(&scratch)))
+    };
+    records.iter().filter_map(checksum).collect()
 }
 
 /// Directories that no history of the configuration has stay as they are.

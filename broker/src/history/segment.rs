@@ -8,11 +8,13 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::record::{Header, MARK, RECORD_HEADER_BYTES, Stored};
+use weir_core::{Sequence, parse_message};
+
+use super::record::{MARK, RECORD_HEADER_BYTES, RecordHeader, Stored, message_checksum};
 use crate::checksum::Checksum;
 
 /// Bytes before the first record.
-pub(super) const HEADER_BYTES: u64 = 56;
+pub(crate) const HEADER_BYTES: u64 = 80;
 
 /// What the header of a file says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,17 +25,39 @@ pub(crate) struct SegmentHeader {
     pub(crate) messages_before: u64,
     /// When its first message was received, milliseconds since the Unix epoch.
     pub(crate) first_received_ms: u64,
-    /// What its checksums begin with; drawn at random.
+    /// When the youngest message of the file before it was received; 0 when there was none.
+    pub(crate) received_before_ms: u64,
+    /// The last message of the same history before it that was logged.
+    pub(crate) logged_before: Logged,
+    /// What the checksums of its records begin with; drawn at random.
     pub(crate) salt: u64,
+}
+
+/// A message of the log. The store may have been replaced since, so the position alone does not say
+/// which one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Logged {
+    /// Its position; 0 when there is none.
+    pub(crate) sequence: Sequence,
+    /// Of the message.
+    pub(crate) checksum: u64,
 }
 
 impl SegmentHeader {
     /// The bytes of the header.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::from(MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&[0; 4]);
-        for number in [self.first, self.messages_before, self.first_received_ms, self.salt] {
+        for number in [
+            self.first,
+            self.messages_before,
+            self.first_received_ms,
+            self.received_before_ms,
+            self.logged_before.sequence.0,
+            self.logged_before.checksum,
+            self.salt,
+        ] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         let mut sum = Checksum::default();
@@ -48,7 +72,9 @@ impl SegmentHeader {
             first: number(16)?,
             messages_before: number(24)?,
             first_received_ms: number(32)?,
-            salt: number(40)?,
+            received_before_ms: number(40)?,
+            logged_before: Logged { sequence: Sequence(number(48)?), checksum: number(56)? },
+            salt: number(64)?,
         };
         (header.encode() == bytes).then_some(header)
     }
@@ -66,7 +92,7 @@ impl SegmentHeader {
 }
 
 /// The path of the file whose first message has this number.
-pub(super) fn path(directory: &Path, first: u64) -> PathBuf {
+pub(crate) fn path(directory: &Path, first: u64) -> PathBuf {
     directory.join(format!("{first:020}.{EXTENSION}"))
 }
 
@@ -102,6 +128,9 @@ pub(crate) struct Records {
     read_to: u64,
     /// Gaps of damaged bytes between records.
     damaged: u64,
+    /// Bytes of messages whose checksum was looked at.
+    #[cfg(test)]
+    pub(super) checked: usize,
 }
 
 impl Records {
@@ -114,12 +143,20 @@ impl Records {
         let Some(SegmentHeader { salt, .. }) = SegmentHeader::read(directory, first)? else {
             return Ok(None);
         };
-        let offset = offset.max(HEADER_BYTES);
-        let mut file = OpenOptions::new().read(true).open(path(directory, first))?;
-        file.seek(SeekFrom::Start(offset))?;
-        let (buffer, next) = (Vec::new(), 0);
-        let (buffer_at, read_to) = (offset, offset);
-        Ok(Some(Self { file, salt, buffer, buffer_at, next, read_to, damaged: 0 }))
+        let file = OpenOptions::new().read(true).open(path(directory, first))?;
+        let mut records = Self {
+            file,
+            salt,
+            buffer: Vec::new(),
+            buffer_at: 0,
+            next: 0,
+            read_to: offset.max(HEADER_BYTES),
+            damaged: 0,
+            #[cfg(test)]
+            checked: 0,
+        };
+        records.go_back()?;
+        Ok(Some(records))
     }
 
     /// The next record that is whole; none at the end of what is written. There it can be called
@@ -128,16 +165,17 @@ impl Records {
     /// # Errors
     /// When the file cannot be read.
     pub(crate) fn next(&mut self) -> io::Result<Option<Stored<'_>>> {
-        self.next = self.at(self.read_to);
-        let Some(record) = self.find()? else { return Ok(None) };
-        if self.buffer_at + self.next as u64 > self.read_to {
-            self.damaged += 1;
-        }
+        let Some((header, record)) = self.find()? else {
+            self.go_back()?;
+            return Ok(None);
+        };
+        let begin = self.buffer_at + (record.start - RECORD_HEADER_BYTES) as u64;
+        self.damaged += u64::from(begin > self.read_to);
         self.read_to = self.buffer_at + record.end as u64;
-        let (header, message) = self.buffer[self.next..record.end]
-            .split_first_chunk::<RECORD_HEADER_BYTES>()
-            .expect("a record that was found has its header");
-        Ok(Header::read(header).and_then(|header| header.message(message)))
+        self.next = record.end;
+        let record = &self.buffer[record];
+        let parts = parse_message(record).map_err(io::Error::other)?;
+        Ok(Some(Stored { header, record, parts }))
     }
 
     /// Where the record that was read last ends.
@@ -150,34 +188,41 @@ impl Records {
         self.damaged
     }
 
-    /// Looks for a record from `next` on, which stands at its beginning then.
-    fn find(&mut self) -> io::Result<Option<Range<usize>>> {
+    /// Looks for a record from `next` on, and answers where its message stands in the buffer.
+    fn find(&mut self) -> io::Result<Option<(RecordHeader, Range<usize>)>> {
         loop {
             if !self.fill(RECORD_HEADER_BYTES)? {
                 return Ok(None);
             }
-            if let Some(end) = self.end_of_record()? {
-                return Ok(Some(self.next..end));
+            let bytes = self.buffer[self.next..].first_chunk().expect("so many bytes are there");
+            let Some(header) = RecordHeader::decode(bytes, self.salt) else {
+                self.pass_to_mark();
+                continue;
+            };
+            let record_bytes = RECORD_HEADER_BYTES + header.message_bytes;
+            // It goes on behind the end, so nothing else begins before that.
+            if !self.fill(record_bytes)? {
+                return Ok(None);
             }
-            // The first byte is no beginning of a record, so it is looked for behind it.
-            let rest = &self.buffer[self.next + 1..];
-            let mark = rest.windows(MARK.len()).position(|bytes| bytes == MARK);
-            // The last bytes may be the begin of a mark.
-            self.next += 1 + mark.unwrap_or(rest.len().saturating_sub(MARK.len() - 1));
+            let message = self.next + RECORD_HEADER_BYTES..self.next + record_bytes;
+            #[cfg(test)]
+            {
+                self.checked += message.len();
+            }
+            if message_checksum(&self.buffer[message.clone()]) == header.message_checksum {
+                return Ok(Some((header, message)));
+            }
+            // What is damaged is in the message: its length is right.
+            self.next += record_bytes;
         }
     }
 
-    /// Where the record at `next` ends; none when there is none, or not all of it.
-    fn end_of_record(&mut self) -> io::Result<Option<usize>> {
-        let bytes = *self.buffer[self.next..].first_chunk().expect("so many bytes are there");
-        let Some(header) = Header::read(&bytes) else { return Ok(None) };
-        let record_bytes = RECORD_HEADER_BYTES + header.message_bytes;
-        if !self.fill(record_bytes)? {
-            return Ok(None);
-        }
-        let end = self.next + record_bytes;
-        let message = &self.buffer[self.next + RECORD_HEADER_BYTES..end];
-        Ok(header.is_of(self.salt, &bytes, message).then_some(end))
+    /// No record begins at `next`, so one is looked for behind it.
+    fn pass_to_mark(&mut self) {
+        let rest = &self.buffer[self.next + 1..];
+        let mark = rest.windows(MARK.len()).position(|bytes| bytes == MARK);
+        // The last bytes may be the begin of a mark.
+        self.next += 1 + mark.unwrap_or(rest.len().saturating_sub(MARK.len() - 1));
     }
 
     /// Makes so many bytes from `next` on stand in the buffer; false when the file has fewer.
@@ -185,12 +230,11 @@ impl Records {
         if self.buffer.len() - self.next >= bytes {
             return Ok(true);
         }
-        let kept_from = self.at(self.read_to).min(self.next);
-        self.buffer.drain(..kept_from);
-        self.buffer_at += kept_from as u64;
-        self.next -= kept_from;
-        while self.buffer.len() - self.next < bytes {
-            let wanted = READ_BYTES.max(self.next + bytes - self.buffer.len()) as u64;
+        self.buffer.drain(..self.next);
+        self.buffer_at += self.next as u64;
+        self.next = 0;
+        while self.buffer.len() < bytes {
+            let wanted = READ_BYTES.max(bytes - self.buffer.len()) as u64;
             if (&self.file).take(wanted).read_to_end(&mut self.buffer)? == 0 {
                 return Ok(false);
             }
@@ -198,9 +242,13 @@ impl Records {
         Ok(true)
     }
 
-    /// Where a place of the file stands in the buffer.
-    fn at(&self, offset: u64) -> usize {
-        usize::try_from(offset - self.buffer_at).expect("what is read stands in the buffer")
+    /// The next record is looked for behind the last one again: what stands there may be the begin
+    /// of one that is being written.
+    fn go_back(&mut self) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.read_to))?;
+        self.buffer.clear();
+        (self.buffer_at, self.next) = (self.read_to, 0);
+        Ok(())
     }
 }
 

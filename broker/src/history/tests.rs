@@ -1,18 +1,24 @@
 //! What a history keeps and gives back, with files in a directory of the test.
 
+mod again;
+mod damage;
 mod reading;
+mod thread;
 
+use std::cell::Cell;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use weir_core::{MessageParts, Sequence};
+use weir_core::{MessageParts, Records as Handed, Sequence};
 use weir_mqtt::QoS;
 
 use super::read::{Reader, Wanted};
-use super::recorder::{Recorder, directory};
-use super::segment::{self, HEADER_BYTES, Records, SegmentHeader};
+use super::record::{self, MARK, RECORD_HEADER_BYTES};
+use super::recorder::{Recorder, System, directory};
+use super::segment::{self, HEADER_BYTES, Logged, Records, SegmentHeader};
 use crate::config::HistoryConfig;
 use crate::status::HistoryStatus;
 
@@ -34,8 +40,15 @@ impl Folder {
         directory(&self.0).join(HistoryConfig::new(filter).directory())
     }
 
+    /// The log offers nothing.
     fn recorder(&self, configs: &[HistoryConfig], done: u64) -> Recorder {
-        Recorder::open(&self.0, configs, Sequence(done), || Ok(77)).expect("it opens")
+        self.recorder_offered(configs, done, &Handed::default())
+    }
+
+    /// The log offers these again.
+    fn recorder_offered(&self, configs: &[HistoryConfig], done: u64, waiting: &Handed) -> Recorder {
+        let system = System { flush, salt: || Ok(77) };
+        Recorder::open(&self.0, configs, Sequence(done), waiting, system).expect("it opens")
     }
 }
 
@@ -43,6 +56,21 @@ impl Drop for Folder {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.0).ok();
     }
+}
+
+thread_local! {
+    /// So many flushes fail from now on.
+    static FAILING: Cell<u32> = const { Cell::new(0) };
+    static FLUSHES: Cell<u32> = const { Cell::new(0) };
+}
+
+fn flush(file: &fs::File) -> io::Result<()> {
+    FLUSHES.set(FLUSHES.get() + 1);
+    if let Some(left) = FAILING.get().checked_sub(1) {
+        FAILING.set(left);
+        return Err(io::Error::other("the disk has lost it"));
+    }
+    file.sync_data()
 }
 
 fn message<'a>(topic: &'a str, payload: &'a [u8], received_at_ms: u64) -> MessageParts<'a> {
@@ -73,7 +101,7 @@ fn payloads(directory: &Path) -> (Vec<String>, u64) {
 }
 
 /// Records `count` messages of topic `a` with positions from 1 on, and ends.
-fn record(folder: &Folder, count: u64) {
+fn record_some(folder: &Folder, count: u64) {
     let mut recorder = folder.recorder(&[HistoryConfig::new("a")], 0);
     for number in 1..=count {
         let payload = format!("payload {number}");
@@ -90,98 +118,6 @@ fn only_file(folder: &Folder) -> PathBuf {
     let firsts = segment::list(&folder.of("a")).expect("the directory can be read");
     assert_eq!(firsts.len(), 1);
     segment::path(&folder.of("a"), firsts[0])
-}
-
-#[test]
-fn a_file_that_is_cut_off_anywhere_keeps_what_is_whole_and_goes_on() {
-    let folder = Folder::new();
-    record(&folder, 3);
-    let path = only_file(&folder);
-    let whole = fs::read(&path).expect("the file can be read");
-    let record_bytes = (whole.len() - HEADER_BYTES as usize) / 3;
-    for end in 0..=whole.len() {
-        fs::remove_dir_all(folder.of("a")).expect("it was there");
-        fs::create_dir_all(folder.of("a")).expect("it can be made");
-        fs::write(&path, &whole[..end]).expect("the file can be written");
-        let kept = end.saturating_sub(HEADER_BYTES as usize) / record_bytes;
-
-        let mut recorder = folder.recorder(&[HistoryConfig::new("a")], 0);
-        let status = status(&recorder);
-        assert_eq!((status.messages, status.dropped.len()), (kept as u64, 0), "cut at {end}");
-        recorder.record(None, &message("a", b"after", 2000));
-        recorder.write();
-        let mut expected: Vec<String> = (1..=kept).map(|n| format!("payload {n}")).collect();
-        expected.push("after".to_owned());
-        assert_eq!(payloads(&folder.of("a")), (expected, 0), "cut at {end}");
-    }
-}
-
-#[test]
-fn a_flipped_byte_costs_the_record_that_it_is_in_and_no_other() {
-    let folder = Folder::new();
-    record(&folder, 3);
-    let path = only_file(&folder);
-    let whole = fs::read(&path).expect("the file can be read");
-    let record_bytes = (whole.len() - HEADER_BYTES as usize) / 3;
-    for at in HEADER_BYTES as usize + record_bytes..HEADER_BYTES as usize + 2 * record_bytes {
-        let mut damaged = whole.clone();
-        damaged[at] ^= 0x41;
-        fs::write(&path, &damaged).expect("the file can be written");
-        let expected = vec!["payload 1".to_owned(), "payload 3".to_owned()];
-        assert_eq!(payloads(&folder.of("a")), (expected, 1), "byte {at}");
-        let recorder = folder.recorder(&[HistoryConfig::new("a")], 0);
-        assert_eq!(status(&recorder).dropped.get("damaged"), Some(&1), "byte {at}");
-    }
-    let mut damaged = whole.clone();
-    damaged[9] ^= 1;
-    fs::write(&path, &damaged).expect("the file can be written");
-    let recorder = folder.recorder(&[HistoryConfig::new("a")], 0);
-    assert_eq!(status(&recorder).messages, 0, "without a header nothing is believed");
-    assert_eq!(status(&recorder).dropped.get("damaged"), Some(&1));
-}
-
-/// A client could put a record into a payload; behind a torn write it would be found.
-#[test]
-fn what_a_payload_holds_is_no_record() {
-    let folder = Folder::new();
-    let mut forged = Vec::new();
-    super::record::append(&mut forged, 0, 9, None, &message("a", b"forged", 1));
-    let mut recorder = folder.recorder(&[HistoryConfig::new("a")], 0);
-    recorder.record(None, &message("a", &forged, 1000));
-    recorder.record(None, &message("a", b"last", 1000));
-    recorder.write();
-    let path = only_file(&folder);
-    let mut bytes = fs::read(&path).expect("the file can be read");
-    bytes[HEADER_BYTES as usize] ^= 1;
-    fs::write(&path, &bytes).expect("the file can be written");
-    assert_eq!(payloads(&folder.of("a")), (vec!["last".to_owned()], 1));
-}
-
-/// After a crash the log offers what its cursor has not passed, of which some is kept already.
-#[test]
-fn what_the_log_offers_again_is_kept_once_and_what_is_missing_is_kept() {
-    let folder = Folder::new();
-    record(&folder, 5);
-    let mut recorder = folder.recorder(&[HistoryConfig::new("a")], 2);
-    for number in 3..=7_u64 {
-        let payload = format!("payload {number}");
-        recorder.record(Some(Sequence(number)), &message("a", payload.as_bytes(), 1000 + number));
-    }
-    recorder.sync();
-    let expected: Vec<String> = (1..=7).map(|number| format!("payload {number}")).collect();
-    assert_eq!(payloads(&folder.of("a")), (expected, 0));
-    assert_eq!(status(&recorder).messages, 7);
-}
-
-#[test]
-fn the_positions_of_another_store_are_those_of_other_messages() {
-    let folder = Folder::new();
-    record(&folder, 2);
-    let mut recorder = folder.recorder(&[HistoryConfig::new("a")], 0);
-    recorder.record(Some(Sequence(1)), &message("a", b"of a new store", 3000));
-    recorder.write();
-    let expected = ["payload 1", "payload 2", "of a new store"].map(str::to_owned).to_vec();
-    assert_eq!(payloads(&folder.of("a")), (expected, 0));
 }
 
 #[test]
@@ -273,6 +209,8 @@ fn a_header_comes_back_and_is_refused_when_a_byte_of_it_is_wrong() {
         first: 7,
         messages_before: 3,
         first_received_ms: 1_700_000_000_000,
+        received_before_ms: 1_600_000_000_000,
+        logged_before: Logged { sequence: Sequence(5), checksum: 99 },
         salt: 9,
     };
     let path = segment::path(&folder.0, 7);

@@ -19,9 +19,10 @@ use crate::clock::unix_ms;
 use crate::fill_level::FillLevel;
 use crate::inner_turn::InnerTurn;
 use crate::mailbox::{Mail, Mailboxes};
+use crate::pipeline::not_handled;
 use crate::shard::RecordSink;
 use crate::status::HistoryStatus;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::worker::Worker;
 
 /// Bytes of messages that wait before sockets are left unread.
@@ -227,17 +228,33 @@ impl Runner {
         }
     }
 
-    /// Flushes the files, and then lets the log go on.
+    /// Flushes the files, and then lets the log go on. What a flush has lost is written again, and
+    /// the log holds it until another flush has done it.
     fn sync(&mut self) {
-        self.recorder.sync();
-        self.sync_at = None;
         self.unsynced = 0;
+        if !self.recorder.sync() {
+            self.sync_at = Some(Instant::now() + SYNC_INTERVAL);
+            if let Err(error) = self.repeat() {
+                tracing::error!(%error, "what a history has lost cannot be read from the log yet");
+            }
+            return;
+        }
+        self.sync_at = None;
         if let Some(done) = self.done.take() {
             let turn = InnerTurn { done: Some((self.around.reader, done)), ..InnerTurn::default() };
             self.around.mailboxes.first().send(Mail::Turn(turn));
         }
     }
 
+    fn repeat(&mut self) -> Result<(), StoreError> {
+        let Around { store, shard, reader, .. } = &self.around;
+        let done = store.reader_cursor(*shard, *reader)?;
+        let records = not_handled(store, *shard, *reader, done)?;
+        self.recorder.repeat(&records);
+        Ok(())
+    }
+
+    /// The cursor stays: what is flushed now is offered again at the next start, and known.
     fn finish(&mut self) {
         self.take_durable();
         self.recorder.sync();
