@@ -115,7 +115,8 @@ impl Broker {
         let history = match history {
             Some((recorder, waiting, reader)) => {
                 let (store, mailboxes) = (store.clone(), mailboxes.clone());
-                let around = Around { store, shard: SHARD, reader, mailboxes };
+                let clock_watch = clock_watch.clone();
+                let around = Around { store, shard: SHARD, reader, mailboxes, clock_watch };
                 Some(HistoryThread::run(recorder, waiting, around)?)
             }
             None => None,

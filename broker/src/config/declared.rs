@@ -92,8 +92,8 @@ pub(crate) static TOP: Section = Section {
             name: "clock_file",
             text: "For a machine without a clock that goes on without power: a file that is there \
                    once its clock is set. systemd-timesyncd makes the one of the example. Until it is \
-                   there, rules do not hold time stamps against the clock, and what they send has \
-                   the user property clock = unset.",
+                   there, rules do not hold time stamps against the clock, what they send has the \
+                   user property clock = unset, and no history drops what is too old.",
             kind: Kind::Path,
             initial: Initial::Unset {
                 example: "\"/run/systemd/timesync/synchronized\"",

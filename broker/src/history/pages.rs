@@ -45,7 +45,7 @@ impl Pages {
             for request in requests {
                 let page = read(&directories, &history, &request);
                 answer(page.unwrap_or_else(|error| {
-                    tracing::error!(%error, "a history cannot be read");
+                    tracing::error!(%error, "a history cannot be read: a subscription to it ends early");
                     (Vec::new(), None)
                 }));
             }
@@ -73,14 +73,14 @@ impl Drop for Pages {
 }
 
 /// The position of a request is the number at which all pages end, and that of the reader.
-fn read(
+pub(super) fn read(
     directories: &[PathBuf],
     history: &HistoryHandle,
     request: &HistoryRequest,
 ) -> io::Result<Page> {
     let (end, position) = match request.position.split_first() {
         Some((end, position)) => (*end, position),
-        None => (history.write().unwrap_or(0), [].as_slice()),
+        None => (history.write().ok_or_else(has_ended)?, [].as_slice()),
     };
     let Ok(filter) = TopicFilter::parse(&request.filter) else { return Ok((Vec::new(), None)) };
     let matches = |message: &MessageParts<'_>| filter.matches(message.topic);
@@ -103,4 +103,8 @@ fn read(
     let mut next = vec![end];
     next.extend(reader.position());
     Ok((messages, Some(next)))
+}
+
+fn has_ended() -> io::Error {
+    io::Error::other("the thread that writes it has ended")
 }

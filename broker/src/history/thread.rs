@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use weir_core::{ReaderId, Records, Sequence, ShardId};
 
 use super::recorder::Recorder;
-use crate::clock::unix_ms;
+use crate::clock::{ClockWatch, unix_ms};
 use crate::fill_level::FillLevel;
 use crate::inner_turn::InnerTurn;
 use crate::mailbox::{Mail, Mailboxes};
@@ -67,6 +67,7 @@ pub(crate) struct Around {
     pub(crate) shard: ShardId,
     pub(crate) reader: ReaderId,
     pub(crate) mailboxes: Mailboxes,
+    pub(crate) clock_watch: Arc<ClockWatch>,
 }
 
 impl HistoryThread {
@@ -223,7 +224,10 @@ impl Runner {
             }
         }
         if self.expire_at <= now {
-            self.recorder.expire(unix_ms());
+            // Nothing is old by a clock that is wrong.
+            if self.around.clock_watch.is_set() {
+                self.recorder.expire(unix_ms());
+            }
             self.expire_at = now + EXPIRE_INTERVAL;
         }
     }

@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use mio::{Poll, Token, Waker};
 use weir_core::{
-    Core, Effect, Input, Limits, Now, Publication, ReaderConfig, ReaderId, ReaderKind,
-    Records as Handed, Recovered, Route, ShardId,
+    Core, Effect, HistoryRequest, Input, Limits, Now, Publication, ReaderConfig, ReaderId,
+    ReaderKind, Records as Handed, Recovered, Route, ShardId,
 };
 
 use super::*;
-use crate::history::{Around, HistoryThread};
+use crate::clock::ClockWatch;
+use crate::history::{Around, HistoryThread, pages};
 use crate::mailbox::{Mail, MailReceiver, Mailboxes, mailbox};
 use crate::shard::RecordSink as _;
 use crate::store::{Store, StoreOptions};
@@ -29,7 +30,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn start(folder: &Folder, flush: fn(&fs::File) -> io::Result<()>) -> Self {
+    fn start(folder: &Folder, flush: fn(&fs::File) -> io::Result<()>, watch: ClockWatch) -> Self {
         let store = Arc::new(Store::in_memory(StoreOptions::default()).expect("in memory"));
         let reader = store.register_readers(&["history"]).expect("one reader")[0];
         let config = ReaderConfig {
@@ -52,6 +53,7 @@ impl Bench {
             shard: ShardId::FIRST,
             reader,
             mailboxes: Mailboxes::new(vec![mailbox]),
+            clock_watch: Arc::new(watch),
         };
         let thread = HistoryThread::run(recorder, waiting, around);
         let thread = thread.expect("the system gives a thread");
@@ -101,7 +103,7 @@ fn the_log_goes_on_only_when_what_a_flush_has_lost_is_on_the_disk() {
         true => file.sync_data(),
     };
     let folder = Folder::new();
-    let mut bench = Bench::start(&folder, fails_once);
+    let mut bench = Bench::start(&folder, fails_once, ClockWatch::new(None));
     for payload in ["1", "2", "3"] {
         bench.publish(payload.as_bytes());
     }
@@ -112,4 +114,32 @@ fn the_log_goes_on_only_when_what_a_flush_has_lost_is_on_the_disk() {
     let status = bench.thread.handle().status();
     assert_eq!((status[0].messages, status[0].dropped.len()), (3, 0));
     drop(bench);
+}
+
+/// Before the network has set the clock everything may look as if it were of another year.
+#[test]
+fn nothing_is_too_old_by_a_clock_that_is_not_set() {
+    let kept = |watch| {
+        let folder = Folder::new();
+        record_some(&folder, 1);
+        let bench = Bench::start(&folder, flush, watch);
+        let status = bench.thread.handle().status();
+        drop(bench);
+        status[0].messages
+    };
+    assert_eq!(kept(ClockWatch::new(Some("/nowhere/at/all".into()))), 1);
+    assert_eq!(kept(ClockWatch::new(None)), 0);
+}
+
+/// Once the thread had ended a client was given nothing, as if nothing were there.
+#[test]
+fn a_history_that_nobody_writes_any_more_cannot_be_read() {
+    let folder = Folder::new();
+    let bench = Bench::start(&folder, flush, ClockWatch::new(None));
+    let handle = bench.thread.handle();
+    let request = HistoryRequest { filter: "a".into(), since_ms: 0, position: Vec::new() };
+    let directories = [folder.of("a")];
+    assert!(pages::read(&directories, &handle, &request).is_ok());
+    drop(bench);
+    assert!(pages::read(&directories, &handle, &request).is_err());
 }
