@@ -3,7 +3,7 @@
 //! `weir rules replay` sends from it what the rule has sent, and shows what a result was made of.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -86,24 +86,30 @@ fn read(weir: &Weir, filter: &str) -> Vec<(String, String)> {
     }
 }
 
+/// Large messages of QoS 0 fill file after file between those that count, and the oldest files go.
 #[test]
 fn after_kills_nothing_is_missing_and_nothing_is_there_twice() {
     let folder = Folder::new("history-kills");
-    let (config, weir) = start(&folder);
-    let mut weir = Some(weir);
-    let mut publisher = Publisher::new("publisher", Version::V5, 20);
+    let small = CONFIG.replace("filter = \"t/+\"", "filter = \"t/+\"\nmax_bytes = \"4MB\"");
+    folder.write("rules.toml", RULES);
+    let config = folder.write("weir.toml", small);
+    let mut weir = Some(Weir::start(&config));
+    let mut publisher = Publisher::new("publisher", Version::V5, WINDOW as usize);
     publisher.connect(weir.as_ref().unwrap().address()).unwrap();
-    let (mut number, mut acknowledged) = (0, 0);
-    let qos =
-        |number: u32| if number.is_multiple_of(2) { QoS::ExactlyOnce } else { QoS::AtLeastOnce };
+    let (mut step, mut number, mut acknowledged) = (0, 0, BTreeSet::new());
     loop {
         let mut next = || {
+            step += 1;
+            if step % 11 > 7 {
+                let payload = format!("fill {}", "x".repeat(70_000)).into_bytes();
+                return Some(Message { payload, ..message(number, QoS::AtMostOnce) });
+            }
             number += 1;
-            (number <= 1000).then(|| message(number, qos(number)))
+            (number <= 600).then(|| message(number, exactness(number)))
         };
-        let ended = publisher.run(&mut next, |_| {
-            acknowledged += 1;
-            if acknowledged % 180 == 0 {
+        let ended = publisher.run(&mut next, |message| {
+            acknowledged.insert(str::from_utf8(&message.payload).unwrap().parse().unwrap());
+            if acknowledged.len() % 110 == 0 {
                 weir.take().unwrap().kill();
             }
         });
@@ -111,23 +117,38 @@ fn after_kills_nothing_is_missing_and_nothing_is_there_twice() {
         if ended == Ended::Done {
             break;
         }
-        weir = Some(Weir::start(&config));
-        publisher.connect(weir.as_ref().unwrap().address()).unwrap();
+        let started = weir.insert(Weir::start(&config));
+        assert_kept(&read(started, "t/+"), &acknowledged);
+        publisher.connect(started.address()).unwrap();
     }
     let weir = weir.unwrap();
-    let found = read(&weir, "t/+");
-    let mut counts = BTreeMap::<u32, u32>::new();
-    found.iter().for_each(|(_, payload)| *counts.entry(payload.parse().unwrap()).or_default() += 1);
-    assert_eq!(counts.keys().copied().collect::<Vec<_>>(), (1..=1000).collect::<Vec<_>>());
-    let twice: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
-    assert!(twice.iter().all(|(number, _)| qos(**number) == QoS::AtLeastOnce), "{twice:?}");
-    // What was sent again comes later than it would have, the others keep their order.
-    let exact: Vec<u32> = found.iter().map(|(_, payload)| payload.parse().unwrap()).collect();
-    let exact: Vec<u32> =
-        exact.into_iter().filter(|number| qos(*number) == QoS::ExactlyOnce).collect();
-    assert!(exact.is_sorted(), "QoS 2 is in the order in which it was sent");
+    assert_eq!(acknowledged.iter().copied().collect::<Vec<_>>(), (1..=600).collect::<Vec<_>>());
+    assert_kept(&read(&weir, "t/+"), &acknowledged);
     weir.stop();
 }
+
+/// What was acknowledged is there from the first on that did not have to go, QoS 2 once and in its
+/// order.
+fn assert_kept(found: &[(String, String)], acknowledged: &BTreeSet<u32>) {
+    let numbers: Vec<u32> = found.iter().filter_map(|(_, payload)| payload.parse().ok()).collect();
+    let is_exact = |number: &u32| exactness(*number) == QoS::ExactlyOnce;
+    let exact: Vec<u32> = numbers.iter().copied().filter(is_exact).collect();
+    assert!(exact.is_sorted_by(|one, next| one < next), "QoS 2 is there once, in order: {exact:?}");
+    let kept: BTreeSet<u32> = numbers.into_iter().collect();
+    let first = kept.first().expect("the youngest are there");
+    // What was sent again stands behind what was sent after it.
+    let sure = acknowledged.range(first + 2 * WINDOW..);
+    let missing: Vec<&u32> = sure.filter(|number| !kept.contains(number)).collect();
+    assert!(missing.is_empty(), "{missing:?} are missing of those from {first} on");
+    assert!(kept.len() > 50, "the history holds more than {kept:?}");
+}
+
+fn exactness(number: u32) -> QoS {
+    if number.is_multiple_of(2) { QoS::ExactlyOnce } else { QoS::AtLeastOnce }
+}
+
+/// Messages that are under way.
+const WINDOW: u32 = 20;
 
 /// The socket takes little, so nearly all of it waits for the reader to go on, page by page.
 #[test]
