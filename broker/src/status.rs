@@ -207,6 +207,10 @@ pub struct UpstreamStatus {
     /// When the oldest of them was received, milliseconds since the Unix epoch.
     #[serde(default)]
     pub oldest_at_ms: Option<u64>,
+    /// In how many seconds nothing will wait, if it goes on as in the last half minute; none while
+    /// it does not become less, or without a connection.
+    #[serde(default)]
+    pub empty_in_s: Option<u64>,
     /// Messages that were sent to it, repetitions included.
     pub sent: u64,
     /// Messages that it has acknowledged.

@@ -157,6 +157,7 @@ fn upstream_rows(status: &Status, unix_ms: u64) -> Vec<Vec<String>> {
         "waiting",
         "bytes",
         "oldest",
+        "empty in",
         "sent",
         "acknowledged",
         "received",
@@ -169,7 +170,8 @@ fn upstream_rows(status: &Status, unix_ms: u64) -> Vec<Vec<String>> {
         let oldest = upstream.oldest_at_ms.map_or("-".to_owned(), age);
         let dropped: u64 = upstream.dropped.values().sum();
         let numbers = [upstream.sent, upstream.acknowledged, upstream.received, dropped];
-        let waiting = [upstream.depth.to_string(), size(upstream.depth_bytes), oldest];
+        let empty_in = upstream.empty_in_s.map_or("-".to_owned(), uptime);
+        let waiting = [upstream.depth.to_string(), size(upstream.depth_bytes), oldest, empty_in];
         let mut state = format!("{:?}", upstream.state).to_lowercase();
         if let Some(error) = &upstream.last_error {
             state.push_str(&format!(" (last error: {error})"));
@@ -281,6 +283,7 @@ mod tests {
                 depth: 3,
                 depth_bytes: 1_500,
                 oldest_at_ms: Some(NOW_MS - 125_000),
+                empty_in_s: Some(100),
                 dropped: [("qos0".to_owned(), 2)].into(),
                 sent: 10,
                 acknowledged: 7,
@@ -317,8 +320,8 @@ rule          matched  emitted  late  errors  keys
 room-average     1200        0     0       0     0
 tank                0        7     0       0     0
 
-upstream  waiting   bytes     oldest  sent  acknowledged  received  dropped  state
-cloud           3  1.5 KB  2 min 5 s    10             7         5        2  waiting (last error: connection refused)
+upstream  waiting   bytes     oldest    empty in  sent  acknowledged  received  dropped  state
+cloud           3  1.5 KB  2 min 5 s  1 min 40 s    10             7         5        2  waiting (last error: connection refused)
 
 history   messages    bytes   oldest  missed
 alarms/#        12   1.5 KB  1 d 1 h  1 damaged, 20 failed

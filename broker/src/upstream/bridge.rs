@@ -16,6 +16,7 @@ use weir_core::{Instant, ReaderId, Sequence, ShardId};
 use weir_mqtt::QoS;
 
 use super::backoff::Backoff;
+use super::echo::Echoes;
 use super::error::LinkError;
 use super::forwarder::{Forwarder, ForwarderOptions, Read};
 use super::handle::UpstreamHandle;
@@ -24,8 +25,9 @@ use super::incoming::{Inbox, Receipt};
 use super::link::{Link, LinkOptions};
 use super::mqtt::MqttOptions;
 use super::node;
+use super::trend::Trend;
 use crate::clock::{Clock, ClockWatch, unix_ms};
-use crate::config::{HostPort, Route, UpstreamConfig, UpstreamKind};
+use crate::config::{HostPort, MqttVersion, Route, UpstreamConfig, UpstreamKind};
 use crate::mailbox::{Mail, Mailbox};
 use crate::status::UpstreamState;
 use crate::store::{Store, StoreError};
@@ -44,6 +46,9 @@ pub(crate) struct Upstream {
     handle: UpstreamHandle,
     clock: Clock,
     clock_watch: Arc<ClockWatch>,
+    trend: Trend,
+    /// Of an upstream that sends back what was forwarded to it.
+    echoes: Option<Echoes>,
     inbox: Inbox,
     backoff: Backoff,
     durable: mpsc::UnboundedSender<Vec<Receipt>>,
@@ -91,6 +96,8 @@ impl Upstream {
             let password = config.password.as_ref().map(|secret| secret.reveal());
             (name, password.unwrap_or_default().to_owned())
         });
+        let echoes = (keeps_session && config.bridge_protocol_version == MqttVersion::V311)
+            .then(Echoes::default);
         let link_options = match config.kind {
             UpstreamKind::Http => {
                 LinkOptions::Http(HttpOptions { http: config.http, credentials, tls: config.tls })
@@ -121,6 +128,8 @@ impl Upstream {
             mailbox,
             clock: Clock::start(),
             clock_watch,
+            trend: Trend::default(),
+            echoes,
             durable,
             receipts,
             is_subscribed: false,
@@ -225,7 +234,10 @@ impl Upstream {
         if let Some(turn) = self.forwarder.take_turn(now, at_once) {
             self.mailbox.send(Mail::Turn(turn));
         }
-        self.handle.set_figures(self.forwarder.figures());
+        let figures = self.forwarder.figures();
+        self.trend.note(now, figures.depth);
+        figures.empty_in_s = self.trend.empty_in_s(now, figures.depth);
+        self.handle.set_figures(figures);
     }
 
     /// Says once what is wrong, and again only when something else is.

@@ -73,6 +73,7 @@ impl UpstreamHandle {
             depth: figures.depth,
             depth_bytes: figures.depth_bytes,
             oldest_at_ms: figures.oldest_at_ms,
+            empty_in_s: figures.empty_in_s.filter(|_| state == UpstreamState::Connected),
             sent: figures.sent,
             acknowledged: figures.acknowledged,
             received: figures.received,
@@ -153,6 +154,7 @@ pub(super) struct Figures {
     pub(super) sent: u64,
     pub(super) acknowledged: u64,
     pub(super) received: u64,
+    pub(super) empty_in_s: Option<u64>,
     pub(super) dropped: BTreeMap<&'static str, u64>,
 }
 

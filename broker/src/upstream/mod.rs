@@ -16,6 +16,7 @@ mod mqtt;
 
 mod desk;
 
+mod echo;
 mod forwarder;
 mod incoming;
 mod outbox;
@@ -30,6 +31,7 @@ mod backoff;
 mod error;
 mod handle;
 mod node;
+mod trend;
 
 pub(crate) use bridge::Upstream;
 pub use forwarder::{Forwarder, ForwarderOptions, Full, Read, Unusable};

@@ -483,29 +483,34 @@ async fn what_the_upstream_refuses_for_good_becomes_a_dead_letter() {
 
 #[tokio::test]
 async fn two_brokers_that_exchange_everything_settle() {
-    let Some(far) = Mosquitto::open(&[]) else { return };
-    let directory = Directory::new("data");
-    let mut config = upstream(far.address(), MqttVersion::V50);
-    config.forward = vec![route("#", "{topic}", 1)];
-    config.receive = vec![route("#", "{topic}", 1)];
-    let (broker, here) = start(&directory, &config);
-    until(&broker, |status| status.state == UpstreamState::Connected).await;
-    let mut there = Client::connect(&far.address(), "there");
-    there.subscribe("#").await;
-    let mut local = Client::connect(&here, "local");
-    local.subscribe("#").await;
-    local.publish("a", 1, "from here");
-    assert_eq!(there.next().await.payload, "from here");
-    there.publish("a", 1, "from there");
-    there.publish("a", 1, "end");
-    for expected in ["from there", "end"] {
-        assert_eq!(there.next().await.payload, expected);
+    for version in BOTH {
+        let Some(far) = Mosquitto::open(&[]) else { return };
+        let directory = Directory::new("data");
+        let mut config = upstream(far.address(), version);
+        config.forward = vec![route("#", "{topic}", 1)];
+        config.receive = vec![route("#", "{topic}", 1)];
+        let (broker, here) = start(&directory, &config);
+        until(&broker, |status| status.state == UpstreamState::Connected).await;
+        let mut there = Client::connect(&far.address(), "there");
+        there.subscribe("#").await;
+        let mut local = Client::connect(&here, "local");
+        local.subscribe("#").await;
+        local.publish("a", 1, "from here");
+        assert_eq!(there.next().await.payload, "from here");
+        there.publish("a", 1, "from there");
+        there.publish("a", 1, "end");
+        for expected in ["from there", "end"] {
+            assert_eq!(there.next().await.payload, expected);
+        }
+        for expected in ["from here", "from there", "end"] {
+            assert_eq!(local.next().await.payload, expected);
+        }
+        // Without `no local` the far end sends back what came from here.
+        let echoes = u64::from(version == MqttVersion::V311);
+        let status = until(&broker, |status| status.received == 2 + echoes).await;
+        assert_eq!((status.sent, status.acknowledged), (1, 1));
+        assert_eq!(status.dropped.get("received_echo").copied().unwrap_or(0), echoes);
     }
-    for expected in ["from here", "from there", "end"] {
-        assert_eq!(local.next().await.payload, expected);
-    }
-    let status = until(&broker, |status| status.received == 2).await;
-    assert_eq!((status.sent, status.acknowledged), (1, 1));
 }
 
 #[tokio::test]

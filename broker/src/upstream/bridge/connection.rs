@@ -8,11 +8,13 @@ use crate::config::HostPort;
 use crate::inner_turn::InnerTurn;
 use crate::mailbox::Mail;
 use crate::status::UpstreamState;
+use crate::upstream::echo::Echoes;
 use crate::upstream::error::LinkError;
 use crate::upstream::forwarder::{Full, Unusable};
 use crate::upstream::incoming::{Receipt, Received, Unwanted, Verdict};
 use crate::upstream::link::{Link, LinkOptions};
 use crate::upstream::link_event::LinkEvent;
+use crate::upstream::outgoing::Outgoing;
 use tokio::sync::watch;
 
 /// What came from the far end and goes to the shard in one turn.
@@ -158,6 +160,13 @@ impl Upstream {
             }
             (Verdict::Publish(receipt), _) => {
                 arrived.receipts.push(receipt);
+                let (now, echoes) = (self.clock.now().monotonic, self.echoes.as_mut());
+                let is_echo =
+                    |one: &mut Echoes| one.takes_back(now, &received.topic, &received.payload);
+                if echoes.is_some_and(is_echo) {
+                    self.forwarder.figures().drop("received_echo", 1);
+                    return Ok(());
+                }
                 let reader = self.reader;
                 match received.publication(&self.receive, reader, unix_ms()) {
                     Ok(publication) => arrived.turn.publications.push(publication),
@@ -203,7 +212,13 @@ impl Upstream {
 
     fn send(&mut self, link: &Link) {
         let (now, handle) = (self.clock.now(), &self.handle);
-        let mut publish = |outgoing| link.publish(outgoing);
+        let (echoes, receive) = (&mut self.echoes, &self.receive);
+        let mut publish = |outgoing: Outgoing| {
+            if let Some(echoes) = echoes {
+                echoes.sent(now.monotonic, receive, &outgoing.topic, &outgoing.payload);
+            }
+            link.publish(outgoing)
+        };
         self.forwarder.send(now, &mut publish);
         self.forwarder.send_live(now.unix_ms, || handle.take_live(), publish);
     }
