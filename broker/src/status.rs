@@ -234,6 +234,10 @@ pub enum UpstreamState {
     /// On the way to be connected.
     #[default]
     Connecting,
+    /// Not connected, since nothing waits.
+    Idle,
+    /// Not connected any more before the next start.
+    Stopped,
     /// Waiting before the next attempt.
     Waiting,
 }

@@ -50,7 +50,8 @@ pub use settings::{
     OnDamage, QueueFull, ShareStrategy, StoreConfig,
 };
 pub use upstream::{
-    HttpBody, HttpConfig, MqttVersion, RestartTimeout, Secret, UpstreamConfig, UpstreamKind,
+    HttpBody, HttpConfig, MqttVersion, RestartTimeout, Secret, StartType, UpstreamConfig,
+    UpstreamKind,
 };
 
 #[cfg(test)]

@@ -424,6 +424,13 @@ fn what_is_wrong_with_tls_of_an_upstream_is_told() {
 }
 
 #[test]
+fn a_lazy_upstream_fetches_nothing() {
+    let text = "[upstream.a]\naddress = \"a:1\"\nstart_type = \"lazy\"\ntopics = [\"x in\"]\n";
+    let expected = "error[C006]: a lazy upstream has no connection over which messages could come";
+    assert_eq!(messages("lazy", text), [expected]);
+}
+
+#[test]
 fn what_is_wrong_with_http_of_an_upstream_is_told() {
     let head = "[upstream.a]\naddress = \"a:80\"\nkind = \"http\"\n";
     for (more, message) in [

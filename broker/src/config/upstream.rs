@@ -36,6 +36,12 @@ pub struct UpstreamConfig {
     pub username: Option<String>,
     /// Password there, from the key or from its file.
     pub password: Option<Secret>,
+    /// When it is connected.
+    pub start_type: StartType,
+    /// Messages that must wait before a lazy one is.
+    pub threshold: u32,
+    /// How long nothing has happened until a lazy one is left.
+    pub idle_timeout: Duration,
     /// Pauses between attempts to connect.
     pub restart_timeout: RestartTimeout,
     /// Messages under way at a time.
@@ -92,6 +98,17 @@ pub enum MqttVersion {
     V50,
 }
 
+/// When an upstream is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartType {
+    /// Always.
+    Automatic,
+    /// While messages wait for it.
+    Lazy,
+    /// From the start until the connection is lost.
+    Once,
+}
+
 /// Pauses between attempts to connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RestartTimeout {
@@ -130,6 +147,9 @@ impl UpstreamConfig {
             http: HttpConfig::read(values.table("http")),
             username: values.text("username"),
             password: values.text("password").map(Secret::new),
+            start_type: StartType::from_name(values.choice("start_type")),
+            threshold: values.whole("threshold"),
+            idle_timeout: values.duration("idle_timeout"),
             restart_timeout: RestartTimeout { min, max },
             window: values.whole("window"),
             backlog_max_bytes: values.size("backlog_max_bytes"),
@@ -173,6 +193,19 @@ impl UpstreamKind {
         match name {
             "http" => Self::Http,
             "mqtt" => Self::Mqtt,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
+impl StartType {
+    pub(crate) const NAMES: [&'static str; 3] = ["automatic", "lazy", "once"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "automatic" => Self::Automatic,
+            "lazy" => Self::Lazy,
+            "once" => Self::Once,
             _ => unreachable!("declared by the same names"),
         }
     }

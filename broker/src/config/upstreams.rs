@@ -6,8 +6,8 @@ use hyper::http::uri::PathAndQuery;
 use weir_mqtt::TopicFilter;
 
 use super::{
-    HttpBody, HttpConfig, Route, Secret, TlsClientConfig, TlsError, TopicTemplate, UpstreamConfig,
-    UpstreamKind,
+    HttpBody, HttpConfig, Route, Secret, StartType, TlsClientConfig, TlsError, TopicTemplate,
+    UpstreamConfig, UpstreamKind,
     check::missing,
     key::{Placed, Refusal, RouteText, Value, code},
     listeners::tls,
@@ -43,6 +43,11 @@ impl Check<'_> {
         upstream.tls = self.values.table("tls").map(|values| self.tls(values));
         if let Some(password) = self.secret_from_file(self.values, "password") {
             upstream.password = Some(password);
+        }
+        if upstream.start_type == StartType::Lazy && !upstream.receive.is_empty() {
+            let message = "a lazy upstream has no connection over which messages could come";
+            let help = "take `receive` out, or give it an upstream of its own";
+            tls::conflict(self.values, "start_type", message, help, self.problems);
         }
         if upstream.kind != UpstreamKind::Mqtt {
             self.refuse_mqtt_keys(&upstream);

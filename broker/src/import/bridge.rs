@@ -117,9 +117,15 @@ impl Bridge {
                 _ => return Err(Note::lost(statement, TLS_VERSION)),
             },
             "restart_timeout" => self.set_restart_timeout(statement)?,
-            "start_type" if value == "automatic" => {}
+            "start_type" if matches!(value, "automatic" | "lazy" | "once") => {
+                self.table.set_text("start_type", value);
+            }
             "start_type" => {
-                return Err(Note::lost(statement, "an upstream is always connected"));
+                return Err(Note::lost(statement, "there are automatic, lazy and once"));
+            }
+            "idle_timeout" => {
+                let seconds: u32 = value.parse().map_err(|_| not_understood(statement))?;
+                self.table.set_text("idle_timeout", &format!("{seconds}s"));
             }
             "topic" => self.topics.push(value.to_owned()),
             name => unreachable!("{name} is in the table"),
@@ -198,7 +204,7 @@ const OPTIONS: [(&str, Way); 39] = [
     ("bridge_tls_version", Way::Special),
     ("cleansession", Way::LostIfOn("what could not be forwarded is never forgotten")),
     ("clientid", Way::Text("remote_clientid")),
-    ("idle_timeout", Way::Lost("an upstream is always connected")),
+    ("idle_timeout", Way::Special),
     ("keepalive_interval", Way::Number("keepalive_interval")),
     ("local_cleansession", Way::Needless(LOCAL)),
     ("local_clientid", Way::Needless(LOCAL)),
@@ -214,7 +220,7 @@ const OPTIONS: [(&str, Way); 39] = [
     ("restart_timeout", Way::Special),
     ("round_robin", Way::LostIfOff("of several addresses the next one is tried in turn")),
     ("start_type", Way::Special),
-    ("threshold", Way::Lost("an upstream is always connected")),
+    ("threshold", Way::Number("threshold")),
     ("topic", Way::Special),
     ("try_private", Way::Needless("loops are ended by a property of the message")),
     ("username", Way::Text("username")),

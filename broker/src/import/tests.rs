@@ -131,6 +131,7 @@ fn bridges_become_upstreams() {
         remote_clientid = "gw"
         keepalive_interval = 30
         restart_timeout = "5s 60s"
+        start_type = "automatic"
         topics = ["sensors/# out 1 a/ b/", "\"\" in 0 here there"]
         [upstream.second]
         bridge_protocol_version = "mqttv50"

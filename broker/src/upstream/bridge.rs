@@ -27,7 +27,7 @@ use super::mqtt::MqttOptions;
 use super::node;
 use super::trend::Trend;
 use crate::clock::{Clock, ClockWatch, unix_ms};
-use crate::config::{HostPort, MqttVersion, Route, UpstreamConfig, UpstreamKind};
+use crate::config::{HostPort, MqttVersion, Route, StartType, UpstreamConfig, UpstreamKind};
 use crate::mailbox::{Mail, Mailbox};
 use crate::status::UpstreamState;
 use crate::store::{Store, StoreError};
@@ -37,6 +37,7 @@ pub(crate) struct Upstream {
     name: String,
     addresses: Vec<HostPort>,
     receive: Vec<Route>,
+    presence: Presence,
     reader: ReaderId,
     shard: ShardId,
     link_options: LinkOptions,
@@ -60,6 +61,15 @@ pub(crate) struct Upstream {
     read_again_at: Option<Instant>,
     /// What the operator was told last; empty once connected.
     told: String,
+}
+
+/// When it is connected.
+struct Presence {
+    start_type: StartType,
+    threshold: u64,
+    idle_ms: u64,
+    /// When something happened last on the connection.
+    busy_at: Instant,
 }
 
 impl Upstream {
@@ -123,6 +133,12 @@ impl Upstream {
             link_options,
             name: config.name,
             addresses: config.address,
+            presence: Presence {
+                start_type: config.start_type,
+                threshold: config.threshold.into(),
+                idle_ms: milliseconds(config.idle_timeout),
+                busy_at: Instant(0),
+            },
             receive: config.receive,
             store,
             mailbox,
@@ -148,6 +164,7 @@ impl Upstream {
     pub(crate) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let mut attempt = 0;
         while !is_stopped(&stopped) {
+            self.wait_for_messages(&mut stopped).await;
             let address = self.addresses[attempt % self.addresses.len()].clone();
             attempt += 1;
             self.handle.set_state(UpstreamState::Connecting, None);
@@ -156,7 +173,11 @@ impl Upstream {
                 Err(error) => {
                     let pause = self.backoff.failed(self.clock.now().monotonic);
                     self.tell_operator(&address, &error, pause);
-                    self.pause(pause, &mut stopped).await;
+                    let is_over = self.presence.start_type == StartType::Once;
+                    if is_over {
+                        self.handle.set_state(UpstreamState::Stopped, None);
+                    }
+                    self.stand_by((!is_over).then_some(pause), &mut stopped, |_| false).await;
                 }
             }
         }
@@ -176,13 +197,32 @@ impl Upstream {
         ended.map(|()| link)
     }
 
-    /// Waits before the next attempt; meanwhile the backlog is counted and kept within its limit.
-    async fn pause(&mut self, pause: Duration, stopped: &mut watch::Receiver<bool>) {
-        let over = tokio::time::sleep(pause);
+    /// A lazy upstream is connected when enough waits, or something that cannot.
+    async fn wait_for_messages(&mut self, stopped: &mut watch::Receiver<bool>) {
+        let Presence { start_type: StartType::Lazy, threshold, .. } = self.presence else { return };
+        self.handle.set_state(UpstreamState::Idle, None);
+        self.handle.set_takes_live(true);
+        let is_wanted =
+            |upstream: &Self| upstream.forwarder.depth() >= threshold || upstream.handle.has_live();
+        self.stand_by(None, stopped, is_wanted).await;
+    }
+
+    /// Stands by without a connection, for a while or until something is so; meanwhile the backlog
+    /// is counted and kept within its limit.
+    async fn stand_by(
+        &mut self,
+        pause: Option<Duration>,
+        stopped: &mut watch::Receiver<bool>,
+        is_over: impl Fn(&Self) -> bool,
+    ) {
+        let over = tokio::time::sleep(pause.unwrap_or(Duration::MAX));
         tokio::pin!(over);
         while !is_stopped(stopped) {
             self.read_log();
             self.tell_shard(false);
+            if is_over(self) {
+                return;
+            }
             let wake = self.wake_after();
             tokio::select! {
                 () = &mut over => return,
@@ -260,11 +300,19 @@ impl Upstream {
         self.told = text;
     }
 
+    /// When a lazy upstream that is connected has done nothing for long enough.
+    fn idle_at(&self) -> Option<Instant> {
+        let Presence { start_type, idle_ms, busy_at, .. } = self.presence;
+        let is_lazy = start_type == StartType::Lazy && self.forwarder.is_connected();
+        is_lazy.then(|| Instant(busy_at.0 + idle_ms))
+    }
+
     /// When to look again although nothing has happened.
     fn wake_after(&self) -> Option<Duration> {
         let reads = (self.reads_more || self.forwarder.is_behind())
             .then(|| self.read_again_at.unwrap_or_default());
-        let due = [reads, self.forwarder.poll_timeout()].into_iter().flatten().min()?;
+        let idle = self.idle_at();
+        let due = [reads, self.forwarder.poll_timeout(), idle].into_iter().flatten().min()?;
         Some(self.clock.until(due))
     }
 }

@@ -282,6 +282,11 @@ impl Forwarder {
         self.outbox.is_behind(&self.sender)
     }
 
+    /// Whether a connection is open.
+    pub(super) fn is_connected(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Records that wait, those under way included.
     #[must_use]
     pub fn depth(&self) -> u64 {

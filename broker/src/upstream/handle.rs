@@ -103,6 +103,11 @@ impl UpstreamHandle {
         }
     }
 
+    /// Whether live messages wait.
+    pub(super) fn has_live(&self) -> bool {
+        !lock(&self.shared.live).queue.is_empty()
+    }
+
     pub(super) fn take_live(&self) -> Option<Records> {
         let mut live = lock(&self.shared.live);
         let records = live.queue.pop_front()?;

@@ -4,6 +4,7 @@ mod client;
 mod far_end;
 mod http;
 mod mosquitto;
+mod presence;
 mod tls;
 
 use std::collections::BTreeSet;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::{
     key::{Form, Initial, Key, Kind, Section},
     listeners::TLS_VERSIONS,
-    upstream::{HttpBody, MqttVersion, UpstreamKind},
+    upstream::{HttpBody, MqttVersion, StartType, UpstreamKind},
 };
 use super::{KB, TB, YEAR};
 pub(crate) static UPSTREAM: Section = Section {
@@ -94,6 +94,27 @@ pub(crate) static UPSTREAM: Section = Section {
             text: "File whose first line is the password.",
             kind: Kind::Path,
             initial: Initial::Unset { example: "\"cloud.password\"", meaning: "no password" },
+        },
+        Key {
+            name: "start_type",
+            text: "When it is connected: always (`automatic`), only while messages wait for it \
+                   (`lazy`, for links that cost), or from the start until the connection is lost \
+                   (`once`). What waits stays in any case.",
+            kind: Kind::Choice(&StartType::NAMES),
+            initial: Initial::Default("\"automatic\""),
+        },
+        Key {
+            name: "threshold",
+            text: "Messages that must wait before a `lazy` upstream is connected. QoS 0 messages are \
+                   sent as they come.",
+            kind: Kind::Whole { min: 1, max: 1_000_000, unit: "messages" },
+            initial: Initial::Default("1"),
+        },
+        Key {
+            name: "idle_timeout",
+            text: "How long nothing has happened until a `lazy` upstream is left.",
+            kind: Kind::Duration { min: Duration::from_secs(1), max: YEAR },
+            initial: Initial::Default("\"60s\""),
         },
         Key {
             name: "restart_timeout",

@@ -36,9 +36,17 @@ impl Upstream {
             self.read_log();
             self.send(link);
             self.tell_shard(false);
+            let now = self.clock.now().monotonic;
+            if self.forwarder.depth() > 0 || self.handle.has_live() {
+                self.presence.busy_at = now;
+            }
+            if self.idle_at().is_some_and(|at| at <= now) {
+                return Ok(());
+            }
             let wake = self.wake_after();
             tokio::select! {
                 event = link.next(), if !self.inbox.is_full() => {
+                    self.presence.busy_at = self.clock.now().monotonic;
                     self.handle_events(event, link, address)?;
                 }
                 Some(receipts) = self.receipts.recv() => self.acknowledge(link, &receipts)?,
