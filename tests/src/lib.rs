@@ -31,7 +31,9 @@ pub mod harness {
 
     pub mod folder;
     pub mod foreign;
+    pub mod http_service;
     pub mod process;
+    pub mod proxy;
     pub mod wait;
 }
 
