@@ -12,6 +12,7 @@ mod foreign {
     mod certificates;
     mod import;
     mod mosquitto;
+    mod once;
     mod paho;
     mod rust;
     mod scram;
