@@ -3,7 +3,7 @@
 //! ones come in their order.
 //!
 //! `WEIR_UPSTREAM_FAULTS` says how many faults for each kind, `WEIR_UPSTREAM_SEED` which; a report is
-//! appended to the file that `WEIR_UPSTREAM_REPORT` names.
+//! appended to the file that `WEIR_UPSTREAM_REPORT_MQTT` names, and so on for the other kinds.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
@@ -115,8 +115,8 @@ fn campaign(kind: &str, more: &str, folder: &Folder, far: SocketAddr, far_end: i
     let seed = number("WEIR_UPSTREAM_SEED").unwrap_or_else(|| u64::from(process::id()));
     println!("{faults} faults, WEIR_UPSTREAM_SEED={seed}");
     let seeded = [("seed", seed.to_string())];
-    let report =
-        Report::begin("WEIR_UPSTREAM_REPORT", &format!("faults of an upstream, {kind}"), &seeded);
+    let variable = format!("WEIR_UPSTREAM_REPORT_{}", kind.to_uppercase());
+    let report = Report::begin(&variable, &format!("faults of an upstream, {kind}"), &seeded);
     let proxy = Proxy::start(far);
     let config = format!(
         "data_dir = \"data\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
