@@ -109,6 +109,7 @@ impl FarEnd for HttpService {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "a campaign says what it did")]
 fn campaign(kind: &str, more: &str, folder: &Folder, far: SocketAddr, far_end: impl FarEnd) {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let faults = number("WEIR_UPSTREAM_FAULTS").unwrap_or(FAULTS);
