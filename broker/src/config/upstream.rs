@@ -24,6 +24,8 @@ pub struct UpstreamConfig {
     pub receive: Vec<Route>,
     /// Client identifier there; `None` = made from the host name and the upstream's name.
     pub remote_clientid: Option<String>,
+    /// Topic there that says whether it is connected; `None` = nothing does.
+    pub notification_topic: Option<String>,
     /// Keep alive of the connection, in seconds.
     pub keepalive_interval: u16,
     /// MQTT version of the connection.
@@ -139,6 +141,7 @@ impl UpstreamConfig {
             forward: Vec::new(),
             receive: Vec::new(),
             remote_clientid: values.text("remote_clientid"),
+            notification_topic: values.text("notification_topic"),
             keepalive_interval: values.whole("keepalive_interval"),
             bridge_protocol_version: MqttVersion::from_name(
                 values.choice("bridge_protocol_version"),

@@ -3,7 +3,7 @@
 use std::{fs, ops::Range, path::Path};
 
 use hyper::http::uri::PathAndQuery;
-use weir_mqtt::TopicFilter;
+use weir_mqtt::{TopicFilter, TopicName};
 
 use super::{
     HttpBody, HttpConfig, Route, Secret, StartType, TlsClientConfig, TlsError, TopicTemplate,
@@ -44,6 +44,13 @@ impl Check<'_> {
         if let Some(password) = self.secret_from_file(self.values, "password") {
             upstream.password = Some(password);
         }
+        if let Some(topic) = &upstream.notification_topic
+            && TopicName::parse(topic).is_err()
+        {
+            let message = format!("`{topic}` is not a topic name");
+            let help = "`+` and `#` cannot stand in the topic of a message";
+            tls::conflict(self.values, "notification_topic", &message, help, self.problems);
+        }
         if upstream.start_type == StartType::Lazy && !upstream.receive.is_empty() {
             let message = "a lazy upstream has no connection over which messages could come";
             let help = "take `receive` out, or give it an upstream of its own";
@@ -69,7 +76,9 @@ impl Check<'_> {
 
     /// What only MQTT has.
     fn refuse_mqtt_keys(&mut self, upstream: &UpstreamConfig) {
-        for name in ["keepalive_interval", "bridge_protocol_version", "window"] {
+        for name in
+            ["bridge_protocol_version", "keepalive_interval", "notification_topic", "window"]
+        {
             let message = format!("`{name}` is for an upstream of kind `mqtt`");
             tls::conflict(self.values, name, &message, "take it out", self.problems);
         }

@@ -18,13 +18,14 @@ use weir_mqtt::QoS;
 use super::backoff::Backoff;
 use super::echo::Echoes;
 use super::error::LinkError;
-use super::forwarder::{Forwarder, ForwarderOptions, Read};
+use super::forwarder::{Forwarder, ForwarderOptions, Full, Read};
 use super::handle::UpstreamHandle;
 use super::http::HttpOptions;
 use super::incoming::{Inbox, Receipt};
 use super::link::{Link, LinkOptions};
-use super::mqtt::MqttOptions;
+use super::mqtt::{AWAY, MqttOptions};
 use super::node;
+use super::outgoing::Outgoing;
 use super::trend::Trend;
 use crate::clock::{Clock, ClockWatch, unix_ms};
 use crate::config::{HostPort, MqttVersion, Route, StartType, UpstreamConfig, UpstreamKind};
@@ -37,6 +38,8 @@ pub(crate) struct Upstream {
     name: String,
     addresses: Vec<HostPort>,
     receive: Vec<Route>,
+    /// Topic there that says whether it is connected.
+    notification_topic: Option<String>,
     presence: Presence,
     reader: ReaderId,
     shard: ShardId,
@@ -118,6 +121,7 @@ impl Upstream {
                 keep_alive_s: config.keepalive_interval,
                 credentials,
                 tls: config.tls,
+                will_topic: config.notification_topic.clone(),
                 keeps_session,
                 packet_bytes_max: INCOMING_BYTES_MAX,
             }),
@@ -140,6 +144,7 @@ impl Upstream {
                 busy_at: Instant(0),
             },
             receive: config.receive,
+            notification_topic: config.notification_topic,
             store,
             mailbox,
             clock: Clock::start(),
@@ -169,7 +174,11 @@ impl Upstream {
             attempt += 1;
             self.handle.set_state(UpstreamState::Connecting, None);
             match self.use_connection(&address, &mut stopped).await {
-                Ok(link) => link.close().await,
+                Ok(link) => {
+                    // Without a will that is sent nobody there would know.
+                    let _ = self.notify(&link, AWAY);
+                    link.close().await;
+                }
                 Err(error) => {
                     let pause = self.backoff.failed(self.clock.now().monotonic);
                     self.tell_operator(&address, &error, pause);
@@ -182,6 +191,19 @@ impl Upstream {
             }
         }
         self.handle.set_state(UpstreamState::Waiting, None);
+    }
+
+    /// Says there whether this upstream is connected.
+    fn notify(&mut self, link: &Link, text: &str) -> Result<(), Full> {
+        let Some(topic) = &self.notification_topic else { return Ok(()) };
+        let outgoing = Outgoing {
+            topic: topic.clone(),
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            payload: text.into(),
+            ..Outgoing::default()
+        };
+        link.publish(outgoing)
     }
 
     /// Connects and uses the connection until the upstream is stopped, or it fails.

@@ -282,6 +282,11 @@ impl Forwarder {
         self.outbox.is_behind(&self.sender)
     }
 
+    /// The connection was given a message that is none of these.
+    pub(super) fn handed_over_other(&mut self) {
+        self.sender.hand_over_live();
+    }
+
     /// Whether a connection is open.
     pub(super) fn is_connected(&self) -> bool {
         self.open.is_some()

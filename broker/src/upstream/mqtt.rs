@@ -28,6 +28,8 @@ pub(crate) struct MqttOptions {
     pub(crate) keep_alive_s: u16,
     pub(crate) credentials: Option<(String, String)>,
     pub(crate) tls: Option<TlsClientConfig>,
+    /// Where its will is.
+    pub(crate) will_topic: Option<String>,
     /// Whether the far end keeps a session, with messages for this client.
     pub(crate) keeps_session: bool,
     /// The longest packet that is taken.
@@ -136,6 +138,9 @@ fn tls_error(error: RumqttcTlsError, address: &str) -> LinkError {
         },
     }
 }
+
+/// What the will says.
+pub(super) const AWAY: &str = "0";
 
 const HELP_CREDENTIALS: &str = "check `username` and `password_file` of this upstream";
 const HELP_CLIENT_ID: &str = "set another `remote_clientid` for this upstream";

@@ -66,6 +66,16 @@ pub(crate) static UPSTREAM: Section = Section {
             },
         },
         Key {
+            name: "notification_topic",
+            text: "Topic there with a retained `1` while this upstream is connected, and `0` when it is \
+                   not: its will, or what it says before it leaves.",
+            kind: Kind::Text,
+            initial: Initial::Unset {
+                example: "\"site/berlin/connected\"",
+                meaning: "nothing is told",
+            },
+        },
+        Key {
             name: "keepalive_interval",
             text: "Keep alive of the connection.",
             kind: Kind::Whole { min: 5, max: 65_535, unit: "seconds" },

@@ -132,6 +132,10 @@ impl Upstream {
         self.backoff.connected(self.clock.now().monotonic);
         self.handle.set_state(UpstreamState::Connected, None);
         self.handle.set_takes_live(true);
+        if self.notification_topic.is_some() {
+            self.notify(link, PRESENT).map_err(too_much)?;
+            self.forwarder.handed_over_other();
+        }
         if self.receive.is_empty() || (session_present && self.is_subscribed) {
             return Ok(());
         }
@@ -249,5 +253,7 @@ fn too_much(_: Full) -> LinkError {
     LinkError::Lost("too much waits to be written".to_owned())
 }
 
+/// What is said there once it is connected.
+const PRESENT: &str = "1";
 /// Events that are handled before something is sent again.
 const EVENTS_MAX: usize = 256;

@@ -47,6 +47,7 @@ async fn a_message_of_an_earlier_connection_can_be_released() {
             keep_alive_s: 60,
             credentials: None,
             tls: None,
+            will_topic: None,
             keeps_session: true,
             packet_bytes_max: 1 << 20,
         });

@@ -4,15 +4,15 @@ use std::io;
 use std::time::Duration;
 
 use rumqttc::{
-    AsyncClient, ConnAck, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions,
-    NetworkOptions, Outgoing as Written, Packet, Publish, QoS as WireQoS, StateError, SubAck,
-    SubscribeFilter, SubscribeReasonCode, Transport,
+    AsyncClient, ConnAck, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill,
+    MqttOptions, NetworkOptions, Outgoing as Written, Packet, Publish, QoS as WireQoS, StateError,
+    SubAck, SubscribeFilter, SubscribeReasonCode, Transport,
 };
 use tokio::sync::mpsc;
 use weir_mqtt::{QoS, Version};
 
 use super::{
-    CONNECT_TIMEOUT_S, Full, HELP_CLIENT_ID, HELP_CREDENTIALS, HELP_OTHER, HELP_VERSION,
+    AWAY, CONNECT_TIMEOUT_S, Full, HELP_CLIENT_ID, HELP_CREDENTIALS, HELP_OTHER, HELP_VERSION,
     INFLIGHT_MAX, LinkEvent, MqttOptions as Options, REQUESTS_MAX, host, qos_of, tls_error,
 };
 use crate::config::{HostPort, Route};
@@ -32,6 +32,9 @@ pub(super) fn open(
         .set_inflight(INFLIGHT_MAX)
         .set_max_packet_size(options.packet_bytes_max, OUTGOING_BYTES_MAX);
     mqtt.set_transport(transport);
+    if let Some(topic) = &options.will_topic {
+        mqtt.set_last_will(LastWill::new(topic, AWAY, WireQoS::AtLeastOnce, true));
+    }
     if let Some((username, password)) = &options.credentials {
         mqtt.set_credentials(username, password);
     }

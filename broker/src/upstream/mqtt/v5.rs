@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rumqttc::v5::mqttbytes::QoS as WireQoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, ConnectProperties, ConnectReturnCode, Filter, Packet, PubAck, PubAckReason,
+    ConnAck, ConnectProperties, ConnectReturnCode, Filter, LastWill, Packet, PubAck, PubAckReason,
     PubCompReason, PubRec, PubRecReason, Publish, PublishProperties, RetainForwardRule, SubAck,
     SubscribeReasonCode,
 };
@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use weir_mqtt::{QoS, Version};
 
 use super::{
-    CONNECT_TIMEOUT_S, Full, HELP_CLIENT_ID, HELP_CREDENTIALS, HELP_OTHER, HELP_VERSION,
+    AWAY, CONNECT_TIMEOUT_S, Full, HELP_CLIENT_ID, HELP_CREDENTIALS, HELP_OTHER, HELP_VERSION,
     INFLIGHT_MAX, LinkEvent, MqttOptions as Options, RECEIVE_MAX, REQUESTS_MAX, host, tls_error,
 };
 use crate::config::{HostPort, Route};
@@ -45,6 +45,9 @@ pub(super) fn open(
             ..ConnectProperties::new()
         });
     mqtt.set_transport(transport);
+    if let Some(topic) = &options.will_topic {
+        mqtt.set_last_will(LastWill::new(topic, AWAY, WireQoS::AtLeastOnce, true, None));
+    }
     if let Some((username, password)) = &options.credentials {
         mqtt.set_credentials(username, password);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::client::Client;
 use super::mosquitto::Directory;
-use super::{far_end, start, until};
+use super::{BOTH, far_end, start, until};
 use crate::config::{MqttVersion, StartType};
 use crate::status::UpstreamState;
 
@@ -65,4 +65,23 @@ async fn an_upstream_of_once_is_not_connected_again_and_keeps_what_waits() {
     broker.shutdown();
     let (_broker, _) = start(&directory, &config);
     assert_eq!(there.payloads_until("2").await, ["2"]);
+}
+
+#[tokio::test]
+async fn a_topic_there_says_whether_the_upstream_is_connected() {
+    for version in BOTH {
+        let Some((_far, mut there, mut config)) = far_end(version, 1).await else { return };
+        there.subscribe("state/gate").await;
+        config.notification_topic = Some("state/gate".to_owned());
+        let directory = Directory::new("data");
+        let (broker, here) = start(&directory, &config);
+        assert_eq!(there.next().await.payload, "1");
+        let publisher = Client::connect(&here, "here");
+        publisher.publish("agg/a", 1, "2");
+        assert_eq!(there.next().await.payload, "2");
+        // It is not counted among what is forwarded.
+        until(&broker, |status| status.acknowledged == 1 && status.depth == 0).await;
+        broker.shutdown();
+        assert_eq!(there.next().await.payload, "0");
+    }
 }
