@@ -48,17 +48,28 @@ impl Desk {
 
     /// The next messages, at least one and at most so many. None when nobody sends any more.
     pub(super) async fn take(&mut self, max: u16) -> Option<Vec<Numbered>> {
-        let mut next = Some(self.messages.recv().await?);
+        let mut next = Some(self.next().await?);
         let mut taken = Vec::new();
         while let Some(outgoing) = next {
-            let is_numbered = outgoing.qos > QoS::AtMostOnce;
-            let number = is_numbered.then(|| self.next_number());
-            self.tell(LinkEvent::Sent { packet_id: number }).await;
-            taken.push(Numbered { outgoing, number });
+            taken.push(self.number(outgoing).await);
             let has_room = taken.len() < usize::from(max);
             next = if has_room { self.messages.try_recv().ok() } else { None };
         }
         Some(taken)
+    }
+
+    /// The next message, which is to be [numbered](Self::number). None when nobody sends any more.
+    /// Can be dropped at any time without losing a message.
+    pub(super) async fn next(&mut self) -> Option<Outgoing> {
+        self.messages.recv().await
+    }
+
+    /// Gives a message its number.
+    pub(super) async fn number(&mut self, outgoing: Outgoing) -> Numbered {
+        let is_numbered = outgoing.qos > QoS::AtMostOnce;
+        let number = is_numbered.then(|| self.next_number());
+        self.tell(LinkEvent::Sent { packet_id: number }).await;
+        Numbered { outgoing, number }
     }
 
     /// The far end has taken a message.

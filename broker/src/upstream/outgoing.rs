@@ -47,6 +47,9 @@ pub struct Outgoing {
     pub retain: bool,
     /// The payload as it came.
     pub payload: Vec<u8>,
+    /// The same for a record of the log however often it is sent, and of no other one, also if the
+    /// message brought an `id` of its own. Empty for what is not in the log.
+    pub record_id: String,
     /// Empty below MQTT 5, like all that follow. `id` is the same for a record however often it
     /// is sent.
     pub user_properties: Vec<(String, String)>,
@@ -181,7 +184,8 @@ impl Forwarding {
             }
         };
         if let Origin::Rule(sequence) | Origin::Routed(sequence) = origin {
-            add("id", self.id(sequence, message.received_at_ms));
+            outgoing.record_id = self.id(sequence, message.received_at_ms);
+            add("id", outgoing.record_id.clone());
             add("seq", sequence.0.to_string());
         }
         add("src", self.node.clone());
