@@ -93,7 +93,8 @@ fn directives(level: LogLevel) -> String {
     // Who was refused is told whatever the level of the rest, and who was let in unless only
     // errors are wanted.
     let audit = if level == LogLevel::Error { "warn" } else { "info" };
-    format!("warn,audit={audit},{}", ours.join(","))
+    // What the client of NATS calls an error is told once by the upstream, with what to do.
+    format!("warn,async_nats=off,audit={audit},{}", ours.join(","))
 }
 
 #[cfg(test)]
@@ -107,8 +108,8 @@ mod tests {
         }
         assert_eq!(
             directives(LogLevel::Debug),
-            "warn,audit=info,weir=debug,weir_broker=debug,weir_core=debug,weir_rules=debug"
+            "warn,async_nats=off,audit=info,weir=debug,weir_broker=debug,weir_core=debug,weir_rules=debug"
         );
-        assert!(directives(LogLevel::Error).starts_with("warn,audit=warn,"));
+        assert!(directives(LogLevel::Error).starts_with("warn,async_nats=off,audit=warn,"));
     }
 }

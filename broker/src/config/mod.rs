@@ -50,8 +50,8 @@ pub use settings::{
     OnDamage, QueueFull, ShareStrategy, StoreConfig,
 };
 pub use upstream::{
-    HttpBody, HttpConfig, MqttVersion, RestartTimeout, Secret, StartType, UpstreamConfig,
-    UpstreamKind,
+    HttpBody, HttpConfig, MqttVersion, NatsConfig, RestartTimeout, Secret, StartType,
+    UpstreamConfig, UpstreamKind,
 };
 
 #[cfg(test)]

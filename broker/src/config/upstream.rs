@@ -1,10 +1,10 @@
 //! `[upstream.NAME]` as the rest of the program uses it.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use super::{
     HostPort, Route, TlsClientConfig,
-    declared::{UPSTREAM, UPSTREAM_HTTP},
+    declared::{UPSTREAM, UPSTREAM_HTTP, UPSTREAM_NATS},
     values::Values,
 };
 
@@ -34,6 +34,8 @@ pub struct UpstreamConfig {
     pub tls: Option<TlsClientConfig>,
     /// Requests of an upstream of kind `http`.
     pub http: HttpConfig,
+    /// Streams and logins of an upstream of kind `nats`.
+    pub nats: NatsConfig,
     /// User name there.
     pub username: Option<String>,
     /// Password there, from the key or from its file.
@@ -70,6 +72,22 @@ pub struct HttpConfig {
     pub authorization: Option<Secret>,
 }
 
+/// `nats` of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NatsConfig {
+    /// The stream that is to take the messages; `None` = whichever takes their subjects.
+    pub stream: Option<String>,
+    /// Token, from the key or from its file.
+    pub token: Option<Secret>,
+    /// File with the JWT of a user and the seed of its NKey.
+    pub creds_file: Option<PathBuf>,
+    /// File with the seed of an NKey.
+    pub nkey_file: Option<PathBuf>,
+    /// Where the subjects begin on which acknowledgements come.
+    pub inbox_prefix: String,
+}
+
 /// What a request to an upstream holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpBody {
@@ -89,6 +107,8 @@ pub enum UpstreamKind {
     Http,
     /// MQTT over TCP.
     Mqtt,
+    /// Messages are published to JetStream.
+    Nats,
 }
 
 /// MQTT version of a connection to an upstream.
@@ -148,6 +168,7 @@ impl UpstreamConfig {
             ),
             tls: None,
             http: HttpConfig::read(values.table("http")),
+            nats: NatsConfig::read(values.table("nats")),
             username: values.text("username"),
             password: values.text("password").map(Secret::new),
             start_type: StartType::from_name(values.choice("start_type")),
@@ -176,6 +197,21 @@ impl HttpConfig {
     }
 }
 
+impl NatsConfig {
+    /// Without what is in the file of the token, which can fail.
+    fn read(values: Option<&Values>) -> Self {
+        let declared = Values::new(&UPSTREAM_NATS);
+        let values = values.unwrap_or(&declared);
+        Self {
+            stream: values.text("stream"),
+            token: values.text("token").map(Secret::new),
+            creds_file: values.path("creds_file"),
+            nkey_file: values.path("nkey_file"),
+            inbox_prefix: values.text("inbox_prefix").unwrap_or_default(),
+        }
+    }
+}
+
 impl HttpBody {
     pub(crate) const NAMES: [&'static str; 3] = ["json", "lines", "raw"];
 
@@ -190,12 +226,31 @@ impl HttpBody {
 }
 
 impl UpstreamKind {
-    pub(crate) const NAMES: [&'static str; 2] = ["mqtt", "http"];
+    pub(crate) const NAMES: [&'static str; 3] = ["mqtt", "http", "nats"];
+
+    /// The name in the configuration.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Mqtt => "mqtt",
+            Self::Nats => "nats",
+        }
+    }
+
+    /// Whether it is part of this program: some have a dependency of their own, and a feature of
+    /// the same name.
+    pub(crate) fn is_built(self) -> bool {
+        match self {
+            Self::Http | Self::Mqtt => true,
+            Self::Nats => cfg!(feature = "nats"),
+        }
+    }
 
     fn from_name(name: &str) -> Self {
         match name {
             "http" => Self::Http,
             "mqtt" => Self::Mqtt,
+            "nats" => Self::Nats,
             _ => unreachable!("declared by the same names"),
         }
     }

@@ -6,8 +6,8 @@ use hyper::http::uri::PathAndQuery;
 use weir_mqtt::{TopicFilter, TopicName};
 
 use super::{
-    HttpBody, HttpConfig, Route, Secret, StartType, TlsClientConfig, TlsError, TopicTemplate,
-    UpstreamConfig, UpstreamKind,
+    HttpBody, HttpConfig, NatsConfig, Route, Secret, StartType, TlsClientConfig, TlsError,
+    TopicTemplate, UpstreamConfig, UpstreamKind,
     check::missing,
     key::{Placed, Refusal, RouteText, Value, code},
     listeners::tls,
@@ -28,7 +28,7 @@ struct Check<'a> {
     problems: &'a mut Problems,
 }
 
-impl Check<'_> {
+impl<'a> Check<'a> {
     fn upstream(mut self, name: &str) -> UpstreamConfig {
         let mut upstream = UpstreamConfig::read(self.values, name.to_owned());
         if self.values.is_missing("address") {
@@ -56,22 +56,39 @@ impl Check<'_> {
             let help = "take `receive` out, or give it an upstream of its own";
             tls::conflict(self.values, "start_type", message, help, self.problems);
         }
+        self.kind(upstream.kind);
         if upstream.kind != UpstreamKind::Mqtt {
             self.refuse_mqtt_keys(&upstream);
         }
-        let http = self.values.table("http");
-        match http {
-            Some(values) if upstream.kind == UpstreamKind::Http => {
-                self.http(values, &mut upstream.http);
-            }
-            Some(_) => {
-                let message = "`http` is for an upstream of kind `http`";
-                let help = "set `kind = \"http\"`, or take the table out";
-                tls::conflict(self.values, "http", message, help, self.problems);
-            }
-            None => {}
+        if let Some(values) = self.table_of(UpstreamKind::Http, upstream.kind) {
+            self.http(values, &mut upstream.http);
+        }
+        if let Some(values) = self.table_of(UpstreamKind::Nats, upstream.kind) {
+            self.nats(values, &mut upstream.nats);
         }
         upstream
+    }
+
+    fn kind(&mut self, kind: UpstreamKind) {
+        if !kind.is_built() {
+            let name = kind.name();
+            let message = format!("this weir was built without `{name}`");
+            let help = format!("build it with `cargo build --release --features {name}`");
+            tls::conflict(self.values, "kind", &message, &help, self.problems);
+        }
+    }
+
+    /// The table that only upstreams of the kind `of` have.
+    fn table_of(&mut self, of: UpstreamKind, kind: UpstreamKind) -> Option<&'a Values> {
+        let (name, values) = (of.name(), self.values);
+        let table = values.table(name)?;
+        if kind != of {
+            let message = format!("`{name}` is for an upstream of kind `{name}`");
+            let help = format!("set `kind = \"{name}\"`, or take the table out");
+            tls::conflict(values, name, &message, &help, self.problems);
+            return None;
+        }
+        Some(table)
     }
 
     /// What only MQTT has.
@@ -83,10 +100,11 @@ impl Check<'_> {
             tls::conflict(self.values, name, &message, "take it out", self.problems);
         }
         if !upstream.receive.is_empty() {
-            let message = "nothing can be fetched from an upstream of kind `http`";
+            let kind = upstream.kind.name();
+            let message = format!("nothing can be fetched from an upstream of kind `{kind}`");
             let help = "take `receive` out, and write `out` in the lines of `topics`";
-            tls::conflict(self.values, "receive", message, help, self.problems);
-            tls::conflict(self.values, "topics", message, help, self.problems);
+            tls::conflict(self.values, "receive", &message, help, self.problems);
+            tls::conflict(self.values, "topics", &message, help, self.problems);
         }
     }
 
@@ -110,6 +128,52 @@ impl Check<'_> {
             let help = "it has letters, digits, signs and spaces only";
             tls::conflict(values, "authorization", message, help, self.problems);
             tls::conflict(values, "authorization_file", message, help, self.problems);
+        }
+    }
+
+    fn nats(&mut self, values: &Values, nats: &mut NatsConfig) {
+        let is_name = |text: &str| !text.is_empty() && !text.contains(NO_NAME_OF_NATS);
+        if nats.stream.as_ref().is_some_and(|name| !is_name(name)) {
+            let message = "this is not the name of a stream";
+            let help = "it has no spaces, and none of . * > / \\";
+            tls::conflict(values, "stream", message, help, self.problems);
+        }
+        if !nats.inbox_prefix.split('.').all(is_name) {
+            let message = "no subject can begin like this";
+            let help = "for example \"_INBOX\" or \"_INBOX_gateway.7\"";
+            tls::conflict(values, "inbox_prefix", message, help, self.problems);
+        }
+        if let Some(token) = self.secret_from_file(values, "token") {
+            nats.token = Some(token);
+        }
+        self.one_login(values);
+        for name in ["creds_file", "nkey_file"] {
+            self.check_readable(values, name);
+        }
+    }
+
+    /// The server takes one login and would ignore the others.
+    fn one_login(&mut self, values: &Values) {
+        let user = self.values.origin("username").map(|_| "username");
+        let keys = ["token", "token_file", "creds_file", "nkey_file"];
+        let given = keys.into_iter().filter(|name| values.origin(name).is_some());
+        let logins: Vec<&str> = user.into_iter().chain(given).collect();
+        // A token that is given twice is told of already.
+        if let [first, second, ..] = logins[..]
+            && !second.starts_with(first)
+        {
+            let message = format!("`{first}` and `{second}` are two ways to log in");
+            tls::conflict(values, second, &message, "keep one of them", self.problems);
+        }
+    }
+
+    /// A file that is read for each connection has to be there now.
+    fn check_readable(&mut self, values: &Values, name: &str) {
+        let Some((Value::Path(path), Origin { source, span })) = values.given(name) else { return };
+        if let Err(reason) = fs::File::open(&path) {
+            let message = format!("cannot read `{}`", path.display());
+            let refusal = Refusal::new(code::FILE, span, message, reason.to_string());
+            self.problems.refuse(source, refusal.help(HELP_FILE));
         }
     }
 
@@ -240,8 +304,7 @@ impl Check<'_> {
             Err(reason) => {
                 let message = format!("cannot read the {name} from `{}`", path.display());
                 let refusal = Refusal::new(code::FILE, span, message, reason.to_string());
-                let help = "the user that runs weir must be able to read the file";
-                self.problems.refuse(source, refusal.help(help));
+                self.problems.refuse(source, refusal.help(HELP_FILE));
                 None
             }
         }
@@ -256,3 +319,7 @@ fn first_line(path: &Path) -> std::io::Result<String> {
         false => Ok(line.to_owned()),
     }
 }
+
+const HELP_FILE: &str = "the user that runs weir must be able to read the file";
+/// What cannot stand in the name of a stream, nor in a part of a subject.
+const NO_NAME_OF_NATS: [char; 10] = [' ', '\t', '\r', '\n', '\0', '.', '*', '>', '/', '\\'];

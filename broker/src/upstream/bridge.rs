@@ -24,6 +24,8 @@ use super::http::HttpOptions;
 use super::incoming::{Inbox, Receipt};
 use super::link::{Link, LinkOptions};
 use super::mqtt::{AWAY, MqttOptions};
+#[cfg(feature = "nats")]
+use super::nats::{self, NatsOptions};
 use super::node;
 use super::outgoing::Outgoing;
 use super::trend::Trend;
@@ -125,6 +127,15 @@ impl Upstream {
                 keeps_session,
                 packet_bytes_max: INCOMING_BYTES_MAX,
             }),
+            #[cfg(feature = "nats")]
+            UpstreamKind::Nats => LinkOptions::Nats(NatsOptions {
+                name: node::client_id(config.remote_clientid.as_deref(), &config.name),
+                nats: config.nats,
+                credentials,
+                tls: config.tls,
+            }),
+            #[cfg(not(feature = "nats"))]
+            UpstreamKind::Nats => unreachable!("the check refuses a kind that is not built"),
         };
         let (durable, receipts) = mpsc::unbounded_channel();
         Self {
@@ -372,11 +383,16 @@ fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Records under way at a time: over HTTP one batch, and the next one that gathers.
+/// Records under way at a time: over HTTP one batch, and the next one that gathers; to NATS as many
+/// as its connection takes.
 fn window(config: &UpstreamConfig) -> u16 {
     match config.kind {
         UpstreamKind::Http => config.http.batch.saturating_mul(2),
         UpstreamKind::Mqtt => config.window,
+        #[cfg(feature = "nats")]
+        UpstreamKind::Nats => nats::WINDOW,
+        #[cfg(not(feature = "nats"))]
+        UpstreamKind::Nats => 1,
     }
 }
 

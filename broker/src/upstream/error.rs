@@ -18,6 +18,15 @@ pub(crate) enum LinkError {
         /// The limit.
         limit: usize,
     },
+    /// The files with which this side logs in cannot be used.
+    #[cfg(feature = "nats")]
+    #[error("no login for the upstream: {reason}")]
+    Login {
+        /// Why not.
+        reason: String,
+        /// What is to be done about it.
+        help: &'static str,
+    },
     /// The connection broke.
     #[error("the connection was lost: {0}")]
     Lost(String),
@@ -71,6 +80,8 @@ impl LinkError {
                               no other client uses the same `remote_clientid`"
             }
             Self::Protocol(_) => "check that address and `bridge_protocol_version` fit",
+            #[cfg(feature = "nats")]
+            Self::Login { help, .. } => help,
             Self::Refused { help, .. } => help,
             Self::RefusedMessage(_) => "check quota and permissions at the upstream",
             Self::Tls { help, .. } => help,

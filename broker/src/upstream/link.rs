@@ -16,6 +16,8 @@ use super::forwarder::Full;
 use super::http::{self, HttpOptions};
 use super::link_event::LinkEvent;
 use super::mqtt::{Client, MqttOptions};
+#[cfg(feature = "nats")]
+use super::nats::{self, NatsOptions};
 use super::outgoing::Outgoing;
 use crate::config::{HostPort, Route};
 
@@ -32,6 +34,8 @@ pub(crate) struct Link {
 pub(crate) enum LinkOptions {
     Http(HttpOptions),
     Mqtt(MqttOptions),
+    #[cfg(feature = "nats")]
+    Nats(NatsOptions),
 }
 
 /// The way to the task.
@@ -57,6 +61,12 @@ impl Link {
             LinkOptions::Mqtt(options) => {
                 let (client, task) = Client::open(address, options, sender)?;
                 (Requests::Mqtt(client), task)
+            }
+            #[cfg(feature = "nats")]
+            LinkOptions::Nats(options) => {
+                let (requests, messages) = mpsc::channel(MESSAGES_MAX);
+                let run = nats::run(address.clone(), options.clone(), Desk::new(messages, sender));
+                (Requests::Desk(requests), tokio::spawn(run))
             }
         };
         Ok(Self { requests, events, task })

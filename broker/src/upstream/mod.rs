@@ -13,6 +13,8 @@ mod link;
 
 mod http;
 mod mqtt;
+#[cfg(feature = "nats")]
+mod nats;
 
 mod desk;
 

@@ -4,6 +4,10 @@ mod client;
 mod far_end;
 mod http;
 mod mosquitto;
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "nats")]
+mod nats_server;
 mod presence;
 mod tls;
 

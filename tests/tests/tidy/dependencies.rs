@@ -24,7 +24,9 @@ const CRATES: [(&str, &[&str]); 7] = [
 ];
 
 /// What only some places may name.
-const CONFINED: [(&str, &[&str]); 2] = [
+const CONFINED: [(&str, &[&str]); 4] = [
+    ("async_nats", &["broker/src/upstream/nats.rs", "broker/src/upstream/nats/"]),
+    ("nkeys", &["broker/src/upstream/nats/"]),
     ("redb", &["broker/src/store/", "tests/"]),
     (
         "rumqttc",

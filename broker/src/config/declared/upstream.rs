@@ -16,8 +16,9 @@ pub(crate) static UPSTREAM: Section = Section {
     keys: &[
         Key {
             name: "kind",
-            text: "What is spoken there: MQTT in both directions, or HTTP, where each message is \
-                   posted.",
+            text: "What is spoken there: MQTT in both directions, HTTP, where each message is \
+                   posted, or NATS, where it is published to JetStream. NATS is a feature of the \
+                   build.",
             kind: Kind::Choice(&UpstreamKind::NAMES),
             initial: Initial::Default("\"mqtt\""),
         },
@@ -174,6 +175,15 @@ pub(crate) static UPSTREAM: Section = Section {
                 meaning: "as its keys say, if `kind` is `http`",
             },
         },
+        Key {
+            name: "nats",
+            text: "Stream and login of an upstream of kind `nats`: a table of its own, see below.",
+            kind: Kind::Table(&UPSTREAM_NATS),
+            initial: Initial::Unset {
+                example: "{ creds_file = \"gateway-7.creds\" }",
+                meaning: "as its keys say, if `kind` is `nats`",
+            },
+        },
     ],
 };
 
@@ -215,6 +225,57 @@ pub(crate) static UPSTREAM_HTTP: Section = Section {
             text: "File whose first line is that value.",
             kind: Kind::Path,
             initial: Initial::Unset { example: "\"influx.token\"", meaning: "no header" },
+        },
+    ],
+};
+
+pub(crate) static UPSTREAM_NATS: Section = Section {
+    name: "upstream.nats",
+    form: Form::Within,
+    text: "JetStream of the upstream above, also written as `nats = { … }` in it. Users with a \
+           password have `username` and `password_file` of the upstream instead of a login here.",
+    keys: &[
+        Key {
+            name: "stream",
+            text: "The stream that is to take the messages. If another one takes their subjects, that \
+                   is told and nothing is stored there. Streams are made at the server.",
+            kind: Kind::Text,
+            initial: Initial::Unset {
+                example: "\"PLANT\"",
+                meaning: "whichever takes the subject of a message",
+            },
+        },
+        Key {
+            name: "creds_file",
+            text: "Credentials file: the JWT of a user and the seed of its NKey, as nsc and Synadia \
+                   Cloud write it. It is read for each connection.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"gateway-7.creds\"", meaning: "no JWT" },
+        },
+        Key {
+            name: "nkey_file",
+            text: "File with the seed of an NKey (SU…). It is read for each connection.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"gateway-7.nk\"", meaning: "no NKey" },
+        },
+        Key {
+            name: "token",
+            text: "Token. Better keep it in a file of its own.",
+            kind: Kind::Secret,
+            initial: Initial::Unset { example: "\"secret\"", meaning: "no token" },
+        },
+        Key {
+            name: "token_file",
+            text: "File whose first line is the token.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"nats.token\"", meaning: "no token" },
+        },
+        Key {
+            name: "inbox_prefix",
+            text: "Where the subjects begin on which acknowledgements come; the user must be allowed to \
+                   subscribe below it.",
+            kind: Kind::Text,
+            initial: Initial::Default("\"_INBOX\""),
         },
     ],
 };

@@ -1,0 +1,362 @@
+//! Messages published to JetStream; the only place that knows the client library.
+//!
+//! Each message at QoS 1 or 2 asks for an answer on a subject that ends with its number, so many are
+//! under way and answers may come in any order. One that says that the message is wrong refuses it
+//! for good; one that says that no stream takes it ends the connection, and it is sent again on the
+//! next one, until somebody has made the stream. What was stored while its answer was lost is
+//! recognised by the server (`Nats-Msg-Id`). Messages at QoS 0 are published and forgotten.
+
+mod answer;
+mod headers;
+mod login;
+mod subject;
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::client::{PublishError, PublishErrorKind};
+use async_nats::{Client, ConnectError, ConnectErrorKind, Event, Message, ServerError, Subscriber};
+use futures_util::StreamExt as _;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use self::answer::Answer;
+use self::login::{Login, Used};
+use super::desk::{Desk, Numbered};
+use super::error::LinkError;
+use crate::config::{HostPort, NatsConfig, TlsClientConfig};
+
+/// Where messages go, and who sends them.
+#[derive(Clone, Debug)]
+pub(crate) struct NatsOptions {
+    /// What the server calls this client in its lists.
+    pub(crate) name: String,
+    pub(crate) nats: NatsConfig,
+    pub(crate) credentials: Option<(String, String)>,
+    pub(crate) tls: Option<TlsClientConfig>,
+}
+
+/// Messages under way at a time.
+pub(crate) const WINDOW: u16 = 256;
+
+/// Runs a connection until it fails, or nobody sends any more.
+pub(super) async fn run(address: HostPort, options: NatsOptions, mut desk: Desk) {
+    let ended = match Connection::open(&address, options).await {
+        Ok(connection) => connection.serve(&mut desk).await,
+        Err(error) => Err(error),
+    };
+    let given_up = || LinkError::Lost("it was given up".to_owned());
+    desk.tell_failed(ended.err().unwrap_or_else(given_up)).await;
+}
+
+struct Connection {
+    client: Client,
+    stream: Option<String>,
+    /// Where answers come: this, a dot and a number.
+    inbox: String,
+    answers: Subscriber,
+    events: mpsc::Receiver<Event>,
+    under_way: BTreeMap<u16, UnderWay>,
+    /// The last time that an answer came or nothing was under way.
+    progress_at: Instant,
+    /// The largest message without an answer so far.
+    unanswered_bytes_max: usize,
+}
+
+/// A message that waits for its answer; its payload is with the library.
+struct UnderWay {
+    message: Numbered,
+    subject: String,
+    bytes: usize,
+}
+
+/// Why a message cannot go to NATS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Unfit {
+    #[error("topics that begin with `$` would be subjects of the server")]
+    OfServer,
+    #[error("its subject is longer than servers take")]
+    SubjectTooLong,
+}
+
+impl Connection {
+    async fn open(address: &HostPort, options: NatsOptions) -> Result<Self, LinkError> {
+        let is_tls = options.tls.is_some();
+        let tls = match &options.tls {
+            Some(tls) => ClientConfig::clone(&*tls.load()?),
+            None => trusts_nobody(),
+        };
+        let (tell, events) = mpsc::channel(EVENTS_MAX);
+        let used = Used::default();
+        let library = Login::of(&options)?
+            .options(used.clone())
+            .name(&options.name)
+            .custom_inbox_prefix(&options.nats.inbox_prefix)
+            .require_tls(is_tls)
+            .tls_client_config(tls)
+            .connection_timeout(CONNECT_TIMEOUT)
+            .ping_interval(PING_INTERVAL)
+            .client_capacity(usize::from(WINDOW))
+            .no_echo()
+            .ignore_discovered_servers()
+            // Connecting again comes to its end with the second attempt, for want of a login.
+            .max_reconnects(1)
+            .event_callback(move |event| {
+                let tell = tell.clone();
+                // Without a connection nobody wants to know any more.
+                async move { drop(tell.send(event).await) }
+            });
+        let opened = library.connect(address.to_string()).await;
+        // Nothing has run in between that could have connected again.
+        used.set();
+        let client = opened.map_err(|error| failed(&error, address, is_tls))?;
+        let inbox = client.new_inbox();
+        let answers = client.subscribe(format!("{inbox}.*")).await;
+        Ok(Self {
+            answers: answers.map_err(|error| LinkError::Lost(error.to_string()))?,
+            client,
+            stream: options.nats.stream,
+            inbox,
+            events,
+            under_way: BTreeMap::new(),
+            progress_at: Instant::now(),
+            unanswered_bytes_max: 0,
+        })
+    }
+
+    async fn serve(mut self, desk: &mut Desk) -> Result<(), LinkError> {
+        desk.tell_connected(WINDOW).await;
+        let mut takes_more = true;
+        while takes_more || !self.under_way.is_empty() {
+            let silent_at = self.progress_at + ANSWER_TIMEOUT;
+            tokio::select! {
+                event = self.events.recv() => self.handle_event(event, desk).await?,
+                answer = self.answers.next() => self.handle_answer(answer, desk).await?,
+                outgoing = desk.next(), if takes_more => match outgoing {
+                    Some(outgoing) => {
+                        let message = desk.number(outgoing).await;
+                        self.publish(message, desk).await?;
+                    }
+                    None => takes_more = false,
+                },
+                () = sleep_until(silent_at), if !self.under_way.is_empty() => {
+                    return Err(self.silent());
+                }
+            }
+        }
+        // What needs no answer is written before the connection ends.
+        let flushed = timeout(CONNECT_TIMEOUT, self.client.flush()).await;
+        flushed.map_err(|_| LinkError::Timeout)?.map_err(|error| LinkError::Lost(error.to_string()))
+    }
+
+    async fn publish(&mut self, mut message: Numbered, desk: &Desk) -> Result<(), LinkError> {
+        let subject = match subject::of(&message.outgoing.topic) {
+            Ok(subject) => subject,
+            Err(unfit) => {
+                desk.tell_refused(&message, unfit.to_string()).await;
+                return Ok(());
+            }
+        };
+        let headers = headers::of(&message, self.stream.as_deref());
+        let payload = std::mem::take(&mut message.outgoing.payload);
+        let bytes = payload.len();
+        let published = match message.number {
+            Some(number) => {
+                let reply = format!("{}.{number}", self.inbox);
+                let (to, client) = (subject.clone(), &self.client);
+                client.publish_with_reply_and_headers(to, reply, headers, payload.into()).await
+            }
+            None => {
+                let to = subject.clone();
+                self.client.publish_with_headers(to, headers, payload.into()).await
+            }
+        };
+        match (published, message.number) {
+            (Ok(()), Some(number)) => {
+                if self.under_way.is_empty() {
+                    self.progress_at = Instant::now();
+                }
+                self.under_way.insert(number, UnderWay { message, subject, bytes });
+            }
+            (Ok(()), None) => self.unanswered_bytes_max = self.unanswered_bytes_max.max(bytes),
+            (Err(error), _) => {
+                desk.tell_refused(&message, of_message(&error)?).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_answer(
+        &mut self,
+        answer: Option<Message>,
+        desk: &Desk,
+    ) -> Result<(), LinkError> {
+        let answer = answer.ok_or_else(ended)?;
+        let number = answer.subject.rsplit('.').next().and_then(|number| number.parse().ok());
+        // An answer that comes twice is to nothing any more.
+        let Some((number, asked)) =
+            number.and_then(|number| Some((number, self.under_way.get(&number)?)))
+        else {
+            return Ok(());
+        };
+        match Answer::of(&answer, &asked.subject) {
+            Answer::Foreign => return Ok(()),
+            Answer::NotNow(error) => return Err(error),
+            Answer::Stored => desk.tell_acknowledged(&asked.message).await,
+            Answer::Wrong(reason) => desk.tell_refused(&asked.message, reason).await,
+        }
+        self.under_way.remove(&number);
+        self.progress_at = Instant::now();
+        Ok(())
+    }
+
+    async fn handle_event(&mut self, event: Option<Event>, desk: &Desk) -> Result<(), LinkError> {
+        let text = match event.ok_or_else(ended)? {
+            // The server ends the connection itself, when it has to.
+            Event::Connected | Event::Draining | Event::LameDuckMode => return Ok(()),
+            Event::ServerError(ServerError::Other(text)) => text,
+            Event::ServerError(error) => return Err(refused(error.to_string())),
+            Event::ClientError(_)
+            | Event::Closed
+            | Event::Disconnected
+            | Event::SlowConsumer(_) => return Err(ended()),
+        };
+        if let Some(quoted) = text.strip_prefix("Permissions Violation for Publish to ") {
+            self.refuse(desk, &text, |asked| quoted == quote(&asked.subject)).await;
+            return Ok(());
+        }
+        if text.starts_with("Permissions Violation") {
+            return Err(LinkError::Refused { reason: text, help: HELP_INBOX });
+        }
+        if text.starts_with("Maximum Payload") {
+            self.refuse_largest(desk, &text).await;
+            return Err(LinkError::Ended(text));
+        }
+        if text.starts_with("User Authentication") || text.starts_with("Authentication") {
+            return Err(refused(text));
+        }
+        Err(LinkError::Ended(text))
+    }
+
+    /// The server names a subject that this user may not publish to, but no message.
+    async fn refuse(&mut self, desk: &Desk, reason: &str, is_meant: impl Fn(&UnderWay) -> bool) {
+        for asked in self.under_way.values().filter(|asked| is_meant(asked)) {
+            desk.tell_refused(&asked.message, reason.to_owned()).await;
+        }
+        self.under_way.retain(|_, asked| !is_meant(asked));
+        self.progress_at = Instant::now();
+    }
+
+    /// An account may take less than the server said at first. If any message was too large the
+    /// largest one was, and it would be on each connection to come.
+    async fn refuse_largest(&mut self, desk: &Desk, reason: &str) {
+        let largest = self.under_way.values().map(|asked| asked.bytes).max().unwrap_or_default();
+        if largest > self.unanswered_bytes_max {
+            self.refuse(desk, reason, |asked| asked.bytes == largest).await;
+        }
+    }
+
+    fn silent(&self) -> LinkError {
+        let subject = self.under_way.values().next().map_or("", |asked| &asked.subject);
+        let waited_s = ANSWER_TIMEOUT.as_secs();
+        let reason = format!("JetStream did not acknowledge `{subject}` within {waited_s} s");
+        LinkError::Refused { reason, help: HELP_SILENT }
+    }
+}
+
+/// TLS that the configuration does not ask for comes to nothing.
+fn trusts_nobody() -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring has them")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth()
+}
+
+/// Why there is no connection.
+fn failed(error: &ConnectError, address: &HostPort, is_tls: bool) -> LinkError {
+    let cause = error.source();
+    let io = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+    let text = || cause.map_or_else(|| error.to_string(), ToString::to_string);
+    match (error.kind(), io) {
+        (ConnectErrorKind::Dns, _) => LinkError::UnknownHost { host: address.host().to_owned() },
+        (ConnectErrorKind::TimedOut, _) => LinkError::Timeout,
+        (ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication, _) => {
+            refused("Authorization Violation".to_owned())
+        }
+        (_, Some(io)) => match LinkError::of_tls(io) {
+            Some(_) if !is_tls => {
+                LinkError::Refused { reason: "it wants TLS".to_owned(), help: HELP_TLS }
+            }
+            Some(error) => error,
+            None if io.kind() == io::ErrorKind::InvalidInput => not_nats(io.to_string()),
+            None => LinkError::of_io(copy(io), address.host()),
+        },
+        (ConnectErrorKind::Tls, None) => LinkError::Tls { reason: text(), help: HELP_TLS_LIBRARY },
+        (_, None) => match cause.and_then(|cause| cause.downcast_ref::<ServerError>()) {
+            Some(ServerError::Other(text)) => refused(text.clone()),
+            Some(error) => refused(error.to_string()),
+            None => not_nats(text()),
+        },
+    }
+}
+
+/// The same error; the library keeps the one that it has.
+fn copy(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(
+        || io::Error::new(error.kind(), error.to_string()),
+        io::Error::from_raw_os_error,
+    )
+}
+
+fn refused(reason: String) -> LinkError {
+    LinkError::Refused { reason, help: HELP_CREDENTIALS }
+}
+
+fn not_nats(reason: String) -> LinkError {
+    LinkError::Refused { reason: format!("it does not speak NATS: {reason}"), help: HELP_ADDRESS }
+}
+
+fn ended() -> LinkError {
+    LinkError::Lost("the server has ended it".to_owned())
+}
+
+/// What is wrong with a message that the library does not take.
+fn of_message(error: &PublishError) -> Result<String, LinkError> {
+    match error.kind() {
+        PublishErrorKind::MaxPayloadExceeded => {
+            Ok("it is larger than the upstream takes (`max_payload`)".to_owned())
+        }
+        PublishErrorKind::InvalidSubject => Ok(error.to_string()),
+        PublishErrorKind::Send => Err(ended()),
+    }
+}
+
+/// A subject as the server writes it into its errors.
+fn quote(subject: &str) -> String {
+    format!("\"{}\"", subject.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Networks at the edge are slow.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// After as long without any answer while messages wait for one the connection is given up.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// After two that were not answered the library gives the connection up.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
+/// Events that wait to be looked at.
+const EVENTS_MAX: usize = 64;
+
+const HELP_ADDRESS: &str = "check `address`: clients of NATS have port 4222, unless it was changed";
+const HELP_CREDENTIALS: &str = "check `username` and `password_file` of this upstream, or \
+                                `creds_file`, `nkey_file` or `token_file` in its `nats`";
+const HELP_INBOX: &str =
+    "let this user subscribe below `inbox_prefix` in `nats` of this upstream (`_INBOX.>`)";
+const HELP_SILENT: &str = "check that a stream takes the subject, and that its servers are up";
+const HELP_TLS: &str = "set `tls` of this upstream";
+const HELP_TLS_LIBRARY: &str =
+    "use the host name of the certificate in `address`, and check the authorities of this machine";
