@@ -14,7 +14,7 @@ test *arguments:
 
 # The tests that need no foreign program
 quick:
-    cargo test --workspace
+    cargo test --workspace --all-features
 
 # The tests of one file of tests/tests
 one name *arguments:
@@ -43,11 +43,11 @@ compare *arguments:
 # Format and lint
 lint:
     cargo fmt --all
-    cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
 
 # The documentation of the crates
 doc:
-    cargo doc --workspace --no-deps --open
+    cargo doc --workspace --all-features --no-deps --open
 
 # Fuzz one target
 fuzz target="decode" seconds="60":
