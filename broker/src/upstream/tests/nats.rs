@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use async_nats::ConnectOptions;
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use futures_util::StreamExt as _;
 use nkeys::KeyPair;
 use serde_json::json;
@@ -316,6 +317,72 @@ async fn tokens_and_nkeys_are_logins_too() {
     // The file is read for each connection.
     fs::write(&file, format!("# gate\n{}\n", key.seed().expect("it has one"))).expect("ours");
     until(&broker, |status| status.state == UpstreamState::Connected).await;
+}
+
+/// A token of NATS with these claims for `subject`.
+fn jwt(issuer: &KeyPair, subject: &KeyPair, claims: serde_json::Value) -> String {
+    let whole = json!({ "iat": 1, "jti": "1", "iss": issuer.public_key(),
+        "sub": subject.public_key(), "name": "plant", "nats": claims });
+    let header = json!({ "typ": "JWT", "alg": "ed25519-nkey" });
+    let part =
+        |value: &serde_json::Value| Base64UrlUnpadded::encode_string(value.to_string().as_bytes());
+    let signed = format!("{}.{}", part(&header), part(&whole));
+    let signature = issuer.sign(signed.as_bytes()).expect("it has the seed");
+    format!("{signed}.{}", Base64UrlUnpadded::encode_string(&signature))
+}
+
+/// The server tells what the token limits only after it has let the client in.
+#[tokio::test]
+async fn a_credentials_file_is_a_login_and_its_limits_are_kept() {
+    let operator = KeyPair::new_operator();
+    let (account, system) = (KeyPair::new_account(), KeyPair::new_account());
+    let claims = json!({ "type": "account", "version": 2, "limits": {
+        "subs": -1, "data": -1, "payload": -1, "conn": -1, "leaf": -1, "imports": -1,
+        "exports": -1, "wildcards": true, "mem_storage": -1, "disk_storage": -1, "streams": -1,
+        "consumer": -1 } });
+    let trusted = jwt(&operator, &operator, json!({ "type": "operator", "version": 2 }));
+    let Some(server) = NatsServer::start(&format!(
+        "operator: {trusted}\nsystem_account: {1}\nresolver: MEMORY\n\
+         resolver_preload: {{ {0}: {2}, {1}: {3} }}",
+        account.public_key(),
+        system.public_key(),
+        jwt(&operator, &account, claims.clone()),
+        jwt(&operator, &system, json!({ "type": "account", "version": 2 })),
+    )) else {
+        return;
+    };
+    let credentials = |payload: i64| {
+        let user = KeyPair::new_user();
+        let claims = json!({ "type": "user", "version": 2, "subs": -1, "data": -1,
+            "payload": payload, "pub": {}, "sub": {} });
+        format!(
+            "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
+             -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+            jwt(&account, &user, claims),
+            user.seed().expect("it has one")
+        )
+    };
+    let options = ConnectOptions::with_credentials(&credentials(-1)).expect("they are right");
+    let admin = Admin::connect_with(&server, options).await;
+    admin.add_stream(&["site.>"], &[]).await;
+    let directory = Directory::new("data");
+    let file = directory.0.join("gate.creds");
+    fs::write(&file, credentials(1_024)).expect("the directory is ours");
+    let mut config = upstream(server.address());
+    config.nats.creds_file = Some(file);
+    let (broker, here) = start(&directory, &config);
+    let mut local = Client::connect(&here, "local");
+    local.subscribe("dead/#").await;
+    let publisher = Client::connect(&here, "here");
+    publisher.publish("agg/a", 1, "1");
+    publisher.publish("agg/large", 1, &"x".repeat(3_000));
+    publisher.publish("agg/a", 1, "2");
+    let letter = local.next().await;
+    assert_eq!(letter.topic, "dead/upstream/cloud/agg/large");
+    assert_eq!(letter.user["error"], "Maximum Payload Violation");
+    let status = until(&broker, |status| status.depth == 0).await;
+    assert_eq!((status.acknowledged, status.dropped["refused"]), (2, 1));
+    assert_eq!(payloads(&admin.stored(2).await), ["1", "2"]);
 }
 
 #[tokio::test]

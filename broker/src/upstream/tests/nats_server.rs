@@ -51,8 +51,10 @@ impl NatsServer {
     pub(super) fn configure(&self, lines: &str) {
         let store = self.directory.0.join("store");
         let config = format!(
-            "listen: \"127.0.0.1:{}\"\njetstream {{ store_dir: \"{}\" }}\n{lines}\n",
+            "listen: \"127.0.0.1:{}\"\nlog_file: \"{}\"\n\
+             jetstream {{ store_dir: \"{}\" }}\n{lines}\n",
             self.port,
+            self.directory.0.join("log").display(),
             store.display()
         );
         fs::write(self.directory.0.join("nats.conf"), config).expect("the directory is ours");
@@ -102,7 +104,10 @@ impl NatsServer {
     pub(super) fn says(&self, text: &str) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !self.greeting().is_some_and(|greeting| greeting.contains(text)) {
-            assert!(Instant::now() < deadline, "nats-server does not say {text}");
+            if Instant::now() > deadline {
+                let log = fs::read_to_string(self.directory.0.join("log")).unwrap_or_default();
+                panic!("nats-server does not say {text}: {log}");
+            }
             std::thread::yield_now();
         }
     }
