@@ -3,7 +3,6 @@
 use std::fs;
 use std::process::{Command, Output};
 
-use rumqttc::v5::mqttbytes::QoS;
 use weir_broker::config::{Overrides, load};
 use weir_broker::{Broker, ReloadError};
 use weir_rules::{RuleChange, RuleChangeKind, Source};
@@ -46,7 +45,7 @@ fn rules_come_to_a_broker_without_rules_and_know_what_is_retained() {
     let broker = folder.start("");
     let mut device = Device::connect(&broker, "device");
     device.subscribe("joined");
-    device.client.publish("limit/1", QoS::AtLeastOnce, true, "7").unwrap();
+    device.publish_retained("limit/1", "7");
     device.publish("in/1", "{\"v\":1}");
     assert_eq!(reload(&broker, JOIN), [("join".to_owned(), RuleChangeKind::Added)]);
     device.publish("in/1", "{\"v\":2}");
