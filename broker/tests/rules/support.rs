@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, Publish};
 use rumqttc::v5::{Client, Connection, Event, MqttOptions};
-use weir_broker::Broker;
 use weir_broker::config::{Config, HostPort, ListenerConfig};
+use weir_broker::store::StoreError;
+use weir_broker::{Broker, StartError};
 use weir_rules::Source;
 
 /// Far more than anything here takes.
@@ -35,8 +36,18 @@ impl Folder {
         config
     }
 
+    /// Starts a broker. Another test may start a program at this moment: until that runs, it holds
+    /// every file of this process, with the lock of a store that was closed meanwhile.
     pub(crate) fn start(&self, rules: &str) -> Broker {
-        Broker::start(self.config(rules)).unwrap()
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match Broker::start(self.config(rules)) {
+                Err(StartError::Store(StoreError::Locked { .. })) if Instant::now() < end => {
+                    std::thread::yield_now();
+                }
+                started => return started.unwrap(),
+            }
+        }
     }
 }
 
