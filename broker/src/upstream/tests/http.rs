@@ -263,7 +263,7 @@ async fn what_was_accepted_while_the_service_was_away_arrives_in_order() {
         publisher.publish("agg/a", 1, &number.to_string());
     }
     let status = until(&broker, |status| status.depth == 300 && status.last_error.is_some()).await;
-    assert_eq!(status.state, UpstreamState::Waiting);
+    assert_ne!(status.state, UpstreamState::Connected);
     broker.shutdown();
     let (broker, _) = start(&directory, &config);
     let service = Service::default();

@@ -88,7 +88,7 @@ async fn what_was_accepted_while_the_server_was_away_arrives_in_order() {
     let publisher = Client::connect(&here, "here");
     numbers(300).iter().for_each(|payload| publisher.publish("agg/a", 1, payload));
     let status = until(&broker, |status| status.depth == 300 && status.last_error.is_some()).await;
-    assert_eq!(status.state, UpstreamState::Waiting);
+    assert_ne!(status.state, UpstreamState::Connected);
     broker.shutdown();
     let (broker, _) = start(&directory, &config);
     server.resume();
