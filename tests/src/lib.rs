@@ -18,6 +18,8 @@ pub mod harness {
     //! Real processes and connections.
 
     // A module uses modules listed below it, never above.
+    pub mod restarted;
+
     pub mod publisher;
     pub mod subscriber;
 

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process;
 use std::time::Duration;
 
@@ -21,10 +20,10 @@ use weir_tests::harness::foreign::program;
 use weir_tests::harness::http_service::HttpService;
 use weir_tests::harness::mosquitto::Mosquitto;
 use weir_tests::harness::proxy::{Passage, Proxy};
-use weir_tests::harness::publisher::{Message, Publisher};
+use weir_tests::harness::publisher::Message;
+use weir_tests::harness::restarted::Restarted;
 use weir_tests::harness::subscriber::{Arrival, Subscriber};
 use weir_tests::harness::wait::until;
-use weir_tests::harness::weir::Weir;
 use weir_tests::sim::disk::Random;
 
 const FAULTS: u64 = 20;
@@ -131,7 +130,7 @@ fn campaign(kind: &str, more: &str, folder: &Folder, far: SocketAddr, far_end: i
     let mut run = Run {
         random: Random::new(seed),
         proxy,
-        gateway: Gateway::start(folder.write("weir.toml", config)),
+        gateway: Restarted::start(folder.write("weir.toml", config)),
         far_end,
         ledger: Ledger::default(),
         published: 0,
@@ -166,7 +165,7 @@ fn campaign(kind: &str, more: &str, folder: &Folder, far: SocketAddr, far_end: i
 struct Run<F> {
     random: Random,
     proxy: Proxy,
-    gateway: Gateway,
+    gateway: Restarted,
     far_end: F,
     ledger: Ledger,
     published: u64,
@@ -224,31 +223,6 @@ impl<F: FarEnd> Run<F> {
             (self.ledger.ids.len() as u64 >= self.published).then_some(())
         });
         assert_eq!(self.ledger.ids.len() as u64, self.published, "an id for each message");
-    }
-}
-
-/// The broker under test and its publisher, which speaks QoS 2: nothing comes in twice.
-struct Gateway {
-    config: PathBuf,
-    weir: Option<Weir>,
-    publisher: Publisher,
-}
-
-impl Gateway {
-    fn start(config: PathBuf) -> Self {
-        let publisher = Publisher::new("sensor", Version::V5, 20);
-        let mut gateway = Self { config, weir: None, publisher };
-        gateway.kill_and_start();
-        gateway
-    }
-
-    fn kill_and_start(&mut self) {
-        if let Some(weir) = self.weir.take() {
-            weir.kill();
-        }
-        let weir = Weir::start(&self.config);
-        self.publisher.connect(weir.address()).unwrap();
-        self.weir = Some(weir);
     }
 }
 

@@ -8,17 +8,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::env;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use weir_mqtt::{QoS, Version};
 use weir_tests::harness::folder::Folder;
 use weir_tests::harness::foreign::program;
 use weir_tests::harness::mosquitto::Mosquitto;
-use weir_tests::harness::publisher::{Message, Publisher};
+use weir_tests::harness::publisher::Message;
+use weir_tests::harness::restarted::Restarted;
 use weir_tests::harness::subscriber::{Arrival, Subscriber};
 use weir_tests::harness::wait::{LIMIT, until, until_turn};
-use weir_tests::harness::weir::{Weir, weir};
+use weir_tests::harness::weir::weir;
 
 const OUTAGE_S: u32 = 10;
 /// Messages a second, half of them for each forward.
@@ -37,7 +37,7 @@ fn every_message_arrives_after_an_outage_and_two_kills() {
     records.subscriber.connect(far.address()).unwrap();
 
     let config = folder.write("weir.toml", config(far.address()));
-    let mut gateway = Gateway::start(config);
+    let mut gateway = Restarted::start(config);
     let mut turns = Turns::new();
     turns.publish_for(AROUND_S, &mut gateway);
     records.receive_some();
@@ -47,7 +47,7 @@ fn every_message_arrives_after_an_outage_and_two_kills() {
     turns.publish_for(outage_s / 2, &mut gateway);
     gateway.kill_and_start();
     turns.publish_for(outage_s - outage_s / 2, &mut gateway);
-    let waiting = gateway.status("depth");
+    let waiting = status(&gateway, "depth");
     far.start_again();
     let back = Instant::now();
     records.subscriber.connect(far.address()).unwrap();
@@ -56,7 +56,7 @@ fn every_message_arrives_after_an_outage_and_two_kills() {
     gateway.kill_and_start();
     turns.publish_for(AROUND_S, &mut gateway);
     records.receive_until(turns.published);
-    until("an empty backlog", || (gateway.status("depth") == 0).then_some(()));
+    until("an empty backlog", || (status(&gateway, "depth") == 0).then_some(()));
     println!(
         "{} messages, {outage_s} s of outage, {waiting} waited, all there {:.1} s after it, \
          {} repeated",
@@ -64,7 +64,7 @@ fn every_message_arrives_after_an_outage_and_two_kills() {
         back.elapsed().as_secs_f64(),
         records.repeated,
     );
-    gateway.weir.take().unwrap().stop();
+    gateway.stop();
     far.stop();
 }
 
@@ -80,40 +80,15 @@ fn config(far: SocketAddr) -> String {
     )
 }
 
-/// The broker under test and its publisher, which speaks QoS 2: nothing comes in twice.
-struct Gateway {
-    config: PathBuf,
-    weir: Option<Weir>,
-    publisher: Publisher,
-}
-
-impl Gateway {
-    fn start(config: PathBuf) -> Self {
-        let publisher = Publisher::new("sensor", Version::V5, 20);
-        let mut gateway = Self { config, weir: None, publisher };
-        gateway.kill_and_start();
-        gateway
-    }
-
-    fn kill_and_start(&mut self) {
-        if let Some(weir) = self.weir.take() {
-            weir.kill();
-        }
-        let weir = Weir::start(&self.config);
-        self.publisher.connect(weir.address()).unwrap();
-        self.weir = Some(weir);
-    }
-
-    /// A number of the upstream in the status.
-    fn status(&self, name: &str) -> u64 {
-        let admin = self.weir.as_ref().unwrap().admin_address().to_string();
-        let status = weir(&["status", "--json", "--admin", &admin]).stdout;
-        let upstreams = status.split("\"upstreams\"").nth(1).unwrap();
-        let value =
-            upstreams.split(&format!("\"{name}\":")).nth(1).unwrap_or_else(|| panic!("{status}"));
-        let digits: String = value.trim_start().chars().take_while(char::is_ascii_digit).collect();
-        digits.parse().unwrap()
-    }
+/// A number of the upstream in the status.
+fn status(gateway: &Restarted, name: &str) -> u64 {
+    let admin = gateway.weir().admin_address().to_string();
+    let status = weir(&["status", "--json", "--admin", &admin]).stdout;
+    let upstreams = status.split("\"upstreams\"").nth(1).unwrap();
+    let value =
+        upstreams.split(&format!("\"{name}\":")).nth(1).unwrap_or_else(|| panic!("{status}"));
+    let digits: String = value.trim_start().chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap()
 }
 
 /// Messages are numbered; even ones go to the forward of QoS 1, odd ones to that of QoS 2.
@@ -126,7 +101,7 @@ impl Turns {
         Self { published: 0 }
     }
 
-    fn publish_for(&mut self, seconds: u32, gateway: &mut Gateway) {
+    fn publish_for(&mut self, seconds: u32, gateway: &mut Restarted) {
         let start = Instant::now();
         for turn in 0..seconds * RATE_PER_S {
             until_turn(start, turn, RATE_PER_S);
