@@ -17,6 +17,10 @@ const VARIABLE: &str = "WEIR_LOG";
 /// Other crates are heard only when something is wrong.
 const OURS: [&str; 4] = ["weir", "weir_broker", "weir_core", "weir_rules"];
 
+/// A library that writes payloads into the log, and what goes wrong twice: it is heard only when
+/// it is named.
+const QUIET: &str = "lapin=off";
+
 /// Why there is no log.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -37,7 +41,7 @@ pub enum LogError {
 /// `WEIR_LOG` is set and is not a filter.
 pub fn start(level: LogLevel) -> Result<(), LogError> {
     let filter = match env::var(VARIABLE) {
-        Ok(text) if !text.is_empty() => EnvFilter::try_new(&text)
+        Ok(text) if !text.is_empty() => EnvFilter::try_new(format!("{QUIET},{text}"))
             .map_err(|source| LogError::Filter { text: text.clone(), source })?,
         _ => EnvFilter::new(directives(level)),
     };
@@ -94,7 +98,7 @@ fn directives(level: LogLevel) -> String {
     // errors are wanted.
     let audit = if level == LogLevel::Error { "warn" } else { "info" };
     // What the client of NATS calls an error is told once by the upstream, with what to do.
-    format!("warn,async_nats=off,audit={audit},{}", ours.join(","))
+    format!("warn,async_nats=off,{QUIET},audit={audit},{}", ours.join(","))
 }
 
 #[cfg(test)]
@@ -108,8 +112,11 @@ mod tests {
         }
         assert_eq!(
             directives(LogLevel::Debug),
-            "warn,async_nats=off,audit=info,weir=debug,weir_broker=debug,weir_core=debug,weir_rules=debug"
+            "warn,async_nats=off,lapin=off,audit=info,weir=debug,weir_broker=debug,weir_core=debug,\
+             weir_rules=debug"
         );
-        assert!(directives(LogLevel::Error).starts_with("warn,async_nats=off,audit=warn,"));
+        assert!(
+            directives(LogLevel::Error).starts_with("warn,async_nats=off,lapin=off,audit=warn,")
+        );
     }
 }

@@ -7,7 +7,7 @@ mod upstream;
 
 pub(crate) use limits::LIMITS;
 pub(crate) use listener::{LISTENER, LISTENER_TLS};
-pub(crate) use upstream::{UPSTREAM, UPSTREAM_HTTP, UPSTREAM_NATS, UPSTREAM_TLS};
+pub(crate) use upstream::{UPSTREAM, UPSTREAM_AMQP, UPSTREAM_HTTP, UPSTREAM_NATS, UPSTREAM_TLS};
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 pub(crate) const LATER: [&str; 2] = ["auth.hook", "upstream.backlog_full"];
 
 /// The sections in the order of the file.
-pub(crate) static SECTIONS: [&Section; 16] = [
+pub(crate) static SECTIONS: [&Section; 17] = [
     &TOP,
     &LISTENER,
     &LISTENER_TLS,
@@ -43,6 +43,7 @@ pub(crate) static SECTIONS: [&Section; 16] = [
     &UPSTREAM_TLS,
     &UPSTREAM_HTTP,
     &UPSTREAM_NATS,
+    &UPSTREAM_AMQP,
 ];
 
 /// The declaration of a key; the name of the top section is empty.

@@ -50,8 +50,8 @@ pub use settings::{
     OnDamage, QueueFull, ShareStrategy, StoreConfig,
 };
 pub use upstream::{
-    HttpBody, HttpConfig, MqttVersion, NatsConfig, RestartTimeout, Secret, StartType,
-    UpstreamConfig, UpstreamKind,
+    AmqpConfig, HttpBody, HttpConfig, MqttVersion, NatsConfig, RestartTimeout, Secret, StartType,
+    Unroutable, UpstreamConfig, UpstreamKind,
 };
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a load says about files that are wrong, and what it makes of files that are right.
 
+mod amqp;
 mod nats;
 
 use std::{fs, path::PathBuf, time::Duration};

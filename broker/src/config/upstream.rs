@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use super::{
     HostPort, Route, TlsClientConfig,
-    declared::{UPSTREAM, UPSTREAM_HTTP, UPSTREAM_NATS},
+    declared::{UPSTREAM, UPSTREAM_AMQP, UPSTREAM_HTTP, UPSTREAM_NATS},
     values::Values,
 };
 
@@ -32,6 +32,8 @@ pub struct UpstreamConfig {
     pub bridge_protocol_version: MqttVersion,
     /// How TLS is spoken there; `None` = it is not.
     pub tls: Option<TlsClientConfig>,
+    /// Where an upstream of kind `amqp` is sent to.
+    pub amqp: AmqpConfig,
     /// Requests of an upstream of kind `http`.
     pub http: HttpConfig,
     /// Streams and logins of an upstream of kind `nats`.
@@ -56,6 +58,27 @@ pub struct UpstreamConfig {
     pub backlog_max_age: Option<Duration>,
     /// Messages sent in a second; 0 = no limit.
     pub drain_rate: u32,
+}
+
+/// `amqp` of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AmqpConfig {
+    /// The exchange that messages are published to; the default exchange has no name.
+    pub exchange: String,
+    /// The virtual host that it is in.
+    pub vhost: String,
+    /// What becomes of a message that no queue takes.
+    pub unroutable: Unroutable,
+}
+
+/// What becomes of a message that no queue of an upstream takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unroutable {
+    /// It is a dead letter here.
+    DeadLetter,
+    /// Nobody wanted it.
+    Ignore,
 }
 
 /// `http` of an upstream.
@@ -103,6 +126,8 @@ pub enum HttpBody {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpstreamKind {
+    /// Messages are published over AMQP 0.9.1.
+    Amqp,
     /// Messages are posted over HTTP/1.1.
     Http,
     /// MQTT over TCP.
@@ -167,6 +192,7 @@ impl UpstreamConfig {
                 values.choice("bridge_protocol_version"),
             ),
             tls: None,
+            amqp: AmqpConfig::read(values.table("amqp")),
             http: HttpConfig::read(values.table("http")),
             nats: NatsConfig::read(values.table("nats")),
             username: values.text("username"),
@@ -179,6 +205,30 @@ impl UpstreamConfig {
             backlog_max_bytes: values.size("backlog_max_bytes"),
             backlog_max_age: values.optional("backlog_max_age", Values::duration),
             drain_rate: values.whole("drain_rate"),
+        }
+    }
+}
+
+impl AmqpConfig {
+    fn read(values: Option<&Values>) -> Self {
+        let declared = Values::new(&UPSTREAM_AMQP);
+        let values = values.unwrap_or(&declared);
+        Self {
+            exchange: values.text("exchange").unwrap_or_default(),
+            vhost: values.text("vhost").unwrap_or_default(),
+            unroutable: Unroutable::from_name(values.choice("unroutable")),
+        }
+    }
+}
+
+impl Unroutable {
+    pub(crate) const NAMES: [&'static str; 2] = ["dead_letter", "ignore"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "dead_letter" => Self::DeadLetter,
+            "ignore" => Self::Ignore,
+            _ => unreachable!("declared by the same names"),
         }
     }
 }
@@ -226,11 +276,12 @@ impl HttpBody {
 }
 
 impl UpstreamKind {
-    pub(crate) const NAMES: [&'static str; 3] = ["mqtt", "http", "nats"];
+    pub(crate) const NAMES: [&'static str; 4] = ["mqtt", "http", "nats", "amqp"];
 
     /// The name in the configuration.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Amqp => "amqp",
             Self::Http => "http",
             Self::Mqtt => "mqtt",
             Self::Nats => "nats",
@@ -241,6 +292,7 @@ impl UpstreamKind {
     /// the same name.
     pub(crate) fn is_built(self) -> bool {
         match self {
+            Self::Amqp => cfg!(feature = "amqp"),
             Self::Http | Self::Mqtt => true,
             Self::Nats => cfg!(feature = "nats"),
         }
@@ -248,6 +300,7 @@ impl UpstreamKind {
 
     fn from_name(name: &str) -> Self {
         match name {
+            "amqp" => Self::Amqp,
             "http" => Self::Http,
             "mqtt" => Self::Mqtt,
             "nats" => Self::Nats,

@@ -6,8 +6,8 @@ use hyper::http::uri::PathAndQuery;
 use weir_mqtt::{TopicFilter, TopicName};
 
 use super::{
-    HttpBody, HttpConfig, NatsConfig, Route, Secret, StartType, TlsClientConfig, TlsError,
-    TopicTemplate, UpstreamConfig, UpstreamKind,
+    AmqpConfig, HttpBody, HttpConfig, NatsConfig, Route, Secret, StartType, TlsClientConfig,
+    TlsError, TopicTemplate, UpstreamConfig, UpstreamKind,
     check::missing,
     key::{Placed, Refusal, RouteText, Value, code},
     listeners::tls,
@@ -66,6 +66,9 @@ impl<'a> Check<'a> {
         if let Some(values) = self.table_of(UpstreamKind::Nats, upstream.kind) {
             self.nats(values, &mut upstream.nats);
         }
+        if let Some(values) = self.table_of(UpstreamKind::Amqp, upstream.kind) {
+            self.amqp(values, &upstream.amqp);
+        }
         upstream
     }
 
@@ -105,6 +108,16 @@ impl<'a> Check<'a> {
             let help = "take `receive` out, and write `out` in the lines of `topics`";
             tls::conflict(self.values, "receive", &message, help, self.problems);
             tls::conflict(self.values, "topics", &message, help, self.problems);
+        }
+    }
+
+    fn amqp(&mut self, values: &Values, amqp: &AmqpConfig) {
+        for (name, text) in [("exchange", &amqp.exchange), ("vhost", &amqp.vhost)] {
+            if text.len() > AMQP_NAME_BYTES_MAX {
+                let message = format!("`{name}` is too long");
+                let help = format!("a name of AMQP has {AMQP_NAME_BYTES_MAX} bytes at most");
+                tls::conflict(values, name, &message, &help, self.problems);
+            }
         }
     }
 
@@ -320,6 +333,8 @@ fn first_line(path: &Path) -> std::io::Result<String> {
     }
 }
 
+/// The longest name of an exchange or a virtual host.
+const AMQP_NAME_BYTES_MAX: usize = 255;
 const HELP_FILE: &str = "the user that runs weir must be able to read the file";
 /// What cannot stand in the name of a stream, nor in a part of a subject.
 const NO_NAME_OF_NATS: [char; 10] = [' ', '\t', '\r', '\n', '\0', '.', '*', '>', '/', '\\'];

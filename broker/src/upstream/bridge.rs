@@ -15,6 +15,8 @@ use tokio::sync::{mpsc, watch};
 use weir_core::{Instant, ReaderId, Sequence, ShardId};
 use weir_mqtt::QoS;
 
+#[cfg(feature = "amqp")]
+use super::amqp::{self, AmqpOptions};
 use super::backoff::Backoff;
 use super::echo::Echoes;
 use super::error::LinkError;
@@ -114,6 +116,12 @@ impl Upstream {
         let echoes = (keeps_session && config.bridge_protocol_version == MqttVersion::V311)
             .then(Echoes::default);
         let link_options = match config.kind {
+            #[cfg(feature = "amqp")]
+            UpstreamKind::Amqp => {
+                LinkOptions::Amqp(AmqpOptions { amqp: config.amqp, credentials, tls: config.tls })
+            }
+            #[cfg(not(feature = "amqp"))]
+            UpstreamKind::Amqp => unreachable!("the check refuses what is not built in"),
             UpstreamKind::Http => {
                 LinkOptions::Http(HttpOptions { http: config.http, credentials, tls: config.tls })
             }
@@ -387,6 +395,10 @@ fn seed() -> u64 {
 /// as its connection takes.
 fn window(config: &UpstreamConfig) -> u16 {
     match config.kind {
+        #[cfg(feature = "amqp")]
+        UpstreamKind::Amqp => amqp::WINDOW,
+        #[cfg(not(feature = "amqp"))]
+        UpstreamKind::Amqp => unreachable!("the check refuses what is not built in"),
         UpstreamKind::Http => config.http.batch.saturating_mul(2),
         UpstreamKind::Mqtt => config.window,
         #[cfg(feature = "nats")]

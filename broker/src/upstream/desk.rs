@@ -87,6 +87,12 @@ impl Desk {
         }
     }
 
+    /// The far end takes nothing for now, for a reason; none when it does again.
+    #[cfg(feature = "amqp")]
+    pub(super) async fn tell_blocked(&self, reason: Option<String>) {
+        self.tell(LinkEvent::Blocked { reason }).await;
+    }
+
     /// The connection is over.
     pub(super) async fn tell_failed(&self, error: LinkError) {
         self.tell(LinkEvent::Failed(error)).await;

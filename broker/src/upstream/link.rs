@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use weir_mqtt::QoS;
 
+#[cfg(feature = "amqp")]
+use super::amqp::{self, AmqpOptions};
 use super::desk::Desk;
 use super::error::LinkError;
 use super::forwarder::Full;
@@ -32,6 +34,8 @@ pub(crate) struct Link {
 /// How to connect.
 #[derive(Clone, Debug)]
 pub(crate) enum LinkOptions {
+    #[cfg(feature = "amqp")]
+    Amqp(AmqpOptions),
     Http(HttpOptions),
     Mqtt(MqttOptions),
     #[cfg(feature = "nats")]
@@ -53,6 +57,12 @@ impl Link {
     pub(crate) fn open(address: &HostPort, options: &LinkOptions) -> Result<Self, LinkError> {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (requests, task) = match options {
+            #[cfg(feature = "amqp")]
+            LinkOptions::Amqp(options) => {
+                let (requests, messages) = mpsc::channel(MESSAGES_MAX);
+                let run = amqp::run(address.clone(), options.clone(), Desk::new(messages, sender));
+                (Requests::Desk(requests), tokio::spawn(run))
+            }
             LinkOptions::Http(options) => {
                 let (requests, messages) = mpsc::channel(MESSAGES_MAX);
                 let run = http::run(address.clone(), options.clone(), Desk::new(messages, sender));

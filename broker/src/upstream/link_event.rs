@@ -13,6 +13,11 @@ pub(crate) enum LinkEvent {
         /// The client library does not free a place of its window for it.
         leaks: bool,
     },
+    /// The far end takes nothing for now, for a reason; none when it does again.
+    #[cfg(feature = "amqp")]
+    Blocked {
+        reason: Option<String>,
+    },
     /// It is open.
     Connected {
         peer: Peer,

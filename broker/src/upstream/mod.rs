@@ -11,6 +11,8 @@ mod bridge;
 
 mod link;
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod http;
 mod mqtt;
 #[cfg(feature = "nats")]

@@ -45,6 +45,8 @@ pub struct Outgoing {
     pub qos: QoS,
     /// Whether the far end is to keep it.
     pub retain: bool,
+    /// When it came here, in milliseconds since the Unix epoch.
+    pub received_at_ms: u64,
     /// The payload as it came.
     pub payload: Vec<u8>,
     /// The same for a record of the log however often it is sent, and of no other one, also if the
@@ -129,6 +131,7 @@ impl Forwarding {
             topic,
             qos: message.qos.min(qos_max).min(peer.qos_max).min(self.qos_max),
             retain: message.retain && peer.retain_available,
+            received_at_ms: message.received_at_ms,
             payload: message.payload.to_vec(),
             ..Outgoing::default()
         };

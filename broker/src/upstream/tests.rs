@@ -1,5 +1,7 @@
 //! The upstream against a real broker of another maker, from a whole broker of ours.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod client;
 mod far_end;
 mod http;
@@ -9,6 +11,8 @@ mod nats;
 #[cfg(feature = "nats")]
 mod nats_server;
 mod presence;
+#[cfg(feature = "amqp")]
+mod rabbitmq;
 mod tls;
 
 use std::collections::BTreeSet;

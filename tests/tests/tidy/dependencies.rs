@@ -24,8 +24,10 @@ const CRATES: [(&str, &[&str]); 7] = [
 ];
 
 /// What only some places may name.
-const CONFINED: [(&str, &[&str]); 4] = [
+const CONFINED: [(&str, &[&str]); 6] = [
     ("async_nats", &["broker/src/upstream/nats.rs", "broker/src/upstream/nats/"]),
+    ("async_rs", &["broker/src/upstream/amqp/", "broker/src/upstream/amqp.rs"]),
+    ("lapin", &["broker/src/upstream/amqp/", "broker/src/upstream/amqp.rs"]),
     ("nkeys", &["broker/src/upstream/nats/"]),
     ("redb", &["broker/src/store/", "tests/"]),
     (

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::{
     key::{Form, Initial, Key, Kind, Section},
     listeners::TLS_VERSIONS,
-    upstream::{HttpBody, MqttVersion, StartType, UpstreamKind},
+    upstream::{HttpBody, MqttVersion, StartType, Unroutable, UpstreamKind},
 };
 use super::{KB, TB, YEAR};
 pub(crate) static UPSTREAM: Section = Section {
@@ -17,8 +17,8 @@ pub(crate) static UPSTREAM: Section = Section {
         Key {
             name: "kind",
             text: "What is spoken there: MQTT in both directions, HTTP, where each message is \
-                   posted, or NATS, where it is published to JetStream. NATS is a feature of the \
-                   build.",
+                   posted, NATS, where it is published to JetStream, or AMQP 0.9.1, as RabbitMQ \
+                   speaks it. NATS and AMQP are features of the build.",
             kind: Kind::Choice(&UpstreamKind::NAMES),
             initial: Initial::Default("\"mqtt\""),
         },
@@ -184,6 +184,15 @@ pub(crate) static UPSTREAM: Section = Section {
                 meaning: "as its keys say, if `kind` is `nats`",
             },
         },
+        Key {
+            name: "amqp",
+            text: "Where an upstream of kind `amqp` is sent to: a table of its own, see below.",
+            kind: Kind::Table(&UPSTREAM_AMQP),
+            initial: Initial::Unset {
+                example: "{ vhost = \"plant\" }",
+                meaning: "as its keys say, if `kind` is `amqp`",
+            },
+        },
     ],
 };
 
@@ -276,6 +285,35 @@ pub(crate) static UPSTREAM_NATS: Section = Section {
                    subscribe below it.",
             kind: Kind::Text,
             initial: Initial::Default("\"_INBOX\""),
+        },
+    ],
+};
+
+pub(crate) static UPSTREAM_AMQP: Section = Section {
+    name: "upstream.amqp",
+    form: Form::Within,
+    text: "Where messages go at the upstream above, also written as `amqp = { … }` in it. The routing \
+           key is the topic with `.` for each `/`. `username` and `password` are `guest` unless given.",
+    keys: &[
+        Key {
+            name: "exchange",
+            text: "Exchange that messages are published to; it must be there. \"\" is the default \
+                   exchange, where the routing key names a queue.",
+            kind: Kind::Text,
+            initial: Initial::Default("\"amq.topic\""),
+        },
+        Key {
+            name: "vhost",
+            text: "Virtual host that the exchange is in.",
+            kind: Kind::Text,
+            initial: Initial::Default("\"/\""),
+        },
+        Key {
+            name: "unroutable",
+            text: "What becomes of a message that no queue takes. dead_letter: it is published here as \
+                   a dead letter, since it would be lost there. ignore: nobody wanted it.",
+            kind: Kind::Choice(&Unroutable::NAMES),
+            initial: Initial::Default("\"dead_letter\""),
         },
     ],
 };

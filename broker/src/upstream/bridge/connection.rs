@@ -90,6 +90,11 @@ impl Upstream {
                 self.told.clear();
                 self.take_place(leaks)
             }
+            #[cfg(feature = "amqp")]
+            LinkEvent::Blocked { reason } => {
+                self.handle_blocked(reason.as_deref());
+                Ok(())
+            }
             LinkEvent::Connected { peer, session_present } => {
                 self.forwarder.connected(peer);
                 self.handle_connected(link, session_present, address)
@@ -141,6 +146,22 @@ impl Upstream {
         }
         self.is_subscribed = false;
         link.subscribe(&self.receive).map_err(too_much)
+    }
+
+    #[cfg(feature = "amqp")]
+    fn handle_blocked(&self, reason: Option<&str>) {
+        let Some(reason) = reason else {
+            tracing::info!(upstream = self.name, "the upstream takes messages again");
+            return;
+        };
+        tracing::warn!(
+            upstream = self.name,
+            reason,
+            help = "nothing is lost; the upstream needs more memory or room on its disk",
+            "the upstream takes no messages for now"
+        );
+        let text = format!("the upstream takes no messages for now: {reason}");
+        self.handle.set_state(UpstreamState::Connected, Some(text));
     }
 
     fn handle_subscribed(&mut self, refused: &[(usize, String)]) {
