@@ -207,6 +207,12 @@ impl UpstreamConfig {
             drain_rate: values.whole("drain_rate"),
         }
     }
+
+    /// The user and the password, if there is a user.
+    pub(crate) fn credentials(&self) -> Option<(String, String)> {
+        let password = self.password.as_ref().map(Secret::reveal);
+        Some((self.username.clone()?, password.unwrap_or_default().to_owned()))
+    }
 }
 
 impl AmqpConfig {

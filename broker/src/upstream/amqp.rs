@@ -49,14 +49,13 @@ pub(crate) struct AmqpOptions {
 pub(crate) const WINDOW: u16 = 256;
 
 /// Runs a connection until it fails, or nobody sends any more.
-pub(super) async fn run(address: HostPort, options: AmqpOptions, mut desk: Desk) {
-    let opened = timeout(TIMEOUT, Publisher::open(&address, options)).await;
-    let ended = match opened.unwrap_or(Err(LinkError::Timeout)) {
-        Ok(mut publisher) => publisher.serve(&mut desk).await,
-        Err(error) => Err(error),
-    };
-    let given_up = || LinkError::Lost("it was given up".to_owned());
-    desk.tell_failed(ended.err().unwrap_or_else(given_up)).await;
+pub(super) async fn run(
+    address: &HostPort,
+    options: AmqpOptions,
+    desk: &mut Desk,
+) -> Result<(), LinkError> {
+    let opened = timeout(TIMEOUT, Publisher::open(address, options)).await;
+    opened.unwrap_or(Err(LinkError::Timeout))?.serve(desk).await
 }
 
 struct Publisher {

@@ -15,24 +15,19 @@ use tokio::sync::{mpsc, watch};
 use weir_core::{Instant, ReaderId, Sequence, ShardId};
 use weir_mqtt::QoS;
 
-#[cfg(feature = "amqp")]
-use super::amqp::{self, AmqpOptions};
 use super::backoff::Backoff;
 use super::echo::Echoes;
 use super::error::LinkError;
 use super::forwarder::{Forwarder, ForwarderOptions, Full, Read};
 use super::handle::UpstreamHandle;
-use super::http::HttpOptions;
 use super::incoming::{Inbox, Receipt};
 use super::link::{Link, LinkOptions};
-use super::mqtt::{AWAY, MqttOptions};
-#[cfg(feature = "nats")]
-use super::nats::{self, NatsOptions};
+use super::mqtt::AWAY;
 use super::node;
 use super::outgoing::Outgoing;
 use super::trend::Trend;
 use crate::clock::{Clock, ClockWatch, unix_ms};
-use crate::config::{HostPort, MqttVersion, Route, StartType, UpstreamConfig, UpstreamKind};
+use crate::config::{HostPort, MqttVersion, Route, StartType, UpstreamConfig};
 use crate::mailbox::{Mail, Mailbox};
 use crate::status::UpstreamState;
 use crate::store::{Store, StoreError};
@@ -95,7 +90,11 @@ impl Upstream {
             Sequence(0)
         });
         let keeps_session = !config.receive.is_empty();
-        let window = window(&config);
+        let link_options = LinkOptions::of(&config);
+        let window = match &link_options {
+            LinkOptions::Mqtt(_) => config.window,
+            LinkOptions::Sink(sink) => sink.window(),
+        };
         let options = ForwarderOptions {
             name: config.name.clone(),
             reader,
@@ -109,42 +108,8 @@ impl Upstream {
             window,
         };
         tell_limits(&options);
-        let credentials = config.username.map(|name| {
-            let password = config.password.as_ref().map(|secret| secret.reveal());
-            (name, password.unwrap_or_default().to_owned())
-        });
         let echoes = (keeps_session && config.bridge_protocol_version == MqttVersion::V311)
             .then(Echoes::default);
-        let link_options = match config.kind {
-            #[cfg(feature = "amqp")]
-            UpstreamKind::Amqp => {
-                LinkOptions::Amqp(AmqpOptions { amqp: config.amqp, credentials, tls: config.tls })
-            }
-            #[cfg(not(feature = "amqp"))]
-            UpstreamKind::Amqp => unreachable!("the check refuses what is not built in"),
-            UpstreamKind::Http => {
-                LinkOptions::Http(HttpOptions { http: config.http, credentials, tls: config.tls })
-            }
-            UpstreamKind::Mqtt => LinkOptions::Mqtt(MqttOptions {
-                client_id: node::client_id(config.remote_clientid.as_deref(), &config.name),
-                version: config.bridge_protocol_version,
-                keep_alive_s: config.keepalive_interval,
-                credentials,
-                tls: config.tls,
-                will_topic: config.notification_topic.clone(),
-                keeps_session,
-                packet_bytes_max: INCOMING_BYTES_MAX,
-            }),
-            #[cfg(feature = "nats")]
-            UpstreamKind::Nats => LinkOptions::Nats(NatsOptions {
-                name: node::client_id(config.remote_clientid.as_deref(), &config.name),
-                nats: config.nats,
-                credentials,
-                tls: config.tls,
-            }),
-            #[cfg(not(feature = "nats"))]
-            UpstreamKind::Nats => unreachable!("the check refuses a kind that is not built"),
-        };
         let (durable, receipts) = mpsc::unbounded_channel();
         Self {
             handle: UpstreamHandle::new(&config.name),
@@ -391,23 +356,6 @@ fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Records under way at a time: over HTTP one batch, and the next one that gathers; to NATS as many
-/// as its connection takes.
-fn window(config: &UpstreamConfig) -> u16 {
-    match config.kind {
-        #[cfg(feature = "amqp")]
-        UpstreamKind::Amqp => amqp::WINDOW,
-        #[cfg(not(feature = "amqp"))]
-        UpstreamKind::Amqp => unreachable!("the check refuses what is not built in"),
-        UpstreamKind::Http => config.http.batch.saturating_mul(2),
-        UpstreamKind::Mqtt => config.window,
-        #[cfg(feature = "nats")]
-        UpstreamKind::Nats => nats::WINDOW,
-        #[cfg(not(feature = "nats"))]
-        UpstreamKind::Nats => 1,
-    }
-}
-
 /// The highest QoS of what is sent. With a session that outlives the connection the far end also
 /// remembers the packet identifiers of QoS 2 messages; the client begins with the same ones again
 /// and would see a new message taken for a repetition, acknowledged and dropped.
@@ -417,5 +365,3 @@ fn qos_max(keeps_session: bool) -> QoS {
 
 /// How long to leave a log alone that could not be read.
 const READ_AGAIN_MS: u64 = 5_000;
-/// The longest packet that is taken from the far end.
-const INCOMING_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -34,13 +34,12 @@ pub(crate) struct HttpOptions {
 }
 
 /// Runs a connection until it fails, or nobody sends any more.
-pub(super) async fn run(address: HostPort, options: HttpOptions, mut desk: Desk) {
-    let ended = match Service::new(address, options) {
-        Ok(service) => service.serve(&mut desk).await,
-        Err(error) => Err(error),
-    };
-    let given_up = || LinkError::Lost("it was given up".to_owned());
-    desk.tell_failed(ended.err().unwrap_or_else(given_up)).await;
+pub(super) async fn run(
+    address: HostPort,
+    options: HttpOptions,
+    desk: &mut Desk,
+) -> Result<(), LinkError> {
+    Service::new(address, options)?.serve(desk).await
 }
 
 struct Service {

@@ -10,18 +10,15 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use weir_mqtt::QoS;
 
-#[cfg(feature = "amqp")]
-use super::amqp::{self, AmqpOptions};
 use super::desk::Desk;
 use super::error::LinkError;
 use super::forwarder::Full;
-use super::http::{self, HttpOptions};
 use super::link_event::LinkEvent;
 use super::mqtt::{Client, MqttOptions};
-#[cfg(feature = "nats")]
-use super::nats::{self, NatsOptions};
+use super::node;
 use super::outgoing::Outgoing;
-use crate::config::{HostPort, Route};
+use super::sink::SinkOptions;
+use crate::config::{HostPort, Route, UpstreamConfig};
 
 /// A connection, open or about to be.
 #[derive(Debug)]
@@ -34,12 +31,8 @@ pub(crate) struct Link {
 /// How to connect.
 #[derive(Clone, Debug)]
 pub(crate) enum LinkOptions {
-    #[cfg(feature = "amqp")]
-    Amqp(AmqpOptions),
-    Http(HttpOptions),
     Mqtt(MqttOptions),
-    #[cfg(feature = "nats")]
-    Nats(NatsOptions),
+    Sink(SinkOptions),
 }
 
 /// The way to the task.
@@ -47,6 +40,25 @@ pub(crate) enum LinkOptions {
 enum Requests {
     Desk(mpsc::Sender<Outgoing>),
     Mqtt(Client),
+}
+
+impl LinkOptions {
+    /// What the configuration says.
+    pub(crate) fn of(config: &UpstreamConfig) -> Self {
+        if let Some(sink) = SinkOptions::of(config) {
+            return Self::Sink(sink);
+        }
+        Self::Mqtt(MqttOptions {
+            client_id: node::client_id(config.remote_clientid.as_deref(), &config.name),
+            version: config.bridge_protocol_version,
+            keep_alive_s: config.keepalive_interval,
+            credentials: config.credentials(),
+            tls: config.tls.clone(),
+            will_topic: config.notification_topic.clone(),
+            keeps_session: !config.receive.is_empty(),
+            packet_bytes_max: INCOMING_BYTES_MAX,
+        })
+    }
 }
 
 impl Link {
@@ -57,25 +69,13 @@ impl Link {
     pub(crate) fn open(address: &HostPort, options: &LinkOptions) -> Result<Self, LinkError> {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (requests, task) = match options {
-            #[cfg(feature = "amqp")]
-            LinkOptions::Amqp(options) => {
-                let (requests, messages) = mpsc::channel(MESSAGES_MAX);
-                let run = amqp::run(address.clone(), options.clone(), Desk::new(messages, sender));
-                (Requests::Desk(requests), tokio::spawn(run))
-            }
-            LinkOptions::Http(options) => {
-                let (requests, messages) = mpsc::channel(MESSAGES_MAX);
-                let run = http::run(address.clone(), options.clone(), Desk::new(messages, sender));
-                (Requests::Desk(requests), tokio::spawn(run))
-            }
             LinkOptions::Mqtt(options) => {
                 let (client, task) = Client::open(address, options, sender)?;
                 (Requests::Mqtt(client), task)
             }
-            #[cfg(feature = "nats")]
-            LinkOptions::Nats(options) => {
+            LinkOptions::Sink(sink) => {
                 let (requests, messages) = mpsc::channel(MESSAGES_MAX);
-                let run = nats::run(address.clone(), options.clone(), Desk::new(messages, sender));
+                let run = sink.clone().run(address.clone(), Desk::new(messages, sender));
                 (Requests::Desk(requests), tokio::spawn(run))
             }
         };
@@ -141,6 +141,8 @@ impl Drop for Link {
     }
 }
 
+/// The longest packet that is taken from the far end.
+const INCOMING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Messages that wait to be taken: one window, and QoS 0 messages.
 const MESSAGES_MAX: usize = 2_500;
 /// Events that wait to be looked at; beyond it the connection is not read.

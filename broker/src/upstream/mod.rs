@@ -11,6 +11,8 @@ mod bridge;
 
 mod link;
 
+mod sink;
+
 #[cfg(feature = "amqp")]
 mod amqp;
 mod http;

@@ -44,13 +44,12 @@ pub(crate) struct NatsOptions {
 pub(crate) const WINDOW: u16 = 256;
 
 /// Runs a connection until it fails, or nobody sends any more.
-pub(super) async fn run(address: HostPort, options: NatsOptions, mut desk: Desk) {
-    let ended = match Connection::open(&address, options).await {
-        Ok(connection) => connection.serve(&mut desk).await,
-        Err(error) => Err(error),
-    };
-    let given_up = || LinkError::Lost("it was given up".to_owned());
-    desk.tell_failed(ended.err().unwrap_or_else(given_up)).await;
+pub(super) async fn run(
+    address: &HostPort,
+    options: NatsOptions,
+    desk: &mut Desk,
+) -> Result<(), LinkError> {
+    Connection::open(address, options).await?.serve(desk).await
 }
 
 struct Connection {

@@ -1,0 +1,73 @@
+//! A connection to an upstream that is not MQTT: which one, and its life.
+
+#[cfg(feature = "amqp")]
+use super::amqp::{self, AmqpOptions};
+use super::desk::Desk;
+use super::error::LinkError;
+use super::http::{self, HttpOptions};
+#[cfg(feature = "nats")]
+use super::nats::{self, NatsOptions};
+#[cfg(feature = "nats")]
+use super::node;
+use crate::config::{HostPort, UpstreamConfig, UpstreamKind};
+
+/// What is spoken there, and how.
+#[derive(Clone, Debug)]
+pub(crate) enum SinkOptions {
+    #[cfg(feature = "amqp")]
+    Amqp(AmqpOptions),
+    Http(HttpOptions),
+    #[cfg(feature = "nats")]
+    Nats(NatsOptions),
+}
+
+impl SinkOptions {
+    /// What the configuration says; none for MQTT.
+    pub(super) fn of(config: &UpstreamConfig) -> Option<Self> {
+        let (credentials, tls) = (config.credentials(), config.tls.clone());
+        match config.kind {
+            #[cfg(feature = "amqp")]
+            UpstreamKind::Amqp => {
+                let amqp = config.amqp.clone();
+                Some(Self::Amqp(AmqpOptions { amqp, credentials, tls }))
+            }
+            UpstreamKind::Http => {
+                let http = config.http.clone();
+                Some(Self::Http(HttpOptions { http, credentials, tls }))
+            }
+            UpstreamKind::Mqtt => None,
+            #[cfg(feature = "nats")]
+            UpstreamKind::Nats => {
+                let name = node::client_id(config.remote_clientid.as_deref(), &config.name);
+                let nats = config.nats.clone();
+                Some(Self::Nats(NatsOptions { name, nats, credentials, tls }))
+            }
+            #[cfg(not(all(feature = "amqp", feature = "nats")))]
+            _ => unreachable!("the check refuses what is not built in"),
+        }
+    }
+
+    /// Messages that are under way at a time; over HTTP one batch, and the next one that gathers.
+    pub(super) fn window(&self) -> u16 {
+        match self {
+            #[cfg(feature = "amqp")]
+            Self::Amqp(_) => amqp::WINDOW,
+            Self::Http(options) => options.http.batch.saturating_mul(2),
+            #[cfg(feature = "nats")]
+            Self::Nats(_) => nats::WINDOW,
+        }
+    }
+
+    /// Runs a connection until it fails, or nobody sends any more.
+    pub(super) async fn run(self, address: HostPort, mut desk: Desk) {
+        let ended = match self {
+            #[cfg(feature = "amqp")]
+            Self::Amqp(options) => amqp::run(&address, options, &mut desk).await,
+            Self::Http(options) => http::run(address, options, &mut desk).await,
+            #[cfg(feature = "nats")]
+            Self::Nats(options) => nats::run(&address, options, &mut desk).await,
+        };
+        let given_up = || LinkError::Lost("it was given up".to_owned());
+        desk.tell_failed(ended.err().unwrap_or_else(given_up)).await;
+    }
+}
