@@ -28,7 +28,7 @@ use crate::auth::{Authenticator, AuthenticatorHandle, Rights, SaltKey, Settings}
 use crate::clock::{Clock, ClockWatch, unix_ms};
 use crate::config::{self, Config};
 use crate::control::Control;
-use crate::history::{self, Around, HistoryHandle, HistoryThread, Pages};
+use crate::history::{self, HistoryHandle, HistoryThread, Pages};
 use crate::limits;
 use crate::listener::{Listener, Refused};
 use crate::live_rules::LiveRules;
@@ -43,7 +43,7 @@ use crate::store::{
     WriterOptions, free_disk,
 };
 use crate::stream::TlsServer;
-use crate::upstream::{Upstream, UpstreamHandle};
+use crate::upstream::{Around, Roster, Supervisor};
 use crate::ways::Ways;
 
 use readers::{Readers, SHARD};
@@ -108,22 +108,29 @@ impl Broker {
         let addresses = listeners.iter().filter_map(Listener::address).collect();
 
         let (mailboxes, receivers) = mailboxes(cores.len())?;
-        let upstreams = readers.upstreams(&config, &store, &mailboxes.first(), &clock_watch);
-        let handles: Vec<_> = upstreams.iter().map(Upstream::handle).collect();
+        let (supervisor, orders) = Supervisor::new();
+        let around = Around {
+            store: store.clone(),
+            shard: SHARD,
+            mailboxes: mailboxes.clone(),
+            clock_watch: clock_watch.clone(),
+        };
+        let upstreams = Arc::new(readers.upstreams(&config, around, orders));
         let room = Arc::new(room_watch(&config, store.clone(), mailboxes.clone()));
         room.look();
         let history = match history {
             Some((recorder, waiting, reader)) => {
                 let (store, mailboxes) = (store.clone(), mailboxes.clone());
                 let clock_watch = clock_watch.clone();
-                let around = Around { store, shard: SHARD, reader, mailboxes, clock_watch };
+                let shard = SHARD;
+                let around = history::Around { store, shard, reader, mailboxes, clock_watch };
                 Some(HistoryThread::run(recorder, waiting, around)?)
             }
             None => None,
         };
         let history_handle = history.as_ref().map(HistoryThread::handle);
         let writer = Writer::start(store.clone(), writer_options(&config), {
-            let (mailboxes, upstreams, room) = (mailboxes.clone(), handles.clone(), room.clone());
+            let (mailboxes, upstreams, room) = (mailboxes.clone(), upstreams.clone(), room.clone());
             tell_of_commits(mailboxes, upstreams, history_handle.clone(), room)
         })?;
         let pipeline = PipelineThread::run(pipeline, waiting, mailboxes.clone())?;
@@ -134,7 +141,7 @@ impl Broker {
             store: store.clone(),
             writer: writer.sender(),
             pipeline: pipeline.handle(),
-            upstreams: handles,
+            upstreams: upstreams.clone(),
             history: history_handle,
             persistence: config.persistence,
             room: room.clone(),
@@ -149,11 +156,12 @@ impl Broker {
             authenticator: authenticator.clone(),
             tls,
             rules: Arc::new(LiveRules::new(&config, pipeline.handle())),
+            upstreams: upstreams.clone(),
             mailboxes: mailboxes.clone(),
             turn: Mutex::default(),
         });
         let (control, admin_address) =
-            Control::start(&config, upstreams, task, reloader.clone(), probe.clone(), room)?;
+            Control::start(&config, supervisor, task, reloader.clone(), probe.clone(), room)?;
         let entrances: Vec<_> = listeners.iter().map(Listener::entrance).cloned().collect();
         let mut listeners = Some(listeners);
         let mut shards = Vec::new();
@@ -177,7 +185,7 @@ impl Broker {
                 store: writer.sender(),
                 loader: Loader::start(store.clone(), id, answer)?,
                 pages: pages.map(|pages| Box::new(move |request| pages.read(request)) as Box<_>),
-                readers: readers.sinks(pipeline.handle(), &probe.upstreams, probe.history.as_ref()),
+                readers: readers.sinks(pipeline.handle(), &upstreams, probe.history.as_ref()),
                 authenticator: authenticator.clone(),
             };
             shards.push(Shard::new(parts)?);
@@ -341,7 +349,7 @@ fn authenticator(
 /// Tells whoever waits for it what the writer has done.
 fn tell_of_commits(
     mailboxes: Mailboxes,
-    upstreams: Vec<UpstreamHandle>,
+    upstreams: Arc<Roster>,
     history: Option<HistoryHandle>,
     room: Arc<RoomWatch>,
 ) -> impl Fn(Result<&[(ShardId, u64)], &StoreError>) + Send {
@@ -352,7 +360,7 @@ fn tell_of_commits(
                 tracing::info!("the store is written again: what waited goes on");
             }
             mailboxes.tell_committed(batches);
-            upstreams.iter().for_each(UpstreamHandle::log_grew);
+            upstreams.log_grew();
             history.iter().for_each(HistoryHandle::log_grew);
             room.written();
         }

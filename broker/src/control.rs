@@ -21,7 +21,7 @@ use crate::probe::Probe;
 use crate::reload::Reloader;
 use crate::store::RoomWatch;
 use crate::stream::TlsServer;
-use crate::upstream::Upstream;
+use crate::upstream::Supervisor;
 
 /// How long the upstreams may take to say goodbye.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ impl Control {
     /// Starts the thread; answers the address of the admin server too.
     pub(crate) fn start(
         config: &Config,
-        upstreams: Vec<Upstream>,
+        upstreams: Supervisor,
         authenticator: Authenticator,
         reloader: Arc<Reloader>,
         probe: Arc<Probe>,
@@ -69,9 +69,7 @@ impl Control {
             std::thread::Builder::new().name("weir-control".to_owned()).spawn(move || {
                 let tasks = LocalSet::new();
                 let mut links = JoinSet::new();
-                for upstream in upstreams {
-                    links.spawn_local_on(upstream.run(stopped.clone()), &tasks);
-                }
+                links.spawn_local_on(upstreams.run(stopped.clone()), &tasks);
                 tasks.spawn_local(authenticator.run());
                 tasks.spawn_local(look_at_room(room));
                 if let Some(every) = sys_interval {

@@ -47,4 +47,7 @@ pub use broker::{Broker, StartError};
 pub use inner_turn::{InnerTurn, OwnedPublication, TurnQueue};
 pub use pipeline::{Pipeline, RuleCommand, UnknownRule};
 pub use reload::{ReloadError, Reloaded};
-pub use upstream::{Forwarder, ForwarderOptions, Full, Outgoing, Peer, Read, Unusable};
+pub use upstream::{
+    Forwarder, ForwarderOptions, Full, Outgoing, Peer, Read, Unusable, UpstreamChange,
+    UpstreamChangeKind,
+};

@@ -5,8 +5,9 @@
 //! All or nothing: if one of the files is wrong, the rules go on as they are.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use weir_core::ReaderId;
 use weir_rules::{Diagnostic, Plan, RuleChange, Source};
 
 use crate::config::{Config, UpstreamConfig, compile_rules, read_tables};
@@ -15,12 +16,12 @@ use crate::stream::{FileStamp, stamp};
 
 /// The files of the rules that run.
 pub(crate) struct LiveRules {
-    upstreams: Vec<UpstreamConfig>,
     pipeline: PipelineHandle,
     files: Mutex<Files>,
 }
 
 struct Files {
+    upstreams: Vec<UpstreamConfig>,
     rules: Vec<Source>,
     /// What the files of tables looked like before they were read last; nothing if nobody has looked
     /// yet.
@@ -29,22 +30,24 @@ struct Files {
 
 /// Rules that have been checked, and can take the place of those that run.
 pub(crate) struct NextRules {
+    upstreams: Vec<UpstreamConfig>,
     rules: Vec<Source>,
     plan: Plan,
 }
 
 impl NextRules {
     /// Those of a configuration, which has been read as a whole.
-    pub(crate) fn new(rules: Vec<Source>, plan: Plan) -> Self {
-        Self { rules, plan }
+    pub(crate) fn new(config: Config, plan: Plan) -> Self {
+        Self { upstreams: config.upstreams, rules: config.rules, plan }
     }
 }
 
 impl LiveRules {
     /// Those of a configuration that was read a moment ago.
     pub(crate) fn new(config: &Config, pipeline: PipelineHandle) -> Self {
-        let files = Mutex::new(Files { rules: config.rules.clone(), stamps: Vec::new() });
-        Self { upstreams: config.upstreams.clone(), pipeline, files }
+        let (upstreams, rules) = (config.upstreams.clone(), config.rules.clone());
+        let files = Mutex::new(Files { upstreams, rules, stamps: Vec::new() });
+        Self { pipeline, files }
     }
 
     /// Whether there are tables, which have to be looked at now and then. Never waits: while the
@@ -69,10 +72,10 @@ impl LiveRules {
         if rules == files.rules {
             return false;
         }
-        match self.check(rules) {
-            Ok(NextRules { rules, plan }) => {
+        match files.check(rules) {
+            Ok(NextRules { upstreams, rules, plan }) => {
                 let tables = now.len();
-                *files = Files { rules, stamps: now };
+                *files = Files { upstreams, rules, stamps: now };
                 self.pipeline.exchange(plan);
                 tracing::info!(tables, "the tables of rules have changed and are in use");
                 true
@@ -89,15 +92,14 @@ impl LiveRules {
         }
     }
 
-    /// Whether rules can send to an upstream: those do not change while the broker runs.
-    pub(crate) fn knows(&self, upstream: &str) -> bool {
-        self.upstreams.iter().any(|known| known.name == upstream)
-    }
-
     /// Whether rules can take the place of those that run.
     pub(crate) fn check(&self, rules: Vec<Source>) -> Result<NextRules, Vec<Diagnostic>> {
-        let plan = compile_rules(&rules, &self.upstreams)?;
-        Ok(NextRules { rules, plan })
+        self.files().check(rules)
+    }
+
+    /// Rules that come from now on can send to these upstreams too.
+    pub(crate) fn add_upstreams(&self, readers: Vec<(Arc<str>, ReaderId)>) {
+        self.pipeline.add_upstreams(readers);
     }
 
     /// Lets rules take the place of those that run; answers what has changed. None when the broker
@@ -105,13 +107,21 @@ impl LiveRules {
     pub(crate) fn exchange(&self, next: NextRules) -> Option<Vec<RuleChange>> {
         let mut files = self.files();
         // Nobody knows what the files were like when they were read: the next look does.
-        *files = Files { rules: next.rules, stamps: Vec::new() };
-        self.pipeline.exchange(next.plan)
+        let NextRules { upstreams, rules, plan } = next;
+        *files = Files { upstreams, rules, stamps: Vec::new() };
+        self.pipeline.exchange(plan)
     }
 
     /// What a thread that panicked has left is whole: it is replaced in one step.
     fn files(&self) -> MutexGuard<'_, Files> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Files {
+    fn check(&self, rules: Vec<Source>) -> Result<NextRules, Vec<Diagnostic>> {
+        let plan = compile_rules(&rules, &self.upstreams)?;
+        Ok(NextRules { upstreams: self.upstreams.clone(), rules, plan })
     }
 }
 

@@ -10,11 +10,12 @@ use std::sync::mpsc;
 
 use mio::Waker;
 use weir_core::{
-    Acl, ConnectionId, Credential, Forwards, Message, Metrics, Outcome, ReaderWish, Records,
-    Sequence, ShardId, StoreRoom, Surroundings,
+    Acl, ConnectionId, Credential, Forwards, Message, Metrics, Outcome, ReaderConfig, ReaderId,
+    Records, Sequence, ShardId, StoreRoom, Surroundings,
 };
 
 use crate::inner_turn::InnerTurn;
+use crate::shard::RecordSink;
 use crate::stream::Stream;
 
 /// What a shard can be told.
@@ -33,8 +34,17 @@ pub(crate) enum Mail {
     Loaded(Vec<(Sequence, Message)>),
     /// A connection whose client belongs here.
     Moved(Box<Moved>),
+    /// A reader that is new, and what it is given messages by. The first shard says where in the log
+    /// it begins.
+    ReaderJoins {
+        config: ReaderConfig,
+        sink: Box<dyn RecordSink>,
+        position: Option<mpsc::SyncSender<Sequence>>,
+    },
+    /// A reader is no more.
+    ReaderLeaves(ReaderId),
     /// A reader reads other topics from now on, and may want to know what is retained.
-    ReaderWants { wish: ReaderWish, retained: Option<RetainedQuestion> },
+    ReaderWants { wish: ReaderConfig, retained: Option<RetainedQuestion> },
     /// The store has room, or none.
     StoreRoom(StoreRoom),
     /// Messages and changes from inside the broker, durable together.

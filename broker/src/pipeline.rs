@@ -13,7 +13,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use weir_core::{Change, MessageParts, ReaderId, ReaderWish, Records, Route, Sequence};
+use weir_core::{
+    Change, MessageParts, ReaderConfig, ReaderId, ReaderKind, Records, Route, Sequence,
+};
 use weir_mqtt::{PublishProperties, QoS, UserProperties};
 use weir_rules::{Emission, Engine, Event, Guarantee, Plan, RuleChange, RuleStatus, Timestamp};
 
@@ -249,11 +251,18 @@ impl Pipeline {
         changes
     }
 
+    /// Rules can send to these readers too, by the names of their upstreams.
+    pub(crate) fn add_upstreams(&mut self, upstreams: Vec<(Arc<str>, ReaderId)>) {
+        self.upstreams.retain(|(known, _)| upstreams.iter().all(|(name, _)| name != known));
+        self.upstreams.extend(upstreams);
+    }
+
     /// What the rules of a plan want to read, as this reader of the log.
     #[must_use]
-    pub fn wish(&self, plan: &Plan) -> ReaderWish {
-        ReaderWish {
+    pub fn wish(&self, plan: &Plan) -> ReaderConfig {
+        ReaderConfig {
             reader: self.reader,
+            kind: ReaderKind::Rules,
             filters: plan.filters().map(str::to_owned).collect(),
             names_publishers: plan.reads_client(),
         }

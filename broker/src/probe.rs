@@ -21,7 +21,7 @@ use crate::status::{
 use crate::store::{
     BatchSender, Condition, RoomWatch, Store, StoreError, WriterState, WriterStatus,
 };
-use crate::upstream::UpstreamHandle;
+use crate::upstream::Roster;
 
 /// How long a shard may take to answer; it does so once per turn.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ pub(crate) struct Probe {
     pub(crate) store: Arc<Store>,
     pub(crate) writer: BatchSender,
     pub(crate) pipeline: PipelineHandle,
-    pub(crate) upstreams: Vec<UpstreamHandle>,
+    pub(crate) upstreams: Arc<Roster>,
     pub(crate) history: Option<HistoryHandle>,
     /// Whether the store is on disk.
     pub(crate) persistence: bool,
@@ -55,7 +55,7 @@ impl Probe {
     }
 
     fn surroundings(&self) -> Surroundings {
-        let upstreams = self.upstreams.iter().map(UpstreamHandle::status);
+        let upstreams = self.upstreams.status().into_iter();
         Surroundings {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: self.clock.uptime().as_secs(),
@@ -140,7 +140,7 @@ impl Probe {
             messages: messages(&metrics),
             store: self.store_status(),
             rules: rules(&self.pipeline),
-            upstreams: self.upstreams.iter().map(UpstreamHandle::status).collect(),
+            upstreams: self.upstreams.status(),
             history: self.history.as_ref().map(HistoryHandle::status).unwrap_or_default(),
         }
     }

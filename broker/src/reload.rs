@@ -10,7 +10,9 @@ use crate::auth::{AuthenticatorHandle, Rights, Sources};
 use crate::config::{ConfigError, ConfigFiles, Loaded, TlsError};
 use crate::live_rules::{LiveRules, NextRules};
 use crate::mailbox::{Mail, Mailboxes};
+use crate::store::StoreError;
 use crate::stream::TlsServer;
+use crate::upstream::{Ended, Roster, UpstreamChange, UpstreamChangeKind};
 
 /// What has come of reading everything again; [`Display`](fmt::Display) shows it in lines for
 /// people.
@@ -19,6 +21,8 @@ use crate::stream::TlsServer;
 pub struct Reloaded {
     /// Rules that are others now.
     pub rules: Vec<RuleChange>,
+    /// Upstreams that are others now.
+    pub upstreams: Vec<UpstreamChange>,
     /// Listeners whose certificates were read.
     pub certificates: usize,
     /// Keys of the configuration that say something else than at the start, and hold from the next
@@ -44,12 +48,9 @@ pub enum ReloadError {
         /// The first thing that is wrong.
         source: TlsError,
     },
-    /// A rule sends to an upstream that is new in the configuration.
-    #[error("a rule sends to the upstream `{name}`, which starts with the broker: restart weir")]
-    NewUpstream {
-        /// Its name.
-        name: String,
-    },
+    /// A new upstream could not be entered.
+    #[error("a new upstream cannot be entered in the store: {0}")]
+    Store(#[from] StoreError),
     /// The broker has ended.
     #[error("the broker has ended")]
     Ended,
@@ -63,6 +64,7 @@ pub(crate) struct Reloader {
     pub(crate) authenticator: AuthenticatorHandle,
     pub(crate) tls: Vec<Arc<TlsServer>>,
     pub(crate) rules: Arc<LiveRules>,
+    pub(crate) upstreams: Arc<Roster>,
     pub(crate) mailboxes: Mailboxes,
     /// One at a time.
     pub(crate) turn: Mutex<()>,
@@ -81,16 +83,14 @@ impl Reloader {
             .collect::<Result<_, _>>()
             .map_err(|source| ReloadError::Certificates { source })?;
         let mut reloaded = Reloaded { certificates: self.tls.len(), ..Reloaded::default() };
-        let rules = match loaded {
+        let next = match loaded {
             Some(Loaded { config, plan, warnings }) => {
-                if let Some(name) = plan.upstreams().find(|name| !self.rules.knows(name)) {
-                    return Err(ReloadError::NewUpstream { name: name.to_owned() });
-                }
                 let files = self.files.as_ref().zip(config.files.as_ref());
                 reloaded.needs_restart =
                     files.map_or(Vec::new(), |(before, after)| before.changes(after));
                 reloaded.warnings = warnings;
-                Some(NextRules::new(config.rules, plan))
+                let upstreams = self.upstreams.prepare(&config.upstreams)?;
+                Some((upstreams, NextRules::new(config, plan)))
             }
             None => None,
         };
@@ -98,7 +98,12 @@ impl Reloader {
         self.tls.iter().zip(certificates).for_each(|(server, read)| server.install(read));
         self.mailboxes.send_all(|| Mail::Certificates);
         self.install_rights(&rights);
-        reloaded.rules = rules.map_or(Ok(Vec::new()), |rules| self.exchange_rules(rules))?;
+        if let Some((upstreams, rules)) = next {
+            self.upstreams.start_added(&upstreams)?;
+            self.rules.add_upstreams(upstreams.readers());
+            reloaded.rules = self.exchange_rules(rules)?;
+            reloaded.upstreams = self.upstreams.finish(upstreams)?;
+        }
         Ok(reloaded)
     }
 
@@ -133,6 +138,12 @@ impl Reloader {
     }
 }
 
+impl From<Ended> for ReloadError {
+    fn from(_: Ended) -> Self {
+        Self::Ended
+    }
+}
+
 impl ReloadError {
     /// What is wrong with which files, as far as it has places in them.
     #[must_use]
@@ -160,6 +171,18 @@ impl fmt::Display for Reloaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for warning in &self.warnings {
             write!(f, "{warning}")?;
+        }
+        for UpstreamChange { upstream, kind } in &self.upstreams {
+            let (sign, words) = match kind {
+                UpstreamChangeKind::Added => ('+', "added".to_owned()),
+                UpstreamChangeKind::Changed => {
+                    ('~', "changed, goes on with its backlog".to_owned())
+                }
+                UpstreamChangeKind::Removed { waited } => {
+                    ('-', format!("removed; messages that it does not get: {waited}"))
+                }
+            };
+            writeln!(f, "{sign} upstream {upstream}  {words}")?;
         }
         let width = self.rules.iter().map(|change| change.rule.len()).max().unwrap_or(0);
         for RuleChange { rule, kind } in &self.rules {

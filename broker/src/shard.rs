@@ -254,6 +254,20 @@ impl Shard {
                 Mail::Loaded(messages) => {
                     self.parts.core.handle(now, Input::Loaded { messages: &messages });
                 }
+                Mail::ReaderJoins { config, sink, position } => {
+                    let reader = config.reader;
+                    self.parts.core.handle(now, Input::ReaderWants(config));
+                    self.parts.readers.push((reader, sink));
+                    if let Some(position) = position {
+                        // Whoever asked may be gone.
+                        let _ = position
+                            .try_send(self.parts.core.reader_done(reader).unwrap_or_default());
+                    }
+                }
+                Mail::ReaderLeaves(reader) => {
+                    self.parts.core.handle(now, Input::ReaderLeaves(reader));
+                    self.parts.readers.retain(|(known, _)| *known != reader);
+                }
                 Mail::ReaderWants { wish, retained } => {
                     self.parts.core.handle(now, Input::ReaderWants(wish));
                     if let Some(RetainedQuestion { filters, answer }) = retained {

@@ -230,7 +230,8 @@ impl Core {
                 self.handle_reader_done(now, reader, sequence);
             }
             Input::ReaderMissed { messages } => self.metrics.drops.disk_full += messages,
-            Input::ReaderWants(wish) => self.handle_reader_wants(wish),
+            Input::ReaderLeaves(reader) => self.handle_reader_leaves(now, reader),
+            Input::ReaderWants(config) => self.handle_reader_wants(config),
             Input::Received { connection, bytes } => self.handle_received(now, connection, bytes),
             Input::Record(change) => self.record(change),
             Input::Revoked { credentials } => self.handle_revoked(now, credentials),

@@ -11,9 +11,9 @@ use crate::change::Change;
 use crate::forwards::Forwards;
 use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence, ShardId};
 use crate::message::{Message, MessageParts};
+use crate::readers::ReaderConfig;
 use crate::store_room::StoreRoom;
 use crate::surroundings::Surroundings;
-use crate::wish::ReaderWish;
 
 /// One thing that happened, handed to [`Core::handle`](crate::Core::handle).
 #[derive(Debug)]
@@ -104,8 +104,10 @@ pub enum Input<'a> {
         /// How many.
         messages: u64,
     },
-    /// A reader reads other topics from now on. Every shard has to be told.
-    ReaderWants(ReaderWish),
+    /// A reader is no more; it may come back. Every shard has to be told.
+    ReaderLeaves(ReaderId),
+    /// A reader reads this from now on, maybe its first. Every shard has to be told.
+    ReaderWants(ReaderConfig),
     /// Bytes were read from a connection.
     Received {
         /// Which.

@@ -107,7 +107,6 @@ mod recovered;
 
 mod authorize;
 mod change;
-mod wish;
 
 mod clock;
 mod identity;
@@ -146,4 +145,3 @@ pub use readers::{ReaderConfig, ReaderKind};
 pub use recovered::{LogRecord, QueuedRecord, Recovered, RecoveredSession};
 pub use store_room::StoreRoom;
 pub use surroundings::{Memory, RuleFacts, StoreFacts, Surroundings};
-pub use wish::ReaderWish;

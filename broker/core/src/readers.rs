@@ -10,7 +10,6 @@ use crate::core::Core;
 use crate::effect::Records;
 use crate::identity::{ReaderId, Sequence};
 use crate::subscriptions::{Holder, Subscriber};
-use crate::wish::ReaderWish;
 
 /// Something inside the broker that reads the log.
 #[derive(Clone, Debug)]
@@ -47,6 +46,8 @@ pub(crate) struct Reader {
     /// The last position that is written and waits for it.
     pub(crate) last: Sequence,
     pub(crate) records: Records,
+    /// Whether it takes anything at all.
+    pub(crate) is_here: bool,
 }
 
 impl ReaderKind {
@@ -68,29 +69,60 @@ impl Core {
     pub(crate) const READER_QOS: QoS = QoS::ExactlyOnce;
 
     pub(crate) fn add_readers(&mut self, readers: Vec<ReaderConfig>) {
-        for config in readers {
-            self.readers.push(Reader {
-                config,
-                done: Sequence(0),
-                recorded: Sequence(0),
-                last: Sequence(0),
-                records: Records::default(),
-            });
-            self.subscribe_reader(self.readers.len() - 1);
-        }
+        readers.into_iter().for_each(|config| self.add_reader(config, Sequence(0)));
     }
 
-    /// What was routed before stays as it is.
-    pub(crate) fn handle_reader_wants(&mut self, wish: ReaderWish) {
-        let found = self.readers.iter().position(|reader| reader.config.reader == wish.reader);
-        let Some(index) = found else { return };
-        let reader = &mut self.readers[index].config;
-        let before = std::mem::replace(&mut reader.filters, wish.filters);
-        reader.names_publishers = wish.names_publishers;
-        for filter in &before {
+    fn add_reader(&mut self, config: ReaderConfig, done: Sequence) {
+        let (recorded, last, records) = (done, done, Records::default());
+        self.readers.push(Reader { config, done, recorded, last, records, is_here: true });
+        self.subscribe_reader(self.readers.len() - 1);
+    }
+
+    /// What was routed before stays as it is. A reader that is new begins at the end of the log,
+    /// also if the store has known it long ago.
+    pub(crate) fn handle_reader_wants(&mut self, config: ReaderConfig) {
+        let Some(index) = self.reader_index(config.reader) else {
+            let (reader, done) = (config.reader, self.log_end());
+            self.add_reader(config, done);
+            if self.has_readers() {
+                self.record_unawaited(Change::ReaderMoved { reader, done });
+            }
+            return;
+        };
+        let before = std::mem::replace(&mut self.readers[index].config, config);
+        self.readers[index].is_here = true;
+        self.unsubscribe_reader(index, &before.filters);
+        self.subscribe_reader(index);
+    }
+
+    /// What waits for it is passed over. Its place stays: others stand behind it.
+    pub(crate) fn handle_reader_leaves(&mut self, now: Now, reader: ReaderId) {
+        let Some(index) = self.reader_index(reader) else { return };
+        let before = std::mem::take(&mut self.readers[index].config.filters);
+        self.readers[index].is_here = false;
+        self.unsubscribe_reader(index, &before);
+        self.handle_reader_done(now, reader, self.log_end());
+    }
+
+    /// The position up to which a reader is done with the log; none without such a reader.
+    #[must_use]
+    pub fn reader_done(&self, reader: ReaderId) -> Option<Sequence> {
+        self.reader_index(reader).map(|index| self.readers[index].done)
+    }
+
+    pub(crate) fn reader_index(&self, reader: ReaderId) -> Option<usize> {
+        self.readers.iter().position(|known| known.config.reader == reader)
+    }
+
+    /// The last position that was given.
+    fn log_end(&self) -> Sequence {
+        Sequence(self.log.next().0 - 1)
+    }
+
+    fn unsubscribe_reader(&mut self, index: usize, filters: &[String]) {
+        for filter in filters {
             self.subscriptions.remove(filter, reader_holder(index));
         }
-        self.subscribe_reader(index);
     }
 
     fn subscribe_reader(&mut self, index: usize) {

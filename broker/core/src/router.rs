@@ -178,7 +178,7 @@ impl Core {
 
     /// What a rule sends upstream: one reader gets it and nobody else.
     pub(crate) fn append_for_reader(&mut self, id: ReaderId, parts: &MessageParts<'_>) {
-        let Some(index) = self.readers.iter().position(|reader| reader.config.reader == id) else {
+        let Some(index) = self.reader_index(id).filter(|index| self.readers[*index].is_here) else {
             return;
         };
         let mut routing = Routing::new(Durability::Commit, parts, None, false);

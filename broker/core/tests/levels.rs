@@ -715,3 +715,15 @@ fn what_was_written_stays_written_when_it_goes_to_another_member() {
     let second = world.connect(v311("second").kept());
     assert_eq!(second.receive().payload, "x");
 }
+
+/// Otherwise a publisher would wait for ever.
+#[test]
+fn a_publisher_does_not_wait_for_an_upstream_that_leaves() {
+    let world = forwarding(limits());
+    let publisher = world.connect(v311("publisher"));
+    let id = publisher.publish(QOS1, "up/t", "x");
+    publisher.expect_nothing();
+    world.reader_leaves(UPSTREAM);
+    publisher.expect(PacketKind::Puback, id);
+    assert_eq!(held(&world), []);
+}

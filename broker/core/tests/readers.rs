@@ -247,7 +247,13 @@ fn a_reader_changes_what_it_reads() {
         client.publish_acknowledged("other/1", "not yet");
     }
     let filters = ["other/+", "other/#"].map(str::to_owned).to_vec();
-    world.reader_wants(ReaderWish { reader: RULES, filters, names_publishers: true });
+    let wish = |filters, names_publishers| ReaderConfig {
+        reader: RULES,
+        filters,
+        kind: ReaderKind::Rules,
+        names_publishers,
+    };
+    world.reader_wants(wish(filters, true));
     for client in &clients {
         client.publish_acknowledged("sensor/1", "no more");
         client.publish_acknowledged("other/1", "after");
@@ -256,7 +262,7 @@ fn a_reader_changes_what_it_reads() {
     let payloads: Vec<&str> = seen.iter().map(|m| m.payload.as_str()).collect();
     assert_eq!(payloads, ["before", "before", "before", "after", "after", "after"]);
     assert!(seen.iter().all(|m| m.reader == RULES && m.sequence.is_some()));
-    world.reader_wants(ReaderWish { reader: RULES, filters: Vec::new(), names_publishers: false });
+    world.reader_wants(wish(Vec::new(), false));
     clients[0].publish_acknowledged("other/1", "nobody");
     assert!(world.take_reader_messages().is_empty());
 }
@@ -269,4 +275,58 @@ fn a_reader_can_ask_for_what_is_retained() {
     }
     let found = world.retained_for(&["set/+", "nothing/#", "not/#/one"]);
     assert_eq!(found, ["set/1 a", "set/2 b"]);
+}
+
+const LATER: ReaderId = ReaderId(9);
+
+fn later(filter: &str) -> ReaderConfig {
+    let filters = vec![filter.to_owned()];
+    let kind = ReaderKind::Upstream;
+    ReaderConfig { reader: LATER, filters, kind, names_publishers: false }
+}
+
+/// How many the messages of the log are for.
+fn targets(world: &World) -> Vec<usize> {
+    world.net().store.log.values().map(|(_, targets)| targets.len()).collect()
+}
+
+/// What came before is not for it, also if the store has a cursor of long ago, and also after a
+/// restart.
+#[test]
+fn a_reader_that_comes_later_begins_at_the_end_of_the_log() {
+    let world = world();
+    let client = world.connect(v311("a"));
+    for payload in ["1", "2"] {
+        client.publish_acknowledged("up/1", payload);
+    }
+    let end = *world.net().store.log.keys().next_back().expect("they wait");
+    world.reader_wants(later("up/#"));
+    assert_eq!(world.reader_position(LATER), Some(end));
+    client.publish_acknowledged("up/1", "3");
+    assert_eq!(world.net().store.readers.get(&LATER), Some(&end));
+    assert_eq!(targets(&world), [1, 1, 2]);
+}
+
+/// Nobody could make room otherwise.
+#[test]
+fn a_reader_that_leaves_holds_nothing_up() {
+    let world = world();
+    world.reader_wants(later("up/#"));
+    let client = world.connect(v311("a"));
+    client.publish_acknowledged("up/1", "1");
+    let first = *world.net().store.log.keys().next().expect("it waits");
+    world.reader_done(UPSTREAM, first);
+    assert_eq!(world.net().store.log.len(), 1);
+    world.reader_leaves(LATER);
+    client.publish_acknowledged("other", "for nobody");
+    assert!(world.net().store.log.is_empty());
+    client.publish_acknowledged("up/1", "2");
+    // A rule that does not know yet.
+    let route = Route::Reader(LATER);
+    world.publish(Publication { message: message(QOS1, "emitted", "x"), route });
+    assert_eq!(targets(&world), [1], "only the other upstream");
+    // It comes back.
+    world.reader_wants(later("up/#"));
+    client.publish_acknowledged("up/1", "3");
+    assert_eq!(targets(&world), [1, 2]);
 }

@@ -7,14 +7,12 @@ use weir_core::{ReaderConfig, ReaderId, ReaderKind, Records, ShardId};
 use weir_rules::{Engine, Plan};
 
 use super::{StartError, seed};
-use crate::clock::ClockWatch;
 use crate::config::Config;
 use crate::history::{HistoryHandle, Recorder, System};
-use crate::mailbox::Mailbox;
 use crate::pipeline::{Pipeline, PipelineHandle, not_handled};
 use crate::shard::RecordSink;
 use crate::store::{RuleState, Store, StoreError};
-use crate::upstream::{Upstream, UpstreamHandle};
+use crate::upstream::{Around, Orders, Roster, reader_config, reader_name};
 
 /// The shard whose log is read.
 pub(super) const SHARD: ShardId = ShardId::FIRST;
@@ -35,7 +33,7 @@ impl Readers {
     /// runs.
     pub(super) fn register(store: &Store, config: &Config) -> Result<Self, StoreError> {
         let names: Vec<String> =
-            config.upstreams.iter().map(|upstream| format!("upstream/{}", upstream.name)).collect();
+            config.upstreams.iter().map(|upstream| reader_name(&upstream.name)).collect();
         let history = (!config.history.is_empty()).then_some(HISTORY);
         let own = std::iter::once(RULES).chain(history);
         let all: Vec<&str> = own.chain(names.iter().map(String::as_str)).collect();
@@ -50,14 +48,8 @@ impl Readers {
     /// What each of them reads.
     pub(super) fn configs(&self, config: &Config, plan: &Plan) -> Vec<ReaderConfig> {
         let upstreams = config.upstreams.iter().zip(&self.upstreams);
-        let mut configs: Vec<ReaderConfig> = upstreams
-            .map(|(upstream, (_, reader))| ReaderConfig {
-                reader: *reader,
-                filters: upstream.forward.iter().map(|route| route.from.clone()).collect(),
-                kind: ReaderKind::Upstream,
-                names_publishers: false,
-            })
-            .collect();
+        let mut configs: Vec<ReaderConfig> =
+            upstreams.map(|(upstream, (_, reader))| reader_config(upstream, *reader)).collect();
         configs.push(ReaderConfig {
             reader: self.rules,
             filters: plan.filters().map(str::to_owned).collect(),
@@ -105,34 +97,23 @@ impl Readers {
         Ok(Some((recorder, waiting, reader)))
     }
 
-    /// The upstreams of the configuration; none of them runs yet.
-    pub(super) fn upstreams(
-        &self,
-        config: &Config,
-        store: &Arc<Store>,
-        mailbox: &Mailbox,
-        clock: &Arc<ClockWatch>,
-    ) -> Vec<Upstream> {
-        let upstreams = config.upstreams.iter().zip(&self.upstreams);
-        upstreams
-            .map(|(upstream, (_, reader))| {
-                let (store, mailbox, clock) = (store.clone(), mailbox.clone(), clock.clone());
-                Upstream::new(upstream.clone(), *reader, SHARD, store, mailbox, clock)
-            })
-            .collect()
+    /// The upstreams of the configuration, which run with the supervisor that takes these orders.
+    pub(super) fn upstreams(&self, config: &Config, around: Around, orders: Orders) -> Roster {
+        let readers = self.upstreams.iter().map(|(_, reader)| *reader);
+        Roster::new(config.upstreams.iter().cloned().zip(readers), around, orders)
     }
 
-    /// Where a shard hands messages over; `upstreams` are in the order of the configuration.
+    /// Where a shard hands messages over.
     pub(super) fn sinks(
         &self,
         pipeline: PipelineHandle,
-        upstreams: &[UpstreamHandle],
+        upstreams: &Roster,
         history: Option<&HistoryHandle>,
     ) -> Vec<(ReaderId, Box<dyn RecordSink>)> {
         let mut sinks: Vec<(ReaderId, Box<dyn RecordSink>)> = Vec::new();
         sinks.push((self.rules, Box::new(pipeline)));
-        for ((_, reader), handle) in self.upstreams.iter().zip(upstreams) {
-            sinks.push((*reader, Box::new(handle.clone())));
+        for (reader, handle) in upstreams.sinks() {
+            sinks.push((reader, Box::new(handle)));
         }
         if let Some((reader, handle)) = self.history.zip(history) {
             sinks.push((reader, Box::new(handle.clone())));

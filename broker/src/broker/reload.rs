@@ -9,10 +9,10 @@ use crate::reload::{ReloadError, Reloaded};
 impl Broker {
     /// Reads the configuration again that [`load`](crate::config::load) has read, with the rules and
     /// tables that it names, and the files of passwords, permissions and certificates. Everything is
-    /// checked before anything is used. Of the configuration itself only `rules` can change; the
+    /// checked before anything is used. Of the configuration itself `rules` and the upstreams can change; the
     /// other keys hold from the next start on.
     ///
-    /// Waits until the rules run.
+    /// Waits until the rules and the upstreams run.
     ///
     /// # Errors
     /// Everything that is wrong with the files. Then nothing has changed.

@@ -68,7 +68,7 @@ impl ConfigFiles {
         load(self.file.as_deref(), &self.overrides)
     }
 
-    /// The keys that say something else there, without `rules`: `limits.max_qos`, for example.
+    /// The keys that say something else there, without `rules` and upstreams: `limits.max_qos`, for example.
     pub(crate) fn changes(&self, there: &Self) -> Vec<String> {
         changes(&self.tree, &there.tree)
     }

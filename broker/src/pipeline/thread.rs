@@ -51,6 +51,8 @@ enum Work {
     /// The clock of the machine is set, since then.
     ClockSet(u64),
     Trace(Listener, TraceAnswer),
+    /// Rules can send to these readers too.
+    Upstreams(Vec<(Arc<str>, ReaderId)>),
     /// Somebody wants to know how the rules are.
     Status(mpsc::SyncSender<()>),
 }
@@ -140,6 +142,12 @@ impl PipelineHandle {
         changes.recv().ok()
     }
 
+    /// Rules that come from now on can send to these readers too, by the names of their upstreams.
+    pub(crate) fn add_upstreams(&self, upstreams: Vec<(Arc<str>, ReaderId)>) {
+        // A thread that has ended sends nothing.
+        let _ = self.sender.send(Work::Upstreams(upstreams));
+    }
+
     /// The clock of the machine is right since then.
     pub(crate) fn set_clock(&self, since_ms: u64) {
         // A thread that has ended needs no clock.
@@ -221,6 +229,7 @@ impl Runner {
                     Work::Retained(retained) => {
                         self.pipeline.learn(unix_ms(), &retained);
                     }
+                    Work::Upstreams(upstreams) => self.pipeline.add_upstreams(upstreams),
                     Work::Trace(listener, answer) => answer(self.pipeline.listen(listener)),
                     Work::Status(told) => self.asked.push(told),
                 }

@@ -28,9 +28,29 @@ use super::outgoing::Outgoing;
 use super::trend::Trend;
 use crate::clock::{Clock, ClockWatch, unix_ms};
 use crate::config::{HostPort, MqttVersion, Route, StartType, UpstreamConfig};
-use crate::mailbox::{Mail, Mailbox};
+use crate::mailbox::{Mail, Mailbox, Mailboxes};
 use crate::status::UpstreamState;
 use crate::store::{Store, StoreError};
+
+/// What all upstreams work with.
+#[derive(Clone)]
+pub(crate) struct Around {
+    pub(crate) store: Arc<Store>,
+    /// Whose log they read.
+    pub(crate) shard: ShardId,
+    pub(crate) mailboxes: Mailboxes,
+    pub(crate) clock_watch: Arc<ClockWatch>,
+}
+
+/// Where an upstream begins.
+pub(super) struct Beginning {
+    /// Its number in the log.
+    pub(super) reader: ReaderId,
+    /// The last position it is done with.
+    pub(super) done: Sequence,
+    /// By which it is known already; it counts on from there.
+    pub(super) handle: UpstreamHandle,
+}
 
 /// One upstream; [`run`](Self::run) is its life.
 pub(crate) struct Upstream {
@@ -41,14 +61,11 @@ pub(crate) struct Upstream {
     notification_topic: Option<String>,
     presence: Presence,
     reader: ReaderId,
-    shard: ShardId,
     link_options: LinkOptions,
     forwarder: Forwarder,
-    store: Arc<Store>,
-    mailbox: Mailbox,
+    around: Around,
     handle: UpstreamHandle,
     clock: Clock,
-    clock_watch: Arc<ClockWatch>,
     trend: Trend,
     /// Of an upstream that sends back what was forwarded to it.
     echoes: Option<Echoes>,
@@ -74,21 +91,16 @@ struct Presence {
     busy_at: Instant,
 }
 
+impl Around {
+    /// Where the log is written.
+    fn mailbox(&self) -> &Mailbox {
+        self.mailboxes.of(self.shard)
+    }
+}
+
 impl Upstream {
-    /// The upstream that is `reader` in the log of `shard`. It goes on where it was.
-    pub(crate) fn new(
-        config: UpstreamConfig,
-        reader: ReaderId,
-        shard: ShardId,
-        store: Arc<Store>,
-        mailbox: Mailbox,
-        clock_watch: Arc<ClockWatch>,
-    ) -> Self {
-        // From the beginning nothing is lost, but what the far end has already comes again.
-        let done = store.reader_cursor(shard, reader).unwrap_or_else(|error| {
-            tracing::error!(upstream = config.name, %error, "the cursor cannot be read");
-            Sequence(0)
-        });
+    pub(super) fn new(config: UpstreamConfig, beginning: Beginning, around: Around) -> Self {
+        let Beginning { reader, done, handle } = beginning;
         let keeps_session = !config.receive.is_empty();
         let link_options = LinkOptions::of(&config);
         let window = match &link_options {
@@ -98,7 +110,7 @@ impl Upstream {
         let options = ForwarderOptions {
             name: config.name.clone(),
             reader,
-            shard,
+            shard: around.shard,
             node: node::name(config.remote_clientid.as_deref()),
             routes: config.forward,
             qos_max: qos_max(keeps_session),
@@ -111,11 +123,12 @@ impl Upstream {
         let echoes = (keeps_session && config.bridge_protocol_version == MqttVersion::V311)
             .then(Echoes::default);
         let (durable, receipts) = mpsc::unbounded_channel();
+        let mut forwarder = Forwarder::new(options, done);
+        forwarder.count_on(handle.figures());
         Self {
-            handle: UpstreamHandle::new(&config.name),
+            handle,
             reader,
-            shard,
-            forwarder: Forwarder::new(options, done),
+            forwarder,
             inbox: Inbox::default(),
             backoff: Backoff::new(config.restart_timeout, seed()),
             link_options,
@@ -129,10 +142,8 @@ impl Upstream {
             },
             receive: config.receive,
             notification_topic: config.notification_topic,
-            store,
-            mailbox,
+            around,
             clock: Clock::start(),
-            clock_watch,
             trend: Trend::default(),
             echoes,
             durable,
@@ -144,13 +155,13 @@ impl Upstream {
         }
     }
 
-    /// A way to reach it.
-    pub(crate) fn handle(&self) -> UpstreamHandle {
-        self.handle.clone()
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
-    /// Runs until `stopped`. Needs a tokio runtime with IO and time.
-    pub(crate) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+    /// Runs until `stopped`; answers the last position it is done with. Needs a tokio runtime with
+    /// IO and time.
+    pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) -> Sequence {
         let mut attempt = 0;
         while !is_stopped(&stopped) {
             self.wait_for_messages(&mut stopped).await;
@@ -175,6 +186,7 @@ impl Upstream {
             }
         }
         self.handle.set_state(UpstreamState::Waiting, None);
+        self.forwarder.done()
     }
 
     /// Says there whether this upstream is connected.
@@ -246,7 +258,7 @@ impl Upstream {
 
     /// Reads one batch of the log if there may be one.
     fn read_log(&mut self) {
-        self.forwarder.distrust_clock(self.clock_watch.wrong_ms());
+        self.forwarder.distrust_clock(self.around.clock_watch.wrong_ms());
         self.forwarder.drop_aged(unix_ms());
         let now = self.clock.now().monotonic;
         if self.read_again_at.is_some_and(|at| now < at) {
@@ -256,10 +268,10 @@ impl Upstream {
         if !grew && !self.reads_more && !self.forwarder.is_behind() {
             return;
         }
-        let (store, shard, reader) = (&self.store, self.shard, self.reader);
+        let (Around { store, shard, .. }, reader) = (&self.around, self.reader);
         let read = self
             .forwarder
-            .read(|after, bytes_max, out| store.read_log(shard, after, reader, bytes_max, out));
+            .read(|after, bytes_max, out| store.read_log(*shard, after, reader, bytes_max, out));
         self.read_again_at = None;
         match read {
             Ok(read) => self.reads_more = read == Read::More,
@@ -278,7 +290,7 @@ impl Upstream {
     fn tell_shard(&mut self, at_once: bool) {
         let now = self.clock.now().monotonic;
         if let Some(turn) = self.forwarder.take_turn(now, at_once) {
-            self.mailbox.send(Mail::Turn(turn));
+            self.around.mailbox().send(Mail::Turn(turn));
         }
         let figures = self.forwarder.figures();
         self.trend.note(now, figures.depth);

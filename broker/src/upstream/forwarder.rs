@@ -109,6 +109,16 @@ impl Forwarder {
         }
     }
 
+    /// Goes on with what another one has counted.
+    pub(super) fn count_on(&mut self, figures: Figures) {
+        self.figures = figures;
+    }
+
+    /// The last position up to which everything is settled.
+    pub(super) fn done(&self) -> Sequence {
+        self.sender.done()
+    }
+
     /// Reads one batch of the log. `read_log` is given a position and a number of bytes, appends
     /// the records after that position, and answers how far it has looked.
     ///

@@ -60,6 +60,11 @@ impl UpstreamHandle {
         }
     }
 
+    /// What it has counted.
+    pub(super) fn figures(&self) -> Figures {
+        lock(&self.shared.figures).clone()
+    }
+
     /// How it is now.
     pub(crate) fn status(&self) -> UpstreamStatus {
         let shared = &self.shared;

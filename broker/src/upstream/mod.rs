@@ -4,9 +4,14 @@
 //! leaves the backlog only after the far end has acknowledged it; everything else that is known
 //! about it can be lost at any moment. [`Forwarder`] decides, of an [`Outbox`](outbox::Outbox)
 //! that reads the log and a [`Sender`](sender::Sender); [`Link`](link::Link) is a connection, and
-//! [`Upstream`] drives both on the control thread. Nothing here ever makes local traffic wait.
+//! `Upstream` drives both on the control thread, where a [`Supervisor`]
+//! holds one for each entry of the [`Roster`]. Nothing here ever makes local traffic wait.
 
 // A module uses modules listed below it, never above.
+mod roster;
+
+mod supervisor;
+
 mod bridge;
 
 mod link;
@@ -39,10 +44,12 @@ mod handle;
 mod node;
 mod trend;
 
-pub(crate) use bridge::Upstream;
+pub(crate) use bridge::Around;
 pub use forwarder::{Forwarder, ForwarderOptions, Full, Read, Unusable};
-pub(crate) use handle::UpstreamHandle;
 pub use outgoing::{Outgoing, Peer};
+pub(crate) use roster::{Ended, Roster, reader_config, reader_name};
+pub use roster::{UpstreamChange, UpstreamChangeKind};
+pub(crate) use supervisor::{Orders, Supervisor};
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ mod nats_server;
 mod presence;
 #[cfg(feature = "amqp")]
 mod rabbitmq;
+mod reload;
 mod tls;
 
 use std::collections::BTreeSet;
@@ -21,13 +22,14 @@ use std::time::{Duration, Instant};
 
 use mio::{Poll, Token, Waker};
 use tokio::sync::watch;
-use weir_core::{ReaderId, ShardId};
+use weir_core::{ReaderId, Sequence, ShardId};
 use weir_mqtt::ReasonCode;
 
 use self::client::{Client, PATIENCE};
 use self::far_end::FarEnd;
 use self::mosquitto::{Directory, Mosquitto};
-use super::Upstream;
+use super::bridge::{Around, Beginning, Upstream};
+use super::handle::UpstreamHandle;
 use crate::Broker;
 use crate::clock::ClockWatch;
 use crate::config::{
@@ -35,7 +37,7 @@ use crate::config::{
     TopicTemplate, UpstreamConfig,
 };
 use crate::inner_turn::InnerTurn;
-use crate::mailbox::{Mail, MailReceiver, mailbox};
+use crate::mailbox::{Mail, MailReceiver, Mailboxes, mailbox};
 use crate::status::{UpstreamState, UpstreamStatus};
 use crate::store::{Store, StoreOptions};
 
@@ -301,9 +303,13 @@ async fn a_message_is_acknowledged_only_after_the_commit() {
         let store = Arc::new(Store::in_memory(StoreOptions::default()).unwrap());
         let mut config = upstream(far.address(), version);
         config.receive = vec![route("cmd/#", "{topic}", 2)];
-        let clock = Arc::new(ClockWatch::new(None));
-        let upstream = Upstream::new(config, ReaderId(1), ShardId(0), store, mailbox, clock);
-        let handle = upstream.handle();
+        let clock_watch = Arc::new(ClockWatch::new(None));
+        let (shard, mailboxes) = (ShardId(0), Mailboxes::new(vec![mailbox]));
+        let around = Around { store, shard, mailboxes, clock_watch };
+        let handle = UpstreamHandle::new(&config.name);
+        let (reader, done) = (ReaderId(1), Sequence(0));
+        let beginning = Beginning { reader, done, handle: handle.clone() };
+        let upstream = Upstream::new(config, beginning, around);
         let (stop, stopped) = watch::channel(false);
         let local = tokio::task::LocalSet::new();
         local.spawn_local(upstream.run(stopped));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use weir_broker::store::{Store, StoreError};
 use weir_broker::{InnerTurn, Pipeline};
-use weir_core::{Core, ReaderId, ReaderWish, Records, ShardId};
+use weir_core::{Core, ReaderConfig, ReaderId, Records, ShardId};
 use weir_rules::{Engine, Plan};
 
 use super::model::message_of;
@@ -82,7 +82,7 @@ impl Rules {
 
     /// Runs other rules from the next turn on. Answers what they want to read, and the topics of
     /// which they want to know what is retained, if there are any.
-    pub(crate) fn exchange(&mut self, plan: Plan) -> (ReaderWish, Option<Vec<String>>) {
+    pub(crate) fn exchange(&mut self, plan: Plan) -> (ReaderConfig, Option<Vec<String>>) {
         let wish = self.pipeline.wish(&plan);
         self.joined = plan.joined_filters().map(str::to_owned).collect();
         let has_changed = !self.pipeline.exchange(plan).is_empty();

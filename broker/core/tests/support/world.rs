@@ -8,8 +8,8 @@ use std::sync::Arc;
 use weir_core::{
     Acl, AuthenticationRequest, Core, Credential, Denial, DropReason, Drops, HistoryRequest,
     Identity, Input, Instant, Limits, ListenerId, MemoryPressure, Message, MessageParts, Metrics,
-    Now, Outcome, Publication, ReaderConfig, ReaderId, ReaderWish, Sequence, ShardId, StoreRoom,
-    Surroundings, ThrottleNotice,
+    Now, Outcome, Publication, ReaderConfig, ReaderId, Sequence, ShardId, StoreRoom, Surroundings,
+    ThrottleNotice,
 };
 
 use super::Chance;
@@ -334,8 +334,18 @@ impl World {
     }
 
     /// A reader reads other topics.
-    pub(crate) fn reader_wants(&self, wish: ReaderWish) {
+    pub(crate) fn reader_wants(&self, wish: ReaderConfig) {
         self.net().handle_everywhere(|| Input::ReaderWants(wish.clone()));
+    }
+
+    /// A reader is no more.
+    pub(crate) fn reader_leaves(&self, reader: ReaderId) {
+        self.net().handle_everywhere(|| Input::ReaderLeaves(reader));
+    }
+
+    /// How far a reader is.
+    pub(crate) fn reader_position(&self, reader: ReaderId) -> Option<Sequence> {
+        self.net().cores[0].reader_done(reader)
     }
 
     /// Topics and payloads of what is retained, as a reader is told.

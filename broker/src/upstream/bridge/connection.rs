@@ -229,7 +229,7 @@ impl Upstream {
         let durable = self.durable.clone();
         // Without an upstream nobody wants to know any more.
         turn.committed = Some(Box::new(move || drop(durable.send(receipts))));
-        self.mailbox.send(Mail::Turn(turn));
+        self.around.mailbox().send(Mail::Turn(turn));
     }
 
     fn acknowledge(&mut self, link: &Link, receipts: &[Receipt]) -> Result<(), LinkError> {

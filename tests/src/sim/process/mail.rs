@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use weir_broker::InnerTurn;
-use weir_core::{ConnectionId, Forwards, Input, Message, Now, ReaderWish, Sequence, ShardId};
+use weir_core::{ConnectionId, Forwards, Input, Message, Now, ReaderConfig, Sequence, ShardId};
 
 use super::Process;
 use crate::sim::misbehaviour::Misbehaviour;
@@ -15,7 +15,7 @@ pub(super) enum Mail {
     Forwarded { from: ShardId, forwards: Box<Forwards> },
     Loaded(Vec<(Sequence, Message)>),
     Moved { connection: ConnectionId, bytes: Vec<u8> },
-    ReaderWants { wish: ReaderWish, retained: Option<Vec<String>> },
+    ReaderWants { wish: ReaderConfig, retained: Option<Vec<String>> },
     Turn(InnerTurn),
 }
 
