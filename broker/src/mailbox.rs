@@ -43,6 +43,8 @@ pub(crate) enum Mail {
     },
     /// A reader is no more.
     ReaderLeaves(ReaderId),
+    /// Of the messages of a topic a reader takes one of so many from now on, 0 = none.
+    ReaderTakes { reader: ReaderId, one_of: u32 },
     /// A reader reads other topics from now on, and may want to know what is retained.
     ReaderWants { wish: ReaderConfig, retained: Option<RetainedQuestion> },
     /// The store has room, or none.

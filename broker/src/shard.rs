@@ -56,6 +56,8 @@ const FIRST_LISTENER: usize = 1;
 pub(crate) trait RecordSink: Send {
     /// Hands messages over; never waits.
     fn give(&self, records: Records);
+    /// So many messages were not put into its backlog, since it said so.
+    fn missed(&self, _messages: u64) {}
     /// False while it has too much to do.
     fn has_room(&self) -> bool;
 }
@@ -268,6 +270,9 @@ impl Shard {
                     self.parts.core.handle(now, Input::ReaderLeaves(reader));
                     self.parts.readers.retain(|(known, _)| *known != reader);
                 }
+                Mail::ReaderTakes { reader, one_of } => {
+                    self.parts.core.handle(now, Input::ReaderTakes { reader, one_of });
+                }
                 Mail::ReaderWants { wish, retained } => {
                     self.parts.core.handle(now, Input::ReaderWants(wish));
                     if let Some(RetainedQuestion { filters, answer }) = retained {
@@ -473,6 +478,12 @@ impl Shard {
             Effect::Throttled(notice) => {
                 let listener = &self.parts.entrances[usize::from(notice.listener.0)];
                 logging::throttled(&notice, listener.name());
+            }
+            Effect::ReaderMissed { reader, messages } => {
+                let sink = self.parts.readers.iter().find(|(known, _)| *known == reader);
+                if let Some((_, sink)) = sink {
+                    sink.missed(messages);
+                }
             }
             Effect::ToReader { reader, records } => {
                 let sink = self.parts.readers.iter().find(|(known, _)| *known == reader);

@@ -231,6 +231,7 @@ impl Core {
             }
             Input::ReaderMissed { messages } => self.metrics.drops.disk_full += messages,
             Input::ReaderLeaves(reader) => self.handle_reader_leaves(now, reader),
+            Input::ReaderTakes { reader, one_of } => self.handle_reader_takes(reader, one_of),
             Input::ReaderWants(config) => self.handle_reader_wants(config),
             Input::Received { connection, bytes } => self.handle_received(now, connection, bytes),
             Input::Record(change) => self.record(change),

@@ -111,6 +111,13 @@ pub enum Effect {
     /// A client or a listener has to wait for having been too fast. Reported for each rate when
     /// that begins, and again only when it was not so for a minute.
     Throttled(Box<ThrottleNotice>),
+    /// So many messages did not reach a reader, since it does not take all.
+    ReaderMissed {
+        /// Which reader.
+        reader: ReaderId,
+        /// How many.
+        messages: u64,
+    },
     /// Messages for a reader, in the order in which they were published.
     ToReader {
         /// Which reader.

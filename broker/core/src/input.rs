@@ -106,6 +106,14 @@ pub enum Input<'a> {
     },
     /// A reader is no more; it may come back. Every shard has to be told.
     ReaderLeaves(ReaderId),
+    /// A reader takes one of so many of the messages of a topic that it would read from the store, 0 =
+    /// none. The others do not reach it, and are told to whoever holds it.
+    ReaderTakes {
+        /// Which reader.
+        reader: ReaderId,
+        /// At first 1.
+        one_of: u32,
+    },
     /// A reader reads this from now on, maybe its first. Every shard has to be told.
     ReaderWants(ReaderConfig),
     /// Bytes were read from a connection.

@@ -62,6 +62,7 @@ mod explanation;
 
 mod connection;
 
+mod admission;
 mod alias;
 mod frames;
 mod gate;

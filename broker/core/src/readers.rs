@@ -4,6 +4,7 @@
 
 use weir_mqtt::{QoS, TopicFilter};
 
+use crate::admission::Admission;
 use crate::change::Change;
 use crate::clock::Now;
 use crate::core::Core;
@@ -48,6 +49,10 @@ pub(crate) struct Reader {
     pub(crate) records: Records,
     /// Whether it takes anything at all.
     pub(crate) is_here: bool,
+    /// What it takes of the messages that it would read from the store; none = all.
+    admission: Option<Admission>,
+    /// Those that did not reach it since the last turn.
+    pub(crate) missed: u64,
 }
 
 impl ReaderKind {
@@ -58,6 +63,13 @@ impl ReaderKind {
 }
 
 impl Reader {
+    /// Whether it takes the next message of a topic; if not, that is counted.
+    pub(crate) fn takes(&mut self, topic: &str) -> bool {
+        let takes = self.admission.as_mut().is_none_or(|admission| admission.takes(topic));
+        self.missed += u64::from(!takes);
+        takes
+    }
+
     /// Whether the log holds something that it is not done with.
     pub(crate) fn is_behind(&self) -> bool {
         self.last > self.done
@@ -73,8 +85,16 @@ impl Core {
     }
 
     fn add_reader(&mut self, config: ReaderConfig, done: Sequence) {
-        let (recorded, last, records) = (done, done, Records::default());
-        self.readers.push(Reader { config, done, recorded, last, records, is_here: true });
+        self.readers.push(Reader {
+            config,
+            done,
+            recorded: done,
+            last: done,
+            records: Records::default(),
+            is_here: true,
+            admission: None,
+            missed: 0,
+        });
         self.subscribe_reader(self.readers.len() - 1);
     }
 
@@ -95,11 +115,21 @@ impl Core {
         self.subscribe_reader(index);
     }
 
+    pub(crate) fn handle_reader_takes(&mut self, reader: ReaderId, one_of: u32) {
+        let Some(index) = self.reader_index(reader) else { return };
+        let admission = &mut self.readers[index].admission;
+        match admission {
+            Some(admission) => admission.set(one_of),
+            None if one_of == 1 => {}
+            None => *admission = Some(Admission::new(one_of)),
+        }
+    }
+
     /// What waits for it is passed over. Its place stays: others stand behind it.
     pub(crate) fn handle_reader_leaves(&mut self, now: Now, reader: ReaderId) {
         let Some(index) = self.reader_index(reader) else { return };
         let before = std::mem::take(&mut self.readers[index].config.filters);
-        self.readers[index].is_here = false;
+        (self.readers[index].is_here, self.readers[index].admission) = (false, None);
         self.unsubscribe_reader(index, &before);
         self.handle_reader_done(now, reader, self.log_end());
     }

@@ -178,9 +178,11 @@ impl Core {
 
     /// What a rule sends upstream: one reader gets it and nobody else.
     pub(crate) fn append_for_reader(&mut self, id: ReaderId, parts: &MessageParts<'_>) {
-        let Some(index) = self.reader_index(id).filter(|index| self.readers[*index].is_here) else {
+        let Some(index) = self.reader_index(id) else { return };
+        let reader = &mut self.readers[index];
+        if !reader.is_here || !reader.takes(parts.topic) {
             return;
-        };
+        }
         let mut routing = Routing::new(Durability::Commit, parts, None, false);
         let sequence = routing.sequence(self);
         self.readers[index].last = sequence;
@@ -254,6 +256,9 @@ impl Core {
             return;
         }
         let logged = routing.parts.qos > QoS::AtMostOnce && routing.level.is_written();
+        if logged && !self.readers[usize::from(index)].takes(routing.parts.topic) {
+            return;
+        }
         let sequence = logged.then(|| routing.sequence(self));
         let reader = &mut self.readers[usize::from(index)];
         if let Some(sequence) = sequence {

@@ -55,9 +55,13 @@ impl Core {
             effect(Effect::Commit(self.end_batch(Links::default())));
         }
         for reader in &mut self.readers {
+            let (id, messages) = (reader.config.reader, std::mem::take(&mut reader.missed));
+            if messages > 0 {
+                effect(Effect::ReaderMissed { reader: id, messages });
+            }
             if !reader.records.is_empty() {
                 let records = std::mem::take(&mut reader.records);
-                effect(Effect::ToReader { reader: reader.config.reader, records });
+                effect(Effect::ToReader { reader: id, records });
             }
         }
         for index in 0..self.turn.flush.len() {

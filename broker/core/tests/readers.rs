@@ -330,3 +330,27 @@ fn a_reader_that_leaves_holds_nothing_up() {
     client.publish_acknowledged("up/1", "3");
     assert_eq!(targets(&world), [1, 2]);
 }
+
+/// What it does not take is in nobody's way: it is not in the log.
+#[test]
+fn a_reader_takes_as_much_as_it_says() {
+    let world = world();
+    let client = world.connect(v311("a"));
+    let logged = |payloads: std::ops::Range<u32>| {
+        let before = world.net().store.log.len();
+        payloads.for_each(|payload| client.publish_acknowledged("up/1", &payload.to_string()));
+        world.net().store.log.len() - before
+    };
+    assert_eq!(logged(0..4), 4);
+    for (one_of, expected) in [(4, 2), (2, 4), (0, 0), (1, 8)] {
+        world.reader_takes(UPSTREAM, one_of);
+        assert_eq!(logged(0..8), expected, "one of {one_of}");
+    }
+    assert_eq!(world.take_missed(UPSTREAM), 6 + 4 + 8);
+    client.publish(QOS0, "up/1", "live");
+    assert_eq!(world.take_reader_messages().len(), 1, "only what would wait is less");
+    world.reader_takes(UPSTREAM, 0);
+    let route = Route::Reader(UPSTREAM);
+    world.publish(Publication { message: message(QOS1, "emitted", "x"), route });
+    assert_eq!(world.take_missed(UPSTREAM), 1);
+}

@@ -23,7 +23,7 @@ const TB: u64 = 1 << 40;
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Keys of other versions and of the plan, so that a message can say more than "unknown".
-pub(crate) const LATER: [&str; 2] = ["auth.hook", "upstream.backlog_full"];
+pub(crate) const LATER: [&str; 1] = ["auth.hook"];
 
 /// The sections in the order of the file.
 pub(crate) static SECTIONS: [&Section; 17] = [

@@ -50,8 +50,8 @@ pub use settings::{
     OnDamage, QueueFull, ShareStrategy, StoreConfig,
 };
 pub use upstream::{
-    AmqpConfig, HttpBody, HttpConfig, MqttVersion, NatsConfig, RestartTimeout, Secret, StartType,
-    Unroutable, UpstreamConfig, UpstreamKind,
+    AmqpConfig, BacklogFull, HttpBody, HttpConfig, MqttVersion, NatsConfig, RestartTimeout, Secret,
+    StartType, Unroutable, UpstreamConfig, UpstreamKind,
 };
 
 #[cfg(test)]

@@ -410,8 +410,8 @@ fn a_level_of_durability_behind_a_wider_one_is_warned_about() {
 
 #[test]
 fn a_key_of_a_later_version_is_called_so() {
-    let text = "[upstream.cloud]\naddress = \"a:1\"\nbacklog_full = \"drop_new\"\n";
-    assert_eq!(messages("later", text), ["error[C011]: `upstream.backlog_full` is not there yet"]);
+    let text = "[auth]\nhook = \"x\"\n";
+    assert_eq!(messages("later", text), ["error[C011]: `auth.hook` is not there yet"]);
 }
 
 #[test]

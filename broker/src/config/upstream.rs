@@ -56,8 +56,21 @@ pub struct UpstreamConfig {
     pub backlog_max_bytes: u64,
     /// What waits longer is dropped; `None` = it waits for ever.
     pub backlog_max_age: Option<Duration>,
+    /// What becomes of messages for which there is no room.
+    pub backlog_full: BacklogFull,
     /// Messages sent in a second; 0 = no limit.
     pub drain_rate: u32,
+}
+
+/// What becomes of messages when as many bytes wait as may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BacklogFull {
+    /// Those that come are not taken.
+    DropNew,
+    /// The oldest go.
+    DropOld,
+    /// The fuller it is, the fewer of each topic are taken; when that is not enough the oldest go.
+    Thin,
 }
 
 /// `amqp` of an upstream.
@@ -204,6 +217,7 @@ impl UpstreamConfig {
             window: values.whole("window"),
             backlog_max_bytes: values.size("backlog_max_bytes"),
             backlog_max_age: values.optional("backlog_max_age", Values::duration),
+            backlog_full: BacklogFull::from_name(values.choice("backlog_full")),
             drain_rate: values.whole("drain_rate"),
         }
     }
@@ -212,6 +226,19 @@ impl UpstreamConfig {
     pub(crate) fn credentials(&self) -> Option<(String, String)> {
         let password = self.password.as_ref().map(Secret::reveal);
         Some((self.username.clone()?, password.unwrap_or_default().to_owned()))
+    }
+}
+
+impl BacklogFull {
+    pub(crate) const NAMES: [&'static str; 3] = ["drop_old", "drop_new", "thin"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "drop_new" => Self::DropNew,
+            "drop_old" => Self::DropOld,
+            "thin" => Self::Thin,
+            _ => unreachable!("declared by the same names"),
+        }
     }
 }
 

@@ -115,6 +115,7 @@ impl Upstream {
             routes: config.forward,
             qos_max: qos_max(keeps_session),
             backlog_bytes_max: config.backlog_max_bytes,
+            backlog_full: config.backlog_full,
             backlog_age_max_ms: config.backlog_max_age.map(milliseconds),
             drain_rate: config.drain_rate,
             window,
@@ -289,6 +290,10 @@ impl Upstream {
     /// Passes on what is done, and shows the figures.
     fn tell_shard(&mut self, at_once: bool) {
         let now = self.clock.now().monotonic;
+        if let Some(one_of) = self.forwarder.take_admission() {
+            let reader = self.reader;
+            self.around.mailbox().send(Mail::ReaderTakes { reader, one_of });
+        }
         if let Some(turn) = self.forwarder.take_turn(now, at_once) {
             self.around.mailbox().send(Mail::Turn(turn));
         }

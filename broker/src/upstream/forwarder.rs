@@ -15,13 +15,14 @@ use std::ops::Range;
 use weir_core::{Instant, LogRecord, Now, ReaderId, Records, Sequence, ShardId};
 use weir_mqtt::QoS;
 
+use super::admission::Admission;
 use super::handle::Figures;
 use super::outbox::{MaxAge, Outbox};
 use super::outgoing::{Forwarding, Origin, Outgoing, Peer};
 use super::pace::Pace;
 use super::report::Report;
 use super::sender::{Record, Refused, Sender};
-use crate::config::Route;
+use crate::config::{BacklogFull, Route};
 use crate::inner_turn::InnerTurn;
 
 pub use super::outbox::Read;
@@ -41,8 +42,10 @@ pub struct ForwarderOptions {
     pub routes: Vec<Route>,
     /// The highest QoS that is used at all.
     pub qos_max: QoS,
-    /// When more than so many bytes wait the oldest are dropped.
+    /// Bytes that may wait.
     pub backlog_bytes_max: u64,
+    /// What becomes of more.
+    pub backlog_full: BacklogFull,
     /// What waits longer is dropped, in milliseconds; none = it waits for ever.
     pub backlog_age_max_ms: Option<u64>,
     /// Records sent in a second; 0 = as fast as the far end acknowledges them.
@@ -68,6 +71,7 @@ pub struct Forwarder {
     name: String,
     forwarding: Forwarding,
     outbox: Outbox,
+    admission: Admission,
     max_age: Option<MaxAge>,
     pace: Option<Pace>,
     sender: Sender,
@@ -96,6 +100,7 @@ impl Forwarder {
         let ForwarderOptions { reader, shard, node, routes, qos_max, .. } = options;
         Self {
             outbox: Outbox::new(reader, done, options.backlog_bytes_max),
+            admission: Admission::new(options.backlog_full, options.backlog_bytes_max),
             max_age: options.backlog_age_max_ms.map(|max_ms| MaxAge { max_ms, wrong_ms: 0..0 }),
             pace: Pace::new(options.drain_rate),
             sender: Sender::new(done, options.window),
@@ -129,7 +134,9 @@ impl Forwarder {
         read_log: impl FnOnce(Sequence, usize, &mut Vec<LogRecord>) -> Result<Sequence, E>,
     ) -> Result<Read, E> {
         let read = self.outbox.read(&mut self.sender, read_log);
-        self.drop_old();
+        if self.admission.drops_old() {
+            self.drop_old();
+        }
         read
     }
 
@@ -317,20 +324,29 @@ impl Forwarder {
         &mut self.figures
     }
 
+    /// How many messages the core is to put one of into the backlog, 0 = none, if it was not told
+    /// yet.
+    pub fn take_admission(&mut self) -> Option<u32> {
+        self.admission.look(self.outbox.bytes());
+        if self.admission.is_closed() {
+            self.tell_full("the backlog is full, no more messages are taken");
+        }
+        self.admission.take()
+    }
+
     fn drop_old(&mut self) {
         let dropped = self.outbox.drop_old(&mut self.sender);
         self.settle();
-        if dropped == 0 {
-            return;
+        if dropped > 0 {
+            self.figures.drop("backlog_full", dropped);
+            self.tell_full("the backlog is full, the oldest messages are dropped");
         }
-        self.figures.drop("backlog_full", dropped);
-        if !self.is_full {
-            self.is_full = true;
-            tracing::warn!(
-                upstream = self.name,
-                help = "raise `backlog_max_bytes` or make the upstream reachable",
-                "the backlog is full, the oldest messages are dropped"
-            );
+    }
+
+    fn tell_full(&mut self, what: &str) {
+        if !std::mem::replace(&mut self.is_full, true) {
+            let help = "raise `backlog_max_bytes` or make the upstream reachable";
+            tracing::warn!(upstream = self.name, help, "{what}");
         }
     }
 

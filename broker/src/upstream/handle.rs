@@ -28,6 +28,8 @@ struct Shared {
     takes_live: AtomicBool,
     live: Mutex<Live>,
     live_dropped: AtomicU64,
+    /// Messages that its backlog has not taken.
+    missed: AtomicU64,
     state: Mutex<(UpstreamState, Option<String>)>,
     figures: Mutex<Figures>,
 }
@@ -47,6 +49,7 @@ impl UpstreamHandle {
             takes_live: AtomicBool::new(false),
             live: Mutex::default(),
             live_dropped: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
             state: Mutex::default(),
             figures: Mutex::default(),
         };
@@ -71,6 +74,7 @@ impl UpstreamHandle {
         let (state, last_error) = lock(&shared.state).clone();
         let mut figures = lock(&shared.figures).clone();
         figures.drop("qos0", shared.live_dropped.load(Ordering::Relaxed));
+        figures.drop("backlog_full", shared.missed.load(Ordering::Relaxed));
         let dropped = figures.dropped.iter();
         UpstreamStatus {
             name: shared.name.clone(),
@@ -147,6 +151,10 @@ impl RecordSink for UpstreamHandle {
         live.queue.push_back(records);
         drop(live);
         self.shared.wake.notify_one();
+    }
+
+    fn missed(&self, messages: u64) {
+        self.shared.missed.fetch_add(messages, Ordering::Relaxed);
     }
 
     /// Local clients never wait for an upstream.

@@ -27,6 +27,7 @@ mod nats;
 
 mod desk;
 
+mod admission;
 mod echo;
 mod forwarder;
 mod incoming;

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "amqp")]
 mod amqp;
+mod backlog;
 mod client;
 mod far_end;
 mod http;
@@ -526,52 +527,4 @@ async fn two_brokers_that_exchange_everything_settle() {
         assert_eq!((status.sent, status.acknowledged), (1, 1));
         assert_eq!(status.dropped.get("received_echo").copied().unwrap_or(0), echoes);
     }
-}
-
-#[tokio::test]
-async fn a_backlog_beyond_its_limit_loses_its_oldest_messages() {
-    let Some((mut far, mut there, mut config)) = far_end(MqttVersion::V50, 1).await else { return };
-    far.stop();
-    let directory = Directory::new("data");
-    config.backlog_max_bytes = 64 * 1024;
-    let (broker, here) = start(&directory, &config);
-    let publisher = Client::connect(&here, "here");
-    for payload in numbers(1_000) {
-        publisher.publish("agg/a", 1, &format!("{payload:0>200}"));
-    }
-    let waits = |status: &UpstreamStatus| {
-        status.depth + status.dropped.get("backlog_full").unwrap_or(&0) == 1_000
-    };
-    let status = until(&broker, waits).await;
-    assert!(status.depth > 0 && status.depth_bytes <= 64 * 1024);
-    far.resume();
-    let came = there.payloads_until(&format!("{:0>200}", 999)).await;
-    assert_eq!(came.len() as u64, status.depth);
-    until(&broker, |status| status.depth == 0).await;
-}
-
-#[tokio::test]
-async fn what_has_waited_too_long_is_dropped_while_the_upstream_is_away() {
-    let Some((mut far, mut there, mut config)) = far_end(MqttVersion::V50, 1).await else { return };
-    far.stop();
-    let directory = Directory::new("data");
-    config.backlog_max_age = Some(Duration::from_millis(20));
-    let (broker, here) = start(&directory, &config);
-    let publisher = Client::connect(&here, "here");
-    for payload in numbers(10) {
-        publisher.publish("agg/old", 1, &payload);
-    }
-    let is_over = |status: &UpstreamStatus| {
-        status.dropped.get("backlog_age").is_some_and(|count| *count == 10)
-    };
-    let status = until(&broker, is_over).await;
-    assert_eq!(status.depth, 0);
-    broker.shutdown();
-    far.resume();
-    config.backlog_max_age = None;
-    let (broker, here) = start(&directory, &config);
-    let publisher = Client::connect(&here, "here");
-    publisher.publish("agg/new", 1, "new");
-    assert_eq!(there.payloads_until("new").await, ["new"]);
-    until(&broker, |status| status.depth == 0).await;
 }

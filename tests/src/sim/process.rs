@@ -484,6 +484,7 @@ impl Process {
                     around.schedule(around.now, Event::Turn);
                 }
             }
+            Effect::ReaderMissed { .. } => unreachable!("the upstream takes all"),
             Effect::ToReader { reader, records } => {
                 // Live ones for the upstream promise nothing, and are not looked at.
                 if self.rules.reader() == reader {

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use weir_broker::config::{Route, TopicTemplate};
+use weir_broker::config::{BacklogFull, Route, TopicTemplate};
 use weir_broker::store::Store;
 use weir_broker::{Forwarder, ForwarderOptions, Full, InnerTurn, Outgoing, Peer, Read};
 use weir_core::{Now, ReaderId, Sequence, ShardId};
@@ -62,6 +62,7 @@ impl Upstream {
             routes: FILTERS.map(route).into(),
             qos_max: QoS::ExactlyOnce,
             backlog_bytes_max: 1 << 30,
+            backlog_full: BacklogFull::DropOld,
             backlog_age_max_ms: None,
             drain_rate: 0,
             window: 1 + around.random.below(20) as u16,

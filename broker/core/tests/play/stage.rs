@@ -333,6 +333,7 @@ impl Stage {
                     self.gathers = false;
                 }
             }
+            Effect::ReaderMissed { .. } => unreachable!("readers take all"),
             Effect::ToReader { records, .. } => {
                 assert_eq!(records.iter().count(), records.len());
             }

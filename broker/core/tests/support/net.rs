@@ -48,6 +48,8 @@ pub(crate) struct Net {
     /// Where clients come in.
     pub(super) listener: ListenerId,
     pub(crate) to_readers: Vec<ReaderMessage>,
+    /// Messages that did not reach readers.
+    pub(crate) missed: BTreeMap<ReaderId, u64>,
     /// Clients whose credentials the test has to judge.
     pub(super) asking: VecDeque<(ConnectionId, AuthenticationRequest)>,
     pub(super) denials: Vec<Denial>,
@@ -302,6 +304,9 @@ impl Net {
                 }
             }
             Effect::Throttled(notice) => self.throttle_notices.push(*notice),
+            Effect::ReaderMissed { reader, messages } => {
+                *self.missed.entry(reader).or_default() += messages;
+            }
             Effect::ToReader { reader, records } => {
                 let messages = records.iter().map(|(sequence, message)| ReaderMessage {
                     reader,

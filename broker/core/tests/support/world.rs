@@ -74,6 +74,7 @@ impl World {
             free_slots: Vec::new(),
             listener: ListenerId(0),
             to_readers: Vec::new(),
+            missed: BTreeMap::new(),
             asking: VecDeque::new(),
             denials: Vec::new(),
             drop_notices: Vec::new(),
@@ -346,6 +347,16 @@ impl World {
     /// How far a reader is.
     pub(crate) fn reader_position(&self, reader: ReaderId) -> Option<Sequence> {
         self.net().cores[0].reader_done(reader)
+    }
+
+    /// A reader takes one of so many messages.
+    pub(crate) fn reader_takes(&self, reader: ReaderId, one_of: u32) {
+        self.net().handle_everywhere(|| Input::ReaderTakes { reader, one_of });
+    }
+
+    /// How many messages did not reach a reader since the last call.
+    pub(crate) fn take_missed(&self, reader: ReaderId) -> u64 {
+        self.net().missed.remove(&reader).unwrap_or_default()
     }
 
     /// Topics and payloads of what is retained, as a reader is told.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::{
     key::{Form, Initial, Key, Kind, Section},
     listeners::TLS_VERSIONS,
-    upstream::{HttpBody, MqttVersion, StartType, Unroutable, UpstreamKind},
+    upstream::{BacklogFull, HttpBody, MqttVersion, StartType, Unroutable, UpstreamKind},
 };
 use super::{KB, TB, YEAR};
 pub(crate) static UPSTREAM: Section = Section {
@@ -141,10 +141,19 @@ pub(crate) static UPSTREAM: Section = Section {
         },
         Key {
             name: "backlog_max_bytes",
-            text: "Bytes that wait on disk while the upstream is away; beyond it the oldest are \
-                   dropped and counted.",
+            text: "Bytes that wait on disk while the upstream is away; `backlog_full` says what \
+                   becomes of more.",
             kind: Kind::Size { min: 64 * KB, max: TB },
             initial: Initial::Default("\"128MB\""),
+        },
+        Key {
+            name: "backlog_full",
+            text: "What happens at `backlog_max_bytes`: drop the oldest message or the new one. thin: of \
+                   each topic only every second message is taken from half of it on, every fourth \
+                   from three quarters and every eighth from seven eighths on, so that what waits \
+                   reaches back longer; beyond it the oldest are dropped. What is dropped is counted.",
+            kind: Kind::Choice(&BacklogFull::NAMES),
+            initial: Initial::Default("\"drop_old\""),
         },
         Key {
             name: "backlog_max_age",

@@ -4,7 +4,7 @@ use weir_core::{Destination, Message, MessageParts, Target};
 use weir_mqtt::Version;
 
 use super::*;
-use crate::config::TopicTemplate;
+use crate::config::{BacklogFull, TopicTemplate};
 
 const READER: ReaderId = ReaderId(3);
 const START: Now = Now { monotonic: Instant(5_000), unix_ms: 1_800_000_000_000 };
@@ -19,6 +19,7 @@ fn options() -> ForwarderOptions {
         routes: vec![Route { from: "#".to_owned(), to, qos: 1 }],
         qos_max: QoS::ExactlyOnce,
         backlog_bytes_max: 1 << 30,
+        backlog_full: BacklogFull::DropOld,
         backlog_age_max_ms: None,
         drain_rate: 0,
         window: 20,
