@@ -60,6 +60,8 @@ pub struct UpstreamConfig {
     pub backlog_full: BacklogFull,
     /// Messages sent in a second; 0 = no limit.
     pub drain_rate: u32,
+    /// Whether what comes goes ahead of what has waited when there is a connection again.
+    pub live_first: bool,
 }
 
 /// What becomes of messages when as many bytes wait as may.
@@ -219,6 +221,7 @@ impl UpstreamConfig {
             backlog_max_age: values.optional("backlog_max_age", Values::duration),
             backlog_full: BacklogFull::from_name(values.choice("backlog_full")),
             drain_rate: values.whole("drain_rate"),
+            live_first: values.flag("live_first"),
         }
     }
 

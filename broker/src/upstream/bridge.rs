@@ -118,6 +118,7 @@ impl Upstream {
             backlog_full: config.backlog_full,
             backlog_age_max_ms: config.backlog_max_age.map(milliseconds),
             drain_rate: config.drain_rate,
+            live_first: config.live_first,
             window,
         };
         tell_limits(&options);

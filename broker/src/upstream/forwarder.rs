@@ -17,11 +17,12 @@ use weir_mqtt::QoS;
 
 use super::admission::Admission;
 use super::handle::Figures;
-use super::outbox::{MaxAge, Outbox};
+use super::lanes::{Lanes, Which};
+use super::outbox::MaxAge;
 use super::outgoing::{Forwarding, Origin, Outgoing, Peer};
 use super::pace::Pace;
 use super::report::Report;
-use super::sender::{Record, Refused, Sender};
+use super::sender::{Record, Refused};
 use crate::config::{BacklogFull, Route};
 use crate::inner_turn::InnerTurn;
 
@@ -50,6 +51,8 @@ pub struct ForwarderOptions {
     pub backlog_age_max_ms: Option<u64>,
     /// Records sent in a second; 0 = as fast as the far end acknowledges them.
     pub drain_rate: u32,
+    /// Whether what comes goes ahead of what waits when there is a connection again.
+    pub live_first: bool,
     /// Records under way at once, whatever the far end takes.
     pub window: u16,
 }
@@ -70,11 +73,11 @@ pub struct Unusable {
 pub struct Forwarder {
     name: String,
     forwarding: Forwarding,
-    outbox: Outbox,
+    lanes: Lanes,
+    bytes_max: u64,
     admission: Admission,
     max_age: Option<MaxAge>,
     pace: Option<Pace>,
-    sender: Sender,
     report: Report,
     figures: Figures,
     /// Messages that are not in the log, and how many of them were sent.
@@ -99,11 +102,11 @@ impl Forwarder {
     pub fn new(options: ForwarderOptions, done: Sequence) -> Self {
         let ForwarderOptions { reader, shard, node, routes, qos_max, .. } = options;
         Self {
-            outbox: Outbox::new(reader, done, options.backlog_bytes_max),
+            lanes: Lanes::new(reader, done, options.window, options.live_first),
+            bytes_max: options.backlog_bytes_max,
             admission: Admission::new(options.backlog_full, options.backlog_bytes_max),
             max_age: options.backlog_age_max_ms.map(|max_ms| MaxAge { max_ms, wrong_ms: 0..0 }),
             pace: Pace::new(options.drain_rate),
-            sender: Sender::new(done, options.window),
             report: Report::new(reader, &options.name, done),
             forwarding: Forwarding { routes, node, shard, qos_max },
             name: options.name,
@@ -121,7 +124,7 @@ impl Forwarder {
 
     /// The last position up to which everything is settled.
     pub(super) fn done(&self) -> Sequence {
-        self.sender.done()
+        self.lanes.done()
     }
 
     /// Reads one batch of the log. `read_log` is given a position and a number of bytes, appends
@@ -133,7 +136,7 @@ impl Forwarder {
         &mut self,
         read_log: impl FnOnce(Sequence, usize, &mut Vec<LogRecord>) -> Result<Sequence, E>,
     ) -> Result<Read, E> {
-        let read = self.outbox.read(&mut self.sender, read_log);
+        let read = self.lanes.read(read_log);
         if self.admission.drops_old() {
             self.drop_old();
         }
@@ -144,7 +147,7 @@ impl Forwarder {
     pub fn connected(&mut self, peer: Peer) {
         let places = peer.receive_max.saturating_sub(1).max(1);
         self.open = Some(Open { peer, places });
-        self.sender.connected(places);
+        self.lanes.connected(places);
         self.is_full = false;
     }
 
@@ -152,7 +155,7 @@ impl Forwarder {
     /// not in the log is dropped.
     pub fn disconnected(&mut self) {
         self.open = None;
-        self.sender.disconnected();
+        self.lanes.disconnected();
         if let Some((records, sent)) = self.live.take() {
             self.figures.drop("qos0", (records.len() - sent) as u64);
         }
@@ -163,35 +166,37 @@ impl Forwarder {
     pub fn send(&mut self, now: Now, mut publish: impl FnMut(Outgoing) -> Result<(), Full>) {
         let unix_ms = now.unix_ms;
         let Some(Open { peer, .. }) = &self.open else { return };
-        while self.pace.as_ref().is_none_or(|pace| pace.is_due(now.monotonic))
-            && let Some(record) = self.sender.next()
-        {
+        loop {
+            let backlog_may = self.pace.as_ref().is_none_or(|pace| pace.is_due(now.monotonic));
+            let Some((which, record)) = self.lanes.next(backlog_may) else { break };
             let message = &record.message.parts();
             // One segment of the backlog may hold older records than others.
             if self.max_age.as_ref().is_some_and(|age| age.is_over(message.received_at_ms, unix_ms))
             {
                 self.figures.drop("backlog_age", 1);
-                self.sender.skip();
+                self.lanes.skip(which);
                 continue;
             }
             match self.forwarding.outgoing(message, origin(record), peer, unix_ms) {
                 Ok(outgoing) => match publish(outgoing) {
                     Ok(()) => {
-                        self.sender.hand_over();
-                        self.pace.iter_mut().for_each(|pace| pace.take(now.monotonic));
+                        self.lanes.hand_over(which);
+                        if which == Which::Backlog {
+                            self.pace.iter_mut().for_each(|pace| pace.take(now.monotonic));
+                        }
                     }
                     Err(Full) => break,
                 },
                 Err(unsent) => {
                     self.figures.drop(unsent.reason(), 1);
-                    let record = self.sender.skip();
+                    let record = self.lanes.skip(which);
                     if unsent.is_refused() {
                         self.report.dead_letter(&record.message, &unsent.to_string(), unix_ms);
                     }
                 }
             }
         }
-        self.settle();
+        self.lanes.settle();
     }
 
     /// Sends what is not in the log, which `next` gives, in portions: acknowledgements must find
@@ -203,17 +208,17 @@ impl Forwarder {
         mut publish: impl FnMut(Outgoing) -> Result<(), Full>,
     ) {
         let Some(Open { peer, .. }) = &self.open else { return };
-        while self.sender.handed_over() < LIVE_UNDER_WAY_MAX {
+        while self.lanes.handed_over() < LIVE_UNDER_WAY_MAX {
             let portion = self.live.take().or_else(|| Some((next()?, 0)));
             let Some((records, mut sent)) = portion else { return };
             for (_, message) in records.iter().skip(sent) {
-                if self.sender.handed_over() >= LIVE_UNDER_WAY_MAX {
+                if self.lanes.handed_over() >= LIVE_UNDER_WAY_MAX {
                     break;
                 }
                 sent += 1;
                 let outgoing = self.forwarding.outgoing(&message, Origin::Live, peer, unix_ms);
                 match outgoing.map(&mut publish) {
-                    Ok(Ok(())) => self.sender.hand_over_live(),
+                    Ok(Ok(())) => self.lanes.hand_over_live(),
                     Ok(Err(Full)) => self.figures.drop("qos0", 1),
                     Err(unsent) => self.figures.drop(unsent.reason(), 1),
                 }
@@ -228,16 +233,14 @@ impl Forwarder {
     /// identifier; none for QoS 0.
     pub fn handle_sent(&mut self, packet_id: Option<u16>) {
         self.figures.sent += 1;
-        self.sender.handle_sent(packet_id);
-        self.settle();
+        self.lanes.handle_sent(packet_id);
     }
 
     /// The far end has taken the message with this packet identifier.
     pub fn handle_acknowledged(&mut self, packet_id: u16) {
-        if self.sender.handle_acknowledged(packet_id) {
+        if self.lanes.handle_acknowledged(packet_id) {
             self.figures.acknowledged += 1;
         }
-        self.settle();
     }
 
     /// The far end has refused the message with this packet identifier, for good or for now. For
@@ -252,7 +255,7 @@ impl Forwarder {
         for_good: bool,
         unix_ms: u64,
     ) -> Result<(), Unusable> {
-        match self.sender.handle_refused(packet_id, for_good) {
+        match self.lanes.handle_refused(packet_id, for_good) {
             Refused::DeadLetter(record) => {
                 self.figures.drop("refused", 1);
                 self.report.dead_letter(&record.message, reason, unix_ms);
@@ -260,7 +263,6 @@ impl Forwarder {
             Refused::TryAgain => return Err(Unusable { reason: reason.to_owned() }),
             Refused::Unknown => {}
         }
-        self.settle();
         Ok(())
     }
 
@@ -274,21 +276,21 @@ impl Forwarder {
         if open.places == 0 {
             return Err(Unusable { reason: "and others before it".to_owned() });
         }
-        self.sender.narrow(open.places);
+        self.lanes.narrow(open.places);
         Ok(())
     }
 
     /// What the shard is to be told now: how far everything is settled, and dead letters.
     /// Acknowledgements gather for a while, unless it is to be `at_once`.
     pub fn take_turn(&mut self, now: Instant, at_once: bool) -> Option<InnerTurn> {
-        self.report.take(now, self.sender.done(), at_once)
+        self.report.take(now, self.lanes.done(), at_once)
     }
 
     /// When [`take_turn`](Self::take_turn) will have something, or the next record may be sent; none
     /// before something happens.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let waits = self.open.is_some() && self.sender.next().is_some();
+        let waits = self.open.is_some() && self.lanes.next(true).is_some();
         let paced = self.pace.as_ref().filter(|_| waits).map(Pace::due);
         self.report.due().into_iter().chain(paced).min()
     }
@@ -296,12 +298,12 @@ impl Forwarder {
     /// Whether records that are known to wait are to be read, although the log has not grown.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        self.outbox.is_behind(&self.sender)
+        self.lanes.is_behind()
     }
 
     /// The connection was given a message that is none of these.
     pub(super) fn handed_over_other(&mut self) {
-        self.sender.hand_over_live();
+        self.lanes.hand_over_live();
     }
 
     /// Whether a connection is open.
@@ -312,14 +314,14 @@ impl Forwarder {
     /// Records that wait, those under way included.
     #[must_use]
     pub fn depth(&self) -> u64 {
-        self.outbox.records()
+        self.lanes.records()
     }
 
     /// What it has counted.
     pub(super) fn figures(&mut self) -> &mut Figures {
-        self.figures.depth = self.outbox.records();
-        self.figures.depth_bytes = self.outbox.bytes();
-        let oldest = self.sender.oldest();
+        self.figures.depth = self.lanes.records();
+        self.figures.depth_bytes = self.lanes.bytes();
+        let oldest = self.lanes.oldest();
         self.figures.oldest_at_ms = oldest.map(|record| record.message.parts().received_at_ms);
         &mut self.figures
     }
@@ -327,7 +329,7 @@ impl Forwarder {
     /// How many messages the core is to put one of into the backlog, 0 = none, if it was not told
     /// yet.
     pub fn take_admission(&mut self) -> Option<u32> {
-        self.admission.look(self.outbox.bytes());
+        self.admission.look(self.lanes.bytes());
         if self.admission.is_closed() {
             self.tell_full("the backlog is full, no more messages are taken");
         }
@@ -335,8 +337,7 @@ impl Forwarder {
     }
 
     fn drop_old(&mut self) {
-        let dropped = self.outbox.drop_old(&mut self.sender);
-        self.settle();
+        let dropped = self.lanes.drop_old(self.bytes_max);
         if dropped > 0 {
             self.figures.drop("backlog_full", dropped);
             self.tell_full("the backlog is full, the oldest messages are dropped");
@@ -361,14 +362,8 @@ impl Forwarder {
     /// Drops what has waited too long. To be called now and then without a connection, too.
     pub fn drop_aged(&mut self, unix_ms: u64) {
         let Some(age) = &self.max_age else { return };
-        let dropped = self.outbox.drop_aged(&mut self.sender, age, unix_ms);
+        let dropped = self.lanes.drop_aged(age, unix_ms);
         self.figures.drop("backlog_age", dropped);
-        self.settle();
-    }
-
-    fn settle(&mut self) {
-        let outbox = &mut self.outbox;
-        self.sender.drain_settled().for_each(|(sequence, bytes)| outbox.settle(sequence, bytes));
     }
 }
 

@@ -31,6 +31,7 @@ mod admission;
 mod echo;
 mod forwarder;
 mod incoming;
+mod lanes;
 mod outbox;
 mod outgoing;
 mod pace;

@@ -19,7 +19,8 @@ use super::sender::{Record, Sender};
 #[derive(Debug)]
 pub(crate) struct Outbox {
     reader: ReaderId,
-    bytes_max: u64,
+    /// What comes after it is not of this outbox.
+    end: Option<Sequence>,
     /// The sender has everything up to here.
     read: Sequence,
     /// Everything up to here is counted.
@@ -74,10 +75,10 @@ pub enum Read {
 
 impl Outbox {
     /// The backlog of `reader` after `done`.
-    pub(crate) fn new(reader: ReaderId, done: Sequence, bytes_max: u64) -> Self {
+    pub(crate) fn new(reader: ReaderId, done: Sequence) -> Self {
         Self {
             reader,
-            bytes_max,
+            end: None,
             read: done,
             counted: done,
             dropped: done,
@@ -104,6 +105,9 @@ impl Outbox {
         let mut records = std::mem::take(&mut self.scratch);
         records.clear();
         let scanned = read_log(after, BATCH_BYTES, &mut records)?;
+        let end = self.end.unwrap_or(scanned);
+        records.retain(|record| record.sequence <= end);
+        let scanned = scanned.min(end);
         for record in records.drain(..) {
             if record.sequence > self.counted {
                 self.count(record.sequence, &record.message);
@@ -141,9 +145,15 @@ impl Outbox {
         }
     }
 
-    /// Gives up the oldest records while there are too many bytes; answers how many it were.
-    pub(crate) fn drop_old(&mut self, sender: &mut Sender) -> u64 {
-        self.drop_while(sender, |outbox, _| outbox.bytes > outbox.bytes_max)
+    /// Ends behind what was counted so far; answers where that is.
+    pub(crate) fn end_here(&mut self) -> Sequence {
+        self.end = Some(self.counted);
+        self.counted
+    }
+
+    /// Gives up the oldest records while there are more than so many bytes; answers how many it were.
+    pub(crate) fn drop_old(&mut self, sender: &mut Sender, bytes_max: u64) -> u64 {
+        self.drop_while(sender, |outbox, _| outbox.bytes > bytes_max)
     }
 
     /// Gives up records that are too old by this; answers how many it were.

@@ -34,9 +34,8 @@ pub(crate) struct Sender {
     slots: VecDeque<Slot>,
     /// Index in `slots` of the next one to send.
     next: usize,
-    /// What was handed over and has no packet identifier yet, in order; none is a message
-    /// without a record.
-    handed_over: VecDeque<Option<Sequence>>,
+    /// What was handed over and has no packet identifier yet, in order.
+    handed_over: VecDeque<Sequence>,
     done: Sequence,
     /// Nothing up to here is sent any more.
     given_up: Sequence,
@@ -127,13 +126,8 @@ impl Sender {
         let slot = &mut self.slots[self.next];
         assert_eq!(slot.state, State::Waiting, "only a waiting record is handed over");
         slot.state = State::HandedOver;
-        self.handed_over.push_back(Some(slot.record.sequence));
+        self.handed_over.push_back(slot.record.sequence);
         self.advance();
-    }
-
-    /// A message without a record is with the client.
-    pub(crate) fn hand_over_live(&mut self) {
-        self.handed_over.push_back(None);
     }
 
     /// The record just given by [`next`](Self::next) is not sent at all.
@@ -141,10 +135,10 @@ impl Sender {
         self.settle(self.next)
     }
 
-    /// The client has written the oldest message that was handed over; `packet_id` is none for
+    /// The client has written the oldest record that was handed over; `packet_id` is none for
     /// one that is not acknowledged.
     pub(crate) fn handle_sent(&mut self, packet_id: Option<u16>) {
-        let Some(Some(sequence)) = self.handed_over.pop_front() else { return };
+        let Some(sequence) = self.handed_over.pop_front() else { return };
         let Some(index) = self.find(|slot| slot.record.sequence == sequence) else { return };
         match packet_id {
             Some(packet_id) => self.slots[index].state = State::Sent(packet_id),
@@ -220,9 +214,14 @@ impl Sender {
         waiting >= RECORDS_AHEAD_MAX || (waiting > 0 && self.bytes >= bytes)
     }
 
-    /// Messages that the client has not written yet.
-    pub(crate) fn handed_over(&self) -> usize {
-        self.handed_over.len()
+    /// Whether it has no record that is not settled.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Records that are with the client or the upstream.
+    pub(crate) fn under_way(&self) -> usize {
+        self.under_way_up_to(Sequence(u64::MAX))
     }
 
     /// Records up to and with `position` that are with the client or the upstream.

@@ -1,7 +1,7 @@
 //! The other end of the upstream, which outlives the broker and remembers everything it was sent.
 //!
-//! A record comes at least once, for the first time in the order of the log, and always as the
-//! same. What was acknowledged to its publisher comes.
+//! A record comes at least once, for the first time in the order of the log unless live ones go
+//! first, and always as the same. What was acknowledged to its publisher comes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +14,8 @@ use super::outputs::Outputs;
 /// Where everything goes.
 #[derive(Debug, Default)]
 pub(crate) struct FarEnd {
+    /// Whether records may come in another order than that of the log.
+    is_unordered: bool,
     /// Results of rules among it.
     pub(crate) results: Outputs,
     /// By position in the log of the broker.
@@ -27,6 +29,10 @@ pub(crate) struct FarEnd {
 }
 
 impl FarEnd {
+    pub(crate) fn new(is_unordered: bool) -> Self {
+        Self { is_unordered, ..Self::default() }
+    }
+
     /// Does not take it, if it never refused it before.
     pub(crate) fn refuse(&mut self, outgoing: &Outgoing) -> bool {
         position(outgoing).is_some_and(|position| self.refused.insert(position))
@@ -50,6 +56,7 @@ impl FarEnd {
         }
         if let Some((newest, _)) = self.records.last_key_value()
             && position < *newest
+            && !self.is_unordered
             && !self.refused.contains(&position)
         {
             return Some(format!("record {position} came for the first time behind {newest}"));

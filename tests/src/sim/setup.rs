@@ -171,6 +171,8 @@ pub(crate) struct Conduct {
     pub(crate) full_disk_ms: Option<u64>,
     /// Between two times that somebody changes the rules, on average.
     pub(crate) exchange_ms: Option<u64>,
+    /// Whether what comes goes upstream ahead of what has waited.
+    pub(crate) live_first: bool,
     pub(crate) failing_sync_permille: u64,
     pub(crate) failing_read_permille: u64,
     pub(crate) limits: Limits,
@@ -182,6 +184,7 @@ impl Conduct {
         let mut conduct = Self::draw_whole(random);
         let mut operator = Random::of(&[setup.seed, Actor::Operator.number()]);
         conduct.exchange_ms = operator.chance(30).then_some(2_000);
+        conduct.live_first = operator.chance(30);
         match setup.kind {
             Kind::Honest => {}
             Kind::Lying => {
@@ -226,6 +229,7 @@ impl Conduct {
             sleep_ms: random.chance(20).then_some(5_000),
             full_disk_ms: random.chance(15).then_some(5_000),
             exchange_ms: None,
+            live_first: false,
             failing_sync_permille: pick(random, &[0, 0, 2]),
             failing_read_permille: pick(random, &[0, 0, 0, 20]),
             limits: limits(random, pick),

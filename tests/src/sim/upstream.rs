@@ -65,6 +65,7 @@ impl Upstream {
             backlog_full: BacklogFull::DropOld,
             backlog_age_max_ms: None,
             drain_rate: 0,
+            live_first: around.conduct.live_first,
             window: 1 + around.random.below(20) as u16,
         };
         let forwarder = Forwarder::new(options, done);

@@ -170,6 +170,14 @@ pub(crate) static UPSTREAM: Section = Section {
             initial: Initial::Default("0"),
         },
         Key {
+            name: "live_first",
+            text: "After an outage what is published goes ahead of what has waited, which is sent where \
+                   there is room left, at `drain_rate`. Messages are then out of order, and what went \
+                   ahead is sent again, with the same `id`, if weir is restarted before the end.",
+            kind: Kind::Flag,
+            initial: Initial::Default("false"),
+        },
+        Key {
             name: "tls",
             text: "TLS to the upstream: a table of its own, see below.",
             kind: Kind::Table(&UPSTREAM_TLS),

@@ -22,6 +22,7 @@ fn options() -> ForwarderOptions {
         backlog_full: BacklogFull::DropOld,
         backlog_age_max_ms: None,
         drain_rate: 0,
+        live_first: false,
         window: 20,
     }
 }

@@ -89,8 +89,7 @@ fn drain(log: &FakeLog, outbox: &mut Outbox, sender: &mut Sender) -> Vec<u64> {
 #[test]
 fn a_long_backlog_is_counted_in_full_and_read_in_part() {
     let log = FakeLog::new(5_000, 200);
-    let (mut outbox, mut sender) =
-        (Outbox::new(READER, Sequence(0), u64::MAX), Sender::new(Sequence(0), 20));
+    let (mut outbox, mut sender) = (Outbox::new(READER, Sequence(0)), Sender::new(Sequence(0), 20));
     log.read_all(&mut outbox, &mut sender);
     assert_eq!(outbox.records(), 5_000);
     assert!(sender.has_ahead(AHEAD_BYTES));
@@ -106,15 +105,14 @@ fn a_long_backlog_is_counted_in_full_and_read_in_part() {
 fn reading_goes_on_after_the_stored_cursor() {
     let log = FakeLog::new(10, 10);
     let (mut outbox, mut sender) =
-        (Outbox::new(READER, Sequence(13), u64::MAX), Sender::new(Sequence(13), 20));
+        (Outbox::new(READER, Sequence(13)), Sender::new(Sequence(13), 20));
     assert_eq!(drain(&log, &mut outbox, &mut sender), [14, 16, 18, 20]);
 }
 
 #[test]
 fn a_record_that_a_rule_sent_is_told_from_a_routed_one() {
     let log = FakeLog::new(2, 10);
-    let (mut outbox, mut sender) =
-        (Outbox::new(READER, Sequence(0), u64::MAX), Sender::new(Sequence(0), 2));
+    let (mut outbox, mut sender) = (Outbox::new(READER, Sequence(0)), Sender::new(Sequence(0), 2));
     log.read_all(&mut outbox, &mut sender);
     sender.connected(2);
     assert_eq!(sender.next().map(|record| record.routed), Some(false));
@@ -125,10 +123,9 @@ fn a_record_that_a_rule_sent_is_told_from_a_routed_one() {
 #[test]
 fn too_long_a_backlog_loses_its_oldest_records_and_counts_them() {
     let log = FakeLog::new(5_000, 200);
-    let (mut outbox, mut sender) =
-        (Outbox::new(READER, Sequence(0), 100_000), Sender::new(Sequence(0), 20));
+    let (mut outbox, mut sender) = (Outbox::new(READER, Sequence(0)), Sender::new(Sequence(0), 20));
     log.read_all(&mut outbox, &mut sender);
-    let dropped = outbox.drop_old(&mut sender);
+    let dropped = outbox.drop_old(&mut sender, 100_000);
     settle(&mut outbox, &mut sender);
     assert!(outbox.bytes() <= 100_000 && outbox.bytes() > 100_000 - 2 * SEGMENT_BYTES);
     assert_eq!(outbox.records() + dropped, 5_000);
@@ -142,15 +139,14 @@ fn too_long_a_backlog_loses_its_oldest_records_and_counts_them() {
 #[test]
 fn what_is_under_way_is_not_dropped() {
     let log = FakeLog::new(1_000, 200);
-    let (mut outbox, mut sender) =
-        (Outbox::new(READER, Sequence(0), 64_000), Sender::new(Sequence(0), 2));
+    let (mut outbox, mut sender) = (Outbox::new(READER, Sequence(0)), Sender::new(Sequence(0), 2));
     log.read_all(&mut outbox, &mut sender);
     sender.connected(2);
     for packet_id in [1, 2] {
         sender.hand_over();
         sender.handle_sent(Some(packet_id));
     }
-    let dropped = outbox.drop_old(&mut sender);
+    let dropped = outbox.drop_old(&mut sender, 64_000);
     settle(&mut outbox, &mut sender);
     assert_eq!(sender.done(), Sequence(0));
     assert!(sender.handle_acknowledged(1) && sender.handle_acknowledged(2));
@@ -172,8 +168,7 @@ fn what_has_waited_too_long_is_dropped() {
     };
     let times = [0, 1_000, 2_000, 3_000, 4_000, 5_000].map(|ms| YEAR_2026_MS + ms);
     let records = (1..).zip(times).map(|(n, at)| aged(n, at)).collect();
-    let (mut outbox, mut sender) =
-        (Outbox::new(READER, Sequence(0), u64::MAX), Sender::new(Sequence(0), 20));
+    let (mut outbox, mut sender) = (Outbox::new(READER, Sequence(0)), Sender::new(Sequence(0), 20));
     FakeLog { records }.read_all(&mut outbox, &mut sender);
     let (max_ms, at) = (10_000, |ms| YEAR_2026_MS + ms);
     let age = &MaxAge { max_ms, wrong_ms: 0..0 };

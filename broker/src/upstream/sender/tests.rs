@@ -85,10 +85,7 @@ fn what_was_not_acknowledged_is_sent_again_in_order() {
 fn a_record_without_acknowledgement_is_done_once_it_is_written() {
     let mut sender = sender(2, 2);
     sender.hand_over();
-    sender.hand_over_live();
     assert_eq!(sender.done(), Sequence(0));
-    sender.handle_sent(None);
-    assert_eq!(sender.done(), Sequence(1));
     sender.handle_sent(None);
     assert_eq!(sender.done(), Sequence(1));
 }
