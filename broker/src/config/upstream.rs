@@ -60,6 +60,9 @@ pub struct UpstreamConfig {
     pub backlog_full: BacklogFull,
     /// Messages sent in a second; 0 = no limit.
     pub drain_rate: u32,
+    /// Whether one of several addresses is kept until it is lost; otherwise the first one is gone
+    /// back to.
+    pub round_robin: bool,
     /// Whether what comes goes ahead of what has waited when there is a connection again.
     pub live_first: bool,
 }
@@ -222,6 +225,7 @@ impl UpstreamConfig {
             backlog_full: BacklogFull::from_name(values.choice("backlog_full")),
             drain_rate: values.whole("drain_rate"),
             live_first: values.flag("live_first"),
+            round_robin: values.flag("round_robin"),
         }
     }
 

@@ -28,6 +28,7 @@ enum Way {
     Number(&'static str),
     /// One of its own.
     Special,
+    Switch(&'static str),
     Text(&'static str),
     /// A switch of `tls`.
     TlsSwitch(&'static str),
@@ -90,6 +91,10 @@ impl Bridge {
                 self.table.set(key, number);
             }
             Way::Special => return self.set_special(statement),
+            Way::Switch(key) => {
+                let switch = statement.switch().ok_or_else(|| not_understood(statement))?;
+                self.table.set(key, switch);
+            }
             Way::Text(key) => self.table.set_text(key, value),
             Way::TlsSwitch(key) => {
                 let switch = statement.switch().ok_or_else(|| not_understood(statement))?;
@@ -218,7 +223,7 @@ const OPTIONS: [(&str, Way); 39] = [
     ("remote_password", Way::Text("password")),
     ("remote_username", Way::Text("username")),
     ("restart_timeout", Way::Special),
-    ("round_robin", Way::LostIfOff("of several addresses the next one is tried in turn")),
+    ("round_robin", Way::Switch("round_robin")),
     ("start_type", Way::Special),
     ("threshold", Way::Number("threshold")),
     ("topic", Way::Special),

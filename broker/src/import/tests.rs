@@ -118,6 +118,7 @@ fn bridges_become_upstreams() {
         "connection cloud.example\naddress far.example 10.0.0.1:1884\ntopic sensors/# out 1 a/ b/\n\
          topic \"\" in 0 here there\nremote_username box\nremote_password p\\\"w #1\nclientid gw\n\
          keepalive_interval 30\nrestart_timeout 5 60\ncleansession false\nstart_type automatic\n\
+         round_robin true\n\
          connection second\naddress [::1]:1885\nbridge_protocol_version mqttv50\ntopic x/# both\n\
          restart_timeout 7\nbridge_cafile /ca.pem\nbridge_certfile /box.pem\n\
          bridge_keyfile /box.key\nbridge_insecure true\nbridge_tls_version tlsv1.3\n",
@@ -132,6 +133,7 @@ fn bridges_become_upstreams() {
         keepalive_interval = 30
         restart_timeout = "5s 60s"
         start_type = "automatic"
+        round_robin = true
         topics = ["sensors/# out 1 a/ b/", "\"\" in 0 here there"]
         [upstream.second]
         bridge_protocol_version = "mqttv50"

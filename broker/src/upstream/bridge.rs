@@ -67,6 +67,16 @@ pub(crate) struct Upstream {
     handle: UpstreamHandle,
     clock: Clock,
     trend: Trend,
+    /// Where in `addresses` the next attempt goes.
+    attempt: usize,
+    /// Between two looks whether the first address answers again; none to stay with another one.
+    primary_pause: Option<Duration>,
+    /// Whether this connection speaks 3.1.1 although it is to be MQTT 5.
+    falls_back: bool,
+    /// Whether the last connection ended without an answer.
+    was_silent: bool,
+    /// Whether the operator was told of the other version.
+    told_version: bool,
     /// Of an upstream that sends back what was forwarded to it.
     echoes: Option<Echoes>,
     inbox: Inbox,
@@ -147,6 +157,11 @@ impl Upstream {
             around,
             clock: Clock::start(),
             trend: Trend::default(),
+            attempt: 0,
+            falls_back: false,
+            was_silent: false,
+            told_version: false,
+            primary_pause: (!config.round_robin).then_some(config.restart_timeout.max),
             echoes,
             durable,
             receipts,
@@ -164,11 +179,10 @@ impl Upstream {
     /// Runs until `stopped`; answers the last position it is done with. Needs a tokio runtime with
     /// IO and time.
     pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) -> Sequence {
-        let mut attempt = 0;
         while !is_stopped(&stopped) {
             self.wait_for_messages(&mut stopped).await;
-            let address = self.addresses[attempt % self.addresses.len()].clone();
-            attempt += 1;
+            let address = self.addresses[self.attempt % self.addresses.len()].clone();
+            self.attempt += 1;
             self.handle.set_state(UpstreamState::Connecting, None);
             match self.use_connection(&address, &mut stopped).await {
                 Ok(link) => {
@@ -176,6 +190,7 @@ impl Upstream {
                     let _ = self.notify(&link, AWAY);
                     link.close().await;
                 }
+                Err(error) if self.needs_other_version(&error) => self.fall_back(&error),
                 Err(error) => {
                     let pause = self.backoff.failed(self.clock.now().monotonic);
                     self.tell_operator(&address, &error, pause);
@@ -204,6 +219,35 @@ impl Upstream {
         link.publish(outgoing)
     }
 
+    /// Whether an upstream shall be spoken to in 3.1.1: it says so, or has not answered twice.
+    fn needs_other_version(&mut self, error: &LinkError) -> bool {
+        let is_silent = matches!(error, LinkError::Unanswered);
+        let was_silent = std::mem::replace(&mut self.was_silent, is_silent);
+        matches!(error, LinkError::OtherVersion(_)) || (is_silent && was_silent)
+    }
+
+    /// Speaks 3.1.1 with the same address on the next connection.
+    fn fall_back(&mut self, error: &LinkError) {
+        if !std::mem::replace(&mut self.told_version, true) {
+            tracing::warn!(
+                upstream = self.name,
+                error = error.text(),
+                help = "if it never will, set `bridge_protocol_version = \"mqttv311\"`; `id`, `seq` \
+                        and `src` are not told over 3.1.1",
+                "3.1.1 is spoken to the upstream"
+            );
+        }
+        self.attempt -= 1;
+        self.falls_back = true;
+        self.speak(MqttVersion::V311);
+    }
+
+    fn speak(&mut self, version: MqttVersion) {
+        self.link_options.set_version(version);
+        let needs_guard = version == MqttVersion::V311 && !self.receive.is_empty();
+        self.echoes = needs_guard.then(Echoes::default);
+    }
+
     /// Connects and uses the connection until the upstream is stopped, or it fails.
     async fn use_connection(
         &mut self,
@@ -214,6 +258,10 @@ impl Upstream {
         let ended = self.serve(&mut link, address, stopped).await;
         self.handle.set_takes_live(false);
         self.forwarder.disconnected();
+        if std::mem::take(&mut self.falls_back) {
+            // By the next time it may speak MQTT 5.
+            self.speak(MqttVersion::V50);
+        }
         ended.map(|()| link)
     }
 

@@ -30,6 +30,9 @@ pub(crate) enum LinkError {
     /// The connection broke.
     #[error("the connection was lost: {0}")]
     Lost(String),
+    /// It says that it does not speak MQTT 5.
+    #[error("the upstream does not speak MQTT 5: {0}")]
+    OtherVersion(String),
     /// It answers, but not as an MQTT broker does.
     #[error("the upstream broke the protocol: {0}")]
     Protocol(String),
@@ -58,6 +61,9 @@ pub(crate) enum LinkError {
     /// Nothing came back in time.
     #[error("the upstream did not answer in time")]
     Timeout,
+    /// It ended the connection instead of saying whether it takes it.
+    #[error("the connection was lost: closed by the upstream without an answer")]
+    Unanswered,
     /// The host name has no address.
     #[error("unknown host `{host}`")]
     UnknownHost {
@@ -78,6 +84,10 @@ impl LinkError {
             Self::Lost(_) => {
                 "nothing is lost; if it happens often, check the network, and that \
                               no other client uses the same `remote_clientid`"
+            }
+            Self::OtherVersion(_) => "3.1.1 is tried next",
+            Self::Unanswered => {
+                "look into the log of the upstream; 3.1.1 is tried if it happens again"
             }
             Self::Protocol(_) => "check that address and `bridge_protocol_version` fit",
             #[cfg(feature = "nats")]

@@ -18,7 +18,7 @@ use super::mqtt::{Client, MqttOptions};
 use super::node;
 use super::outgoing::Outgoing;
 use super::sink::SinkOptions;
-use crate::config::{HostPort, Route, UpstreamConfig};
+use crate::config::{HostPort, MqttVersion, Route, UpstreamConfig};
 
 /// A connection, open or about to be.
 #[derive(Debug)]
@@ -58,6 +58,13 @@ impl LinkOptions {
             keeps_session: !config.receive.is_empty(),
             packet_bytes_max: INCOMING_BYTES_MAX,
         })
+    }
+
+    /// Speaks another version of MQTT.
+    pub(crate) fn set_version(&mut self, version: MqttVersion) {
+        if let Self::Mqtt(options) = self {
+            options.version = version;
+        }
     }
 }
 

@@ -144,6 +144,5 @@ pub(super) const AWAY: &str = "0";
 
 const HELP_CREDENTIALS: &str = "check `username` and `password_file` of this upstream";
 const HELP_CLIENT_ID: &str = "set another `remote_clientid` for this upstream";
-const HELP_VERSION: &str =
-    "set `bridge_protocol_version = \"mqttv311\"` if the upstream does not speak MQTT 5";
+const HELP_VERSION: &str = "the upstream speaks neither MQTT 5 nor 3.1.1: check `address`";
 const HELP_OTHER: &str = "look into the log of the upstream";

@@ -1,5 +1,6 @@
 //! The upstream against a real broker of another maker, from a whole broker of ours.
 
+mod addresses;
 #[cfg(feature = "amqp")]
 mod amqp;
 mod backlog;

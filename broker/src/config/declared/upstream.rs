@@ -29,6 +29,14 @@ pub(crate) static UPSTREAM: Section = Section {
             initial: Initial::Required { example: "[\"mqtt.example.org:1883\"]" },
         },
         Key {
+            name: "round_robin",
+            text: "Whether the next address is kept until it fails, too. Otherwise the first one is tried \
+                   again and again, with the longest pause of `restart_timeout`, and used as soon as it \
+                   answers.",
+            kind: Kind::Flag,
+            initial: Initial::Default("false"),
+        },
+        Key {
             name: "forward",
             text: "Messages that go there. In `to`, {topic} is the topic of the message and \
                    {rest} what `#` matched.",
@@ -84,7 +92,8 @@ pub(crate) static UPSTREAM: Section = Section {
         },
         Key {
             name: "bridge_protocol_version",
-            text: "MQTT 5.0 or 3.1.1.",
+            text: "MQTT 5.0 or 3.1.1. An upstream that says that it does not speak 5.0, or ends two \
+                   connections without an answer, is spoken to in 3.1.1 on the next one.",
             kind: Kind::Choice(&MqttVersion::NAMES),
             initial: Initial::Default("\"mqttv50\""),
         },

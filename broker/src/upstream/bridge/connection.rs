@@ -15,7 +15,9 @@ use crate::upstream::incoming::{Receipt, Received, Unwanted, Verdict};
 use crate::upstream::link::{Link, LinkOptions};
 use crate::upstream::link_event::LinkEvent;
 use crate::upstream::outgoing::Outgoing;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// What came from the far end and goes to the shard in one turn.
 #[derive(Default)]
@@ -32,6 +34,8 @@ impl Upstream {
         address: &HostPort,
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<(), LinkError> {
+        let primary = until_primary_answers(self.primary(address));
+        tokio::pin!(primary);
         while !is_stopped(stopped) {
             self.read_log();
             self.send(link);
@@ -51,11 +55,22 @@ impl Upstream {
                 }
                 Some(receipts) = self.receipts.recv() => self.acknowledge(link, &receipts)?,
                 () = self.handle.woken() => {}
+                () = &mut primary => {
+                    tracing::info!(upstream = self.name, "the first address answers again");
+                    self.attempt = 0;
+                    return Ok(());
+                }
                 _ = stopped.changed() => {}
                 () = pause(wake), if wake.is_some() => {}
             }
         }
         Ok(())
+    }
+
+    /// The address to go back to as soon as it answers, and the pause between two looks.
+    fn primary(&self, address: &HostPort) -> Option<(HostPort, Duration)> {
+        let first = &self.addresses[0];
+        Some((first.clone(), self.primary_pause?)).filter(|_| address != first)
     }
 
     fn handle_events(
@@ -132,6 +147,10 @@ impl Upstream {
         if self.told.is_empty() || matches!(self.link_options, LinkOptions::Mqtt(_)) {
             tracing::info!(upstream = self.name, %address, "connected to the upstream");
             self.told.clear();
+        }
+        if self.primary_pause.is_some() {
+            // When it is lost the first one is tried first.
+            self.attempt = 0;
         }
         self.inbox.connected(session_present);
         self.backoff.connected(self.clock.now().monotonic);
@@ -257,6 +276,18 @@ impl Upstream {
     }
 }
 
+/// Ends when somebody takes a connection at an address; without one never.
+async fn until_primary_answers(primary: Option<(HostPort, Duration)>) {
+    let Some((address, pause)) = primary else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(pause).await;
+        let connect = TcpStream::connect((address.host(), address.port()));
+        if timeout(PRIMARY_TIMEOUT, connect).await.is_ok_and(|connected| connected.is_ok()) {
+            return;
+        }
+    }
+}
+
 async fn pause(wake: Option<Duration>) {
     match wake {
         // Others have their turn between two batches.
@@ -274,6 +305,8 @@ fn too_much(_: Full) -> LinkError {
     LinkError::Lost("too much waits to be written".to_owned())
 }
 
+/// For the first address to take a connection.
+const PRIMARY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is said there once it is connected.
 const PRESENT: &str = "1";
 /// Events that are handled before something is sent again.

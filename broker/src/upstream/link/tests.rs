@@ -35,23 +35,27 @@ fn release(listener: &TcpListener, version: Version) -> bool {
     matches!(Packet::decode(&answer, version), Ok(Packet::Pubcomp(done)) if done.packet_id == packet_id)
 }
 
+fn options(version: MqttVersion) -> LinkOptions {
+    LinkOptions::Mqtt(MqttOptions {
+        client_id: "gate".to_owned(),
+        version,
+        keep_alive_s: 60,
+        credentials: None,
+        tls: None,
+        will_topic: None,
+        keeps_session: true,
+        packet_bytes_max: 1 << 20,
+    })
+}
+
 #[tokio::test]
 async fn a_message_of_an_earlier_connection_can_be_released() {
     for (version, wire) in [(MqttVersion::V311, Version::V311), (MqttVersion::V50, Version::V5)] {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let far = thread::spawn(move || release(&listener, wire));
-        let options = LinkOptions::Mqtt(MqttOptions {
-            client_id: "gate".to_owned(),
-            version,
-            keep_alive_s: 60,
-            credentials: None,
-            tls: None,
-            will_topic: None,
-            keeps_session: true,
-            packet_bytes_max: 1 << 20,
-        });
-        let mut link = Link::open(&HostPort::new("127.0.0.1", port), &options).expect("no files");
+        let mut link =
+            Link::open(&HostPort::new("127.0.0.1", port), &options(version)).expect("no files");
         let connected = link.next().await;
         let session = matches!(connected, LinkEvent::Connected { session_present: true, .. });
         assert!(session, "{connected:?}");
@@ -62,4 +66,19 @@ async fn a_message_of_an_earlier_connection_can_be_released() {
         assert!(matches!(failed, LinkEvent::Failed(LinkError::Lost(_))), "{failed:?}");
         assert!(far.join().expect("no panic"), "{version:?}");
     }
+}
+
+/// A broker of 3.1.1 says so in its own way and ends the connection [MQTT-3.1.2-2 of 3.1.1].
+#[tokio::test]
+async fn an_answer_of_3_1_1_is_none_of_mqtt_5() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = HostPort::new("127.0.0.1", listener.local_addr().expect("bound").port());
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        read(&mut stream);
+        stream.write_all(&[0x20, 2, 0, 1]).expect("the client stays");
+    });
+    let mut link = Link::open(&address, &options(MqttVersion::V50)).expect("without TLS");
+    let event = link.next().await;
+    assert!(matches!(event, LinkEvent::Failed(LinkError::Unanswered)), "{event:?}");
 }

@@ -18,8 +18,8 @@ use tokio::sync::mpsc;
 use weir_mqtt::{QoS, Version};
 
 use super::{
-    AWAY, CONNECT_TIMEOUT_S, Full, HELP_CLIENT_ID, HELP_CREDENTIALS, HELP_OTHER, HELP_VERSION,
-    INFLIGHT_MAX, LinkEvent, MqttOptions as Options, RECEIVE_MAX, REQUESTS_MAX, host, tls_error,
+    AWAY, CONNECT_TIMEOUT_S, Full, HELP_CLIENT_ID, HELP_CREDENTIALS, HELP_OTHER, INFLIGHT_MAX,
+    LinkEvent, MqttOptions as Options, RECEIVE_MAX, REQUESTS_MAX, host, tls_error,
 };
 use crate::config::{HostPort, Route};
 use crate::upstream::error::LinkError;
@@ -78,9 +78,11 @@ pub(super) async fn run(
     events: mpsc::Sender<LinkEvent>,
 ) {
     let host = event_loop.options.broker_address().0;
+    let mut is_connected = false;
     loop {
         match event_loop.poll().await {
             Ok(event) => {
+                is_connected = true;
                 let Some(event) = translate(event) else { continue };
                 if events.send(event).await.is_err() {
                     return;
@@ -93,7 +95,14 @@ pub(super) async fn run(
                         return;
                     }
                 }
-                let failed = LinkEvent::Failed(link_error(error, &host, packet_bytes_max));
+                let error = match error {
+                    // One of 3.1.1 answers in its own way, which the library drops.
+                    ConnectionError::MqttState(StateError::ConnectionAborted) if !is_connected => {
+                        LinkError::Unanswered
+                    }
+                    error => link_error(error, &host, packet_bytes_max),
+                };
+                let failed = LinkEvent::Failed(error);
                 // Nobody has to hear it.
                 let _ = events.send(failed).await;
                 return;
@@ -237,6 +246,10 @@ fn subscribed(suback: &SubAck) -> LinkEvent {
 
 fn link_error(error: ConnectionError, host: &str, packet_bytes_max: usize) -> LinkError {
     match error {
+        ConnectionError::ConnectionRefused(
+            code @ (ConnectReturnCode::RefusedProtocolVersion
+            | ConnectReturnCode::UnsupportedProtocolVersion),
+        ) => LinkError::OtherVersion(format!("{code:?}")),
         ConnectionError::ConnectionRefused(code) => {
             LinkError::Refused { reason: format!("{code:?}"), help: help(code) }
         }
@@ -279,7 +292,6 @@ fn help(code: ConnectReturnCode) -> &'static str {
             HELP_CREDENTIALS
         }
         Code::BadClientId | Code::ClientIdentifierNotValid => HELP_CLIENT_ID,
-        Code::RefusedProtocolVersion | Code::UnsupportedProtocolVersion => HELP_VERSION,
         _ => HELP_OTHER,
     }
 }

@@ -84,6 +84,11 @@ impl Client {
         sent.expect("there is room");
     }
 
+    /// A message that is there already.
+    pub(super) fn try_next(&mut self) -> Option<Message> {
+        self.messages.try_recv().ok()
+    }
+
     pub(super) async fn next(&mut self) -> Message {
         let message = tokio::time::timeout(PATIENCE, self.messages.recv());
         message.await.expect("a message in time").expect("the client lives")
