@@ -155,7 +155,7 @@ impl Publisher {
         match Envelope::of(&mut message.outgoing, properties_max as usize) {
             Ok(envelope) => Some(self.publish(message, envelope)),
             Err(reason) => {
-                desk.tell_refused(&message, reason).await;
+                desk.tell_refused(message.number, reason).await;
                 None
             }
         }
@@ -216,7 +216,7 @@ impl Publisher {
                     Ok(()) => {}
                     Err(Fault::Link(error)) => return Err(error),
                     Err(Fault::Message(reason)) => {
-                        desk.tell_refused(&settled.message, reason).await;
+                        desk.tell_refused(settled.message.number, reason).await;
                         let opened = open_channel(&self.connection).await;
                         self.channel = opened.map_err(Fault::of_link)?;
                     }
@@ -258,7 +258,7 @@ async fn tell(settled: &Settled, desk: &Desk) -> Result<(), Fault> {
     match (&settled.outcome, &settled.returned) {
         (Ok(Confirmation::Ack(_)), None) => desk.tell_acknowledged(&settled.message).await,
         (Ok(Confirmation::Ack(_)), Some(reason)) => {
-            desk.tell_refused(&settled.message, reason.clone()).await;
+            desk.tell_refused(settled.message.number, reason.clone()).await;
         }
         (Ok(Confirmation::Nack(_) | Confirmation::NotRequested), _) => {
             let reason = "a queue did not take it (basic.nack): it is full, or cannot write";

@@ -79,12 +79,10 @@ impl Desk {
         }
     }
 
-    /// The far end will never take a message.
-    pub(super) async fn tell_refused(&self, message: &Numbered, reason: String) {
-        if let Some(packet_id) = message.number {
-            let (for_good, leaks) = (true, false);
-            self.tell(LinkEvent::Refused { packet_id, reason, for_good, leaks }).await;
-        }
+    /// The far end will never take the message with this number; none at QoS 0.
+    pub(super) async fn tell_refused(&self, number: Option<u16>, reason: String) {
+        let (for_good, leaks) = (true, false);
+        self.tell(LinkEvent::Refused { packet_id: number, reason, for_good, leaks }).await;
     }
 
     /// The far end takes nothing for now, for a reason; none when it does again.

@@ -244,17 +244,22 @@ impl Forwarder {
     }
 
     /// The far end has refused the message with this packet identifier, for good or for now. For
-    /// good, or after some times, it becomes a dead letter.
+    /// good, or after some times, it becomes a dead letter. One without packet identifier was sent
+    /// at QoS 0: it is gone and counted.
     ///
     /// # Errors
     /// When the message is to be tried again on another connection.
     pub fn handle_refused(
         &mut self,
-        packet_id: u16,
+        packet_id: Option<u16>,
         reason: &str,
         for_good: bool,
         unix_ms: u64,
     ) -> Result<(), Unusable> {
+        let Some(packet_id) = packet_id else {
+            self.figures.drop("refused", 1);
+            return Ok(());
+        };
         match self.lanes.handle_refused(packet_id, for_good) {
             Refused::DeadLetter(record) => {
                 self.figures.drop("refused", 1);

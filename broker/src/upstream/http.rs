@@ -94,7 +94,9 @@ impl Service {
                         desk.tell_acknowledged(message).await;
                     }
                 }
-                (Verdict::Wrong(reason), [message]) => desk.tell_refused(message, reason).await,
+                (Verdict::Wrong(reason), [message]) => {
+                    desk.tell_refused(message.number, reason).await
+                }
                 (Verdict::Wrong(_), _) => {
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);

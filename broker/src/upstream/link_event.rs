@@ -26,9 +26,9 @@ pub(crate) enum LinkEvent {
     /// It is over; nothing comes after this.
     Failed(LinkError),
     Received(Received),
-    /// The far end has not taken the message with this packet identifier.
+    /// The far end has not taken the message with this packet identifier; none at QoS 0.
     Refused {
-        packet_id: u16,
+        packet_id: Option<u16>,
         reason: String,
         for_good: bool,
         leaks: bool,

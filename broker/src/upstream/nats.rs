@@ -11,7 +11,7 @@ mod headers;
 mod login;
 mod subject;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
@@ -60,6 +60,8 @@ struct Connection {
     answers: Subscriber,
     events: mpsc::Receiver<Event>,
     under_way: BTreeMap<u16, UnderWay>,
+    /// Subjects of the last messages at QoS 0, which the server may still refuse.
+    live: VecDeque<String>,
     /// The last time that an answer came or nothing was under way.
     progress_at: Instant,
     /// The largest message without an answer so far.
@@ -122,6 +124,7 @@ impl Connection {
             inbox,
             events,
             under_way: BTreeMap::new(),
+            live: VecDeque::new(),
             progress_at: Instant::now(),
             unanswered_bytes_max: 0,
         })
@@ -156,7 +159,7 @@ impl Connection {
         let subject = match subject::of(&message.outgoing.topic) {
             Ok(subject) => subject,
             Err(unfit) => {
-                desk.tell_refused(&message, unfit.to_string()).await;
+                desk.tell_refused(message.number, unfit.to_string()).await;
                 return Ok(());
             }
         };
@@ -181,9 +184,15 @@ impl Connection {
                 }
                 self.under_way.insert(number, UnderWay { message, subject, bytes });
             }
-            (Ok(()), None) => self.unanswered_bytes_max = self.unanswered_bytes_max.max(bytes),
+            (Ok(()), None) => {
+                self.unanswered_bytes_max = self.unanswered_bytes_max.max(bytes);
+                if self.live.len() == LIVE_MAX {
+                    self.live.pop_front();
+                }
+                self.live.push_back(subject);
+            }
             (Err(error), _) => {
-                desk.tell_refused(&message, of_message(&error)?).await;
+                desk.tell_refused(message.number, of_message(&error)?).await;
             }
         }
         Ok(())
@@ -206,7 +215,7 @@ impl Connection {
             Answer::Foreign => return Ok(()),
             Answer::NotNow(error) => return Err(error),
             Answer::Stored => desk.tell_acknowledged(&asked.message).await,
-            Answer::Wrong(reason) => desk.tell_refused(&asked.message, reason).await,
+            Answer::Wrong(reason) => desk.tell_refused(asked.message.number, reason).await,
         }
         self.under_way.remove(&number);
         self.progress_at = Instant::now();
@@ -225,7 +234,10 @@ impl Connection {
             | Event::SlowConsumer(_) => return Err(ended()),
         };
         if let Some(quoted) = text.strip_prefix("Permissions Violation for Publish to ") {
-            self.refuse(desk, &text, |asked| quoted == quote(&asked.subject)).await;
+            let refused = self.refuse(desk, &text, |asked| quoted == quote(&asked.subject)).await;
+            if refused == 0 {
+                self.refuse_live(desk, quoted, &text).await;
+            }
             return Ok(());
         }
         if text.starts_with("Permissions Violation") {
@@ -241,13 +253,30 @@ impl Connection {
         Err(LinkError::Ended(text))
     }
 
-    /// The server names a subject that this user may not publish to, but no message.
-    async fn refuse(&mut self, desk: &Desk, reason: &str, is_meant: impl Fn(&UnderWay) -> bool) {
+    /// The server names a subject that this user may not publish to, but no message. Answers how
+    /// many were meant.
+    async fn refuse(
+        &mut self,
+        desk: &Desk,
+        reason: &str,
+        is_meant: impl Fn(&UnderWay) -> bool,
+    ) -> usize {
+        let before = self.under_way.len();
         for asked in self.under_way.values().filter(|asked| is_meant(asked)) {
-            desk.tell_refused(&asked.message, reason.to_owned()).await;
+            desk.tell_refused(asked.message.number, reason.to_owned()).await;
         }
         self.under_way.retain(|_, asked| !is_meant(asked));
         self.progress_at = Instant::now();
+        before - self.under_way.len()
+    }
+
+    /// The server says it once for each message. One that asks for an answer may have been refused
+    /// with those before it, so that not everything that is said is of a message at QoS 0.
+    async fn refuse_live(&mut self, desk: &Desk, quoted: &str, reason: &str) {
+        let meant = self.live.iter().position(|subject| quoted == quote(subject));
+        if meant.and_then(|place| self.live.remove(place)).is_some() {
+            desk.tell_refused(None, reason.to_owned()).await;
+        }
     }
 
     /// An account may take less than the server said at first. If any message was too large the
@@ -256,6 +285,8 @@ impl Connection {
         let largest = self.under_way.values().map(|asked| asked.bytes).max().unwrap_or_default();
         if largest > self.unanswered_bytes_max {
             self.refuse(desk, reason, |asked| asked.bytes == largest).await;
+        } else {
+            desk.tell_refused(None, reason.to_owned()).await;
         }
     }
 
@@ -347,6 +378,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// After two that were not answered the library gives the connection up.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
+/// Messages at QoS 0 of which it is known which one the server refuses.
+const LIVE_MAX: usize = 256;
 /// Events that wait to be looked at.
 const EVENTS_MAX: usize = 64;
 

@@ -156,7 +156,7 @@ impl Upstream {
                 Answer::Taken => self.forwarder.handle_acknowledged(packet_id),
                 Answer::Refused => {
                     let refused =
-                        self.forwarder.handle_refused(packet_id, "busy", false, now.unix_ms);
+                        self.forwarder.handle_refused(Some(packet_id), "busy", false, now.unix_ms);
                     is_usable = refused.is_ok();
                 }
             }

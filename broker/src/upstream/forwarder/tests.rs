@@ -106,6 +106,15 @@ fn a_backlog_is_sent_at_the_rate_that_is_allowed() {
 }
 
 #[test]
+fn a_refusal_without_a_packet_identifier_is_counted_and_is_of_no_record() {
+    let mut forwarder = connected(options(), &[0]);
+    assert_eq!(forwarder.handle_refused(None, "too large", true, START.unix_ms), Ok(()));
+    assert_eq!(forwarder.figures().dropped.get("refused"), Some(&1));
+    assert_eq!(forwarder.depth(), 1);
+    assert!(forwarder.take_turn(START.monotonic, true).is_none(), "no dead letter");
+}
+
+#[test]
 fn without_a_rate_the_window_is_the_limit() {
     let mut forwarder = connected(options(), &[0; 40]);
     assert_eq!(send(&mut forwarder, START), 20);

@@ -192,7 +192,7 @@ fn acknowledged(puback: &PubAck) -> LinkEvent {
         | PubAckReason::TopicNameInvalid => true,
         _ => false,
     };
-    LinkEvent::Refused { packet_id, reason, for_good, leaks: false }
+    LinkEvent::Refused { packet_id: Some(packet_id), reason, for_good, leaks: false }
 }
 
 fn refused(pubrec: &PubRec) -> Option<LinkEvent> {
@@ -204,7 +204,7 @@ fn refused(pubrec: &PubRec) -> Option<LinkEvent> {
         _ => false,
     };
     let reason = format!("{:?}", pubrec.reason);
-    Some(LinkEvent::Refused { packet_id: pubrec.pkid, reason, for_good, leaks: true })
+    Some(LinkEvent::Refused { packet_id: Some(pubrec.pkid), reason, for_good, leaks: true })
 }
 
 fn received(publish: Publish) -> LinkEvent {

@@ -265,6 +265,23 @@ async fn what_the_server_refuses_for_good_is_a_dead_letter_and_does_not_hold_up_
     assert_eq!(queue.payloads_until("99").await, expected);
 }
 
+/// What is refused at QoS 0 ends the channel all the same, and what went with it is sent again.
+#[tokio::test]
+async fn what_the_server_refuses_at_qos_0_is_counted() {
+    let Some(server) = RabbitMq::shared() else { return };
+    let queue = server.queue("live", "live.#").await;
+    let directory = Directory::new("data");
+    let (broker, here) = start(&directory, &upstream(server.address(), "live"));
+    until(&broker, |status| status.state == UpstreamState::Connected).await;
+    let publisher = Client::connect(&here, "here");
+    publisher.publish("agg/a", 0, &"x".repeat(100_001));
+    publisher.publish(&format!("agg/{}", "x".repeat(250)), 0, "no key is as long");
+    publisher.publish("agg/a", 0, "after them");
+    let status = until(&broker, |status| status.dropped.get("refused") == Some(&2)).await;
+    assert_eq!(status.dropped.len(), 1);
+    assert_eq!(text(&queue.next().await), "after them");
+}
+
 #[tokio::test]
 async fn what_a_full_queue_refuses_is_tried_again() {
     let Some(server) = RabbitMq::shared() else { return };

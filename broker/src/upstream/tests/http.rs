@@ -220,6 +220,22 @@ async fn what_is_wrong_is_a_dead_letter_and_does_not_hold_up_the_rest() {
     assert_eq!((status.acknowledged, status.dropped["refused"]), (59, 1));
 }
 
+/// Nobody keeps it, so that a figure is all that is left of it.
+#[tokio::test]
+async fn what_is_wrong_at_qos_0_is_counted() {
+    let service = Service::default();
+    service.0.lock().expect("nobody panics").wrong = Some("bad");
+    let directory = Directory::new("data");
+    let (broker, here) = start(&directory, &upstream(service.start().await));
+    until(&broker, |status| status.state == UpstreamState::Connected).await;
+    let publisher = Client::connect(&here, "here");
+    publisher.publish("agg/a", 0, "bad");
+    publisher.publish("agg/a", 0, "good");
+    let status = until(&broker, |status| status.sent == 2 && !status.dropped.is_empty()).await;
+    assert_eq!((status.dropped.len(), status.dropped["refused"]), (1, 1));
+    assert_eq!(service.requests(2).await[1].json()["payload"], "good");
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_the_service_is_told_and_nothing_is_lost() {
     for (status, text) in [

@@ -18,7 +18,7 @@ use super::{numbers, route, start, until};
 use crate::config::{
     HostPort, RestartTimeout, Secret, TlsClientConfig, UpstreamConfig, UpstreamKind,
 };
-use crate::status::UpstreamState;
+use crate::status::{UpstreamState, UpstreamStatus};
 
 fn upstream(address: HostPort) -> UpstreamConfig {
     let mut config = UpstreamConfig::new("cloud", address);
@@ -75,6 +75,29 @@ async fn qos_0_is_published_without_acknowledgement() {
     until(&broker, |status| status.sent == 1).await;
     // Nothing of it is left behind.
     broker.shutdown();
+}
+
+/// It is in the answer to nothing: the server says only which subject, or ends the connection.
+#[tokio::test]
+async fn what_the_server_refuses_at_qos_0_is_counted() {
+    let Some(server) = NatsServer::start(
+        "max_payload: 2048\nauthorization { users = [\n  \
+         { user: gate, password: pw, permissions: { publish: [\"site.agg.a\"] } }\n] }",
+    ) else {
+        return;
+    };
+    let directory = Directory::new("data");
+    let mut config = upstream(server.address());
+    (config.username, config.password) = (Some("gate".to_owned()), Some(Secret::new("pw")));
+    let (broker, here) = start(&directory, &config);
+    until(&broker, |status| status.state == UpstreamState::Connected).await;
+    let publisher = Client::connect(&here, "here");
+    publisher.publish("agg/forbidden", 0, "1");
+    publisher.publish("agg/a", 0, &"x".repeat(3_000));
+    publisher.publish("agg/a", 0, "2");
+    let is_told = |status: &UpstreamStatus| status.dropped.get("refused") == Some(&2);
+    let status = until(&broker, |status| status.sent == 3 && is_told(status)).await;
+    assert_eq!(status.dropped.len(), 1);
 }
 
 #[tokio::test]
