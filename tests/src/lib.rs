@@ -28,12 +28,17 @@ pub mod harness {
     pub mod client;
 
     pub mod gateway;
+    pub mod nats_server;
+    pub mod rabbitmq;
+
     pub mod mosquitto;
     pub mod weir;
 
+    pub mod amqp;
     pub mod folder;
     pub mod foreign;
     pub mod http_service;
+    pub mod jetstream;
     pub mod process;
     pub mod proxy;
     pub mod wait;

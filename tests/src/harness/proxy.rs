@@ -1,7 +1,7 @@
 //! A way over which connections go and on which they fail: they are cut, stand still, or are not let
 //! in.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -23,6 +23,15 @@ pub enum Passage {
     Open,
     /// Nothing comes through, and nobody is told.
     Stalled,
+    /// What is sent comes through, what is answered does not.
+    Unanswered,
+}
+
+/// Which way something goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Back,
+    There,
 }
 
 #[derive(Debug, Default)]
@@ -102,23 +111,28 @@ impl Way {
             return;
         }
         let Ok(there) = TcpStream::connect(target) else { return };
-        let ends = [(&here, &there), (&there, &here)];
-        let clones = ends.map(|(from, to)| from.try_clone().and_then(|f| Ok((f, to.try_clone()?))));
+        let ends = [(Direction::There, &here, &there), (Direction::Back, &there, &here)];
+        let clone = |from: &TcpStream, to: &TcpStream| Ok((from.try_clone()?, to.try_clone()?));
+        let clones = ends.map(|(direction, from, to)| (direction, clone(from, to)));
         self.state().open.extend([here, there]);
-        for (from, to) in clones.into_iter().flatten() {
-            let way = self.clone();
-            thread::spawn(move || way.pump(from, to));
+        for (direction, clones) in clones {
+            let clones: io::Result<_> = clones;
+            let (Ok((from, to)), way) = (clones, self.clone()) else { continue };
+            thread::spawn(move || way.pump(direction, from, to));
         }
     }
 
-    fn pump(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn pump(&self, direction: Direction, mut from: TcpStream, mut to: TcpStream) {
         let mut buffer = [0; 4096];
         while let Ok(count) = from.read(&mut buffer)
             && count > 0
         {
-            let stalled = |state: &mut State| state.passage == Passage::Stalled;
-            let waited = self.changed.wait_while(self.state(), stalled);
-            drop(waited);
+            let waits = |state: &mut State| match state.passage {
+                Passage::Closed | Passage::Open => false,
+                Passage::Stalled => true,
+                Passage::Unanswered => direction == Direction::Back,
+            };
+            drop(self.changed.wait_while(self.state(), waits));
             if to.write_all(&buffer[..count]).is_err() {
                 break;
             }

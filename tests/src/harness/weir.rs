@@ -156,7 +156,8 @@ fn build() -> PathBuf {
     let test = env::current_exe().expect("a test is a file");
     let profile = test.ancestors().nth(2).expect("it is in deps of a profile's directory");
     let mut command = Command::new(env!("CARGO"));
-    command.args(["build", "--quiet", "--workspace", "--bin", "weir"]);
+    // With every kind of upstream; also as `tests/run` builds it.
+    command.args(["build", "--quiet", "--workspace", "--all-features", "--bin", "weir"]);
     command.current_dir(workspace()).env("CARGO_TARGET_DIR", profile.parent().unwrap_or(profile));
     if profile.ends_with("release") {
         command.arg("--release");
