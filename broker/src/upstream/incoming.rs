@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 
 use weir_core::{MessageParts, ReaderId, Route as Destination};
-use weir_mqtt::{QoS, TopicName};
+use weir_mqtt::{PublishProperties, QoS, TopicName};
 
+use super::crossings::Crossings;
 use super::outgoing::matching;
 use crate::config::Route;
 use crate::inner_turn::OwnedPublication;
@@ -33,6 +34,7 @@ pub(crate) struct Received {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unwanted {
     BadTopic,
+    HopLimit,
     NoRoute,
 }
 
@@ -92,6 +94,13 @@ impl Received {
         if TopicName::parse(&topic).is_err() || topic.starts_with('$') {
             return Err(Unwanted::BadTopic);
         }
+        let properties = PublishProperties::decode_end_to_end(&self.properties)
+            .expect("the connection has encoded them");
+        let crossings = Crossings::of(properties.user_properties);
+        if !crossings.may_be_received() {
+            return Err(Unwanted::HopLimit);
+        }
+        let properties = crossings.once_more_received(properties);
         let expiry_s = self.message_expiry_interval_s;
         let parts = MessageParts {
             qos: self.qos.min(QoS::try_from(route.qos).unwrap_or(QoS::ExactlyOnce)),
@@ -100,7 +109,7 @@ impl Received {
             received_at_ms: unix_ms,
             publisher: "",
             topic: &topic,
-            properties: &self.properties,
+            properties: &properties,
             payload: &self.payload,
         };
         let mut record = Vec::new();
@@ -246,6 +255,20 @@ mod tests {
         let parts = weir_core::parse_message(&publication.record).unwrap();
         assert_eq!((parts.topic, parts.qos, parts.retain), ("local/a", QoS::AtLeastOnce, true));
         assert_eq!((parts.expires_at_ms, parts.received_at_ms), (Some(3_000), 1_000));
+    }
+
+    #[test]
+    fn a_message_that_has_gone_from_broker_to_broker_twice_is_not_received() {
+        let to = TopicTemplate::parse("{topic}", "cmd/#").unwrap();
+        let routes = [Route { from: "cmd/#".into(), to, qos: 1 }];
+        let mut message = received(QoS::AtLeastOnce, 1, false);
+        for _ in 0..2 {
+            let publication = message.publication(&routes, ReaderId(4), 0).unwrap();
+            let parts = weir_core::parse_message(&publication.record).unwrap();
+            message.properties = parts.properties.to_vec();
+        }
+        let again = message.publication(&routes, ReaderId(4), 0);
+        assert_eq!(again.err(), Some(Unwanted::HopLimit));
     }
 
     #[test]

@@ -41,6 +41,7 @@ mod sender;
 mod link_event;
 
 mod backoff;
+mod crossings;
 mod error;
 mod handle;
 mod node;

@@ -2,12 +2,13 @@
 //!
 //! Pure: routes, properties and limits in, a PUBLISH without packet identifier out. A message
 //! keeps its end-to-end properties. Towards MQTT 5 it gets user properties besides, unless it has
-//! ones of the same name: `id`, by which a receiver knows a repetition, `seq`, `src`, and
-//! `weir-hop`, by which brokers that forward to each other end a loop.
+//! ones of the same name: `id`, by which a receiver knows a repetition, `seq` and `src`; and the
+//! count of [`Crossings`], which ends loops.
 
 use weir_core::{MessageParts, Sequence, ShardId};
 use weir_mqtt::{Delivery, PacketId, PublishProperties, QoS, TopicFilter, TopicName, Version};
 
+use super::crossings::Crossings;
 use crate::config::Route;
 
 /// What the far end said about itself when it took the connection.
@@ -164,9 +165,8 @@ impl Forwarding {
         let stored = PublishProperties::decode_end_to_end(message.properties)
             .expect("stored properties were encoded by this broker");
         let own = |name: &str| stored.user_properties.iter().find(|pair| pair.0 == name);
-        if let (Origin::Routed(_) | Origin::Live, Some((_, hops))) = (origin, own(HOP))
-            && hops.parse::<u32>().is_ok_and(|hops| hops >= HOPS_MAX)
-        {
+        let crossings = Crossings::of(stored.user_properties);
+        if !matches!(origin, Origin::Rule(_)) && !crossings.may_be_forwarded() {
             return Err(Unsent::HopLimit);
         }
         if peer.version != Version::V5 {
@@ -180,7 +180,8 @@ impl Forwarding {
         outgoing.response_topic = stored.response_topic.map(str::to_owned);
         outgoing.correlation_data = stored.correlation_data.map(<[u8]>::to_vec);
         let user = &mut outgoing.user_properties;
-        user.extend(stored.user_properties.iter().map(|(n, v)| (n.to_owned(), v.to_owned())));
+        let kept = stored.user_properties.iter().filter(|pair| !Crossings::is_forwarded(pair.0));
+        user.extend(kept.map(|(n, v)| (n.to_owned(), v.to_owned())));
         let mut add = |name: &str, value: String| {
             if own(name).is_none() {
                 user.push((name.to_owned(), value));
@@ -192,7 +193,8 @@ impl Forwarding {
             add("seq", sequence.0.to_string());
         }
         add("src", self.node.clone());
-        add(HOP, HOPS_MAX.to_string());
+        let (name, value) = crossings.once_more_forwarded();
+        user.push((name.to_owned(), value));
         Ok(())
     }
 
@@ -238,10 +240,6 @@ pub(crate) fn matching<'a>(routes: &'a [Route], topic: &str) -> Option<&'a Route
         |route: &&Route| TopicFilter::parse(&route.from).is_ok_and(|filter| filter.matches(topic));
     routes.iter().find(matches)
 }
-
-/// Counts how often a message went from broker to broker.
-const HOP: &str = "weir-hop";
-const HOPS_MAX: u32 = 1;
 
 #[cfg(test)]
 mod tests;

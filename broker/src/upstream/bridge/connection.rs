@@ -225,6 +225,9 @@ impl Upstream {
                     Err(Unwanted::BadTopic) => {
                         self.forwarder.figures().drop("received_bad_topic", 1)
                     }
+                    Err(Unwanted::HopLimit) => {
+                        self.forwarder.figures().drop("received_hop_limit", 1)
+                    }
                     Err(Unwanted::NoRoute) => self.forwarder.figures().drop("received_no_route", 1),
                 }
             }
