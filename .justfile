@@ -28,13 +28,17 @@ kill rounds="1000" lanes="6":
 power cuts="10" memory="512":
     tests/cross/pi-sim --cuts {{cuts}} --memory {{memory}}
 
-# The static binary for a 64-bit ARM gateway
+# The static binary for a 64-bit ARM gateway, with every kind of upstream
 cross:
     tests/cross/build --profile dist
 
 # Ten minutes without an upstream
 outage seconds="600":
     WEIR_OUTAGE_SECONDS={{seconds}} cargo test --release --package weir-tests --test upstream_outage -- --nocapture
+
+# A day's backlog drains to each kind of upstream
+drain *arguments:
+    cargo bench --package weir-tests --bench drain -- {{arguments}}
 
 # Weir beside the other brokers that are installed
 compare *arguments:
@@ -53,9 +57,9 @@ doc:
 fuzz target="decode" seconds="60":
     cargo +nightly fuzz run --fuzz-dir tests/fuzz {{target}} -- -max_total_time={{seconds}}
 
-# What is shipped
+# What is shipped, with every kind of upstream
 dist:
-    cargo build --profile dist
+    cargo build --profile dist --all-features
 
 # Thousands of seeds of the simulator
 simulate seeds="5000":

@@ -1,7 +1,7 @@
 //! A service to which JSON is posted, and which fails as it is told.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -28,7 +28,16 @@ impl HttpService {
     /// There is none.
     #[must_use]
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// The same at this address.
+    ///
+    /// # Panics
+    /// Somebody else listens there.
+    #[must_use]
+    pub fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let shared = Arc::<Mutex<Shared>>::default();
         let serving = shared.clone();

@@ -111,8 +111,8 @@ impl JetStream {
             return Vec::new();
         }
         let reader = json!({ "stream_name": self.name, "config": {
-            "ack_policy": "none", "deliver_policy": "by_start_sequence", "opt_start_seq": self.read + 1,
-            "inactive_threshold": 60_000_000_000_u64 } });
+            "ack_policy": "none", "deliver_policy": "by_start_sequence",
+            "opt_start_seq": self.read + 1, "inactive_threshold": 60_000_000_000_u64 } });
         let made = self.ask_until("CONSUMER.CREATE", &reader);
         let reader = made["name"].as_str().expect("a name").to_owned();
         let mut stored = Vec::new();
@@ -187,9 +187,8 @@ impl Connection {
         stream.set_nodelay(true)?;
         let mut reader = BufReader::new(stream.try_clone()?);
         reader.read_line(&mut String::new())?;
-        stream.write_all(
-            b"CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\nSUB inbox.* 1\r\n",
-        )?;
+        let options = json!({ "verbose": false, "headers": true, "no_responders": true });
+        write!(stream, "CONNECT {options}\r\nSUB inbox.* 1\r\n")?;
         Ok(Self { reader, stream, inbox: 0 })
     }
 
