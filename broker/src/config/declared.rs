@@ -7,7 +7,9 @@ mod upstream;
 
 pub(crate) use limits::LIMITS;
 pub(crate) use listener::{LISTENER, LISTENER_TLS};
-pub(crate) use upstream::{UPSTREAM, UPSTREAM_AMQP, UPSTREAM_HTTP, UPSTREAM_NATS, UPSTREAM_TLS};
+pub(crate) use upstream::{
+    UPSTREAM, UPSTREAM_AMQP, UPSTREAM_HTTP, UPSTREAM_KAFKA, UPSTREAM_NATS, UPSTREAM_TLS,
+};
 
 use std::time::Duration;
 
@@ -26,7 +28,7 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 pub(crate) const LATER: [&str; 1] = ["auth.hook"];
 
 /// The sections in the order of the file.
-pub(crate) static SECTIONS: [&Section; 17] = [
+pub(crate) static SECTIONS: [&Section; 18] = [
     &TOP,
     &LISTENER,
     &LISTENER_TLS,
@@ -44,6 +46,7 @@ pub(crate) static SECTIONS: [&Section; 17] = [
     &UPSTREAM_HTTP,
     &UPSTREAM_NATS,
     &UPSTREAM_AMQP,
+    &UPSTREAM_KAFKA,
 ];
 
 /// The declaration of a key; the name of the top section is empty.

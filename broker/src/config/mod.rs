@@ -50,8 +50,9 @@ pub use settings::{
     OnDamage, QueueFull, ShareStrategy, StoreConfig,
 };
 pub use upstream::{
-    AmqpConfig, BacklogFull, HttpBody, HttpConfig, MqttVersion, NatsConfig, RestartTimeout, Secret,
-    StartType, Unroutable, UpstreamConfig, UpstreamKind,
+    AmqpConfig, BacklogFull, HttpBody, HttpConfig, KafkaCompression, KafkaConfig, KafkaKey,
+    KafkaSasl, MqttVersion, NatsConfig, RestartTimeout, Secret, StartType, Unroutable,
+    UpstreamConfig, UpstreamKind,
 };
 
 #[cfg(test)]

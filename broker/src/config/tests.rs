@@ -1,6 +1,7 @@
 //! What a load says about files that are wrong, and what it makes of files that are right.
 
 mod amqp;
+mod kafka;
 mod nats;
 
 use std::{fs, path::PathBuf, time::Duration};

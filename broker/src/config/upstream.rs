@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use super::{
     HostPort, Route, TlsClientConfig,
-    declared::{UPSTREAM, UPSTREAM_AMQP, UPSTREAM_HTTP, UPSTREAM_NATS},
+    declared::{UPSTREAM, UPSTREAM_AMQP, UPSTREAM_HTTP, UPSTREAM_KAFKA, UPSTREAM_NATS},
     values::Values,
 };
 
@@ -36,6 +36,8 @@ pub struct UpstreamConfig {
     pub amqp: AmqpConfig,
     /// Requests of an upstream of kind `http`.
     pub http: HttpConfig,
+    /// Topics and batches of an upstream of kind `kafka`.
+    pub kafka: KafkaConfig,
     /// Streams and logins of an upstream of kind `nats`.
     pub nats: NatsConfig,
     /// User name there.
@@ -113,6 +115,53 @@ pub struct HttpConfig {
     pub authorization: Option<Secret>,
 }
 
+/// `kafka` of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KafkaConfig {
+    /// The topic at Kafka for all messages; `None` = the topic of the message with `.` for `/`.
+    pub topic: Option<String>,
+    /// The key of a record.
+    pub key: KafkaKey,
+    /// How batches are compressed.
+    pub compression: KafkaCompression,
+    /// How user name and password are told.
+    pub sasl: KafkaSasl,
+}
+
+/// How batches for Kafka are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KafkaCompression {
+    /// Not at all.
+    None,
+    /// The smallest ones.
+    Gzip,
+    /// Fast.
+    Lz4,
+    /// Fast.
+    Snappy,
+}
+
+/// The key of a record for Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KafkaKey {
+    /// There is none: records go to all partitions in turn.
+    None,
+    /// The topic there: what has the same one stays in order.
+    Topic,
+}
+
+/// How user name and password are told to Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KafkaSasl {
+    /// As they are.
+    Plain,
+    /// Without telling the password, with SHA-256.
+    ScramSha256,
+    /// Without telling the password, with SHA-512.
+    ScramSha512,
+}
+
 /// `nats` of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -148,6 +197,8 @@ pub enum UpstreamKind {
     Amqp,
     /// Messages are posted over HTTP/1.1.
     Http,
+    /// Messages are produced to topics of Kafka.
+    Kafka,
     /// MQTT over TCP.
     Mqtt,
     /// Messages are published to JetStream.
@@ -212,6 +263,7 @@ impl UpstreamConfig {
             tls: None,
             amqp: AmqpConfig::read(values.table("amqp")),
             http: HttpConfig::read(values.table("http")),
+            kafka: KafkaConfig::read(values.table("kafka")),
             nats: NatsConfig::read(values.table("nats")),
             username: values.text("username"),
             password: values.text("password").map(Secret::new),
@@ -287,6 +339,68 @@ impl HttpConfig {
     }
 }
 
+impl KafkaConfig {
+    fn read(values: Option<&Values>) -> Self {
+        let declared = Values::new(&UPSTREAM_KAFKA);
+        let values = values.unwrap_or(&declared);
+        Self {
+            topic: values.text("topic"),
+            key: KafkaKey::from_name(values.choice("key")),
+            compression: KafkaCompression::from_name(values.choice("compression")),
+            sasl: KafkaSasl::from_name(values.choice("sasl")),
+        }
+    }
+}
+
+impl KafkaCompression {
+    pub(crate) const NAMES: [&'static str; 4] = ["none", "gzip", "lz4", "snappy"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "none" => Self::None,
+            "gzip" => Self::Gzip,
+            "lz4" => Self::Lz4,
+            "snappy" => Self::Snappy,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
+impl KafkaKey {
+    pub(crate) const NAMES: [&'static str; 2] = ["topic", "none"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "topic" => Self::Topic,
+            "none" => Self::None,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
+impl KafkaSasl {
+    pub(crate) const NAMES: [&'static str; 3] = ["plain", "scram-sha-256", "scram-sha-512"];
+
+    /// What Kafka calls it.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn mechanism(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "plain" => Self::Plain,
+            "scram-sha-256" => Self::ScramSha256,
+            "scram-sha-512" => Self::ScramSha512,
+            _ => unreachable!("declared by the same names"),
+        }
+    }
+}
+
 impl NatsConfig {
     /// Without what is in the file of the token, which can fail.
     fn read(values: Option<&Values>) -> Self {
@@ -316,13 +430,14 @@ impl HttpBody {
 }
 
 impl UpstreamKind {
-    pub(crate) const NAMES: [&'static str; 4] = ["mqtt", "http", "nats", "amqp"];
+    pub(crate) const NAMES: [&'static str; 5] = ["mqtt", "http", "nats", "amqp", "kafka"];
 
     /// The name in the configuration.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Amqp => "amqp",
             Self::Http => "http",
+            Self::Kafka => "kafka",
             Self::Mqtt => "mqtt",
             Self::Nats => "nats",
         }
@@ -334,6 +449,7 @@ impl UpstreamKind {
         match self {
             Self::Amqp => cfg!(feature = "amqp"),
             Self::Http | Self::Mqtt => true,
+            Self::Kafka => cfg!(feature = "kafka"),
             Self::Nats => cfg!(feature = "nats"),
         }
     }
@@ -342,6 +458,7 @@ impl UpstreamKind {
         match name {
             "amqp" => Self::Amqp,
             "http" => Self::Http,
+            "kafka" => Self::Kafka,
             "mqtt" => Self::Mqtt,
             "nats" => Self::Nats,
             _ => unreachable!("declared by the same names"),

@@ -6,8 +6,8 @@ use hyper::http::uri::PathAndQuery;
 use weir_mqtt::{TopicFilter, TopicName};
 
 use super::{
-    AmqpConfig, HttpBody, HttpConfig, NatsConfig, Route, Secret, StartType, TlsClientConfig,
-    TlsError, TopicTemplate, UpstreamConfig, UpstreamKind,
+    AmqpConfig, HttpBody, HttpConfig, KafkaConfig, NatsConfig, Route, Secret, StartType,
+    TlsClientConfig, TlsError, TopicTemplate, UpstreamConfig, UpstreamKind,
     check::missing,
     key::{Placed, Refusal, RouteText, Value, code},
     listeners::tls,
@@ -68,6 +68,9 @@ impl<'a> Check<'a> {
         }
         if let Some(values) = self.table_of(UpstreamKind::Amqp, upstream.kind) {
             self.amqp(values, &upstream.amqp);
+        }
+        if let Some(values) = self.table_of(UpstreamKind::Kafka, upstream.kind) {
+            self.kafka(values, &upstream.kafka);
         }
         upstream
     }
@@ -141,6 +144,25 @@ impl<'a> Check<'a> {
             let help = "it has letters, digits, signs and spaces only";
             tls::conflict(values, "authorization", message, help, self.problems);
             tls::conflict(values, "authorization_file", message, help, self.problems);
+        }
+    }
+
+    fn kafka(&mut self, values: &Values, kafka: &KafkaConfig) {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let is_name = |text: &str| {
+            text.chars().all(is_allowed)
+                && (1..=KAFKA_NAME_BYTES_MAX).contains(&text.len())
+                && !matches!(text, "." | "..")
+        };
+        if kafka.topic.as_ref().is_some_and(|topic| !is_name(topic)) {
+            let message = "this is not the name of a topic of Kafka";
+            let help = "it has letters, digits and . _ - only, and 249 of them at most";
+            tls::conflict(values, "topic", message, help, self.problems);
+        }
+        if self.values.origin("username").is_none() {
+            let message = "nobody logs in without `username`";
+            let help = "set `username` and `password_file` of the upstream, or take `sasl` out";
+            tls::conflict(values, "sasl", message, help, self.problems);
         }
     }
 
@@ -335,6 +357,8 @@ fn first_line(path: &Path) -> std::io::Result<String> {
 
 /// The longest name of an exchange or a virtual host.
 const AMQP_NAME_BYTES_MAX: usize = 255;
+/// The longest name of a topic of Kafka.
+const KAFKA_NAME_BYTES_MAX: usize = 249;
 const HELP_FILE: &str = "the user that runs weir must be able to read the file";
 /// What cannot stand in the name of a stream, nor in a part of a subject.
 const NO_NAME_OF_NATS: [char; 10] = [' ', '\t', '\r', '\n', '\0', '.', '*', '>', '/', '\\'];

@@ -27,7 +27,7 @@ use super::node;
 use super::outgoing::Outgoing;
 use super::trend::Trend;
 use crate::clock::{Clock, ClockWatch, unix_ms};
-use crate::config::{HostPort, MqttVersion, Route, StartType, UpstreamConfig};
+use crate::config::{HostPort, MqttVersion, Route, StartType, UpstreamConfig, UpstreamKind};
 use crate::mailbox::{Mail, Mailbox, Mailboxes};
 use crate::status::UpstreamState;
 use crate::store::{Store, StoreError};
@@ -134,6 +134,8 @@ impl Upstream {
         tell_limits(&options);
         let echoes = (keeps_session && config.bridge_protocol_version == MqttVersion::V311)
             .then(Echoes::default);
+        // At Kafka an address only says where the brokers are.
+        let stays = config.round_robin || config.kind == UpstreamKind::Kafka;
         let (durable, receipts) = mpsc::unbounded_channel();
         let mut forwarder = Forwarder::new(options, done);
         forwarder.count_on(handle.figures());
@@ -161,7 +163,7 @@ impl Upstream {
             falls_back: false,
             was_silent: false,
             told_version: false,
-            primary_pause: (!config.round_robin).then_some(config.restart_timeout.max),
+            primary_pause: (!stays).then_some(config.restart_timeout.max),
             echoes,
             durable,
             receipts,

@@ -64,6 +64,12 @@ impl Desk {
         self.messages.recv().await
     }
 
+    /// The next message if there is one already, which is to be [numbered](Self::number).
+    #[cfg(feature = "kafka")]
+    pub(super) fn try_next(&mut self) -> Option<Outgoing> {
+        self.messages.try_recv().ok()
+    }
+
     /// Gives a message its number.
     pub(super) async fn number(&mut self, outgoing: Outgoing) -> Numbered {
         let is_numbered = outgoing.qos > QoS::AtMostOnce;

@@ -21,6 +21,8 @@ mod sink;
 #[cfg(feature = "amqp")]
 mod amqp;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod mqtt;
 #[cfg(feature = "nats")]
 mod nats;

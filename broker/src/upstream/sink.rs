@@ -5,9 +5,11 @@ use super::amqp::{self, AmqpOptions};
 use super::desk::Desk;
 use super::error::LinkError;
 use super::http::{self, HttpOptions};
+#[cfg(feature = "kafka")]
+use super::kafka::{self, KafkaOptions};
 #[cfg(feature = "nats")]
 use super::nats::{self, NatsOptions};
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "kafka", feature = "nats"))]
 use super::node;
 use crate::config::{HostPort, UpstreamConfig, UpstreamKind};
 
@@ -17,6 +19,8 @@ pub(crate) enum SinkOptions {
     #[cfg(feature = "amqp")]
     Amqp(AmqpOptions),
     Http(HttpOptions),
+    #[cfg(feature = "kafka")]
+    Kafka(KafkaOptions),
     #[cfg(feature = "nats")]
     Nats(NatsOptions),
 }
@@ -35,6 +39,12 @@ impl SinkOptions {
                 let http = config.http.clone();
                 Some(Self::Http(HttpOptions { http, credentials, tls }))
             }
+            #[cfg(feature = "kafka")]
+            UpstreamKind::Kafka => {
+                let name = node::client_id(config.remote_clientid.as_deref(), &config.name);
+                let (bootstrap, kafka) = (config.address.clone(), config.kafka.clone());
+                Some(Self::Kafka(KafkaOptions { name, bootstrap, kafka, credentials, tls }))
+            }
             UpstreamKind::Mqtt => None,
             #[cfg(feature = "nats")]
             UpstreamKind::Nats => {
@@ -42,7 +52,7 @@ impl SinkOptions {
                 let nats = config.nats.clone();
                 Some(Self::Nats(NatsOptions { name, nats, credentials, tls }))
             }
-            #[cfg(not(all(feature = "amqp", feature = "nats")))]
+            #[cfg(not(all(feature = "amqp", feature = "kafka", feature = "nats")))]
             _ => unreachable!("the check refuses what is not built in"),
         }
     }
@@ -53,6 +63,8 @@ impl SinkOptions {
             #[cfg(feature = "amqp")]
             Self::Amqp(_) => amqp::WINDOW,
             Self::Http(options) => options.http.batch.saturating_mul(2),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(_) => kafka::WINDOW,
             #[cfg(feature = "nats")]
             Self::Nats(_) => nats::WINDOW,
         }
@@ -64,6 +76,8 @@ impl SinkOptions {
             #[cfg(feature = "amqp")]
             Self::Amqp(options) => amqp::run(&address, options, &mut desk).await,
             Self::Http(options) => http::run(address, options, &mut desk).await,
+            #[cfg(feature = "kafka")]
+            Self::Kafka(options) => kafka::run(address, options, &mut desk).await,
             #[cfg(feature = "nats")]
             Self::Nats(options) => nats::run(&address, options, &mut desk).await,
         };

@@ -7,6 +7,10 @@ mod backlog;
 mod client;
 mod far_end;
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(feature = "kafka")]
+mod kafka_brokers;
 mod mosquitto;
 #[cfg(feature = "nats")]
 mod nats;

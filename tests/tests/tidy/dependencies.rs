@@ -24,10 +24,13 @@ const CRATES: [(&str, &[&str]); 7] = [
 ];
 
 /// What only some places may name.
-const CONFINED: [(&str, &[&str]); 6] = [
+const CONFINED: [(&str, &[&str]); 10] = [
     ("async_nats", &["broker/src/upstream/nats.rs", "broker/src/upstream/nats/"]),
     ("async_rs", &["broker/src/upstream/amqp/", "broker/src/upstream/amqp.rs"]),
+    ("crc32c", &["broker/src/upstream/kafka/"]),
+    ("flate2", &["broker/src/upstream/kafka/"]),
     ("lapin", &["broker/src/upstream/amqp/", "broker/src/upstream/amqp.rs"]),
+    ("lz4_flex", &["broker/src/upstream/kafka/"]),
     ("nkeys", &["broker/src/upstream/nats/"]),
     ("redb", &["broker/src/store/", "tests/"]),
     (
@@ -40,6 +43,7 @@ const CONFINED: [(&str, &[&str]); 6] = [
             "tests/",
         ],
     ),
+    ("snap", &["broker/src/upstream/kafka/"]),
 ];
 
 /// Modules that need each other and are one module in several files.

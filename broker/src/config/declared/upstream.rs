@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::super::{
     key::{Form, Initial, Key, Kind, Section},
     listeners::TLS_VERSIONS,
-    upstream::{BacklogFull, HttpBody, MqttVersion, StartType, Unroutable, UpstreamKind},
+    upstream::{
+        BacklogFull, HttpBody, KafkaCompression, KafkaKey, KafkaSasl, MqttVersion, StartType,
+        Unroutable, UpstreamKind,
+    },
 };
 use super::{KB, TB, YEAR};
 pub(crate) static UPSTREAM: Section = Section {
@@ -17,8 +20,8 @@ pub(crate) static UPSTREAM: Section = Section {
         Key {
             name: "kind",
             text: "What is spoken there: MQTT in both directions, HTTP, where each message is \
-                   posted, NATS, where it is published to JetStream, or AMQP 0.9.1, as RabbitMQ \
-                   speaks it. NATS and AMQP are features of the build.",
+                   posted, NATS, where it is published to JetStream, AMQP 0.9.1, as RabbitMQ speaks \
+                   it, or Kafka. NATS, AMQP and Kafka are features of the build.",
             kind: Kind::Choice(&UpstreamKind::NAMES),
             initial: Initial::Default("\"mqtt\""),
         },
@@ -219,6 +222,15 @@ pub(crate) static UPSTREAM: Section = Section {
                 meaning: "as its keys say, if `kind` is `amqp`",
             },
         },
+        Key {
+            name: "kafka",
+            text: "Topics and batches of an upstream of kind `kafka`: a table of its own, see below.",
+            kind: Kind::Table(&UPSTREAM_KAFKA),
+            initial: Initial::Unset {
+                example: "{ topic = \"sensors\" }",
+                meaning: "as its keys say, if `kind` is `kafka`",
+            },
+        },
     ],
 };
 
@@ -340,6 +352,45 @@ pub(crate) static UPSTREAM_AMQP: Section = Section {
                    a dead letter, since it would be lost there. ignore: nobody wanted it.",
             kind: Kind::Choice(&Unroutable::NAMES),
             initial: Initial::Default("\"dead_letter\""),
+        },
+    ],
+};
+
+pub(crate) static UPSTREAM_KAFKA: Section = Section {
+    name: "upstream.kafka",
+    form: Form::Within,
+    text: "Topics and batches of the upstream above, also written as `kafka = { … }` in it. All of \
+           `address` are asked for the other brokers.",
+    keys: &[
+        Key {
+            name: "topic",
+            text: "Topic of Kafka that all messages go to.",
+            kind: Kind::Text,
+            initial: Initial::Unset {
+                example: "\"sensors\"",
+                meaning: "the topic of the message with `.` for each `/`",
+            },
+        },
+        Key {
+            name: "key",
+            text: "Key of a record. topic: the topic of the message, so that what has the same one is \
+                   in one partition and in order. none: records go to all partitions in turn.",
+            kind: Kind::Choice(&KafkaKey::NAMES),
+            initial: Initial::Default("\"topic\""),
+        },
+        Key {
+            name: "compression",
+            text: "How batches are compressed: gzip makes the smallest ones, lz4 and snappy take less \
+                   time.",
+            kind: Kind::Choice(&KafkaCompression::NAMES),
+            initial: Initial::Default("\"none\""),
+        },
+        Key {
+            name: "sasl",
+            text: "How `username` and `password` are told. plain: as they are, for TLS. scram-sha-256 \
+                   and scram-sha-512: the password itself is not told.",
+            kind: Kind::Choice(&KafkaSasl::NAMES),
+            initial: Initial::Default("\"plain\""),
         },
     ],
 };
