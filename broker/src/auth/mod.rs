@@ -44,6 +44,9 @@ pub(crate) use http::ServiceAddress;
 pub(crate) use rights::{Rights, Sources};
 pub(crate) use salt_key::SaltKey;
 pub(crate) use scram::password_problem as scram_password_problem;
+// The other half, for the tests of a client.
+#[cfg(all(test, feature = "kafka"))]
+pub(crate) use scram::{ClientFirst, Keys, derive_keys};
 pub(crate) use service::{ServiceFigures, ServiceSources};
 pub(crate) use throttle::Throttle;
 pub(crate) use token::{Claims, KeySource, TokenSources};

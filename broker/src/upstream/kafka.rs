@@ -15,10 +15,12 @@ mod metadata;
 mod partitioner;
 mod produce;
 mod record;
+mod request;
 mod scram;
 mod topic;
 mod topic_name;
 mod wire;
+mod wrong;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,13 +35,15 @@ use self::cluster::{Cluster, ask, is_of_network};
 use self::connection::{Connection, Connector};
 use self::login::Login;
 use self::metadata::{Metadata, TopicMetadata};
-use self::produce::{Batch, Outcome, Produced};
+use self::produce::{Outcome, Produced};
 use self::record::Record;
+use self::request::Request;
 use self::topic::{Taken, Topic, Waiting};
+use self::wrong::wrong_ones;
 use super::desk::Desk;
 use super::error::LinkError;
 use super::outgoing::Outgoing;
-use crate::config::{HostPort, KafkaCompression, KafkaConfig, TlsClientConfig};
+use crate::config::{HostPort, KafkaConfig, TlsClientConfig};
 
 /// Where messages go, and who sends them.
 #[derive(Clone, Debug)]
@@ -82,13 +86,6 @@ struct Producer {
 enum Job {
     Asked(Result<(Connection, Metadata), LinkError>),
     Produced { request: Request, result: Result<(Connection, Produced), LinkError> },
-}
-
-/// Batches for one broker.
-struct Request {
-    broker: i32,
-    address: HostPort,
-    batches: Vec<(String, Taken)>,
 }
 
 impl Producer {
@@ -440,57 +437,6 @@ impl Producer {
         }
         ended
     }
-}
-
-impl Request {
-    async fn send(
-        &self,
-        connector: &Connector,
-        connection: Option<Connection>,
-        compression: KafkaCompression,
-    ) -> Result<(Connection, Produced), LinkError> {
-        let mut batches = Vec::new();
-        for (topic, taken) in &self.batches {
-            let records = taken.messages.iter().map(|waiting| &waiting.record);
-            let bytes = record::batch(records, compression)
-                .map_err(|error| LinkError::RefusedMessage(format!("not compressed: {error}")))?;
-            batches.push(Batch { topic, partition: taken.partition, bytes });
-        }
-        let mut connection = match connection {
-            Some(connection) => connection,
-            None => connector.connect(&self.address).await?,
-        };
-        let produced = connection.produce(&batches).await?;
-        Ok((connection, produced))
-    }
-}
-
-/// Takes those out that will never be stored. If the broker does not say which ones they are the
-/// others are to be tried in smaller parts, or one by one.
-fn wrong_ones(
-    messages: &mut Vec<Waiting>,
-    places: &[(usize, Option<String>)],
-    reason: &str,
-    code: i16,
-) -> Vec<(Waiting, String)> {
-    if let [_] = messages[..] {
-        return messages.drain(..).map(|waiting| (waiting, reason.to_owned())).collect();
-    }
-    let mut wrong = Vec::new();
-    let all = std::mem::take(messages);
-    for (place, mut waiting) in all.into_iter().enumerate() {
-        match places.iter().find(|(wrong, _)| *wrong == place) {
-            Some((_, text)) => {
-                let reason = text.as_deref().map_or_else(|| reason.to_owned(), answer::one_line);
-                wrong.push((waiting, reason));
-            }
-            None => {
-                waiting.is_alone = places.is_empty() && !answer::is_size(code);
-                messages.push(waiting);
-            }
-        }
-    }
-    wrong
 }
 
 /// The longest name that is of use in a log.

@@ -11,6 +11,8 @@ mod http;
 mod kafka;
 #[cfg(feature = "kafka")]
 mod kafka_brokers;
+#[cfg(feature = "kafka")]
+mod kafka_gate;
 mod mosquitto;
 #[cfg(feature = "nats")]
 mod nats;

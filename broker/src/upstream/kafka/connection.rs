@@ -35,8 +35,8 @@ pub(super) struct Connection {
     is_proven: bool,
 }
 
-/// An answer, without its header.
-pub(super) struct Answer(Vec<u8>);
+/// An answer of a broker, without its header.
+pub(super) struct Reply(Vec<u8>);
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -101,7 +101,7 @@ impl Connection {
         api: i16,
         version: i16,
         body: &[u8],
-    ) -> Result<Answer, LinkError> {
+    ) -> Result<Reply, LinkError> {
         let exchanged = self.exchange(api, version, body).await;
         match exchanged {
             Ok(answer) => {
@@ -157,7 +157,7 @@ impl Connection {
         Err(LinkError::Refused { reason, help: HELP_VERSION })
     }
 
-    async fn exchange(&mut self, api: i16, version: i16, body: &[u8]) -> Result<Answer, Fault> {
+    async fn exchange(&mut self, api: i16, version: i16, body: &[u8]) -> Result<Reply, Fault> {
         self.last_id = self.last_id.wrapping_add(1);
         let mut header = Writer::default();
         header.i16(api);
@@ -182,14 +182,14 @@ impl Connection {
         let left = (bytes - 4) as u64;
         (&mut self.stream).take(left).read_to_end(&mut answer).await?;
         if answer.len() as u64 == left {
-            Ok(Answer(answer))
+            Ok(Reply(answer))
         } else {
             Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())
         }
     }
 }
 
-impl Answer {
+impl Reply {
     /// Reads it.
     pub(super) fn read<T>(
         &self,

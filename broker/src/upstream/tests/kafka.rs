@@ -9,9 +9,14 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::client::Client;
 use super::kafka_brokers::{Arrived, Brokers};
-use super::mosquitto::Directory;
+use super::kafka_gate::{self, Gate, Wanted};
+use super::mosquitto::{Directory, Mosquitto};
+use super::tls::Files;
 use super::{numbers, route, start, until};
-use crate::config::{KafkaCompression, KafkaKey, RestartTimeout, UpstreamConfig, UpstreamKind};
+use crate::config::{
+    KafkaCompression, KafkaKey, KafkaSasl, RestartTimeout, Secret, TlsClientConfig, UpstreamConfig,
+    UpstreamKind,
+};
 use crate::status::UpstreamState;
 
 /// An upstream that everything below `agg` goes to.
@@ -345,4 +350,104 @@ async fn too_few_replicas_are_told_and_the_messages_are_sent_when_there_are_enou
     brokers.cluster.clear_request_errors(RDKafkaApiKey::Produce);
     until(&broker, |status| status.acknowledged == 1 && status.depth == 0).await;
     assert_eq!(brokers.reader("plant", 1).payloads(1).await, numbers(1));
+}
+
+/// An upstream behind a gate, where `gate` has the password `right`.
+fn through(gate: &Gate, sasl: KafkaSasl) -> UpstreamConfig {
+    let mut config = UpstreamConfig::new("cloud", gate.address());
+    config.kind = UpstreamKind::Kafka;
+    config.forward = vec![route("agg/#", "{topic}", 1)];
+    config.kafka.topic = Some("plant".to_owned());
+    config.kafka.sasl = sasl;
+    (config.username, config.password) = (Some("gate".to_owned()), Some(Secret::new("right")));
+    config.restart_timeout =
+        RestartTimeout { min: Duration::from_millis(20), max: Duration::from_millis(100) };
+    config
+}
+
+#[tokio::test]
+async fn a_login_is_told_as_the_brokers_want_it() {
+    for (sasl, mechanism) in
+        [(KafkaSasl::Plain, "PLAIN"), (KafkaSasl::ScramSha256, "SCRAM-SHA-256")]
+    {
+        let brokers = Brokers::with_topic(1, "plant", 1);
+        let wanted = Wanted { sasl: Some(mechanism), tls: None };
+        let gate = Gate::open(brokers.addresses().remove(0), wanted).await;
+        gate.forget(true);
+        let directory = Directory::new("data");
+        let (broker, here) = start(&directory, &through(&gate, sasl));
+        let publisher = Client::connect(&here, "here");
+        publisher.publish("agg/a", 1, "0");
+        let status = until(&broker, |status| status.last_error.is_some()).await;
+        let expected = "the upstream refused the connection: Authentication failed: Invalid \
+                        username or password";
+        assert_eq!(status.last_error.as_deref(), Some(expected));
+        gate.forget(false);
+        until(&broker, |status| status.acknowledged == 1 && status.depth == 0).await;
+        assert_eq!(brokers.reader("plant", 1).payloads(1).await, numbers(1), "{mechanism}");
+    }
+}
+
+#[tokio::test]
+async fn another_login_than_the_brokers_want_is_told() {
+    let brokers = Brokers::with_topic(1, "plant", 1);
+    let address = brokers.addresses().remove(0);
+    let scram = Wanted { sasl: Some("SCRAM-SHA-256"), tls: None };
+    let nobody = Wanted { sasl: None, tls: None };
+    for (wanted, has_login, error) in [
+        (scram.clone(), true, "it does not take SCRAM-SHA-512, but SCRAM-SHA-256"),
+        (scram, false, "it ended it at the first request"),
+        (nobody, true, "nobody logs in at this port"),
+    ] {
+        let gate = Gate::open(address.clone(), wanted).await;
+        let mut config = through(&gate, KafkaSasl::ScramSha512);
+        if !has_login {
+            (config.username, config.password) = (None, None);
+        }
+        let directory = Directory::new("data");
+        let (broker, _) = start(&directory, &config);
+        let status = until(&broker, |status| status.last_error.is_some()).await;
+        let expected = format!("the upstream refused the connection: {error}");
+        assert_eq!(status.last_error, Some(expected));
+    }
+}
+
+#[tokio::test]
+async fn tls_with_a_certificate_of_the_box() {
+    let files = Files::new();
+    let brokers = Brokers::with_topic(1, "plant", 1);
+    let wanted = Wanted { sasl: Some("PLAIN"), tls: Some(kafka_gate::tls(&files)) };
+    let gate = Gate::open(brokers.addresses().remove(0), wanted).await;
+    let config = through(&gate, KafkaSasl::Plain);
+    let other = TlsClientConfig { cafile: Some(files.path("other-ca.pem")), ..files.tls() };
+    let nobody = TlsClientConfig { certificate: None, ..files.tls() };
+    for (tls, error) in [
+        (Some(other), "no TLS with the upstream: invalid peer certificate: UnknownIssuer"),
+        (Some(nobody), "no TLS with the upstream: "),
+        (None, "the upstream refused the connection: it "),
+    ] {
+        let directory = Directory::new("data");
+        let (broker, _) = start(&directory, &UpstreamConfig { tls, ..config.clone() });
+        let status = until(&broker, |status| status.last_error.is_some()).await;
+        let text = status.last_error.unwrap_or_default();
+        assert!(text.starts_with(error), "{text}");
+    }
+    let directory = Directory::new("data");
+    let (broker, here) = start(&directory, &UpstreamConfig { tls: Some(files.tls()), ..config });
+    let publisher = Client::connect(&here, "here");
+    numbers(50).iter().for_each(|payload| publisher.publish("agg/a", 1, payload));
+    until(&broker, |status| status.acknowledged == 50 && status.depth == 0).await;
+    assert_eq!(brokers.reader("plant", 1).payloads(50).await, numbers(50));
+}
+
+#[tokio::test]
+async fn what_is_not_kafka_is_told() {
+    let Some(far) = Mosquitto::open(&[]) else { return };
+    let mut config = UpstreamConfig::new("cloud", far.address());
+    config.kind = UpstreamKind::Kafka;
+    let directory = Directory::new("data");
+    let (broker, _) = start(&directory, &config);
+    let status = until(&broker, |status| status.last_error.is_some()).await;
+    let text = status.last_error.unwrap_or_default();
+    assert!(text.starts_with("the upstream refused the connection: it ended it while"), "{text}");
 }
