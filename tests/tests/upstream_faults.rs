@@ -26,6 +26,7 @@ mod upstream_faults {
 
     mod amqp;
     mod http;
+    mod kafka;
     mod mqtt;
     mod nats;
 }
@@ -38,6 +39,8 @@ const ROUND: u64 = 5;
 trait FarEnd {
     /// The `id` and the number of what has come since the last call.
     fn arrived(&mut self) -> Vec<(String, u64)>;
+    /// It is reached over a proxy at this address.
+    fn behind(&mut self, _proxy: SocketAddr) {}
     /// It fails in a way of its own; says how.
     fn fail(&mut self, random: &mut Random) -> &'static str;
     /// Works again, if it still does not.
@@ -53,7 +56,7 @@ trait FarEnd {
 }
 
 #[expect(clippy::print_stdout, reason = "a campaign says what it did")]
-fn campaign(kind: &str, more: &str, folder: &Folder, far: SocketAddr, far_end: impl FarEnd) {
+fn campaign(kind: &str, more: &str, folder: &Folder, far: SocketAddr, mut far_end: impl FarEnd) {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let faults = number("WEIR_UPSTREAM_FAULTS").unwrap_or(FAULTS);
     let seed = number("WEIR_UPSTREAM_SEED").unwrap_or_else(|| u64::from(process::id()));
@@ -62,6 +65,7 @@ fn campaign(kind: &str, more: &str, folder: &Folder, far: SocketAddr, far_end: i
     let variable = format!("WEIR_UPSTREAM_REPORT_{}", kind.to_uppercase());
     let report = Report::begin(&variable, &format!("faults of an upstream, {kind}"), &seeded);
     let proxy = Proxy::start(far);
+    far_end.behind(proxy.address());
     let config = format!(
         "data_dir = \"data\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
          [auth]\nallow_anonymous = true\n[log]\nlevel = \"error\"\n\

@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 
-use self::answer::{Answer, meaning, topic_refused};
+use self::answer::{Answer, MOVED_WITHIN, meaning, topic_refused};
 use self::cluster::{Cluster, ask, is_of_network};
 use self::connection::{Connection, Connector};
 use self::login::Login;
@@ -292,7 +292,7 @@ impl Producer {
         match meaning(found.code, None, &found.name) {
             Answer::Stored if found.leaders.is_empty() => {
                 let reason = format!("topic `{}` has no partitions", found.name);
-                topic.trouble(LinkError::RefusedMessage(reason), now)
+                topic.trouble(LinkError::RefusedMessage(reason), MOVED_WITHIN, now)
             }
             Answer::Stored => {
                 let known = |leader: Option<i32>| leader.filter(|id| self.cluster.knows(*id));
@@ -302,10 +302,10 @@ impl Producer {
                         "no broker has partition {partition} of topic `{}` for now",
                         found.name
                     );
-                    topic.trouble(LinkError::RefusedMessage(reason), now)
+                    topic.trouble(LinkError::RefusedMessage(reason), MOVED_WITHIN, now)
                 })
             }
-            Answer::Again(error) => topic.trouble(error, now),
+            Answer::Again(error, within) => topic.trouble(error, within, now),
             Answer::Link(error) => Err(error),
             Answer::Message(reason) | Answer::Topic(reason) => {
                 if self.config.topic.is_some() {
@@ -374,10 +374,10 @@ impl Producer {
                 }
                 Ok(())
             }
-            Answer::Again(error) => {
+            Answer::Again(error, within) => {
                 topic.give_back(partition, messages);
                 topic.settle(partition);
-                topic.trouble(error, Instant::now())
+                topic.trouble(error, within, Instant::now())
             }
             Answer::Link(error) => {
                 topic.give_back(partition, messages);
@@ -433,7 +433,8 @@ impl Producer {
             let help = if is_of_network { HELP_BROKER } else { error.help() };
             let told = LinkError::Refused { reason, help };
             let passes = is_of_network && !matches!(error, LinkError::Timeout);
-            ended = ended.and(if passes { topic.trouble(told, now) } else { Err(told) });
+            ended =
+                ended.and(if passes { topic.trouble(told, MOVED_WITHIN, now) } else { Err(told) });
         }
         ended
     }

@@ -1,12 +1,15 @@
 //! What the codes in the answers of a broker mean for a message, its topic or the connection.
 
+use std::time::Duration;
+
 use crate::upstream::error::LinkError;
 
 /// What became of a batch, or what is known about a topic.
 #[derive(Debug)]
 pub(super) enum Answer {
     /// It passes when the brokers have agreed on something: their lists are to be asked for again.
-    Again(LinkError),
+    /// After so long somebody should know.
+    Again(LinkError, Duration),
     /// Only somebody, or more time, can put it right.
     Link(LinkError),
     /// One message of the batch, or more, will never be stored.
@@ -26,7 +29,7 @@ pub(super) fn meaning(code: i16, text: Option<&str>, topic: &str) -> Answer {
     let refused = |help| LinkError::Refused { reason: of_topic.clone(), help };
     match code {
         NONE => Answer::Stored,
-        UNKNOWN_TOPIC_OR_PARTITION => Answer::Again(refused(HELP_TOPIC)),
+        UNKNOWN_TOPIC_OR_PARTITION => Answer::Again(refused(HELP_TOPIC), MADE_WITHIN),
         CORRUPT_MESSAGE
         | LEADER_NOT_AVAILABLE
         | NOT_LEADER_OR_FOLLOWER
@@ -36,7 +39,7 @@ pub(super) fn meaning(code: i16, text: Option<&str>, topic: &str) -> Answer {
         | NETWORK_EXCEPTION
         | KAFKA_STORAGE_ERROR
         | FENCED_LEADER_EPOCH
-        | UNKNOWN_LEADER_EPOCH => Answer::Again(LinkError::RefusedMessage(of_topic)),
+        | UNKNOWN_LEADER_EPOCH => Answer::Again(LinkError::RefusedMessage(of_topic), MOVED_WITHIN),
         // Not at once again: after the second one the message is there already, and each attempt
         // would add another.
         NOT_ENOUGH_REPLICAS | NOT_ENOUGH_REPLICAS_AFTER_APPEND => {
@@ -72,6 +75,10 @@ pub(super) fn one_line(text: &str) -> String {
     words.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect()
 }
 
+/// A broker that goes hands over what it leads within seconds.
+pub(super) const MOVED_WITHIN: Duration = Duration::from_secs(10);
+/// A topic that brokers make by themselves is there soon.
+const MADE_WITHIN: Duration = Duration::from_secs(3);
 /// What is told of a text of a broker.
 const REASON_CHARS_MAX: usize = 300;
 
@@ -153,7 +160,7 @@ mod tests {
         let foreign = meaning(TOPIC_AUTHORIZATION_FAILED, None, "t");
         assert!(matches!(foreign, Answer::Topic(reason) if reason == "TOPIC_AUTHORIZATION_FAILED"));
         for code in [NOT_LEADER_OR_FOLLOWER, UNKNOWN_TOPIC_OR_PARTITION, REQUEST_TIMED_OUT] {
-            assert!(matches!(meaning(code, None, "t"), Answer::Again(_)), "{code}");
+            assert!(matches!(meaning(code, None, "t"), Answer::Again(..)), "{code}");
         }
         for code in [-1, NOT_ENOUGH_REPLICAS_AFTER_APPEND, 12_345] {
             assert!(matches!(meaning(code, None, "t"), Answer::Link(_)), "{code}");
@@ -162,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_is_told_names_the_topic_and_what_to_do() {
-        let Answer::Again(error) = meaning(UNKNOWN_TOPIC_OR_PARTITION, None, "agg") else {
+        let Answer::Again(error, _) = meaning(UNKNOWN_TOPIC_OR_PARTITION, None, "agg") else {
             panic!("a topic may be made any moment")
         };
         let expected = "the upstream refused the connection: topic `agg`: \

@@ -120,8 +120,13 @@ impl Topic {
     /// Something is wrong that passes: the brokers are asked again after a pause.
     ///
     /// # Errors
-    /// It has not passed for so long that somebody should know.
-    pub(super) fn trouble(&mut self, error: LinkError, now: Instant) -> Result<(), LinkError> {
+    /// It has not passed within the time after which somebody should know.
+    pub(super) fn trouble(
+        &mut self,
+        error: LinkError,
+        within: Duration,
+        now: Instant,
+    ) -> Result<(), LinkError> {
         let first = Trouble { since: now, pause: PAUSE_MIN };
         let trouble = self
             .trouble
@@ -129,7 +134,7 @@ impl Topic {
         self.trouble = Some(trouble);
         self.is_stale = true;
         self.ask_at = now + trouble.pause;
-        if now.duration_since(trouble.since) < TROUBLE_MAX { Ok(()) } else { Err(error) }
+        if now.duration_since(trouble.since) < within { Ok(()) } else { Err(error) }
     }
 
     /// When the brokers are to be asked about it; none while nothing waits.
@@ -271,8 +276,6 @@ const FORBIDDEN_AGE_MAX: Duration = Duration::from_secs(10);
 /// Between two questions about a topic with which something is wrong.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// A broker that goes hands over what it leads within seconds.
-const TROUBLE_MAX: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -390,11 +393,12 @@ mod tests {
         let now = Instant::now();
         assert_eq!(topic.set_leaders(vec![None], now), Err(0));
         let error = || LinkError::RefusedMessage("no leader".to_owned());
-        assert!(topic.trouble(error(), now).is_ok());
+        let within = Duration::from_secs(10);
+        assert!(topic.trouble(error(), within, now).is_ok());
         assert_eq!(topic.ask_at(), Some(now + PAUSE_MIN));
-        assert!(topic.trouble(error(), now + PAUSE_MIN).is_ok());
+        assert!(topic.trouble(error(), within, now + PAUSE_MIN).is_ok());
         assert_eq!(topic.ask_at(), Some(now + PAUSE_MIN * 3), "less and less often");
-        assert!(topic.trouble(error(), now + TROUBLE_MAX).is_err());
+        assert!(topic.trouble(error(), within, now + within).is_err());
         assert_eq!(topic.drain().len(), 1);
         assert!(topic.is_idle());
     }

@@ -1,7 +1,7 @@
 //! Messages produced to brokers of the C library of Kafka.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
@@ -371,7 +371,7 @@ async fn a_login_is_told_as_the_brokers_want_it() {
         [(KafkaSasl::Plain, "PLAIN"), (KafkaSasl::ScramSha256, "SCRAM-SHA-256")]
     {
         let brokers = Brokers::with_topic(1, "plant", 1);
-        let wanted = Wanted { sasl: Some(mechanism), tls: None };
+        let wanted = Wanted { sasl: Some(mechanism), ..Wanted::default() };
         let gate = Gate::open(brokers.addresses().remove(0), wanted).await;
         gate.forget(true);
         let directory = Directory::new("data");
@@ -392,8 +392,8 @@ async fn a_login_is_told_as_the_brokers_want_it() {
 async fn another_login_than_the_brokers_want_is_told() {
     let brokers = Brokers::with_topic(1, "plant", 1);
     let address = brokers.addresses().remove(0);
-    let scram = Wanted { sasl: Some("SCRAM-SHA-256"), tls: None };
-    let nobody = Wanted { sasl: None, tls: None };
+    let scram = Wanted { sasl: Some("SCRAM-SHA-256"), ..Wanted::default() };
+    let nobody = Wanted::default();
     for (wanted, has_login, error) in [
         (scram.clone(), true, "it does not take SCRAM-SHA-512, but SCRAM-SHA-256"),
         (scram, false, "it ended it at the first request"),
@@ -416,7 +416,7 @@ async fn another_login_than_the_brokers_want_is_told() {
 async fn tls_with_a_certificate_of_the_box() {
     let files = Files::new();
     let brokers = Brokers::with_topic(1, "plant", 1);
-    let wanted = Wanted { sasl: Some("PLAIN"), tls: Some(kafka_gate::tls(&files)) };
+    let wanted = Wanted { sasl: Some("PLAIN"), tls: Some(kafka_gate::tls(&files)), pause_ms: 0 };
     let gate = Gate::open(brokers.addresses().remove(0), wanted).await;
     let config = through(&gate, KafkaSasl::Plain);
     let other = TlsClientConfig { cafile: Some(files.path("other-ca.pem")), ..files.tls() };
@@ -438,6 +438,29 @@ async fn tls_with_a_certificate_of_the_box() {
     numbers(50).iter().for_each(|payload| publisher.publish("agg/a", 1, payload));
     until(&broker, |status| status.acknowledged == 50 && status.depth == 0).await;
     assert_eq!(brokers.reader("plant", 1).payloads(50).await, numbers(50));
+}
+
+/// An answer that asks for a pause says all the same that the batch is stored.
+#[tokio::test]
+async fn a_client_over_its_quota_waits_and_sends_nothing_twice() {
+    let brokers = Brokers::with_topic(1, "plant", 1);
+    let wanted = Wanted { pause_ms: 100, ..Wanted::default() };
+    let gate = Gate::open(brokers.addresses().remove(0), wanted).await;
+    let mut config = through(&gate, KafkaSasl::Plain);
+    (config.username, config.password) = (None, None);
+    let directory = Directory::new("data");
+    let (broker, here) = start(&directory, &config);
+    let publisher = Client::connect(&here, "here");
+    let begun = Instant::now();
+    for payload in numbers(5) {
+        publisher.publish("agg/a", 1, &payload);
+        let count = payload.parse::<u64>().expect("a number") + 1;
+        until(&broker, |status| status.acknowledged == count).await;
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(400), "four pauses");
+    let reader = brokers.reader("plant", 1);
+    assert_eq!(reader.payloads(5).await, numbers(5));
+    assert_eq!(reader.count("plant"), 5);
 }
 
 #[tokio::test]

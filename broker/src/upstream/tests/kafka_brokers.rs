@@ -81,6 +81,12 @@ impl Reader {
         }
     }
 
+    /// How many records the first partition of a topic has.
+    pub(super) fn count(&self, topic: &str) -> i64 {
+        let found = self.0.fetch_watermarks(topic, 0, PATIENCE);
+        found.expect("the broker is there").1
+    }
+
     /// The payloads of so many records with different ones, in the order in which they came first.
     pub(super) async fn payloads(&self, count: usize) -> Vec<String> {
         let mut payloads: Vec<String> = Vec::new();

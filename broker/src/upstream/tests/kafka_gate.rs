@@ -1,5 +1,5 @@
 //! A gate before a broker of Kafka, which itself asks nobody who he is: it speaks TLS, wants a login,
-//! and can hold back answers.
+//! and asks for pauses.
 //!
 //! Brokers say where they are, and whoever asks goes there: in those answers the gate puts itself in
 //! their place.
@@ -25,11 +25,13 @@ pub(super) struct Gate {
 }
 
 /// What it asks for.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Wanted {
     /// The mechanism of SASL, if somebody is to log in; `gate` with the password `right`.
     pub(super) sasl: Option<&'static str>,
     pub(super) tls: Option<TlsAcceptor>,
+    /// A pause after each request to store something.
+    pub(super) pause_ms: u32,
 }
 
 struct Guard {
@@ -116,8 +118,13 @@ impl Guard {
                 (API_VERSIONS, _) | (_, Progress::Done) => {
                     send(&mut there, &request).await?;
                     let mut answer = frame(&mut there).await?;
-                    if i16_at(&request, 0) == METADATA {
-                        self.step_in(&mut answer);
+                    match i16_at(&request, 0) {
+                        METADATA => self.step_in(&mut answer),
+                        PRODUCE => {
+                            let end = answer.len() - 4;
+                            answer[end..].copy_from_slice(&self.wanted.pause_ms.to_be_bytes());
+                        }
+                        _ => {}
                     }
                     answer
                 }
@@ -234,6 +241,7 @@ fn i32_at(bytes: &[u8], place: usize) -> i32 {
     i32::from_be_bytes(bytes[place..place + 4].try_into().expect("four bytes"))
 }
 
+const PRODUCE: i16 = 0;
 const METADATA: i16 = 3;
 const HANDSHAKE: i16 = 17;
 const API_VERSIONS: i16 = 18;
