@@ -32,6 +32,7 @@ mod clock;
 mod inner_turn;
 pub mod logging;
 mod memory;
+mod record_sink;
 pub mod status;
 pub mod store;
 mod worker;

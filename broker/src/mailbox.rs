@@ -15,7 +15,7 @@ use weir_core::{
 };
 
 use crate::inner_turn::InnerTurn;
-use crate::shard::RecordSink;
+use crate::record_sink::RecordSink;
 use crate::stream::Stream;
 
 /// What a shard can be told.

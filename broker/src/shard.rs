@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token};
 use weir_core::{
     AuthenticationRequest, Batch, ConnectionId, Core, Effect, Forwards, HistoryRequest, Input, Now,
-    Outcome, ReaderId, Records, ShardId, StoreRoom,
+    Outcome, ReaderId, ShardId, StoreRoom,
 };
 use weir_mqtt::ReasonCode;
 
@@ -29,6 +29,7 @@ use crate::lingering::Lingering;
 use crate::listener::{Entrance, Listener};
 use crate::logging;
 use crate::mailbox::{Mail, MailReceiver, RetainedQuestion};
+use crate::record_sink::RecordSink;
 use crate::sockets::Sockets;
 use crate::store::{BatchSender, Loader, Refused, batch_bytes};
 use crate::ways::Ways;
@@ -51,16 +52,6 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) const WAKER: Token = Token(0);
 const FIRST_LISTENER: usize = 1;
-
-/// Something inside the broker that takes messages from a shard.
-pub(crate) trait RecordSink: Send {
-    /// Hands messages over; never waits.
-    fn give(&self, records: Records);
-    /// So many messages were not put into its backlog, since it said so.
-    fn missed(&self, _messages: u64) {}
-    /// False while it has too much to do.
-    fn has_room(&self) -> bool;
-}
 
 /// What a shard is made of.
 pub(crate) struct Parts {

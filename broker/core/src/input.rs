@@ -11,7 +11,7 @@ use crate::change::Change;
 use crate::forwards::Forwards;
 use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence, ShardId};
 use crate::message::{Message, MessageParts};
-use crate::readers::ReaderConfig;
+use crate::reader_config::ReaderConfig;
 use crate::store_room::StoreRoom;
 use crate::surroundings::Surroundings;
 

@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::durability::Durability;
 use crate::identity::{ConnectionId, Sequence};
 use crate::message::Message;
-use crate::readers::ReaderKind;
+use crate::reader_config::ReaderKind;
 use crate::store_room::StoreRoom;
 use crate::subscriptions::Holder;
 

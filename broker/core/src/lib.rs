@@ -108,6 +108,7 @@ mod recovered;
 
 mod authorize;
 mod change;
+mod reader_config;
 
 mod clock;
 mod identity;
@@ -142,7 +143,7 @@ pub use outbound::Outbound;
 pub use placement::Placement;
 pub use pressure::MemoryPressure;
 pub use rates::{ClientRates, RateLimit, Throttles};
-pub use readers::{ReaderConfig, ReaderKind};
+pub use reader_config::{ReaderConfig, ReaderKind};
 pub use recovered::{LogRecord, QueuedRecord, Recovered, RecoveredSession};
 pub use store_room::StoreRoom;
 pub use surroundings::{Memory, RuleFacts, StoreFacts, Surroundings};

@@ -17,7 +17,7 @@ use crate::identity::{ReaderId, Sequence, ShardId};
 use crate::key::SessionKey;
 use crate::message::{Message, MessageParts};
 use crate::metrics::DropReason;
-use crate::readers::ReaderKind;
+use crate::reader_config::ReaderKind;
 use crate::share_mark::ShareMark;
 use crate::shared::ShareKey;
 use crate::subscriptions::{Holder, Subscriber};

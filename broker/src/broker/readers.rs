@@ -10,7 +10,7 @@ use super::{StartError, seed};
 use crate::config::Config;
 use crate::history::{HistoryHandle, Recorder, System};
 use crate::pipeline::{Pipeline, PipelineHandle, not_handled};
-use crate::shard::RecordSink;
+use crate::record_sink::RecordSink;
 use crate::store::{RuleState, Store, StoreError};
 use crate::upstream::{Around, Orders, Roster, reader_config, reader_name};
 

@@ -20,7 +20,7 @@ use crate::fill_level::FillLevel;
 use crate::inner_turn::InnerTurn;
 use crate::mailbox::{Mail, Mailboxes};
 use crate::pipeline::not_handled;
-use crate::shard::RecordSink;
+use crate::record_sink::RecordSink;
 use crate::status::HistoryStatus;
 use crate::store::{Store, StoreError};
 use crate::worker::Worker;

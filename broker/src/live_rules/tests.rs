@@ -12,7 +12,7 @@ use crate::clock::unix_ms;
 use crate::config::{Config, compile_rules, read_tables};
 use crate::mailbox::{Mail, MailReceiver, Mailboxes, mailbox};
 use crate::pipeline::{Pipeline, PipelineThread, Waiting};
-use crate::shard::RecordSink;
+use crate::record_sink::RecordSink;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const RULE: &str = "[rule.r]\nfrom = \"in/{tag}\"\nto = \"out\"\nselect = { name = \"names.name\" }\n\

@@ -19,7 +19,7 @@ use super::{Listener, Pipeline, RuleCommand, TraceError, UnknownRule};
 use crate::clock::unix_ms;
 use crate::fill_level::FillLevel;
 use crate::mailbox::{Mail, Mailboxes, RetainedQuestion};
-use crate::shard::RecordSink;
+use crate::record_sink::RecordSink;
 use crate::store::{Store, StoreError};
 use crate::worker::Worker;
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use weir_core::Records;
 
-use crate::shard::RecordSink;
+use crate::record_sink::RecordSink;
 use crate::status::{UpstreamState, UpstreamStatus};
 
 /// One upstream, from outside. Clones are the same upstream.

@@ -14,7 +14,7 @@ use super::*;
 use crate::clock::ClockWatch;
 use crate::history::{Around, HistoryThread, pages};
 use crate::mailbox::{Mail, MailReceiver, Mailboxes, mailbox};
-use crate::shard::RecordSink as _;
+use crate::record_sink::RecordSink as _;
 use crate::store::{Store, StoreOptions};
 
 const PATIENCE: Duration = Duration::from_secs(20);
