@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use weir_core::{Metrics, RuleFacts, StoreFacts, Surroundings};
+use weir_core::{Metrics, RuleFacts, StoreFacts, Surroundings, UpstreamFacts};
 
 use crate::auth::ServiceFigures;
 use crate::clock::{Clock, ClockWatch};
@@ -17,6 +17,7 @@ use crate::memory;
 use crate::pipeline::{PipelineHandle, RuleFigures};
 use crate::status::{
     AuthStatus, MessageStatus, RuleStatus, ServiceStatus, Status, StoreStatus, UpstreamState,
+    UpstreamStatus,
 };
 use crate::store::{
     BatchSender, Condition, RoomWatch, Store, StoreError, WriterState, WriterStatus,
@@ -61,9 +62,7 @@ impl Probe {
             uptime_s: self.clock.uptime().as_secs(),
             memory: memory::of_process(),
             store: self.persistence.then(|| self.store_facts()),
-            upstreams: upstreams
-                .map(|upstream| (upstream.name, upstream.state == UpstreamState::Connected))
-                .collect(),
+            upstreams: upstreams.map(upstream_facts).collect(),
             rules: rules(&self.pipeline).into_iter().map(rule_facts).collect(),
             elsewhere: metrics_of(&self.mailboxes.all()[1..]).unwrap_or_default(),
         }
@@ -195,6 +194,14 @@ fn messages(metrics: &Metrics) -> MessageStatus {
 
 fn counts(counts: impl Iterator<Item = (&'static str, u64)>) -> BTreeMap<String, u64> {
     counts.map(|(name, count)| (name.to_owned(), count)).collect()
+}
+
+fn upstream_facts(upstream: UpstreamStatus) -> UpstreamFacts {
+    UpstreamFacts {
+        is_connected: upstream.state == UpstreamState::Connected,
+        status: serde_json::to_string(&upstream).expect("its keys are texts"),
+        name: upstream.name,
+    }
 }
 
 fn service(figures: &ServiceFigures) -> ServiceStatus {

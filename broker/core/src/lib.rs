@@ -146,4 +146,4 @@ pub use rates::{ClientRates, RateLimit, Throttles};
 pub use reader_config::{ReaderConfig, ReaderKind};
 pub use recovered::{LogRecord, QueuedRecord, Recovered, RecoveredSession};
 pub use store_room::StoreRoom;
-pub use surroundings::{Memory, RuleFacts, StoreFacts, Surroundings};
+pub use surroundings::{Memory, RuleFacts, StoreFacts, Surroundings, UpstreamFacts};

@@ -14,8 +14,8 @@ pub struct Surroundings {
     pub memory: Option<Memory>,
     /// The store, if there is one on disk.
     pub store: Option<StoreFacts>,
-    /// The names of the upstreams, and whether each is connected.
-    pub upstreams: Vec<(String, bool)>,
+    /// The upstreams.
+    pub upstreams: Vec<UpstreamFacts>,
     /// The rules.
     pub rules: Vec<RuleFacts>,
     /// What the other shards count.
@@ -29,6 +29,17 @@ pub struct RuleFacts {
     pub name: String,
     /// Names of figures, each one level or more of a topic, and their values.
     pub figures: Vec<(String, String)>,
+}
+
+/// What one upstream says about itself.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct UpstreamFacts {
+    /// Its name, which can be a level of a topic.
+    pub name: String,
+    /// Whether it is connected.
+    pub is_connected: bool,
+    /// How it is, as an object of JSON.
+    pub status: String,
 }
 
 /// Memory of the process.

@@ -11,7 +11,7 @@ use crate::clock::{Instant, Now};
 use crate::message::{Message, MessageParts};
 use crate::metrics::Metrics;
 use crate::retained::Retained;
-use crate::surroundings::{RuleFacts, Surroundings};
+use crate::surroundings::{RuleFacts, Surroundings, UpstreamFacts};
 
 /// What was published last.
 #[derive(Debug, Default)]
@@ -30,6 +30,7 @@ impl SysTree {
     ) -> Vec<Message> {
         let mut leaves = Leaves { now, retained: &mut self.retained, changed: Vec::new() };
         put_surroundings(&mut leaves, surroundings);
+        put_upstreams(&mut leaves, &surroundings.upstreams);
         put_rules(&mut leaves, &surroundings.rules);
         put_clients(&mut leaves, metrics);
         put_messages(&mut leaves, metrics);
@@ -76,6 +77,18 @@ impl Leaves<'_> {
         self.changed.push(message);
     }
 
+    /// Takes the leaves away whose topics have another name at this level than those that are there.
+    fn remove_others(&mut self, filter: &str, level: usize, is_there: impl Fn(&str) -> bool) {
+        let mut gone = Vec::new();
+        let filter = TopicFilter::parse(filter).expect("a filter");
+        self.retained.matching(filter, |message| {
+            if !message.topic().split('/').nth(level).is_some_and(&is_there) {
+                gone.push(message.topic().to_owned());
+            }
+        });
+        gone.iter().for_each(|topic| self.remove(topic));
+    }
+
     /// Takes a leaf away, which an empty message tells.
     fn remove(&mut self, topic: &str) {
         self.retained.remove(topic);
@@ -113,22 +126,18 @@ fn put_surroundings(leaves: &mut Leaves<'_>, surroundings: &Surroundings) {
         leaves.put("store/commit/p50", milliseconds(store.commit_p50_us));
         leaves.put("store/commit/p99", milliseconds(store.commit_p99_us));
     }
-    for (name, is_connected) in &surroundings.upstreams {
+}
+
+fn put_upstreams(leaves: &mut Leaves<'_>, upstreams: &[UpstreamFacts]) {
+    leaves.remove_others(ALL_UPSTREAMS, 3, |name| upstreams.iter().any(|one| one.name == name));
+    for UpstreamFacts { name, is_connected, status } in upstreams {
         leaves.put(&format!("connection/{name}/state"), u8::from(*is_connected));
+        leaves.put(&format!("connection/{name}/status"), status);
     }
 }
 
-/// Also removes the leaves of rules that are gone.
 fn put_rules(leaves: &mut Leaves<'_>, rules: &[RuleFacts]) {
-    let mut gone = Vec::new();
-    let filter = TopicFilter::parse(ALL_RULES).expect("a filter");
-    leaves.retained.matching(filter, |message| {
-        let name = message.topic().split('/').nth(2);
-        if !rules.iter().any(|rule| Some(rule.name.as_str()) == name) {
-            gone.push(message.topic().to_owned());
-        }
-    });
-    gone.iter().for_each(|topic| leaves.remove(topic));
+    leaves.remove_others(ALL_RULES, 2, |name| rules.iter().any(|rule| rule.name == name));
     for RuleFacts { name, figures } in rules {
         for (figure, value) in figures {
             leaves.put_topic(&format!("{RULES}/{name}/{figure}"), value);
@@ -234,6 +243,7 @@ const ROOT: &str = "$SYS/broker";
 /// Where the rules begin.
 const RULES: &str = "$SYS/rules";
 const ALL_RULES: &str = "$SYS/rules/#";
+const ALL_UPSTREAMS: &str = "$SYS/broker/connection/#";
 
 /// Reads one counter.
 type Counter = fn(&Metrics) -> u64;

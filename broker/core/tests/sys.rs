@@ -21,9 +21,13 @@ fn surroundings() -> Surroundings {
         uptime_s: 12,
         memory: Some(Memory { bytes: 1000, bytes_max: 2000 }),
         store: Some(StoreFacts { status: "ok", bytes: 4096, ..StoreFacts::default() }),
-        upstreams: vec![("cloud".to_owned(), true), ("plant".to_owned(), false)],
+        upstreams: vec![upstream("cloud", true), upstream("plant", false)],
         ..Surroundings::default()
     }
+}
+
+fn upstream(name: &str, is_connected: bool) -> UpstreamFacts {
+    UpstreamFacts { name: name.to_owned(), is_connected, status: "{\"depth\":0}".to_owned() }
 }
 
 #[test]
@@ -90,6 +94,29 @@ fn what_has_changed_goes_to_subscribers_and_nothing_else() {
     let topics: Vec<String> = watcher.receive_all().into_iter().map(|r| r.topic).collect();
     let changed = ["total", "connected", "active", "maximum"];
     assert_eq!(topics, changed.map(|name| format!("$SYS/broker/clients/{name}")));
+}
+
+/// Upstreams come and go while the broker runs.
+#[test]
+fn of_an_upstream_that_is_gone_nothing_stays() {
+    let world = World::new();
+    let watcher = world.connect(v5("watcher"));
+    watcher.subscribe("$SYS/broker/connection/#", QOS1);
+    let changed = |upstreams: &[UpstreamFacts]| {
+        world.surroundings(&Surroundings { upstreams: upstreams.to_vec(), ..surroundings() });
+        let all = watcher.receive_all().into_iter();
+        let root = "$SYS/broker/connection/".len();
+        all.map(|one| format!("{} {}", &one.topic[root..], one.payload)).collect::<Vec<_>>()
+    };
+    let (cloud, plant) = (upstream("cloud", true), upstream("plant", false));
+    let all = [
+        "cloud/state 1",
+        "cloud/status {\"depth\":0}",
+        "plant/state 0",
+        "plant/status {\"depth\":0}",
+    ];
+    assert_eq!(changed(&[cloud.clone(), plant]), all);
+    assert_eq!(changed(&[cloud]), ["plant/state ", "plant/status "]);
 }
 
 /// Rules have a branch of their own: names of rules never meet those of the broker.
