@@ -429,10 +429,10 @@ impl Producer {
             topic.settle(taken.partition);
             let reason =
                 format!("broker {broker} is to be at `{address}`, but there: {}", error.text());
-            let is_of_network = is_of_network(error);
-            let help = if is_of_network { HELP_BROKER } else { error.help() };
+            let help = if is_of_network(error) { HELP_BROKER } else { error.help() };
             let told = LinkError::Refused { reason, help };
-            let passes = is_of_network && !matches!(error, LinkError::Timeout);
+            // Others have let this box in: what one of them has against it may be that it is going.
+            let passes = !matches!(error, LinkError::Timeout);
             ended =
                 ended.and(if passes { topic.trouble(told, MOVED_WITHIN, now) } else { Err(told) });
         }

@@ -31,28 +31,34 @@ fn kafka_misses_nothing_whatever_fails() {
 struct Plant {
     broker: MockCluster<'static, DefaultProducerContext>,
     way: Way,
-    consumer: BaseConsumer,
+    /// Where each partition is read on.
+    next: [i64; PARTITIONS as usize],
 }
 
 impl Plant {
     fn start() -> Self {
         let broker = MockCluster::new(1).expect("a broker in this process");
         broker.create_topic("far", PARTITIONS, 1).expect("a new topic");
+        let way = Way::start(broker.bootstrap_servers().parse().expect("an address"));
+        Self { broker, way, next: [0; PARTITIONS as usize] }
+    }
+
+    /// A new one each time: one that is there gives up on a broker that comes and goes.
+    fn consumer(&self) -> BaseConsumer {
         let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", broker.bootstrap_servers())
+            .set("bootstrap.servers", self.broker.bootstrap_servers())
             .set("group.id", "far")
             .set("check.crcs", "true")
             .set("fetch.wait.max.ms", "10")
-            .set("reconnect.backoff.max.ms", "100")
             .create()
             .expect("a consumer");
         let mut list = TopicPartitionList::new();
-        for partition in 0..PARTITIONS {
-            list.add_partition_offset("far", partition, Offset::Beginning).expect("a partition");
+        for (partition, offset) in (0..).zip(self.next) {
+            let added = list.add_partition_offset("far", partition, Offset::Offset(offset));
+            added.expect("a partition");
         }
         consumer.assign(&list).expect("partitions");
-        let way = Way::start(broker.bootstrap_servers().parse().expect("an address"));
-        Self { broker, way, consumer }
+        consumer
     }
 
     fn refuse(&self, error: RDKafkaRespErr, random: &mut Random) {
@@ -67,9 +73,14 @@ impl FarEnd for Plant {
     }
 
     fn arrived(&mut self) -> Vec<(String, u64)> {
+        let consumer = self.consumer();
+        let end = |partition| consumer.fetch_watermarks("far", partition, LIMIT);
+        let ends: Vec<i64> =
+            (0..PARTITIONS).map(|partition| end(partition).expect("it is there").1).collect();
         let mut found = Vec::new();
-        // What is told as an error is that the broker is away, which is meant.
-        while let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(20)) {
+        while self.next.iter().zip(&ends).any(|(next, end)| next < end) {
+            let message = consumer.poll(LIMIT).expect("a record in time").expect("a record");
+            self.next[message.partition() as usize] = message.offset() + 1;
             found.push(read(&message));
         }
         found
@@ -162,4 +173,5 @@ fn send(stream: &mut TcpStream, frame: &[u8]) -> io::Result<()> {
 }
 
 const PARTITIONS: i32 = 3;
+const LIMIT: Duration = Duration::from_secs(30);
 const METADATA: [u8; 2] = [0, 3];

@@ -132,8 +132,13 @@ async fn ask_at(
     topics: &[String],
 ) -> Result<(Connection, Metadata), LinkError> {
     let mut connection = connector.connect(address).await?;
-    let metadata = connection.metadata(topics).await?;
-    Ok((connection, metadata))
+    let mut asked = connection.metadata(topics).await;
+    if asked.is_err() && connection.is_unwanted() {
+        // It may have been going just then. One that wants a login does the same again.
+        connection = connector.connect(address).await?;
+        asked = connection.metadata(topics).await;
+    }
+    Ok((connection, asked?))
 }
 
 /// Whether an error may be gone the next time although nobody does anything.

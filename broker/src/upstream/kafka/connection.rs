@@ -33,6 +33,8 @@ pub(super) struct Connection {
     produce: i16,
     /// Whether the broker has answered to anything but how it speaks.
     is_proven: bool,
+    /// Whether it has ended the connection instead.
+    is_unwanted: bool,
 }
 
 /// An answer of a broker, without its header.
@@ -68,6 +70,7 @@ impl Connector {
             last_id: 0,
             produce: produce::VERSION_MIN,
             is_proven: false,
+            is_unwanted: false,
         };
         connection.agree(self.tls.is_some()).await?;
         if let Some(login) = &self.login {
@@ -95,6 +98,11 @@ impl Connection {
         answer.read(|reader| produce::answer(reader, version))
     }
 
+    /// Whether the broker has ended the connection at the first request.
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.is_unwanted
+    }
+
     /// Sends a request and waits for its answer.
     pub(super) async fn request(
         &mut self,
@@ -109,6 +117,7 @@ impl Connection {
                 Ok(answer)
             }
             Err(fault) if !self.is_proven && fault.is_end() => {
+                self.is_unwanted = true;
                 let reason = "it ended it at the first request".to_owned();
                 Err(LinkError::Refused { reason, help: HELP_LOGIN })
             }
