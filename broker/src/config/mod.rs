@@ -50,8 +50,8 @@ pub use settings::{
     OnDamage, QueueFull, ShareStrategy, StoreConfig,
 };
 pub use upstream::{
-    AmqpConfig, BacklogFull, HttpBody, HttpConfig, KafkaCompression, KafkaConfig, KafkaKey,
-    KafkaSasl, MqttVersion, NatsConfig, RestartTimeout, Secret, StartType, Unroutable,
+    AmqpConfig, BacklogFull, HttpBody, HttpCompression, HttpConfig, KafkaCompression, KafkaConfig,
+    KafkaKey, KafkaSasl, MqttVersion, NatsConfig, RestartTimeout, Secret, StartType, Unroutable,
     UpstreamConfig, UpstreamKind,
 };
 

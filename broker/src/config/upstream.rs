@@ -111,6 +111,8 @@ pub struct HttpConfig {
     pub body: HttpBody,
     /// Messages in one request.
     pub batch: u16,
+    /// How a request is compressed.
+    pub compression: HttpCompression,
     /// The header `Authorization`, from the key or from its file.
     pub authorization: Option<Secret>,
 }
@@ -176,6 +178,15 @@ pub struct NatsConfig {
     pub nkey_file: Option<PathBuf>,
     /// Where the subjects begin on which acknowledgements come.
     pub inbox_prefix: String,
+}
+
+/// How a request to an upstream is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpCompression {
+    /// Not at all.
+    None,
+    /// With `Content-Encoding: gzip`.
+    Gzip,
 }
 
 /// What a request to an upstream holds.
@@ -334,6 +345,7 @@ impl HttpConfig {
             path: values.text("path").unwrap_or_default(),
             body: HttpBody::from_name(values.choice("body")),
             batch: values.whole("batch"),
+            compression: HttpCompression::from_name(values.choice("compression")),
             authorization: values.text("authorization").map(Secret::new),
         }
     }
@@ -412,6 +424,18 @@ impl NatsConfig {
             creds_file: values.path("creds_file"),
             nkey_file: values.path("nkey_file"),
             inbox_prefix: values.text("inbox_prefix").unwrap_or_default(),
+        }
+    }
+}
+
+impl HttpCompression {
+    pub(crate) const NAMES: [&'static str; 2] = ["none", "gzip"];
+
+    fn from_name(name: &str) -> Self {
+        match name {
+            "none" => Self::None,
+            "gzip" => Self::Gzip,
+            _ => unreachable!("declared by the same names"),
         }
     }
 }

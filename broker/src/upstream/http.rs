@@ -15,14 +15,16 @@ use std::time::Duration;
 use base64ct::{Base64, Encoding as _};
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION,
+};
 use hyper::{Request, Response, StatusCode, body::Incoming};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::desk::{Desk, Numbered};
 use super::error::LinkError;
-use crate::config::{HostPort, HttpBody, HttpConfig, TlsClientConfig};
+use crate::config::{HostPort, HttpBody, HttpCompression, HttpConfig, TlsClientConfig};
 use crate::http_connection::{self, OpenError, Requests, read_body};
 
 /// What is posted, and how.
@@ -134,6 +136,13 @@ impl Service {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
+        let body = match self.http.compression {
+            HttpCompression::None => body,
+            HttpCompression::Gzip => {
+                request = request.header(CONTENT_ENCODING, "gzip");
+                body::gzipped(&body)
+            }
+        };
         if let [message] = messages {
             if let Some(id) = body::property(message, "id") {
                 request = request.header(IDEMPOTENCY_KEY, body::escaped(id));
@@ -160,6 +169,9 @@ impl Service {
             }
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE => {
                 Err(LinkError::Refused { reason, help: HELP_PATH })
+            }
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                Err(LinkError::Refused { reason, help: HELP_MEDIA })
             }
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
                 Err(LinkError::RefusedMessage(reason))
@@ -219,5 +231,6 @@ const TOPIC: HeaderName = HeaderName::from_static("mqtt-topic");
 
 const HELP_CREDENTIALS: &str =
     "check `authorization_file`, or `username` and `password_file`, of this upstream";
+const HELP_MEDIA: &str = "check `body` and `compression` in `http` of this upstream";
 const HELP_PATH: &str = "check `path` in `http` of this upstream";
 const HELP_HTTP: &str = "check `address`; for HTTPS set `tls`";

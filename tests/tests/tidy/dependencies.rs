@@ -28,7 +28,7 @@ const CONFINED: [(&str, &[&str]); 10] = [
     ("async_nats", &["broker/src/upstream/nats.rs", "broker/src/upstream/nats/"]),
     ("async_rs", &["broker/src/upstream/amqp/", "broker/src/upstream/amqp.rs"]),
     ("crc32c", &["broker/src/upstream/kafka/"]),
-    ("flate2", &["broker/src/upstream/kafka/"]),
+    ("flate2", &["broker/src/upstream/http/", "broker/src/upstream/kafka/"]),
     ("lapin", &["broker/src/upstream/amqp/", "broker/src/upstream/amqp.rs"]),
     ("lz4_flex", &["broker/src/upstream/kafka/"]),
     ("nkeys", &["broker/src/upstream/nats/"]),

@@ -6,8 +6,8 @@ use super::super::{
     key::{Form, Initial, Key, Kind, Section},
     listeners::TLS_VERSIONS,
     upstream::{
-        BacklogFull, HttpBody, KafkaCompression, KafkaKey, KafkaSasl, MqttVersion, StartType,
-        Unroutable, UpstreamKind,
+        BacklogFull, HttpBody, HttpCompression, KafkaCompression, KafkaKey, KafkaSasl, MqttVersion,
+        StartType, Unroutable, UpstreamKind,
     },
 };
 use super::{KB, TB, YEAR};
@@ -259,6 +259,13 @@ pub(crate) static UPSTREAM_HTTP: Section = Section {
                    array; `raw` has one message.",
             kind: Kind::Whole { min: 1, max: 1000, unit: "messages" },
             initial: Initial::Default("1"),
+        },
+        Key {
+            name: "compression",
+            text: "How the body of a request is compressed. gzip: with `Content-Encoding: gzip`, which \
+                   not every service understands; InfluxDB does. It pays with a larger `batch`.",
+            kind: Kind::Choice(&HttpCompression::NAMES),
+            initial: Initial::Default("\"none\""),
         },
         Key {
             name: "authorization",

@@ -1,12 +1,23 @@
 //! What stands in a request.
 
+use std::io::Write as _;
+
 use base64ct::{Base64, Encoding as _};
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::config::{HttpBody, HttpConfig};
 use crate::upstream::desk::Numbered;
+
+/// A body as `Content-Encoding: gzip` has it.
+pub(super) fn gzipped(body: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let written = encoder.write_all(body).and_then(|()| encoder.finish());
+    written.expect("memory takes everything").into()
+}
 
 /// The media type and the body of a request.
 pub(super) fn of(http: &HttpConfig, messages: &[Numbered]) -> (String, Bytes) {

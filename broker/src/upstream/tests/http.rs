@@ -1,6 +1,7 @@
 //! Messages posted to a service, which a server of the test plays.
 
 use std::collections::VecDeque;
+use std::io::Read as _;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -8,6 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
+use flate2::read::GzDecoder;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
@@ -19,7 +21,8 @@ use super::mosquitto::Directory;
 use super::tls::Files;
 use super::{route, start, until};
 use crate::config::{
-    HostPort, HttpBody, RestartTimeout, Secret, TlsClientConfig, UpstreamConfig, UpstreamKind,
+    HostPort, HttpBody, HttpCompression, RestartTimeout, Secret, TlsClientConfig, UpstreamConfig,
+    UpstreamKind,
 };
 use crate::status::UpstreamState;
 
@@ -63,7 +66,12 @@ async fn answer(
     body: Bytes,
 ) -> (StatusCode, &'static str) {
     let mut seen = service.0.lock().expect("nobody panics");
-    let body = String::from_utf8_lossy(&body).into_owned();
+    let mut text = String::new();
+    match headers.get("content-encoding") {
+        Some(_) => GzDecoder::new(&body[..]).read_to_string(&mut text).expect("it is gzip"),
+        None => body.as_ref().read_to_string(&mut text).expect("it is text"),
+    };
+    let body = text;
     let is_wrong = seen.wrong.is_some_and(|wrong| body.contains(wrong));
     let answer = match seen.answers.pop_front() {
         Some(answer) => answer,
@@ -336,4 +344,28 @@ async fn https_with_a_certificate_of_the_box() {
     let status = until(&broker, |status| status.last_error.is_some()).await;
     let text = status.last_error.unwrap_or_default();
     assert!(text.starts_with("no TLS with the upstream: "), "{text}");
+}
+
+/// A batch of lines is much shorter then; a service that does not understand it is not set up right.
+#[tokio::test]
+async fn a_request_can_be_compressed() {
+    let service = Service::default();
+    service.say(&[(StatusCode::UNSUPPORTED_MEDIA_TYPE, "no gzip here")]);
+    let mut config = upstream(service.start().await);
+    (config.http.body, config.http.batch) = (HttpBody::Lines, 100);
+    config.http.compression = HttpCompression::Gzip;
+    let directory = Directory::new("data");
+    let (broker, here) = start(&directory, &config);
+    let publisher = Client::connect(&here, "here");
+    let line = "climate,room=kitchen temperature=21.5".repeat(40);
+    publisher.publish("agg/a", 1, &line);
+    let status = until(&broker, |status| status.acknowledged == 1).await;
+    assert_eq!(status.dropped.len(), 0, "nothing is wrong with the message: {status:?}");
+    let told = status.last_error.expect("it was told");
+    assert!(told.contains("no gzip here"), "{told}");
+    let requests = service.requests(2).await;
+    assert_eq!(requests[1].header("content-encoding"), Some("gzip"));
+    assert_eq!(requests[1].body, format!("{line}\n"));
+    let length: usize = requests[1].header("content-length").unwrap().parse().unwrap();
+    assert!(length < line.len() / 10, "{length}");
 }
