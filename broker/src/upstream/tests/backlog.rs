@@ -116,3 +116,43 @@ async fn a_backlog_that_thins_out_reaches_back_longer() {
     assert!(long.iter().all(|count| *count > 20), "{gaps:?}");
     assert_eq!(numbers.len() as u64, status.depth);
 }
+
+/// Two upstreams to the same place thin out what is old: readings give up early, what a rule makes of
+/// them does not.
+#[tokio::test]
+async fn an_old_backlog_is_averages_and_a_fresh_one_readings_too() {
+    let Some((mut far, mut there, readings)) = far_end(MqttVersion::V50, 1).await else { return };
+    there.subscribe("averages/#").await;
+    far.stop();
+    let directory = Directory::new("data");
+    let mut averages = readings.clone();
+    (averages.name, averages.forward) = ("means".to_owned(), Vec::new());
+    averages.remote_clientid = Some("gate-averages".to_owned());
+    let mut readings = readings;
+    readings.backlog_max_age = Some(Duration::from_millis(20));
+    let rule = "[rule.averages]\nfrom = \"agg/{id}\"\ndecode = \"number\"\nby = [\"id\"]\n\
+                window = \"count 10\"\nselect = { mean = \"avg(value)\" }\n\
+                to = { upstream = \"means\", topic = \"averages/{id}\" }\n";
+    let broker = Broker::start(Config {
+        data_dir: directory.0.clone(),
+        listeners: vec![ListenerConfig::new(HostPort::new("127.0.0.1", 0))],
+        upstreams: vec![readings, averages],
+        rules: vec![weir_rules::Source::new("averages.toml", rule)],
+        ..Config::default()
+    })
+    .expect("the broker starts");
+    let publisher = Client::connect(&HostPort::new("127.0.0.1", broker.addresses()[0].port()), "p");
+    for payload in numbers(20) {
+        publisher.publish("agg/a", 1, &payload);
+    }
+    until(&broker, |status| status.dropped.get("backlog_age") == Some(&20)).await;
+    let waits = broker.status().upstreams.into_iter().find(|one| one.name == "means");
+    assert_eq!(waits.expect("it is there").depth, 2);
+    far.resume();
+    let mut came = [there.next().await.payload, there.next().await.payload];
+    came.sort();
+    assert!(came[0].contains("14.5") && came[1].contains("4.5"), "{came:?}");
+    until(&broker, |status| status.state == UpstreamState::Connected).await;
+    publisher.publish("agg/a", 1, "20");
+    assert_eq!(there.next().await.payload, "20");
+}
