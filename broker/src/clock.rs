@@ -7,6 +7,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use weir_core::Now;
 
+/// 2020, before which a clock was never set; milliseconds since the Unix epoch.
+pub(crate) const SET_FROM_MS: u64 = 1_577_836_800_000;
+
 /// Counts from the start of the broker; all its threads share one origin.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {

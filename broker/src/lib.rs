@@ -44,6 +44,8 @@ mod checksum;
 mod http_connection;
 mod stream;
 
+mod client_stream;
+
 pub use broker::{Broker, StartError};
 pub use inner_turn::{InnerTurn, OwnedPublication, TurnQueue};
 pub use pipeline::{Pipeline, RuleCommand, UnknownRule};

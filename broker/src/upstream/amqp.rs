@@ -33,7 +33,7 @@ use self::runtime::Tokio;
 use self::stream::Stream;
 use self::under_way::{Publishing, Settled, UnderWay};
 use super::desk::{Desk, Numbered};
-use super::error::LinkError;
+use super::error::{LinkError, one_line};
 use super::outgoing::Outgoing;
 use crate::config::{AmqpConfig, HostPort, TlsClientConfig, Unroutable};
 
@@ -113,7 +113,7 @@ impl Publisher {
             match next {
                 Next::Event(Some(Event::ConnectionBlocked(reason))) => {
                     is_blocked = true;
-                    desk.tell_blocked(Some(fault::one_line(&reason))).await;
+                    desk.tell_blocked(Some(one_line(&reason))).await;
                 }
                 Next::Event(Some(Event::ConnectionUnblocked)) => {
                     (is_blocked, heard_at) = (false, Instant::now());

@@ -75,6 +75,15 @@ pub(crate) enum LinkError {
     Unreachable(#[source] io::Error),
 }
 
+/// What came from outside, without what would end a line, and no more than is of use.
+pub(crate) fn one_line(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect()
+}
+
+/// What is told of a text of the far end.
+const REASON_CHARS_MAX: usize = 300;
+
 impl LinkError {
     /// What to do next.
     pub(crate) fn help(&self) -> &'static str {

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::desk::{Desk, Numbered};
-use super::error::LinkError;
+use super::error::{LinkError, one_line};
 use crate::config::{HostPort, HttpBody, HttpCompression, HttpConfig, TlsClientConfig};
 use crate::http_connection::{self, OpenError, Requests, read_body};
 
@@ -161,7 +161,7 @@ impl Service {
         if status.is_success() {
             return Ok(Verdict::Taken);
         }
-        let text = body.map(|body| first_words(&body)).unwrap_or_default();
+        let text = body.map(|body| one_line(&String::from_utf8_lossy(&body))).unwrap_or_default();
         let reason = if text.is_empty() { status.to_string() } else { format!("{status}: {text}") };
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -212,19 +212,10 @@ fn broken(error: hyper::Error) -> LinkError {
     LinkError::Lost(cause.map_or_else(|| error.to_string(), ToString::to_string))
 }
 
-/// The beginning of an answer, on one line.
-fn first_words(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    words.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect()
-}
-
 /// For a request and its answer, and to connect. Services at the edge are slow.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// What is read of an answer.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// What is told of it.
-const REASON_CHARS_MAX: usize = 200;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TOPIC: HeaderName = HeaderName::from_static("mqtt-topic");

@@ -85,7 +85,9 @@ impl Lanes {
             }
             return Ok(read);
         };
-        self.reads_ahead = !self.reads_ahead;
+        // All that the backlog will ever have is counted, so it is read only to be sent.
+        let backlog_waits = self.backlog.outbox.is_behind(&self.backlog.sender);
+        self.reads_ahead = !(self.reads_ahead && backlog_waits);
         if self.reads_ahead {
             return ahead.read(read_log);
         }

@@ -49,6 +49,9 @@ mod handle;
 mod node;
 mod trend;
 
+#[cfg(test)]
+mod sample;
+
 pub(crate) use bridge::Around;
 pub use forwarder::{Forwarder, ForwarderOptions, Full, Read, Unusable};
 pub use outgoing::{Outgoing, Peer};

@@ -15,6 +15,7 @@ use std::ops::Range;
 use weir_core::{Destination, LogRecord, Message, ReaderId, Sequence};
 
 use super::sender::{Record, Sender};
+use crate::clock;
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -58,7 +59,7 @@ impl MaxAge {
     /// Whether what was received then is too old by now. What came before the clock of the box was
     /// set has no age.
     pub(crate) fn is_over(&self, received_at_ms: u64, unix_ms: u64) -> bool {
-        received_at_ms >= CLOCK_SET_FROM_MS
+        received_at_ms >= clock::SET_FROM_MS
             && !self.wrong_ms.contains(&received_at_ms)
             && unix_ms.saturating_sub(received_at_ms) > self.max_ms
     }
@@ -228,8 +229,6 @@ impl Outbox {
     }
 }
 
-/// 2020, before which a clock was never set.
-const CLOCK_SET_FROM_MS: u64 = 1_577_836_800_000;
 /// What is read at once; some 100 us of reading.
 const BATCH_BYTES: usize = 64 * 1024;
 /// What waits in memory for the sender, so that the far end never waits for the disk.

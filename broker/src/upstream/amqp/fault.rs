@@ -6,7 +6,7 @@ use std::io;
 use lapin::protocol::AMQPError;
 use lapin::{Error, ErrorKind};
 
-use crate::upstream::error::LinkError;
+use crate::upstream::error::{LinkError, one_line};
 
 /// What is wrong.
 #[derive(Debug)]
@@ -91,15 +91,6 @@ fn has_ended(cause: &io::Error) -> bool {
             | io::ErrorKind::UnexpectedEof
     )
 }
-
-/// What came from outside, without what would end a line.
-pub(super) fn one_line(text: &str) -> String {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    words.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect()
-}
-
-/// What is told of a text of the server.
-const REASON_CHARS_MAX: usize = 300;
 
 // Codes of AMQP 0.9.1 and of RabbitMQ.
 const CONTENT_TOO_LARGE: u16 = 311;

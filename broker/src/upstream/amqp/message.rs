@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 
+use crate::clock;
 use crate::upstream::outgoing::Outgoing;
 
 /// A message as it is published.
@@ -49,7 +50,7 @@ impl Envelope {
         if headers.bytes + OTHER_BYTES > frame_bytes_max {
             return Err(format!("its user properties have {} bytes, too many", headers.bytes));
         }
-        if outgoing.received_at_ms >= CLOCK_SET_MS {
+        if outgoing.received_at_ms >= clock::SET_FROM_MS {
             properties = properties.with_timestamp(outgoing.received_at_ms / 1000);
         }
         // RabbitMQ takes no more than 32 bits, of milliseconds.
@@ -87,8 +88,6 @@ const TOPIC: &str = "mqtt-topic";
 const HEADER_BYTES: usize = 6;
 /// Around all headers, and what is of a known length.
 const OTHER_BYTES: usize = 128;
-/// What came earlier came before the clock of the box was set: the year 2020.
-const CLOCK_SET_MS: u64 = 1_577_836_800_000;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! The bytes of a connection, plain or over TLS.
+//! The bytes of a connection, as the library wants them.
 //!
 //! The library reads and writes them on a thread of its own, which ends with the connection: for
 //! whoever has lost interest it ends when the other half of [`Stream::connect`] is dropped. A server
@@ -11,25 +11,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
+use crate::client_stream::ClientStream;
 use crate::config::HostPort;
 use crate::upstream::error::LinkError;
 
 /// A connection, as the library wants one.
 pub(super) struct Stream {
-    bytes: Bytes,
+    bytes: ClientStream,
     gone: oneshot::Receiver<()>,
-}
-
-enum Bytes {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
@@ -39,18 +32,9 @@ impl Stream {
         tls: Option<Arc<ClientConfig>>,
     ) -> Result<(Self, oneshot::Sender<()>), LinkError> {
         let host = address.host();
-        let of_io = |error| LinkError::of_io(error, host);
-        let stream = TcpStream::connect((host, address.port())).await.map_err(of_io)?;
-        stream.set_nodelay(true).map_err(of_io)?;
-        let bytes = match tls {
-            None => Bytes::Plain(stream),
-            Some(tls) => {
-                let name = ServerName::try_from(host.to_owned())
-                    .map_err(|error| of_io(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-                let stream = TlsConnector::from(tls).connect(name, stream).await;
-                Bytes::Tls(Box::new(stream.map_err(of_io)?))
-            }
-        };
+        let tls = tls.map(TlsConnector::from);
+        let bytes = ClientStream::connect(host, address.port(), tls.as_ref()).await;
+        let bytes = bytes.map_err(|error| LinkError::of_io(error, host))?;
         let (in_use, gone) = oneshot::channel();
         Ok((Self { bytes, gone }, in_use))
     }
@@ -66,10 +50,7 @@ impl futures_io::AsyncRead for Stream {
             return Poll::Ready(Ok(0));
         }
         let mut buffer = ReadBuf::new(buffer);
-        ready!(match &mut self.bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_read(context, &mut buffer),
-            Bytes::Tls(stream) => Pin::new(stream).poll_read(context, &mut buffer),
-        })?;
+        ready!(Pin::new(&mut self.bytes).poll_read(context, &mut buffer))?;
         Poll::Ready(Ok(buffer.filled().len()))
     }
 }
@@ -80,24 +61,15 @@ impl futures_io::AsyncWrite for Stream {
         context: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_write(context, buffer),
-            Bytes::Tls(stream) => Pin::new(stream).poll_write(context, buffer),
-        }
+        Pin::new(&mut self.bytes).poll_write(context, buffer)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Bytes::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
+        Pin::new(&mut self.bytes).poll_flush(context)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.bytes {
-            Bytes::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Bytes::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
+        Pin::new(&mut self.bytes).poll_shutdown(context)
     }
 }
 

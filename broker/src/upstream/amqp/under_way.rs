@@ -15,9 +15,9 @@ use std::task::{Context, Poll};
 use lapin::message::BasicReturnMessage;
 use lapin::{Confirmation, Error};
 
-use super::fault::one_line;
 use super::message::Envelope;
 use crate::upstream::desk::Numbered;
+use crate::upstream::error::one_line;
 
 /// What the server, or the end of the channel, made of a message.
 pub(super) type Outcome = Result<Confirmation, Error>;

@@ -1,10 +1,10 @@
 use std::convert::Infallible;
 
-use weir_core::{Destination, Message, MessageParts, Target};
 use weir_mqtt::Version;
 
 use super::*;
 use crate::config::{BacklogFull, TopicTemplate};
+use crate::upstream::sample;
 
 const READER: ReaderId = ReaderId(3);
 const START: Now = Now { monotonic: Instant(5_000), unix_ms: 1_800_000_000_000 };
@@ -49,28 +49,7 @@ fn connected(options: ForwarderOptions, ages_ms: &[u64]) -> Forwarder {
 }
 
 fn record(sequence: u64, received_at_ms: u64) -> LogRecord {
-    let parts = MessageParts {
-        qos: QoS::AtLeastOnce,
-        retain: false,
-        expires_at_ms: None,
-        received_at_ms,
-        publisher: "",
-        topic: "a",
-        properties: &[],
-        payload: b"21.5",
-    };
-    let target = Target {
-        destination: Destination::Reader(READER),
-        qos: QoS::AtLeastOnce,
-        retain: false,
-        packet_id: None,
-        subscription_identifiers: vec![0].into(),
-    };
-    LogRecord {
-        sequence: Sequence(sequence),
-        message: Message::new(&parts, &mut Vec::new()),
-        targets: vec![target],
-    }
+    sample::record(READER, sequence, b"21.5", received_at_ms)
 }
 
 /// Sends what may go now, all of which is acknowledged; answers how many it were.

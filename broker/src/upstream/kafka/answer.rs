@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::upstream::error::LinkError;
+use crate::upstream::error::{LinkError, one_line};
 
 /// What became of a batch, or what is known about a topic.
 #[derive(Debug)]
@@ -69,18 +69,10 @@ pub(super) fn is_size(code: i16) -> bool {
     matches!(code, MESSAGE_TOO_LARGE | RECORD_LIST_TOO_LARGE)
 }
 
-/// What came from outside, without what would end a line.
-pub(super) fn one_line(text: &str) -> String {
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    words.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect()
-}
-
 /// A broker that goes hands over what it leads within seconds.
 pub(super) const MOVED_WITHIN: Duration = Duration::from_secs(10);
 /// A topic that brokers make by themselves is there soon.
 const MADE_WITHIN: Duration = Duration::from_secs(3);
-/// What is told of a text of a broker.
-const REASON_CHARS_MAX: usize = 300;
 
 const NONE: i16 = 0;
 const CORRUPT_MESSAGE: i16 = 2;

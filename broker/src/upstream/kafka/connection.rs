@@ -3,9 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -13,6 +11,7 @@ use super::login::Login;
 use super::metadata::{self, Metadata};
 use super::produce::{self, Batch, Produced};
 use super::wire::{Malformed, Reader, Writer, length};
+use crate::client_stream::ClientStream;
 use crate::config::HostPort;
 use crate::upstream::error::LinkError;
 
@@ -26,7 +25,7 @@ pub(super) struct Connector {
 
 /// A connection on which this box is known. It is dropped when anything goes wrong on it.
 pub(super) struct Connection {
-    stream: Box<dyn Stream>,
+    stream: ClientStream,
     client_id: String,
     last_id: i32,
     /// The version of Produce that both sides know.
@@ -40,10 +39,6 @@ pub(super) struct Connection {
 /// An answer of a broker, without its header.
 pub(super) struct Reply(Vec<u8>);
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 impl Connector {
     /// Connects to a broker and logs in.
     pub(super) async fn connect(&self, address: &HostPort) -> Result<Connection, LinkError> {
@@ -53,17 +48,8 @@ impl Connector {
 
     async fn open(&self, address: &HostPort) -> Result<Connection, LinkError> {
         let host = address.host();
-        let of_io = |error| LinkError::of_io(error, host);
-        let stream = TcpStream::connect((host, address.port())).await.map_err(of_io)?;
-        stream.set_nodelay(true).map_err(of_io)?;
-        let stream: Box<dyn Stream> = match &self.tls {
-            None => Box::new(stream),
-            Some(tls) => {
-                let name = ServerName::try_from(host.to_owned())
-                    .map_err(|error| of_io(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-                Box::new(tls.connect(name, stream).await.map_err(of_io)?)
-            }
-        };
+        let stream = ClientStream::connect(host, address.port(), self.tls.as_ref()).await;
+        let stream = stream.map_err(|error| LinkError::of_io(error, host))?;
         let mut connection = Connection {
             stream,
             client_id: self.client_id.clone(),

@@ -5,12 +5,12 @@ use std::io::{self, Read as _};
 
 use base64ct::{Base64Unpadded, Encoding as _};
 
-use super::answer::{ILLEGAL_SASL_STATE, UNSUPPORTED_SASL_MECHANISM, one_line};
+use super::answer::{ILLEGAL_SASL_STATE, UNSUPPORTED_SASL_MECHANISM};
 use super::connection::Connection;
 use super::scram::{Exchange, Hash};
 use super::wire::{Malformed, Reader, Writer};
 use crate::config::KafkaSasl;
-use crate::upstream::error::LinkError;
+use crate::upstream::error::{LinkError, one_line};
 
 /// A name, a password, and how they are told.
 #[derive(Clone)]

@@ -6,6 +6,7 @@ use flate2::write::GzEncoder;
 use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
 
 use super::wire::{Writer, length};
+use crate::clock;
 use crate::config::{KafkaCompression, KafkaKey};
 use crate::upstream::outgoing::Outgoing;
 
@@ -25,7 +26,7 @@ impl Record {
         let mut headers = std::mem::take(&mut outgoing.user_properties);
         headers.push((TOPIC.to_owned(), outgoing.topic.clone()));
         headers.extend(outgoing.content_type.take().map(|text| (CONTENT_TYPE.to_owned(), text)));
-        let is_set = outgoing.received_at_ms >= CLOCK_SET_MS;
+        let is_set = outgoing.received_at_ms >= clock::SET_FROM_MS;
         Self {
             timestamp_ms: i64::try_from(outgoing.received_at_ms).ok().filter(|_| is_set),
             key: (key == KafkaKey::Topic).then(|| outgoing.topic.clone()),
@@ -148,8 +149,6 @@ const NO_TIMESTAMP: i64 = -1;
 /// The header with the topic of MQTT, which the name of the Kafka topic does not tell for certain.
 const TOPIC: &str = "mqtt-topic";
 const CONTENT_TYPE: &str = "content-type";
-/// What came earlier came before the clock of the box was set: the year 2020.
-const CLOCK_SET_MS: u64 = 1_577_836_800_000;
 
 #[cfg(test)]
 mod tests {

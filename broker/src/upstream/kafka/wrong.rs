@@ -1,7 +1,8 @@
 //! Which messages of a batch that a broker refused are to blame.
 
-use super::answer::{is_size, one_line};
+use super::answer::is_size;
 use super::topic::Waiting;
+use crate::upstream::error::one_line;
 
 /// Takes those out that will never be stored. If the broker does not say which ones they are the
 /// others are to be tried in smaller parts, or one by one.

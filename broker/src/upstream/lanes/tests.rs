@@ -1,9 +1,7 @@
 use std::convert::Infallible;
 
-use weir_core::{Destination, Message, MessageParts, Target};
-use weir_mqtt::QoS;
-
 use super::*;
+use crate::upstream::sample::record;
 
 const READER: ReaderId = ReaderId(3);
 
@@ -25,26 +23,8 @@ impl Bench {
     /// So many more messages are published.
     fn publish(&mut self, count: u64) {
         for _ in 0..count {
-            let sequence = Sequence(self.log.len() as u64 + 1);
-            let parts = MessageParts {
-                qos: QoS::AtLeastOnce,
-                retain: false,
-                expires_at_ms: None,
-                received_at_ms: 0,
-                publisher: "",
-                topic: "a",
-                properties: &[],
-                payload: b"21.5",
-            };
-            let target = Target {
-                destination: Destination::Reader(READER),
-                qos: QoS::AtLeastOnce,
-                retain: false,
-                packet_id: None,
-                subscription_identifiers: Default::default(),
-            };
-            let message = Message::new(&parts, &mut Vec::new());
-            self.log.push(LogRecord { sequence, message, targets: [target].into() });
+            let sequence = self.log.len() as u64 + 1;
+            self.log.push(record(READER, sequence, b"21.5", 0));
         }
         self.read();
     }

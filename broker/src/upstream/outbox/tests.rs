@@ -1,9 +1,7 @@
 use std::convert::Infallible;
 
-use weir_core::{Message, MessageParts, Target};
-use weir_mqtt::QoS;
-
 use super::*;
+use crate::upstream::sample;
 
 const READER: ReaderId = ReaderId(3);
 
@@ -42,29 +40,11 @@ impl FakeLog {
 }
 
 fn record(sequence: u64, bytes: usize, routed: bool) -> LogRecord {
-    let payload = vec![0; bytes];
-    let parts = MessageParts {
-        qos: QoS::AtLeastOnce,
-        retain: false,
-        expires_at_ms: None,
-        received_at_ms: 0,
-        publisher: "",
-        topic: "a",
-        properties: &[],
-        payload: &payload,
-    };
-    let target = Target {
-        destination: Destination::Reader(READER),
-        qos: QoS::AtLeastOnce,
-        retain: false,
-        packet_id: None,
-        subscription_identifiers: if routed { [1][..].into() } else { [][..].into() },
-    };
-    LogRecord {
-        sequence: Sequence(sequence),
-        message: Message::new(&parts, &mut Vec::new()),
-        targets: vec![target],
+    let mut record = sample::record(READER, sequence, &vec![0; bytes], 0);
+    if !routed {
+        record.targets[0].subscription_identifiers.clear();
     }
+    record
 }
 
 fn settle(outbox: &mut Outbox, sender: &mut Sender) {
@@ -160,12 +140,7 @@ fn what_is_under_way_is_not_dropped() {
 #[test]
 fn what_has_waited_too_long_is_dropped() {
     const YEAR_2026_MS: u64 = 1_767_225_600_000;
-    let aged = |sequence: u64, received_at_ms: u64| {
-        let mut one = record(sequence, 10_000, true);
-        let parts = MessageParts { received_at_ms, ..one.message.parts() };
-        one.message = Message::new(&parts, &mut Vec::new());
-        one
-    };
+    let aged = |sequence: u64, at: u64| sample::record(READER, sequence, &[0; 10_000], at);
     let times = [0, 1_000, 2_000, 3_000, 4_000, 5_000].map(|ms| YEAR_2026_MS + ms);
     let records = (1..).zip(times).map(|(n, at)| aged(n, at)).collect();
     let (mut outbox, mut sender) = (Outbox::new(READER, Sequence(0)), Sender::new(Sequence(0), 20));
