@@ -18,4 +18,5 @@ pub(crate) mod will;
 // Used by the packets above.
 pub(crate) mod end_to_end;
 pub(crate) mod explanation;
+pub(crate) mod filters;
 pub(crate) mod reasons;

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::codec::explanation;
+use crate::codec::filters::Filters;
 use crate::codec::reasons::ReasonCodes;
 use crate::error::{DecodeError, EncodeError};
 use crate::kind::PacketKind;
@@ -202,44 +203,23 @@ pub enum RetainHandling {
 /// # Ok::<(), weir_mqtt::TopicError>(())
 /// ```
 #[derive(Clone, Copy)]
-pub struct SubscribeFilters<'a>(Filters<'a>);
-
-#[derive(Clone, Copy)]
-enum Filters<'a> {
-    /// Bytes that have been checked, and how many filters they hold.
-    Wire(&'a [u8], usize),
-    List(&'a [SubscribeFilter<'a>]),
-}
+pub struct SubscribeFilters<'a>(Filters<'a, SubscribeFilter<'a>>);
 
 impl<'a> SubscribeFilters<'a> {
     fn decode(bytes: &'a [u8], version: Version) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes);
-        let mut len = 0;
-        while !reader.is_empty() {
-            SubscribeFilter::decode(&mut reader, version)?;
-            len += 1;
-        }
-        if len == 0 {
-            return Err(DecodeError::FiltersEmpty);
-        }
-        Ok(Self(Filters::Wire(bytes, len)))
+        let filters = Filters::decode(bytes, |reader| SubscribeFilter::decode(reader, version));
+        filters.map(Self)
     }
 
     /// The filters in their order.
     pub fn iter(&self) -> impl Iterator<Item = SubscribeFilter<'a>> + use<'a> {
-        let (bytes, list): (&[u8], &[_]) = match self.0 {
-            Filters::Wire(bytes, _) => (bytes, &[]),
-            Filters::List(list) => (&[], list),
-        };
-        Walk(Reader::new(bytes)).chain(list.iter().copied())
+        // What an older version reserves is zero once it was checked.
+        self.0.iter(|reader| SubscribeFilter::decode(reader, Version::V5))
     }
 
     /// How many filters there are.
     pub const fn len(&self) -> usize {
-        match self.0 {
-            Filters::Wire(_, len) => len,
-            Filters::List(list) => list.len(),
-        }
+        self.0.len()
     }
 
     /// Whether there is none, which no packet may have.
@@ -265,20 +245,6 @@ impl Eq for SubscribeFilters<'_> {}
 impl fmt::Debug for SubscribeFilters<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
-    }
-}
-
-/// Walks over filters that are known to be right; what an older version reserves is zero then.
-struct Walk<'a>(Reader<'a>);
-
-impl<'a> Iterator for Walk<'a> {
-    type Item = SubscribeFilter<'a>;
-
-    fn next(&mut self) -> Option<SubscribeFilter<'a>> {
-        if self.0.is_empty() {
-            return None;
-        }
-        SubscribeFilter::decode(&mut self.0, Version::V5).ok()
     }
 }
 

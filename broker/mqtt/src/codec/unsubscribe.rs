@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::codec::explanation;
+use crate::codec::filters::Filters;
 use crate::codec::reasons::ReasonCodes;
 use crate::error::{DecodeError, EncodeError};
 use crate::kind::PacketKind;
@@ -61,44 +62,21 @@ impl<'a> Unsubscribe<'a> {
 ///
 /// Borrowed from a packet, or made from a slice to be encoded.
 #[derive(Clone, Copy)]
-pub struct UnsubscribeFilters<'a>(Filters<'a>);
-
-#[derive(Clone, Copy)]
-enum Filters<'a> {
-    /// Bytes that have been checked, and how many filters they hold.
-    Wire(&'a [u8], usize),
-    List(&'a [TopicFilter<'a>]),
-}
+pub struct UnsubscribeFilters<'a>(Filters<'a, TopicFilter<'a>>);
 
 impl<'a> UnsubscribeFilters<'a> {
     fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes);
-        let mut len = 0;
-        while !reader.is_empty() {
-            TopicFilter::decode(reader.binary()?)?;
-            len += 1;
-        }
-        if len == 0 {
-            return Err(DecodeError::FiltersEmpty);
-        }
-        Ok(Self(Filters::Wire(bytes, len)))
+        Filters::decode(bytes, decode_one).map(Self)
     }
 
     /// The filters in their order.
     pub fn iter(&self) -> impl Iterator<Item = TopicFilter<'a>> + use<'a> {
-        let (bytes, list): (&[u8], &[_]) = match self.0 {
-            Filters::Wire(bytes, _) => (bytes, &[]),
-            Filters::List(list) => (&[], list),
-        };
-        Walk(Reader::new(bytes)).chain(list.iter().copied())
+        self.0.iter(decode_one)
     }
 
     /// How many filters there are.
     pub const fn len(&self) -> usize {
-        match self.0 {
-            Filters::Wire(_, len) => len,
-            Filters::List(list) => list.len(),
-        }
+        self.0.len()
     }
 
     /// Whether there is none, which no packet may have.
@@ -127,15 +105,8 @@ impl fmt::Debug for UnsubscribeFilters<'_> {
     }
 }
 
-/// Walks over filters that are known to be right.
-struct Walk<'a>(Reader<'a>);
-
-impl<'a> Iterator for Walk<'a> {
-    type Item = TopicFilter<'a>;
-
-    fn next(&mut self) -> Option<TopicFilter<'a>> {
-        TopicFilter::decode(self.0.binary().ok()?).ok()
-    }
+fn decode_one<'a>(reader: &mut Reader<'a>) -> Result<TopicFilter<'a>, DecodeError> {
+    TopicFilter::decode(reader.binary()?)
 }
 
 /// The server answers UNSUBSCRIBE.
