@@ -32,6 +32,30 @@ power cuts="10" memory="512":
 cross:
     tests/cross/build --profile dist
 
+# The static ARM binaries in an emulator, killed under load
+arm rounds="20":
+    tests/cross/arm-run --rounds {{rounds}}
+
+# The memory of a simulated gateway with the packaged configuration
+gateway memory="512 96":
+    tests/cross/pi-sim --packaged --memory "{{memory}}"
+
+# Packages of Debian, static programs and archives for containers
+package *architectures:
+    tests/package/build {{architectures}}
+
+# The sizes of what is shipped, against those on record
+size *targets:
+    tests/cross/size {{targets}}
+
+# The example of a firmware in an emulated board, its serial line on a pseudo terminal
+firmware serial="pty":
+    tests/cross/firmware-sim --serial {{serial}}
+
+# What a node takes of a microcontroller
+budget:
+    tests/cross/node-budget
+
 # Ten minutes without an upstream
 outage seconds="600":
     WEIR_OUTAGE_SECONDS={{seconds}} cargo test --release --package weir-tests --test upstream_outage -- --nocapture

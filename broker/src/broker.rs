@@ -10,48 +10,58 @@
 //! # Ok::<(), weir_broker::StartError>(())
 //! ```
 
+mod fleet;
+mod programs;
 mod readers;
 mod reload;
+mod shard_threads;
 mod start_error;
+mod store;
 
-use std::cell::Cell;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, mpsc};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mio::{Poll, Waker};
-use weir_core::{Core, Input, Now, Placement, ReaderConfig, ShardId, StoreRoom};
+use weir_core::{Core, Input, Now, Placement, ReaderConfig, ShardId};
 
-use crate::auth::{Authenticator, AuthenticatorHandle, Rights, SaltKey, Settings};
-use crate::clock::{Clock, ClockWatch, unix_ms};
+use crate::auth::{Authenticator, AuthenticatorHandle, LiveApiTokens, Rights, SaltKey, Settings};
+use crate::bridge::{BridgeSeat, BridgeThreadError};
+use crate::client::Clients;
+use crate::clock::{Clock, ClockWatch};
 use crate::config::{self, Config};
 use crate::control::Control;
+use crate::fleet::Fleet;
 use crate::history::{self, HistoryHandle, HistoryThread, Pages};
+use crate::inside::Door;
 use crate::limits;
-use crate::listener::{Listener, Refused};
+use crate::listener::{Entrance, Listener, Refused};
 use crate::live_rules::LiveRules;
 use crate::mailbox::{Mail, MailReceiver, Mailbox, Mailboxes, mailbox};
 use crate::pipeline::{PipelineThread, Waiting};
 use crate::probe::Probe;
+use crate::pulse::Pulse;
 use crate::reload::Reloader;
 use crate::shard::{self, Parts, Shard};
 use crate::status::Status;
-use crate::store::{
-    Loader, RoomLimits, RoomWatch, Salvage, SalvagedTable, Store, StoreError, StoreOptions, Writer,
-    WriterOptions, free_disk,
-};
+use crate::store::{Loader, Store, Writer};
 use crate::stream::TlsServer;
-use crate::upstream::{Around, Roster, Supervisor};
+use crate::upstream::{Around, Outlets, Roster, Supervisor};
 use crate::ways::Ways;
 
 use readers::{Readers, SHARD};
+use shard_threads::ShardThreads;
 pub use start_error::StartError;
+use store::{open_store, room_watch, tell_of_commits, writer_options};
 
 /// How long a client waits that has the wrong password: long for a program that guesses, short
 /// for a person.
 const WRONG_CREDENTIALS_DELAY: Duration = Duration::from_secs(1);
+
+/// What the bridge keeps, beside the store.
+const BRIDGE: &str = "bridge";
 
 /// The file with the key for salts of users that do not exist.
 const SALT_KEY: &str = "salt.key";
@@ -67,12 +77,16 @@ pub struct Broker {
 
 struct Running {
     mailboxes: Mailboxes,
-    shards: Vec<JoinHandle<()>>,
-    ended: mpsc::Receiver<io::Error>,
+    shards: ShardThreads,
     pipeline: PipelineThread,
     history: Option<HistoryThread>,
     writer: Writer,
     control: Control,
+    upstreams: Arc<Roster>,
+    bridge: Arc<BridgeSeat>,
+    clients: Clients,
+    #[cfg(test)]
+    door: Door,
 }
 
 impl Broker {
@@ -82,8 +96,9 @@ impl Broker {
     /// Each variant of [`StartError`] says what is in the way and what to do.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let clock = Clock::start();
+        programs::check(&config.upstreams)?;
         let plan = weir_rules::compile(&config.rules).map_err(StartError::Rules)?;
-        let sources = config.auth.sources();
+        let sources = config.sources();
         let rights = sources.read().map_err(StartError::Auth)?;
         let store = Arc::new(open_store(&config)?);
         let salts = salt_key(&config)?;
@@ -101,6 +116,8 @@ impl Broker {
         let history = readers.restore_history(&store, &config)?;
         let refused = Arc::new(Refused::default());
         let tls = read_certificates(&config)?;
+        let admin_tls = read_admin_certificate(&config)?;
+        let api_tokens = Arc::new(LiveApiTokens::new(rights.api_tokens.clone()));
         let mut cores = cores(&store, &config, &reader_configs, &rights, clock.now())?;
         let waiting = Waiting { records, retained: cores[0].retained(&joined) };
         // Not before every session that was kept can be given messages.
@@ -114,8 +131,12 @@ impl Broker {
             shard: SHARD,
             mailboxes: mailboxes.clone(),
             clock_watch: clock_watch.clone(),
+            outlets: Outlets::default(),
         };
-        let upstreams = Arc::new(readers.upstreams(&config, around, orders));
+        let upstreams = Arc::new(readers.upstreams(around, orders));
+        let fleet = readers.fleet();
+        let fleet = fleet.map(|one| one.member(&config, &store, &mailboxes, &clock_watch));
+        let fleet_handle = fleet.as_ref().map(Fleet::handle);
         let room = Arc::new(room_watch(&config, store.clone(), mailboxes.clone()));
         room.look();
         let history = match history {
@@ -131,9 +152,18 @@ impl Broker {
         let history_handle = history.as_ref().map(HistoryThread::handle);
         let writer = Writer::start(store.clone(), writer_options(&config), {
             let (mailboxes, upstreams, room) = (mailboxes.clone(), upstreams.clone(), room.clone());
-            tell_of_commits(mailboxes, upstreams, history_handle.clone(), room)
+            let fleet = fleet_handle.clone();
+            tell_of_commits(mailboxes, upstreams, fleet, history_handle.clone(), room)
         })?;
         let pipeline = PipelineThread::run(pipeline, waiting, mailboxes.clone())?;
+        let mut entrances: Vec<_> = listeners.iter().map(Listener::entrance).cloned().collect();
+        let inside = Arc::new(Entrance::inside(refused.clone()));
+        let number = u16::try_from(entrances.len()).expect("a file has fewer listeners");
+        let door = Door::new(mailboxes.clone(), inside.clone(), number);
+        let watching = Arc::new(Entrance::watching(refused.clone()));
+        entrances.extend([inside, watching.clone()]);
+        let folder = config.persistence.then(|| config.data_dir.join(BRIDGE));
+        let bridge = Arc::new(BridgeSeat::new(folder, door.clone()));
         let probe = Arc::new(Probe {
             clock,
             clock_watch,
@@ -142,11 +172,16 @@ impl Broker {
             writer: writer.sender(),
             pipeline: pipeline.handle(),
             upstreams: upstreams.clone(),
+            fleet: fleet_handle,
+            bridge: bridge.clone(),
+            door: Door::new(mailboxes.clone(), watching, number + 1),
             history: history_handle,
             persistence: config.persistence,
+            data_dir: config.persistence.then(|| config.data_dir.clone()),
             room: room.clone(),
             service: sources.service.as_ref().map(|service| service.figures.clone()),
             refused,
+            listeners: names(&listeners),
         });
         let (task, authenticator) = authenticator(&config, rights, salts, mailboxes.clone());
         let tls: Vec<Arc<TlsServer>> = tls.into_iter().flatten().collect();
@@ -155,14 +190,23 @@ impl Broker {
             sources,
             authenticator: authenticator.clone(),
             tls,
+            admin_tls,
+            api_tokens,
             rules: Arc::new(LiveRules::new(&config, pipeline.handle())),
             upstreams: upstreams.clone(),
+            bridge: bridge.clone(),
             mailboxes: mailboxes.clone(),
             turn: Mutex::default(),
         });
-        let (control, admin_address) =
-            Control::start(&config, supervisor, task, reloader.clone(), probe.clone(), room)?;
-        let entrances: Vec<_> = listeners.iter().map(Listener::entrance).cloned().collect();
+        let (control, admin_address) = Control::start(
+            &config,
+            supervisor,
+            fleet,
+            task,
+            reloader.clone(),
+            probe.clone(),
+            room,
+        )?;
         let mut listeners = Some(listeners);
         let mut shards = Vec::new();
         let beginnings = Core::join(&mut cores, clock.now());
@@ -185,15 +229,41 @@ impl Broker {
                 store: writer.sender(),
                 loader: Loader::start(store.clone(), id, answer)?,
                 pages: pages.map(|pages| Box::new(move |request| pages.read(request)) as Box<_>),
-                readers: readers.sinks(pipeline.handle(), &upstreams, probe.history.as_ref()),
+                readers: readers.sinks(
+                    pipeline.handle(),
+                    &upstreams,
+                    probe.history.as_ref(),
+                    probe.fleet.as_ref(),
+                ),
+                interest: probe
+                    .fleet
+                    .clone()
+                    .map(|fleet| Box::new(move |changes| fleet.note_interest(changes)) as Box<_>),
                 authenticator: authenticator.clone(),
             };
             shards.push(Shard::new(parts)?);
         }
-        let (shards, ended) = start_shards(shards)?;
-        let running =
-            Some(Running { mailboxes, shards, ended, pipeline, history, writer, control });
-        Ok(Self { addresses, admin_address, probe, reloader, running })
+        let running = Running {
+            mailboxes,
+            shards: ShardThreads::start(shards)?,
+            pipeline,
+            history,
+            writer,
+            control,
+            upstreams: upstreams.clone(),
+            bridge,
+            clients: Clients::new(&config, door.clone()),
+            #[cfg(test)]
+            door,
+        };
+        if let Err(error) = running.bridge.exchange(config.bridge.as_ref()) {
+            running.stop();
+            return Err(match error {
+                BridgeThreadError::Serve(source) => StartError::Bridge { source },
+                BridgeThreadError::System(error) => StartError::System(error),
+            });
+        }
+        Ok(Self { addresses, admin_address, probe, reloader, running: Some(running) })
     }
 
     /// The addresses that clients can connect to over a network, in the order of the
@@ -209,10 +279,21 @@ impl Broker {
         self.admin_address
     }
 
+    /// Where sessions come in that are opened inside the process.
+    #[cfg(test)]
+    pub(crate) fn door(&self) -> Door {
+        self.running.as_ref().expect("it was started").door.clone()
+    }
+
     /// How the broker is.
     #[must_use]
     pub fn status(&self) -> Status {
         self.probe.status()
+    }
+
+    /// What feels whether its threads answer. It holds the store open: drop it before the broker.
+    pub(crate) fn pulse(&self) -> Pulse {
+        Pulse::new(self.probe.clone())
     }
 
     /// The error that ended the broker, if one has: its clients are gone then, and the process
@@ -220,9 +301,24 @@ impl Broker {
     #[must_use]
     pub fn failure(&self) -> Option<io::Error> {
         let running = self.running.as_ref()?;
-        let of_shards = || running.ended.try_recv().ok();
         let of_history = || running.history.as_ref().and_then(HistoryThread::failure);
-        of_shards().or_else(|| running.pipeline.failure()).or_else(of_history)
+        running.shards.failure().or_else(|| running.pipeline.failure()).or_else(of_history)
+    }
+
+    /// The same, once it is so; never before.
+    pub async fn failed(&self) -> io::Error {
+        let Some(running) = &self.running else { return pending().await };
+        let of_history = async {
+            match &running.history {
+                Some(history) => history.failed().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            error = running.shards.failed() => error,
+            error = running.pipeline.failed() => error,
+            error = of_history => error,
+        }
     }
 
     /// Ends the broker: clients are told, and what was acknowledged is on the disk when this
@@ -232,17 +328,24 @@ impl Broker {
     }
 
     fn stop(&mut self) {
-        let Some(running) = self.running.take() else { return };
-        running.control.stop();
-        drop(running.pipeline);
-        running.mailboxes.send_all(|| Mail::Stop);
-        for shard in running.shards {
-            if shard.join().is_err() {
-                tracing::error!("the thread of a shard panicked");
-            }
+        if let Some(running) = self.running.take() {
+            running.stop();
         }
-        running.writer.stop();
-        drop(running.history);
+    }
+}
+
+impl Running {
+    fn stop(self) {
+        // Its devices say goodbye to a broker that is there, and so do clients.
+        self.bridge.close();
+        self.clients.stop();
+        self.control.stop();
+        self.upstreams.end();
+        drop(self.pipeline);
+        self.mailboxes.send_all(|| Mail::Stop);
+        self.shards.join();
+        self.writer.stop();
+        drop(self.history);
     }
 }
 
@@ -250,36 +353,6 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-fn open_store(config: &Config) -> Result<Store, StoreError> {
-    let options = StoreOptions {
-        cache_bytes: usize::try_from(config.store.cache_bytes).unwrap_or(usize::MAX),
-        ..StoreOptions::default()
-    };
-    if !config.persistence {
-        return Store::in_memory(options);
-    }
-    let now_s = unix_ms() / 1000;
-    let (store, salvage) = Store::start(&config.data_dir, options, config.store.on_damage, now_s)?;
-    if let Some(salvage) = salvage {
-        tell(&salvage);
-    }
-    Ok(store)
-}
-
-/// Somebody has to know what is gone.
-fn tell(salvage: &Salvage) {
-    for problem in &salvage.problems {
-        tracing::error!(%problem, "the store was damaged");
-    }
-    for table in salvage.tables.iter().filter(|table| table.lost != Some(0) || table.removed > 0) {
-        let SalvagedTable { table, kept, lost, removed, .. } = table;
-        let lost = lost.map_or_else(|| "all".to_owned(), |lost| lost.to_string());
-        tracing::error!(table, kept, lost, removed, "rows of a damaged store are lost");
-    }
-    let (quarantined, report) = (salvage.quarantined.display(), salvage.report.display());
-    tracing::error!(%quarantined, %report, "the store was salvaged; the damaged one is kept");
 }
 
 /// What reads the histories for the clients of a shard.
@@ -304,6 +377,24 @@ fn read_certificates(config: &Config) -> Result<Vec<Option<Arc<TlsServer>>>, Sta
             .map_err(|source| StartError::Tls { address, source })
     };
     config.listeners.iter().map(read_one).collect()
+}
+
+/// That of the admin server, if it has one.
+fn read_admin_certificate(config: &Config) -> Result<Option<Arc<TlsServer>>, StartError> {
+    let (Some(address), Some(tls)) = (&config.admin.address, &config.admin.tls) else {
+        return Ok(None);
+    };
+    let server = TlsServer::start(tls.clone());
+    let address = address.to_string();
+    server
+        .map(|server| Some(Arc::new(server)))
+        .map_err(|source| StartError::Tls { address, source })
+}
+
+/// The names of the listeners in their order, and of those inside.
+fn names(listeners: &[Listener]) -> Vec<Box<str>> {
+    let names = listeners.iter().map(|listener| listener.entrance().name());
+    names.chain(["inside", "api"]).map(Box::from).collect()
 }
 
 fn bind(
@@ -346,63 +437,6 @@ fn authenticator(
     Authenticator::new(rights, settings, Box::new(answer))
 }
 
-/// Tells whoever waits for it what the writer has done.
-fn tell_of_commits(
-    mailboxes: Mailboxes,
-    upstreams: Arc<Roster>,
-    history: Option<HistoryHandle>,
-    room: Arc<RoomWatch>,
-) -> impl Fn(Result<&[(ShardId, u64)], &StoreError>) + Send {
-    let is_failing = Cell::new(false);
-    move |outcome| match outcome {
-        Ok(batches) => {
-            if is_failing.replace(false) {
-                tracing::info!("the store is written again: what waited goes on");
-            }
-            mailboxes.tell_committed(batches);
-            upstreams.log_grew();
-            history.iter().for_each(HistoryHandle::log_grew);
-            room.written();
-        }
-        Err(error) => {
-            is_failing.set(true);
-            tracing::error!(%error, "nothing is acknowledged until the store is written");
-            room.failed(matches!(error, StoreError::DiskFull { .. }));
-        }
-    }
-}
-
-fn writer_options(config: &Config) -> WriterOptions {
-    WriterOptions {
-        group_commit_max_delay: config.store.group_commit_max_delay,
-        flush_interval: config.store.flush_interval,
-        ..WriterOptions::default()
-    }
-}
-
-/// Tells the shards whether there is room. A store in memory has no limits of its own.
-fn room_watch(config: &Config, store: Arc<Store>, mailboxes: Mailboxes) -> RoomWatch {
-    let limits = RoomLimits {
-        store_bytes_max: config.store.max_store_bytes.filter(|_| config.persistence),
-        free_disk_min: config.store.min_free_disk.filter(|_| config.persistence),
-    };
-    if let Some(max) = limits.store_bytes_max {
-        store.set_tight_at(RoomLimits::eased(max));
-    }
-    let data_dir = config.data_dir.clone();
-    let (used, free) = (store.clone(), store.clone());
-    RoomWatch::new(
-        limits,
-        move || used.used_bytes(),
-        // A file does not become shorter when messages go, but it does not grow either.
-        move || Some(free_disk(&data_dir)? + free.reusable_bytes()),
-        move |room| {
-            store.set_tight(room == StoreRoom::Full);
-            mailboxes.send_all(|| Mail::StoreRoom(room));
-        },
-    )
-}
-
 /// The cores of all shards, with what each finds in the store. There are no fewer than the store
 /// has sessions of.
 fn cores(
@@ -431,24 +465,6 @@ fn cores(
         Ok(core)
     };
     (0..shards).map(ShardId).map(of_shard).collect()
-}
-
-fn start_shards(
-    shards: Vec<Shard>,
-) -> io::Result<(Vec<JoinHandle<()>>, mpsc::Receiver<io::Error>)> {
-    let (report, ended) = mpsc::sync_channel(shards.len());
-    let start = |(number, shard): (usize, Shard)| {
-        let report = report.clone();
-        std::thread::Builder::new().name(format!("weir-shard-{number}")).spawn(move || {
-            if let Err(error) = shard.run() {
-                tracing::error!(%error, "the shard has ended");
-                // Whoever owns the broker may have dropped it already.
-                let _ = report.try_send(error);
-            }
-        })
-    };
-    let threads = shards.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
-    Ok((threads, ended))
 }
 
 /// A mailbox for each shard, and what its thread waits with.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
 use weir_core::Now;
 
 /// 2020, before which a clock was never set; milliseconds since the Unix epoch.
@@ -36,6 +37,12 @@ impl Clock {
     pub(crate) fn uptime(&self) -> Duration {
         self.origin.elapsed()
     }
+}
+
+/// What the process has taken of processors since its start.
+pub(crate) fn cpu_of_process() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Waits until the clock of the machine is right: one that does not go on without power is set by

@@ -12,10 +12,11 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::admin::{self, AdminKey, Operator};
+use crate::admin::{self, AdminKey, Api};
 use crate::auth::Authenticator;
 use crate::broker::StartError;
 use crate::config::Config;
+use crate::fleet::Fleet;
 use crate::live_rules::LiveRules;
 use crate::probe::Probe;
 use crate::reload::Reloader;
@@ -47,6 +48,7 @@ impl Control {
     pub(crate) fn start(
         config: &Config,
         upstreams: Supervisor,
+        fleet: Option<Fleet>,
         authenticator: Authenticator,
         reloader: Arc<Reloader>,
         probe: Arc<Probe>,
@@ -54,10 +56,10 @@ impl Control {
     ) -> Result<(Self, Option<SocketAddr>), StartError> {
         let admin = bind_admin(config)?;
         let key = admin_key(config)?;
-        let operator = key.map(|key| {
-            let (store, pipeline) = (probe.store.clone(), probe.pipeline.clone());
-            Operator::new(&key, store, pipeline, reloader.clone())
-        });
+        let tokens = reloader.api_tokens.clone();
+        let (around, files) = (probe.clone(), reloader.clone());
+        let api = Api::new(key.as_ref(), tokens, config, around, files);
+        let admin_tls = reloader.admin_tls.clone();
         let admin_address = match &admin {
             Some(listener) => Some(listener.local_addr()?),
             None => None,
@@ -70,21 +72,24 @@ impl Control {
                 let tasks = LocalSet::new();
                 let mut links = JoinSet::new();
                 links.spawn_local_on(upstreams.run(stopped.clone()), &tasks);
+                if let Some(fleet) = fleet {
+                    links.spawn_local_on(fleet.run(stopped.clone()), &tasks);
+                }
                 tasks.spawn_local(authenticator.run());
                 tasks.spawn_local(look_at_room(room));
                 if let Some(every) = sys_interval {
                     tasks.spawn_local(tell_surroundings(probe.clone(), every));
                 }
-                if !reloader.tls.is_empty() {
-                    tasks.spawn_local(look_at_certificates(reloader.tls.clone(), probe.clone()));
+                if !reloader.tls.is_empty() || reloader.admin_tls.is_some() {
+                    let (tls, admin_tls) = (reloader.tls.clone(), reloader.admin_tls.clone());
+                    tasks.spawn_local(look_at_certificates(tls, admin_tls, probe.clone()));
                 }
                 tasks.spawn_local(look_at_tables(reloader.rules.clone()));
                 tasks.spawn_local(look_at_clock(probe.clone()));
                 if let Some(listener) = admin {
                     let stopped = stopped.clone();
                     tasks.spawn_local(async move {
-                        let status = move || probe.status();
-                        let served = admin::serve(listener, status, operator, until(stopped));
+                        let served = admin::serve(listener, admin_tls, api, until(stopped));
                         if let Err(error) = served.await {
                             tracing::error!(%error, "the admin server has ended");
                         }
@@ -110,12 +115,19 @@ impl Control {
 }
 
 /// Never ends. A file system may let a read wait, so it is not done on this thread.
-async fn look_at_certificates(servers: Vec<Arc<TlsServer>>, probe: Arc<Probe>) {
-    let servers: Arc<[Arc<TlsServer>]> = servers.into();
+async fn look_at_certificates(
+    listeners: Vec<Arc<TlsServer>>,
+    admin: Option<Arc<TlsServer>>,
+    probe: Arc<Probe>,
+) {
+    let listeners: Arc<[Arc<TlsServer>]> = listeners.into();
     loop {
         sleep(LOOK).await;
-        let servers = servers.clone();
-        let refresh = move || servers.iter().filter(|server| server.refresh()).count();
+        let (listeners, admin) = (listeners.clone(), admin.clone());
+        let refresh = move || {
+            admin.inspect(|server| _ = server.refresh());
+            listeners.iter().filter(|server| server.refresh()).count()
+        };
         // A panic there has been reported, and the next look comes.
         if spawn_blocking(refresh).await.is_ok_and(|changed| changed > 0) {
             probe.tell_certificates();

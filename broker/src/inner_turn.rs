@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use weir_core::{Change, Core, Input, Now, Publication, ReaderId, Route, Sequence};
+use weir_core::{Change, Core, Input, Message, Now, Publication, ReaderId, Route, Sequence};
 
 /// Messages and changes of one turn.
 #[derive(Default)]
@@ -16,6 +16,8 @@ pub struct InnerTurn {
     pub publications: Vec<OwnedPublication>,
     /// Changes that go with them.
     pub changes: Vec<Change>,
+    /// What other boxes have retained and those who subscribe here get otherwise.
+    pub retained: Vec<Message>,
     /// A reader is done with the log up to a position.
     pub done: Option<(ReaderId, Sequence)>,
     /// The rules that have made its messages.
@@ -36,6 +38,9 @@ impl InnerTurn {
         for publication in &self.publications {
             core.handle(now, Input::Publish(publication.borrow()));
         }
+        if !self.retained.is_empty() {
+            core.handle(now, Input::RetainedElsewhere(&self.retained));
+        }
         done_last.into_iter().for_each(|done| core.handle(now, done));
     }
 
@@ -44,7 +49,7 @@ impl InnerTurn {
     /// until the letter is durable. In any other turn the messages rest on the position.
     fn is_report(&self) -> bool {
         let has_origin = |publication: &OwnedPublication| {
-            matches!(publication.route, Route::Subscribers { origin: Some(_) })
+            !matches!(publication.route, Route::Reader(_) | Route::Subscribers { origin: None })
         };
         self.changes.is_empty() && self.publications.iter().all(has_origin)
     }
@@ -113,6 +118,7 @@ impl InnerTurn {
     fn source(&self) -> Option<ReaderId> {
         match self.publications.first()?.route {
             Route::Reader(_) => None,
+            Route::RetainedNews { origin } => Some(origin),
             Route::Subscribers { origin } => origin,
         }
     }

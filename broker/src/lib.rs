@@ -7,12 +7,26 @@ mod broker;
 mod import;
 
 mod control;
+mod pulse;
+
+mod admin;
+
 mod limits;
 mod probe;
 
-pub mod admin;
+#[cfg(feature = "nats")]
+mod fleet;
+#[cfg(not(feature = "nats"))]
+#[path = "no_fleet.rs"]
+mod fleet;
 mod reload;
 mod upstream;
+
+mod bridge;
+
+mod client;
+
+mod inside;
 
 mod live_rules;
 
@@ -25,10 +39,12 @@ mod listener;
 mod sockets;
 mod ways;
 
+mod diagnostic_json;
 mod fill_level;
 mod mailbox;
 
 mod clock;
+mod handout;
 mod inner_turn;
 pub mod logging;
 mod memory;
@@ -43,14 +59,17 @@ mod auth;
 mod checksum;
 mod http_connection;
 mod stream;
+mod times;
 
 mod client_stream;
 
 pub use broker::{Broker, StartError};
+pub use client::{Answer, Client, ClientError, ClientOptions, Message, Publication};
 pub use inner_turn::{InnerTurn, OwnedPublication, TurnQueue};
 pub use pipeline::{Pipeline, RuleCommand, UnknownRule};
 pub use reload::{ReloadError, Reloaded};
 pub use upstream::{
-    Forwarder, ForwarderOptions, Full, Outgoing, Peer, Read, Unusable, UpstreamChange,
-    UpstreamChangeKind,
+    Forwarder, ForwarderOptions, Full, Outgoing, Peer, Place, Read, Sink, SinkError, SinkMessage,
+    Unusable, UpstreamChange, UpstreamChangeKind,
 };
+pub use weir_mqtt::QoS;

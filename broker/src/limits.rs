@@ -18,6 +18,8 @@ pub(crate) fn of_shard(config: &Config, shards: u8) -> Limits {
             .listeners
             .iter()
             .map(|listener| listener_limits(listener, from))
+            // Those of connections from inside the process are the last ones.
+            .chain([inside(from), watching(from)])
             .collect(),
         durability: durability(config),
         history: config.history.iter().map(|history| history.filter.as_str().into()).collect(),
@@ -73,6 +75,12 @@ pub(crate) fn of_shard(config: &Config, shards: u8) -> Limits {
     }
 }
 
+/// The process vouches for its users, whether or not others have to show who they are.
+fn inside(all: &config::LimitsConfig) -> ListenerLimits {
+    let limits = listener_limits(&config::ListenerConfig::inside(), all);
+    ListenerLimits { vouches_for_users: true, ..limits }
+}
+
 fn listener_limits(
     listener: &config::ListenerConfig,
     all: &config::LimitsConfig,
@@ -93,12 +101,18 @@ fn listener_limits(
         queued_messages_max: listener.max_queued_messages.map(|max| max as usize),
         upgrades_qos: listener.upgrade_outgoing_qos,
         knows_clients: listener.knows_clients(),
+        vouches_for_users: false,
         mount_point: listener.mount_point.as_deref().map(Into::into),
         payload_bytes_max: listener.message_size_limit.map_or(usize::MAX, bytes),
         qos_max: QoS::try_from(listener.max_qos).unwrap_or(QoS::ExactlyOnce),
         retain_available: listener.retain_available,
         versions: listener.accept_protocol_versions.clone(),
     }
+}
+
+/// Those of the sessions of the API: the shell says who they are.
+fn watching(all: &config::LimitsConfig) -> ListenerLimits {
+    ListenerLimits { knows_clients: true, ..inside(all) }
 }
 
 fn durability(config: &Config) -> DurabilityLevels {

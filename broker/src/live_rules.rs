@@ -7,12 +7,12 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use weir_config::FileStamp;
 use weir_core::ReaderId;
 use weir_rules::{Diagnostic, Plan, RuleChange, Source};
 
 use crate::config::{Config, UpstreamConfig, compile_rules, read_tables};
 use crate::pipeline::PipelineHandle;
-use crate::stream::{FileStamp, stamp};
 
 /// The files of the rules that run.
 pub(crate) struct LiveRules {
@@ -112,6 +112,11 @@ impl LiveRules {
         self.pipeline.exchange(plan)
     }
 
+    /// What [`LiveRules::exchange`] would answer; nothing changes.
+    pub(crate) fn compare(&self, next: NextRules) -> Option<Vec<RuleChange>> {
+        self.pipeline.compare(next.plan)
+    }
+
     /// What a thread that panicked has left is whole: it is replaced in one step.
     fn files(&self) -> MutexGuard<'_, Files> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
@@ -127,7 +132,7 @@ impl Files {
 
 fn stamps(rules: &[Source]) -> Vec<FileStamp> {
     let tables = rules.iter().flat_map(|rules| &rules.tables);
-    tables.map(|table| stamp(Path::new(&table.path))).collect()
+    tables.map(|table| FileStamp::of(Path::new(&table.path))).collect()
 }
 
 #[cfg(test)]

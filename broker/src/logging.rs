@@ -1,13 +1,12 @@
-//! The log: events of `tracing` as lines on stderr. Which events exist is decided where they
-//! happen; here is only which of them are written. The environment variable `WEIR_LOG` goes before
+//! The log: events of `tracing` in the journal of systemd when stderr goes there, else as lines on
+//! stderr. Which events exist is decided where they happen; here is only which of them are written. The environment variable `WEIR_LOG` goes before
 //! the configuration, so that one part can be looked at closely without changing a file.
 
 use std::env;
 
 use thiserror::Error;
-use tracing_subscriber::{EnvFilter, filter::ParseError, fmt};
-
 use weir_core::{DropNotice, DropReason, MemoryPressure, ThrottleNotice};
+use weir_firmware_bridge::log::{self, FilterError};
 
 use crate::config::LogLevel;
 
@@ -31,7 +30,7 @@ pub enum LogError {
         /// What it says.
         text: String,
         /// Why that is not a filter.
-        source: ParseError,
+        source: FilterError,
     },
 }
 
@@ -40,21 +39,12 @@ pub enum LogError {
 /// # Errors
 /// `WEIR_LOG` is set and is not a filter.
 pub fn start(level: LogLevel) -> Result<(), LogError> {
-    let filter = match env::var(VARIABLE) {
-        Ok(text) if !text.is_empty() => EnvFilter::try_new(format!("{QUIET},{text}"))
-            .map_err(|source| LogError::Filter { text: text.clone(), source })?,
-        _ => EnvFilter::new(directives(level)),
-    };
-    let subscriber = fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .finish();
-    // It fails when the program that this library is part of has a log already, which then
-    // receives the events.
-    tracing::subscriber::set_global_default(subscriber).ok();
-    Ok(())
+    match env::var(VARIABLE) {
+        Ok(text) if !text.is_empty() => log::start(&format!("{QUIET},{text}"))
+            .map_err(|source| LogError::Filter { text, source }),
+        _ => log::start(&directives(level))
+            .map_err(|source| LogError::Filter { text: level.name().to_owned(), source }),
+    }
 }
 
 /// Messages for a client are dropped: one line for each episode. What an ACL forbids is no
@@ -103,12 +93,14 @@ fn directives(level: LogLevel) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tracing_subscriber::filter::Targets;
+
     use super::*;
 
     #[test]
     fn every_level_is_a_filter() {
         for level in [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Trace] {
-            EnvFilter::try_new(directives(level)).unwrap();
+            directives(level).parse::<Targets>().unwrap();
         }
         assert_eq!(
             directives(LogLevel::Debug),

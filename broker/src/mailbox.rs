@@ -4,14 +4,15 @@
 //! a turn, so one wake-up serves whatever has gathered.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use mio::Waker;
 use weir_core::{
-    Acl, ConnectionId, Credential, Forwards, Message, Metrics, Outcome, ReaderConfig, ReaderId,
-    Records, Sequence, ShardId, StoreRoom, Surroundings,
+    Acl, ConnectionId, Core, Credential, Forwards, Message, Metrics, Outcome, ReaderConfig,
+    ReaderId, Records, Sequence, ShardId, StoreRoom, Surroundings, TopicNews,
 };
 
 use crate::inner_turn::InnerTurn;
@@ -26,14 +27,26 @@ pub(crate) enum Mail {
     Certificates,
     /// The store has made every batch up to this number durable.
     Committed(u64),
+    /// A client loses its connection and, if `ends_session`, its session.
+    Expel {
+        client_id: String,
+        ends_session: bool,
+        /// Called on the shard's thread once it is durable, with whether there was such a session;
+        /// must not wait.
+        done: Box<dyn FnOnce(bool) + Send>,
+    },
     /// What another shard has for the core.
     Forwarded { from: ShardId, forwards: Box<Forwards> },
     /// A page of the history that the core wanted to read, and where the next one begins.
     HistoryRead(Vec<Message>, Option<Vec<u64>>),
     /// The messages that the core wanted to read.
     Loaded(Vec<(Sequence, Message)>),
+    /// Somebody wants to see something of the core.
+    Look(Look),
     /// A connection whose client belongs here.
     Moved(Box<Moved>),
+    /// A connection from inside the process, by the listener of this number.
+    Opened { stream: Stream, listener: u16 },
     /// A reader that is new, and what it is given messages by. The first shard says where in the log
     /// it begins.
     ReaderJoins {
@@ -59,7 +72,16 @@ pub(crate) enum Mail {
     Surroundings(Box<Surroundings>),
     /// The broker ends.
     Stop,
+    /// Somebody wants to know what was published on which topics; none: nobody does any more.
+    Topics(Option<mpsc::SyncSender<TopicNews>>),
 }
+
+/// Looks at a core and its connections, between two turns. Called on the shard's thread: it must not
+/// wait, nor look at more than a part of a long table.
+pub(crate) type Look = Box<dyn FnOnce(&Core, PeerOf<'_>) + Send>;
+
+/// The address at the other end of a connection.
+pub(crate) type PeerOf<'a> = &'a dyn Fn(ConnectionId) -> Option<SocketAddr>;
 
 /// Somebody wants the retained messages that match one of these filters.
 pub(crate) struct RetainedQuestion {

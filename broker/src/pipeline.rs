@@ -20,6 +20,7 @@ use weir_mqtt::{PublishProperties, QoS, UserProperties};
 use weir_rules::{Emission, Engine, Event, Guarantee, Plan, RuleChange, RuleStatus, Timestamp};
 
 use crate::inner_turn::{InnerTurn, Made, OwnedPublication};
+use crate::times::Times;
 
 use handling::Handling;
 
@@ -28,10 +29,12 @@ mod commit_lag;
 mod handling;
 mod histogram;
 mod question;
+mod recent;
 mod thread;
 mod trace;
 
 pub use command::{RuleCommand, UnknownRule};
+pub(crate) use recent::{RULES_WATCHED_MAX, RecentlySent, Sent};
 pub(crate) use thread::{PipelineHandle, PipelineThread, RuleFigures, Waiting, not_handled};
 pub(crate) use trace::{Listener, TraceError, Traced};
 
@@ -75,6 +78,8 @@ pub struct Pipeline {
     handling: Handling,
     /// Those who want to know what becomes of messages.
     listeners: Vec<Listener>,
+    /// What the rules that somebody watches have sent.
+    recent: Vec<RecentlySent>,
 }
 
 impl Pipeline {
@@ -103,6 +108,7 @@ impl Pipeline {
             clock_is_set: true,
             handling: Handling::default(),
             listeners: Vec::new(),
+            recent: Vec::new(),
         }
     }
 
@@ -251,6 +257,11 @@ impl Pipeline {
         changes
     }
 
+    /// What [`Pipeline::exchange`] would answer; nothing changes.
+    pub(crate) fn compare(&self, plan: &Plan) -> Vec<RuleChange> {
+        self.engine.compare(plan)
+    }
+
     /// Rules can send to these readers too, by the names of their upstreams.
     pub(crate) fn add_upstreams(&mut self, upstreams: Vec<(Arc<str>, ReaderId)>) {
         self.upstreams.retain(|(known, _)| upstreams.iter().all(|(name, _)| name != known));
@@ -274,9 +285,11 @@ impl Pipeline {
         self.engine.status()
     }
 
-    /// How long half of the messages of each rule took, and 99 of 100, in nanoseconds.
-    pub(crate) fn handling_times(&self) -> Vec<[Option<u64>; 2]> {
-        (0..self.engine.rules()).map(|rule| self.handling.usual(rule)).collect()
+    /// How long half of the messages of each rule took, and 99 of 100, and all that were measured,
+    /// in nanoseconds.
+    pub(crate) fn handling_times(&self) -> Vec<([Option<u64>; 2], Times)> {
+        let times = |rule| (self.handling.usual(rule), self.handling.times(rule));
+        (0..self.engine.rules()).map(times).collect()
     }
 
     /// Gives retained messages to the rules that join their topics; with `later`, without those of
@@ -296,6 +309,7 @@ impl Pipeline {
     /// `since_ms` is when the message came that they were made from.
     fn publish_emissions(&mut self, unix_ms: u64, since_ms: u64) {
         for emission in self.emissions.drain(..) {
+            self.recent.iter_mut().for_each(|watched| watched.note(&emission, unix_ms));
             let route = match &emission.upstream {
                 None => Route::Subscribers { origin: None },
                 Some(name) => {

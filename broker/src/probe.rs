@@ -1,31 +1,62 @@
 //! What a running broker can be asked from outside its threads.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use weir_core::{Metrics, RuleFacts, StoreFacts, Surroundings, UpstreamFacts};
+use weir_core::{Memory, Metrics, RuleFacts, StoreFacts, Surroundings, UpstreamFacts};
+use weir_firmware_bridge::Asker;
+use weir_firmware_bridge::serve::Askers;
 
 use crate::auth::ServiceFigures;
-use crate::clock::{Clock, ClockWatch};
+use crate::bridge::BridgeSeat;
+use crate::clock::{self, Clock, ClockWatch};
+use crate::fleet::FleetHandle;
 use crate::history::HistoryHandle;
+use crate::inside::Door;
 use crate::listener::Refused;
 use crate::mailbox::{Mail, Mailbox, Mailboxes};
 use crate::memory;
 use crate::pipeline::{PipelineHandle, RuleFigures};
 use crate::status::{
-    AuthStatus, MessageStatus, RuleStatus, ServiceStatus, Status, StoreStatus, UpstreamState,
-    UpstreamStatus,
+    AuthStatus, BridgeStatus, FleetStatus, MessageStatus, RuleStatus, ServiceStatus, Status,
+    StoreStatus, UpstreamState, UpstreamStatus,
 };
 use crate::store::{
-    BatchSender, Condition, RoomWatch, Store, StoreError, WriterState, WriterStatus,
+    BatchSender, Condition, RoomWatch, Store, StoreError, WriterState, WriterStatus, free_disk,
 };
+use crate::times::Times;
 use crate::upstream::Roster;
 
 /// How long a shard may take to answer; it does so once per turn.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a part of the bridge may take; it waits for nothing but its disk.
+const BRIDGE_PATIENCE: Duration = Duration::from_millis(200);
+
+/// All that a broker has counted, at one moment.
+pub(crate) struct Figures {
+    pub(crate) status: Status,
+    pub(crate) metrics: Metrics,
+    pub(crate) rules: Vec<RuleTimes>,
+    /// How long commits have taken.
+    pub(crate) commit_us: Times,
+    pub(crate) memory: Option<Memory>,
+    /// What the process has taken of processors.
+    pub(crate) cpu: Duration,
+    /// What is free on the disk of the store; none for one in memory.
+    pub(crate) free_disk_bytes: Option<u64>,
+}
+
+/// How long a rule takes.
+pub(crate) struct RuleTimes {
+    pub(crate) rule: String,
+    pub(crate) handling_ns: Times,
+    pub(crate) commit_lag_ms: Times,
+}
 
 /// Asks every part of the broker how it is.
 pub(crate) struct Probe {
@@ -36,12 +67,20 @@ pub(crate) struct Probe {
     pub(crate) writer: BatchSender,
     pub(crate) pipeline: PipelineHandle,
     pub(crate) upstreams: Arc<Roster>,
+    pub(crate) fleet: Option<FleetHandle>,
+    pub(crate) bridge: Arc<BridgeSeat>,
+    /// By which the API subscribes.
+    pub(crate) door: Door,
     pub(crate) history: Option<HistoryHandle>,
     /// Whether the store is on disk.
     pub(crate) persistence: bool,
+    /// Where it is then.
+    pub(crate) data_dir: Option<PathBuf>,
     pub(crate) room: Arc<RoomWatch>,
     pub(crate) service: Option<Arc<ServiceFigures>>,
     pub(crate) refused: Arc<Refused>,
+    /// The names of the listeners, by their numbers; the last one is inside.
+    pub(crate) listeners: Vec<Box<str>>,
 }
 
 impl Probe {
@@ -55,6 +94,15 @@ impl Probe {
         self.mailboxes.send_all(|| Mail::Certificates);
     }
 
+    /// The number of the first shard that does not answer within this time, if there is one.
+    pub(crate) fn silent_shard(&self, patience: Duration) -> Option<usize> {
+        let until = Instant::now() + patience;
+        let answers = ask_metrics(self.mailboxes.all());
+        answers.iter().position(|answer| {
+            answer.recv_timeout(until.saturating_duration_since(Instant::now())).is_err()
+        })
+    }
+
     fn surroundings(&self) -> Surroundings {
         let upstreams = self.upstreams.status().into_iter();
         Surroundings {
@@ -63,7 +111,9 @@ impl Probe {
             memory: memory::of_process(),
             store: self.persistence.then(|| self.store_facts()),
             upstreams: upstreams.map(upstream_facts).collect(),
-            rules: rules(&self.pipeline).into_iter().map(rule_facts).collect(),
+            fleet: self.fleet.as_ref().map(|fleet| fleet_facts(fleet.status())).unwrap_or_default(),
+            bridge: self.bridge_status().map(bridge_facts).unwrap_or_default(),
+            rules: rules(self.pipeline.status()).into_iter().map(rule_facts).collect(),
             elsewhere: metrics_of(&self.mailboxes.all()[1..]).unwrap_or_default(),
         }
     }
@@ -115,7 +165,30 @@ impl Probe {
     }
 
     pub(crate) fn status(&self) -> Status {
+        self.status_of(metrics_of(self.mailboxes.all()), self.pipeline.status())
+    }
+
+    /// All that is counted, for whoever draws it.
+    pub(crate) fn figures(&self) -> Figures {
         let metrics = metrics_of(self.mailboxes.all());
+        let rules = self.pipeline.status();
+        let times = rules.iter().map(|rule| RuleTimes {
+            rule: rule.status.name.to_string(),
+            handling_ns: rule.handling.clone(),
+            commit_lag_ms: rule.commit_lag.clone(),
+        });
+        Figures {
+            rules: times.collect(),
+            status: self.status_of(metrics, rules),
+            metrics: metrics.unwrap_or_default(),
+            commit_us: self.writer.commit_times(),
+            memory: memory::of_process(),
+            cpu: clock::cpu_of_process(),
+            free_disk_bytes: self.data_dir.as_deref().and_then(free_disk),
+        }
+    }
+
+    fn status_of(&self, metrics: Option<Metrics>, figures: Vec<RuleFigures>) -> Status {
         let ready = metrics.is_some();
         let metrics = metrics.unwrap_or_default();
         Status {
@@ -138,10 +211,22 @@ impl Probe {
             retained: metrics.retained,
             messages: messages(&metrics),
             store: self.store_status(),
-            rules: rules(&self.pipeline),
+            rules: rules(figures),
             upstreams: self.upstreams.status(),
             history: self.history.as_ref().map(HistoryHandle::status).unwrap_or_default(),
+            fleet: self.fleet.as_ref().map(FleetHandle::status),
+            bridge: self.bridge_status(),
         }
+    }
+
+    fn bridge_status(&self) -> Option<BridgeStatus> {
+        let Askers { agent, gateway } = self.bridge.askers()?;
+        let ask = |part: &Asker| {
+            let numbers = part.ask(BRIDGE_PATIENCE).unwrap_or_default().into_iter();
+            numbers.map(|(name, number)| (name.to_owned(), number)).collect()
+        };
+        let gateway = gateway.as_ref().map(ask).unwrap_or_default();
+        Some(BridgeStatus { agent: ask(&agent), gateway })
     }
 
     fn store_status(&self) -> StoreStatus {
@@ -155,6 +240,7 @@ impl Probe {
             problem,
             bytes: stats.file_bytes,
             used_bytes: self.store.used_bytes(),
+            max_bytes: self.room.store_bytes_max(),
             bytes_written: stats.bytes_written,
             flushes: stats.syncs,
             commits: writer.groups,
@@ -167,17 +253,21 @@ impl Probe {
 
 /// What some shards count, together; none when one of them does not answer.
 fn metrics_of(mailboxes: &[Mailbox]) -> Option<Metrics> {
-    let ask = |mailbox: &Mailbox| {
-        let (reply, answer) = mpsc::sync_channel(1);
-        mailbox.send(Mail::Metrics(reply));
-        answer
-    };
-    let answers: Vec<_> = mailboxes.iter().map(ask).collect();
+    let answers = ask_metrics(mailboxes);
     let until = Instant::now() + PATIENCE;
     answers.into_iter().try_fold(Metrics::default(), |sum, answer| {
         let left = until.saturating_duration_since(Instant::now());
         Some(sum.plus(&answer.recv_timeout(left).ok()?))
     })
+}
+
+fn ask_metrics(mailboxes: &[Mailbox]) -> Vec<mpsc::Receiver<Metrics>> {
+    let ask = |mailbox: &Mailbox| {
+        let (reply, answer) = mpsc::sync_channel(1);
+        mailbox.send(Mail::Metrics(reply));
+        answer
+    };
+    mailboxes.iter().map(ask).collect()
 }
 
 fn microseconds(time: Duration) -> u64 {
@@ -212,10 +302,10 @@ fn service(figures: &ServiceFigures) -> ServiceStatus {
     }
 }
 
-fn rules(pipeline: &PipelineHandle) -> Vec<RuleStatus> {
-    let rules = pipeline.status().into_iter();
+fn rules(figures: Vec<RuleFigures>) -> Vec<RuleStatus> {
+    let rules = figures.into_iter();
     rules
-        .map(|RuleFigures { status: rule, handling_ns, commit_lag_ms }| RuleStatus {
+        .map(|RuleFigures { status: rule, handling_ns, commit_lag_ms, .. }| RuleStatus {
             name: rule.name.to_string(),
             paused: rule.paused,
             matched: rule.matched,
@@ -237,6 +327,46 @@ fn rules(pipeline: &PipelineHandle) -> Vec<RuleStatus> {
             commit_lag_p99_ms: commit_lag_ms[1],
         })
         .collect()
+}
+
+/// What the `$SYS` tree says of the fleet: what its status does, and whether each box is there.
+fn fleet_facts(fleet: FleetStatus) -> Vec<(String, String)> {
+    let mut figures = vec![
+        ("state".to_owned(), if fleet.is_connected { "1" } else { "0" }.to_owned()),
+        ("name".to_owned(), fleet.name),
+    ];
+    let numbers = [
+        ("acknowledged", fleet.acknowledged),
+        ("depth", fleet.depth),
+        ("depth_bytes", fleet.depth_bytes),
+        ("filters", fleet.filters),
+        ("received", fleet.received),
+        ("repeated", fleet.repeated),
+        ("retained", fleet.retained),
+        ("retained_received", fleet.retained_received),
+        ("retained_sent", fleet.retained_sent),
+        ("sent", fleet.sent),
+        ("without_room", fleet.without_room),
+    ];
+    figures.extend(numbers.map(|(name, number)| (name.to_owned(), number.to_string())));
+    let dropped = fleet.dropped.into_iter();
+    figures.extend(dropped.map(|(reason, count)| (format!("dropped/{reason}"), count.to_string())));
+    for one in fleet.boxes {
+        figures.push((format!("boxes/{}/state", one.name), u8::from(one.is_here).to_string()));
+        figures.push((format!("boxes/{}/filters", one.name), one.filters.to_string()));
+    }
+    figures
+}
+
+/// What the `$SYS` tree says of the bridge: what its status does.
+fn bridge_facts(bridge: BridgeStatus) -> Vec<(String, String)> {
+    let BridgeStatus { agent, gateway } = bridge;
+    let facts = |part, numbers: BTreeMap<String, u64>| {
+        let fact =
+            move |(name, number): (String, u64)| (format!("{part}/{name}"), number.to_string());
+        numbers.into_iter().map(fact)
+    };
+    facts("agent", agent).chain(facts("gateway", gateway)).collect()
 }
 
 /// What the `$SYS` tree says of a rule: whatever its status does, under the same names.

@@ -8,6 +8,7 @@
 mod accept;
 mod certificates;
 mod ending;
+mod mail;
 mod moving;
 
 use std::collections::VecDeque;
@@ -17,18 +18,18 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 use weir_core::{
-    AuthenticationRequest, Batch, ConnectionId, Core, Effect, Forwards, HistoryRequest, Input, Now,
-    Outcome, ReaderId, ShardId, StoreRoom,
+    AuthenticationRequest, Batch, ConnectionId, Core, Effect, HistoryRequest, Input,
+    InterestChange, Now, Outcome, ReaderId, ShardId, StoreRoom,
 };
 use weir_mqtt::ReasonCode;
 
 use crate::auth::{self, AuthenticatorHandle, Question, Throttle};
 use crate::clock::Clock;
-use crate::inner_turn::{InnerTurn, TurnQueue};
+use crate::inner_turn::TurnQueue;
 use crate::lingering::Lingering;
 use crate::listener::{Entrance, Listener};
 use crate::logging;
-use crate::mailbox::{Mail, MailReceiver, RetainedQuestion};
+use crate::mailbox::MailReceiver;
 use crate::record_sink::RecordSink;
 use crate::sockets::Sockets;
 use crate::store::{BatchSender, Loader, Refused, batch_bytes};
@@ -71,6 +72,8 @@ pub(crate) struct Parts {
     /// Begins to read a page of the history; none without one.
     pub(crate) pages: Option<Box<dyn Fn(Box<HistoryRequest>) + Send>>,
     pub(crate) readers: Vec<(ReaderId, Box<dyn RecordSink>)>,
+    /// Takes what the shard wants of a fleet; none without one.
+    pub(crate) interest: Option<Box<dyn Fn(Vec<InterestChange>) + Send>>,
     pub(crate) authenticator: AuthenticatorHandle,
 }
 
@@ -228,114 +231,12 @@ impl Shard {
         }
     }
 
-    fn take_mail(&mut self, now: Now) {
-        let mail: Vec<Mail> = self.parts.mail.take().collect();
-        for item in mail {
-            match item {
-                Mail::Authenticated(connection, outcome) => {
-                    let answer = Input::Authenticated { connection, outcome };
-                    self.parts.core.handle(now, answer);
-                }
-                Mail::Certificates => self.doubt_certificates(now),
-                Mail::Forwarded { from, forwards } => self.take_forwards(now, from, forwards),
-                Mail::Moved(moved) => self.take_moved(now, *moved),
-                Mail::Committed(batch) => self.handle_committed(now, batch),
-                Mail::HistoryRead(messages, next) => {
-                    let messages = &messages;
-                    self.parts.core.handle(now, Input::HistoryRead { messages, next });
-                }
-                Mail::Loaded(messages) => {
-                    self.parts.core.handle(now, Input::Loaded { messages: &messages });
-                }
-                Mail::ReaderJoins { config, sink, position } => {
-                    let reader = config.reader;
-                    self.parts.core.handle(now, Input::ReaderWants(config));
-                    self.parts.readers.push((reader, sink));
-                    if let Some(position) = position {
-                        // Whoever asked may be gone.
-                        let _ = position
-                            .try_send(self.parts.core.reader_done(reader).unwrap_or_default());
-                    }
-                }
-                Mail::ReaderLeaves(reader) => {
-                    self.parts.core.handle(now, Input::ReaderLeaves(reader));
-                    self.parts.readers.retain(|(known, _)| *known != reader);
-                }
-                Mail::ReaderTakes { reader, one_of } => {
-                    self.parts.core.handle(now, Input::ReaderTakes { reader, one_of });
-                }
-                Mail::ReaderWants { wish, retained } => {
-                    self.parts.core.handle(now, Input::ReaderWants(wish));
-                    if let Some(RetainedQuestion { filters, answer }) = retained {
-                        answer(self.parts.core.retained(&filters));
-                    }
-                }
-                Mail::StoreRoom(room) => {
-                    self.room = room;
-                    self.parts.core.handle(now, Input::StoreRoom(room));
-                }
-                Mail::Turn(turn) => self.turns.put(turn),
-                Mail::Metrics(reply) => {
-                    // Whoever asked may have stopped waiting.
-                    let _ = reply.try_send(self.parts.core.metrics());
-                }
-                Mail::Rights { acl, revoked } => {
-                    self.parts.core.handle(now, Input::Permissions(acl));
-                    self.parts.core.handle(now, Input::Revoked { credentials: &revoked });
-                }
-                Mail::Surroundings(surroundings) => {
-                    self.parts.core.handle(now, Input::Surroundings(&surroundings));
-                }
-                Mail::Stop => self.stop_by = Some(Instant::now() + STOP_PATIENCE),
-            }
-            while let Some(turn) = self.turns.next(&mut self.parts.core) {
-                self.handle_inner_turn(now, turn);
-            }
-        }
-    }
-
-    fn take_forwards(&mut self, now: Now, from: ShardId, forwards: Box<Forwards>) {
-        let bytes = forwards.bytes();
-        if self.stop_by.is_some() {
-            self.parts.ways.stir();
-        }
-        self.parts.ways.arrived(from, bytes);
-        self.parts.core.handle(now, Input::Forwarded { from, forwards });
-        self.count_turn_bytes(now, bytes);
-    }
-
     /// Writes what came of so many bytes before there is too much of it.
     fn count_turn_bytes(&mut self, now: Now, bytes: usize) {
         self.turn_bytes += bytes;
         if self.turn_bytes >= TURN_BYTES {
             self.turn_bytes = 0;
             self.settle(now);
-        }
-    }
-
-    fn handle_committed(&mut self, now: Now, batch: u64) {
-        self.in_store.committed(batch);
-        self.parts.core.handle(now, Input::Committed { batch });
-        while self.watchers.front().is_some_and(|(waits_for, _)| *waits_for <= batch) {
-            if let Some((_, tell)) = self.watchers.pop_front() {
-                tell();
-            }
-        }
-        while let Some(batch) = self.refused.pop_front() {
-            if !self.submit(batch) {
-                break;
-            }
-        }
-    }
-
-    fn handle_inner_turn(&mut self, now: Now, mut turn: InnerTurn) {
-        let core = &mut self.parts.core;
-        turn.give(core, now);
-        if let Some(tell) = turn.committed {
-            match core.await_pending_batch() {
-                Some(batch) => self.watchers.push_back((batch, tell)),
-                None => tell(),
-            }
         }
     }
 
@@ -448,6 +349,11 @@ impl Shard {
             Effect::Dropping(notice) => logging::dropping(&notice),
             Effect::Flush { connection } => self.flush(now, connection),
             Effect::Forward { shard, forwards } => self.parts.ways.forward(shard, forwards),
+            Effect::Interest(changes) => {
+                if let Some(note) = &self.parts.interest {
+                    note(changes);
+                }
+            }
             Effect::Load { sequences } => self.parts.loader.read(sequences),
             Effect::MemoryPressure { pressure, bytes } => logging::memory(pressure, bytes),
             Effect::Move { connection, shard, bytes } => self.hand_over(connection, shard, bytes),
@@ -499,6 +405,14 @@ impl Shard {
     ) {
         let Some(socket) = self.sockets.get_mut(connection) else { return };
         let address = socket.stream.peer().map(|peer| peer.ip());
+        if self.parts.entrances[usize::from(socket.listener)].sees_everything() {
+            let outcome = Outcome::granted(auth::who_sees_everything());
+            return self.parts.core.handle(now, Input::Authenticated { connection, outcome });
+        }
+        if let Some(user) = socket.stream.vouched_user() {
+            let outcome = auth::by_certificate(&request, Some(user), address);
+            return self.parts.core.handle(now, Input::Authenticated { connection, outcome });
+        }
         if self.parts.entrances[usize::from(socket.listener)].knows_clients() {
             let outcome = auth::by_certificate(&request, socket.stream.user_name(), address);
             return self.parts.core.handle(now, Input::Authenticated { connection, outcome });

@@ -69,6 +69,11 @@ impl Sockets {
         slots.map(|(slot, Slot { generation, .. })| ConnectionId { slot, generation: *generation })
     }
 
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Socket> {
+        let Slot { generation, socket } = self.slots.get(id.slot as usize)?;
+        socket.as_ref().filter(|_| *generation == id.generation)
+    }
+
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Socket> {
         self.at(id.slot).filter(|(current, _)| *current == id).map(|(_, socket)| socket)
     }

@@ -50,6 +50,21 @@ pub struct Status {
     /// The histories, in the order of the configuration.
     #[serde(default)]
     pub history: Vec<HistoryStatus>,
+    /// The fleet, if this box is in one.
+    #[serde(default)]
+    pub fleet: Option<FleetStatus>,
+    /// The bridge inside the broker, if there is one.
+    #[serde(default)]
+    pub bridge: Option<BridgeStatus>,
+}
+
+/// The bridge for devices that cannot speak MQTT.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BridgeStatus {
+    /// What the host agent has counted, by name; empty when it does not answer.
+    pub agent: BTreeMap<String, u64>,
+    /// The same of the MQTT-SN gateway; empty also when there is none.
+    pub gateway: BTreeMap<String, u64>,
 }
 
 /// Credentials of clients.
@@ -102,6 +117,9 @@ pub struct StoreStatus {
     /// What the records take, which `max_store_bytes` limits.
     #[serde(default)]
     pub used_bytes: u64,
+    /// What they may take; none without `max_store_bytes`.
+    #[serde(default)]
+    pub max_bytes: Option<u64>,
     /// Bytes written to the disk.
     pub bytes_written: u64,
     /// Flushes of the disk.
@@ -192,6 +210,63 @@ pub struct HistoryStatus {
     pub dropped: BTreeMap<String, u64>,
 }
 
+/// The fleet that this box is in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetStatus {
+    /// The name of this box.
+    pub name: String,
+    /// Whether the server is reached and the others are known.
+    pub is_connected: bool,
+    /// The other boxes, by name.
+    pub boxes: Vec<BoxStatus>,
+    /// Filters that this box asks the others for.
+    pub filters: u64,
+    /// There are too many to be told one by one: more is asked for than is wanted.
+    pub filters_are_cut: bool,
+    /// Retained messages of all boxes together.
+    pub retained: u64,
+    /// Messages that wait for other boxes.
+    pub depth: u64,
+    /// Bytes that wait for them.
+    pub depth_bytes: u64,
+    /// When the oldest of them was received, milliseconds since the Unix epoch.
+    pub oldest_at_ms: Option<u64>,
+    /// Messages that were sent, one for each box that wants it, repetitions included.
+    pub sent: u64,
+    /// Those of them that are stored for their box.
+    pub acknowledged: u64,
+    /// Messages that came from other boxes.
+    pub received: u64,
+    /// Messages that came more than once and were published once.
+    pub repeated: u64,
+    /// Values that were written for all boxes.
+    pub retained_sent: u64,
+    /// Values that came from other boxes.
+    pub retained_received: u64,
+    /// How often the server had no room for a message or a value.
+    #[serde(default)]
+    pub without_room: u64,
+    /// Messages that were dropped, by reason, for example `backlog_full`.
+    pub dropped: BTreeMap<String, u64>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
+/// Another box of the fleet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoxStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it was heard of lately; as far as is known when the server is not reached.
+    pub is_here: bool,
+    /// When it was heard of last, milliseconds since the Unix epoch by the clock of the server.
+    pub heard_at_ms: u64,
+    /// Filters that it asks for.
+    pub filters: u64,
+    /// The version of its program.
+    pub version: String,
+}
+
 /// One upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamStatus {
@@ -201,6 +276,9 @@ pub struct UpstreamStatus {
     pub state: UpstreamState,
     /// Messages that wait for it.
     pub depth: u64,
+    /// How many of them by priority, those only of which some wait.
+    #[serde(default)]
+    pub depth_by_priority: BTreeMap<String, u64>,
     /// Bytes that wait for it.
     #[serde(default)]
     pub depth_bytes: u64,

@@ -3,12 +3,16 @@
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
+use tokio::sync::watch;
+
 /// The running thread; dropping it lets the thread end, and waits for that.
 pub(crate) struct Worker<H> {
     handle: H,
     name: &'static str,
     tell_to_stop: fn(&H),
     thread: Option<JoinHandle<()>>,
+    /// Closed when the thread has ended, also by a panic.
+    runs: watch::Receiver<()>,
 }
 
 impl<H: Clone> Worker<H> {
@@ -22,8 +26,12 @@ impl<H: Clone> Worker<H> {
         tell_to_stop: fn(&H),
         run: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
-        let thread = Some(Builder::new().name(name.to_owned()).spawn(run)?);
-        Ok(Self { handle, name, tell_to_stop, thread })
+        let (running, runs) = watch::channel(());
+        let thread = Builder::new().name(name.to_owned()).spawn(move || {
+            let _running = running;
+            run();
+        })?;
+        Ok(Self { handle, name, tell_to_stop, thread: Some(thread), runs })
     }
 
     pub(crate) fn handle(&self) -> H {
@@ -32,9 +40,20 @@ impl<H: Clone> Worker<H> {
 
     /// What is wrong if the thread has ended, which it does not do by itself.
     pub(crate) fn failure(&self) -> Option<io::Error> {
-        let is_over = self.thread.as_ref().is_some_and(JoinHandle::is_finished);
-        is_over.then(|| io::Error::other(format!("the thread {} has ended", self.name)))
+        self.runs.has_changed().is_err().then(|| ended(self.name))
     }
+
+    /// The same, once it is so.
+    pub(crate) async fn failed(&self) -> io::Error {
+        let mut runs = self.runs.clone();
+        while runs.changed().await.is_ok() {}
+        ended(self.name)
+    }
+}
+
+/// What is said of a thread that has ended without being told to.
+pub(crate) fn ended(name: &str) -> io::Error {
+    io::Error::other(format!("the thread {name} has ended"))
 }
 
 impl<H> Drop for Worker<H> {
@@ -49,7 +68,6 @@ impl<H> Drop for Worker<H> {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{self, Sender};
-    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -72,11 +90,9 @@ mod tests {
     fn a_thread_that_has_panicked_is_a_failure() {
         let worker = Worker::start("test", (), |()| {}, || panic!("on purpose"));
         let worker = worker.expect("the system gives a thread");
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while worker.failure().is_none() {
-            assert!(Instant::now() < deadline, "it is not noticed");
-            std::thread::yield_now();
-        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it starts");
+        let failed = runtime.block_on(worker.failed());
+        assert_eq!(failed.to_string(), "the thread test has ended");
         assert_eq!(worker.failure().expect("it is over").to_string(), "the thread test has ended");
     }
 }

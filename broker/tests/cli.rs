@@ -218,7 +218,7 @@ fn rules_are_checked_and_tested_without_a_configuration() {
 
 #[test]
 fn an_override_is_checked_like_the_file() {
-    let folder = Folder::new("set").write("weir.toml", "");
+    let folder = Folder::new("set").write("weir.toml", "#\n");
     let arguments = ["check", "--config", "weir.toml", "--set", "log.level=loud"];
     let variables = [("WEIR_LIMITS__TOPIC_LEVELS", "0")];
     let expected = r#"error[C004]: `topic_levels` cannot be 0
@@ -330,7 +330,7 @@ fn status_of_a_server_that_is_no_weir_is_refused() {
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = [0; 1024];
         let read = stream.read(&mut request).unwrap();
-        assert!(request[..read].starts_with(b"GET /api/v1/status HTTP/1.1\r\n"));
+        assert!(request[..read].starts_with(b"GET /api/v1/status HTTP/1.0\r\n"));
         stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
     });
     let outcome = Folder::new("status").weir(&["status", "--admin", &address]);
@@ -368,4 +368,27 @@ fn status_prints_what_the_server_says() {
 /// A port that nobody listened on a moment ago.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn a_token_is_made_listed_and_removed() {
+    let folder = Folder::new("token");
+    let made = folder.weir(&["token", "create", "ann", "--role", "view"]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let token = made.stdout.trim();
+    assert!(token.starts_with("weir_") && token.lines().count() == 1, "{token}");
+    let text = fs::read_to_string(folder.0.join("tokens")).unwrap();
+    assert!(text.starts_with("ann:view:sha256:") && !text.contains(token), "{text}");
+    let again = folder.weir(&["token", "create", "ann", "--role", "operate"]);
+    assert_eq!((again.code, again.stdout.as_str()), (1, ""));
+    assert_eq!(folder.weir(&["token", "create", "bob", "--role", "operate"]).code, 0);
+    let wrong = folder.weir(&["token", "create", "a b", "--role", "view"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("letters, digits"), "{}", wrong.stderr);
+    assert_eq!(folder.weir(&["token", "list"]).stdout, "ann  view\nbob  operate\n");
+    assert_eq!(folder.weir(&["token", "remove", "ann"]).code, 0);
+    assert_eq!(folder.weir(&["token", "remove", "ann"]).code, 1);
+    assert_eq!(folder.weir(&["token", "list"]).stdout, "bob  operate\n");
+    let folder = folder.write("tokens", "bob:operate:sha256:12\n");
+    let wrong = folder.weir(&["token", "list"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("tokens:1:13"), "{}", wrong.stderr);
 }

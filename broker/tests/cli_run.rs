@@ -194,8 +194,8 @@ fn the_demo_shows_results_in_seconds_and_leaves_nothing_behind() {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut demo = Process { child, lines };
     demo.read_until(&format!("Port {taken} is taken: using "));
-    demo.read_until("home/kitchen/climate");
-    demo.read_until("site/demo/agg/kitchen/climate");
+    demo.read_until("site/mill/office/climate");
+    demo.read_until("site/demo/agg/office/climate");
     assert!(start.elapsed() < RESULTS_WITHIN, "{:?}", start.elapsed());
     assert_eq!(fs::read_dir(&temporary.0).unwrap().count(), 1);
     assert!(demo.end("INT").success());

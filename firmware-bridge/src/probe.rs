@@ -41,6 +41,8 @@ pub struct Probe<S> {
     failed_polls: u32,
     backoff_ms: u64,
     reset_needed: bool,
+    /// How often in a row the chip had nothing new yet.
+    waits: u32,
     readings: [Reading; QUANTITIES_MAX],
     counters: ProbeCounters,
 }
@@ -61,6 +63,25 @@ pub struct Polled<'a> {
     pub readings: &'a [Reading],
     /// Set when the sensor went offline or came online with this poll.
     pub change: Option<Availability>,
+    /// Why the last try of this poll failed, if all did.
+    pub failure: Option<Failure>,
+}
+
+/// Why a try gave no sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The transfer failed.
+    Bus,
+    /// The checksum did not match.
+    Crc,
+    /// The chip did not acknowledge, or another chip answered.
+    NotPresent,
+    /// The chip had nothing to give.
+    NotReady,
+    /// A value was outside of what can be.
+    OutOfRange,
+    /// What the chip measures with is wired wrongly.
+    Wiring,
 }
 
 /// What became of the polls of a sensor, and of each single try.
@@ -80,6 +101,8 @@ pub struct ProbeCounters {
     pub not_ready: u64,
     /// Tries discarded because a value was outside of what the chip can measure.
     pub out_of_range: u64,
+    /// Tries for which the chip said that what it measures with is wired wrongly.
+    pub wiring: u64,
 }
 
 impl Add for ProbeCounters {
@@ -94,6 +117,7 @@ impl Add for ProbeCounters {
             not_present: self.not_present + other.not_present,
             not_ready: self.not_ready + other.not_ready,
             out_of_range: self.out_of_range + other.out_of_range,
+            wiring: self.wiring + other.wiring,
         }
     }
 }
@@ -109,6 +133,7 @@ impl<S: Sensor> Probe<S> {
             failed_polls: 0,
             backoff_ms: BACKOFF_MIN_MS,
             reset_needed: true,
+            waits: 0,
             readings: [Reading::default(); QUANTITIES_MAX],
             counters: ProbeCounters::default(),
         }
@@ -117,19 +142,26 @@ impl<S: Sensor> Probe<S> {
     /// Samples the sensor if it is due; if not, this is an empty [`Polled`].
     pub fn poll(&mut self, now_ms: u64) -> Polled<'_> {
         if now_ms < self.due_ms {
-            return Polled { readings: &[], change: None };
+            return Polled::nothing();
         }
         match self.sample() {
-            Some(length) => {
+            Tried::Failed(failure) => {
+                let change = self.handle_failed_poll(now_ms);
+                Polled { change, failure: Some(failure), ..Polled::nothing() }
+            }
+            Tried::Measuring { wait_ms } => {
+                self.due_ms = now_ms.saturating_add(u64::from(wait_ms.max(1)));
+                Polled::nothing()
+            }
+            Tried::Sampled(length) => {
                 self.counters.samples += 1;
                 self.failed_polls = 0;
                 self.backoff_ms = BACKOFF_MIN_MS;
                 let change = self.become_available(Availability::Online);
                 self.due_ms = next_on_grid(self.due_ms, self.interval_ms, now_ms);
                 let readings = self.readings.get(..length).unwrap_or_default();
-                Polled { readings, change }
+                Polled { readings, change, failure: None }
             }
-            None => Polled { readings: &[], change: self.handle_failed_poll(now_ms) },
         }
     }
 
@@ -148,16 +180,29 @@ impl<S: Sensor> Probe<S> {
         self.counters
     }
 
-    /// Tries a few times; the number of readings if one try succeeds.
-    fn sample(&mut self) -> Option<usize> {
+    /// The sensor.
+    pub fn sensor(&self) -> &S {
+        &self.sensor
+    }
+
+    /// Tries a few times, until one try succeeds.
+    fn sample(&mut self) -> Tried {
+        let mut failure = Failure::NotReady;
         for _ in 0..TRIES_PER_POLL {
             let result = self.try_once();
+            if let Err(SenseError::Measuring { wait_ms }) = result
+                && self.waits < WAITS_MAX
+            {
+                self.waits += 1;
+                return Tried::Measuring { wait_ms };
+            }
+            self.waits = 0;
             match result {
-                Ok(length) => return Some(length),
-                Err(error) => self.count(&error),
+                Ok(length) => return Tried::Sampled(length),
+                Err(error) => failure = self.count(&error),
             }
         }
-        None
+        Tried::Failed(failure)
     }
 
     fn try_once(&mut self) -> Result<usize, SenseError<S::Error>> {
@@ -168,17 +213,28 @@ impl<S: Sensor> Probe<S> {
         self.sensor.sample(&mut self.readings)
     }
 
-    fn count(&mut self, error: &SenseError<S::Error>) {
+    fn count(&mut self, error: &SenseError<S::Error>) -> Failure {
+        let failure = match error {
+            SenseError::Crc => Failure::Crc,
+            SenseError::NotPresent => Failure::NotPresent,
+            // One that measures and measures has not begun to.
+            SenseError::Measuring { .. } | SenseError::NotReady => Failure::NotReady,
+            SenseError::OutOfRange => Failure::OutOfRange,
+            SenseError::Wiring(_) => Failure::Wiring,
+            _ => Failure::Bus,
+        };
         // A chip that forgot its settings gets them again before the next try.
-        self.reset_needed |= matches!(error, SenseError::NotReady);
-        let counter = match error {
-            SenseError::Crc => &mut self.counters.crc,
-            SenseError::NotPresent => &mut self.counters.not_present,
-            SenseError::NotReady => &mut self.counters.not_ready,
-            SenseError::OutOfRange => &mut self.counters.out_of_range,
-            _ => &mut self.counters.bus,
+        self.reset_needed |= failure == Failure::NotReady;
+        let counter = match failure {
+            Failure::Bus => &mut self.counters.bus,
+            Failure::Crc => &mut self.counters.crc,
+            Failure::NotPresent => &mut self.counters.not_present,
+            Failure::NotReady => &mut self.counters.not_ready,
+            Failure::OutOfRange => &mut self.counters.out_of_range,
+            Failure::Wiring => &mut self.counters.wiring,
         };
         *counter += 1;
+        failure
     }
 
     fn handle_failed_poll(&mut self, now_ms: u64) -> Option<Availability> {
@@ -201,6 +257,19 @@ impl<S: Sensor> Probe<S> {
     }
 }
 
+impl Polled<'_> {
+    const fn nothing() -> Self {
+        Self { readings: &[], change: None, failure: None }
+    }
+}
+
+/// What the tries of one poll came to.
+enum Tried {
+    Failed(Failure),
+    Measuring { wait_ms: u32 },
+    Sampled(usize),
+}
+
 /// The first multiple of the interval after `due_ms` that lies after `now_ms`: a late poll neither
 /// moves the grid nor is made up for.
 fn next_on_grid(due_ms: u64, interval_ms: u64, now_ms: u64) -> u64 {
@@ -209,6 +278,8 @@ fn next_on_grid(due_ms: u64, interval_ms: u64, now_ms: u64) -> u64 {
 }
 
 const TRIES_PER_POLL: u32 = 3;
+/// Times in a row that a chip may still be measuring.
+const WAITS_MAX: u32 = 20;
 const FAILED_POLLS_MAX: u32 = 3;
 const BACKOFF_MIN_MS: u64 = 1_000;
 const BACKOFF_MAX_MS: u64 = 60_000;

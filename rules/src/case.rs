@@ -10,9 +10,9 @@ mod verdict;
 use std::fmt;
 
 use play::{Outcome, Player};
+use weir_config::Diagnostic;
 
 use crate::compile::compile_with_specs;
-use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
 use crate::source::Source;
 use crate::spec::Report;

@@ -10,6 +10,7 @@ mod change;
 mod decode;
 mod dedupe;
 mod destination;
+mod forecast;
 mod form;
 mod identity;
 mod join;
@@ -21,8 +22,9 @@ mod sparkplug;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use weir_config::{Diagnostic, Severity};
+
 use crate::code;
-use crate::diagnostic::{Diagnostic, Severity};
 use crate::limits::RULES_MAX;
 use crate::payload::{Decode, FieldTree, Step};
 use crate::plan::{Plan, RuleSummary, push_new};

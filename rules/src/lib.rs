@@ -75,8 +75,6 @@ mod schema;
 
 mod source;
 
-mod diagnostic;
-
 mod calendar;
 
 mod quantity;
@@ -93,7 +91,6 @@ mod limits;
 
 pub use case::{CaseReport, CaseResult, run_cases, trace_cases};
 pub use compile::compile;
-pub use diagnostic::{Diagnostic, Severity, nearest};
 pub use engine::{Engine, PeekError, RuleChange, RuleChangeKind, RuleStatus};
 pub use message::{DeadLetter, Emission, Event, Guarantee, Timestamp};
 pub use observe::{Observer, unseen_fields};
@@ -102,3 +99,4 @@ pub use schema::SCHEMA;
 pub use source::{Source, TABLE_BYTES_MAX, TableFile};
 pub use state::StateError;
 pub use trace::{Fate, Filtered, Late, Outcome, Place, ResultWindow, Step, Withheld};
+pub use weir_config::{Diagnostic, Severity};

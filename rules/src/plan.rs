@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::diagnostic::Diagnostic;
+use weir_config::Diagnostic;
+
 use crate::payload::FieldTree;
 use crate::rule::{Destination, Rule};
 use crate::topic::{Route, Router, levels_text};

@@ -29,7 +29,8 @@ pub(crate) use crate::quantity::{format_bytes, format_duration};
 
 use std::ops::Range;
 
-use crate::diagnostic::Diagnostic;
+use weir_config::Diagnostic;
+
 use crate::message::Guarantee;
 use crate::payload::Decode;
 use crate::quantity;

@@ -104,7 +104,9 @@ fn exchanged(file: &str) -> (Engine, Vec<RuleChange>) {
     let mut engine = Engine::new(plan(FILE));
     let mut out = Vec::new();
     handle(&mut engine, &input(START), &mut out);
+    let compared = engine.compare(&plan(file));
     let changes = engine.exchange(plan(file));
+    assert_eq!(compared, changes, "a look beforehand says what comes");
     (engine, changes)
 }
 

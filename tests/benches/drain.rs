@@ -27,7 +27,7 @@ use clap::{Parser, ValueEnum};
 use weir_tests::harness::folder::Folder;
 use weir_tests::harness::wait::pass;
 
-use far_end::{AmqpEnd, FarEnd, HttpEnd, MqttEnd, NatsEnd};
+use far_end::{AmqpEnd, FarEnd, HttpEnd, KafkaEnd, MqttEnd, NatsEnd};
 use gateway::Gateway;
 use latency::Latency;
 use ledger::Ledger;
@@ -51,6 +51,9 @@ struct Arguments {
     /// Seconds of each measurement of latency
     #[arg(long, default_value_t = 4.0, value_name = "SECONDS")]
     seconds: f64,
+    /// Compress what goes to Kafka
+    #[arg(long)]
+    gzip: bool,
     /// Said by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -60,6 +63,7 @@ struct Arguments {
 enum Kind {
     Amqp,
     Http,
+    Kafka,
     Mqtt,
     Nats,
 }
@@ -68,6 +72,8 @@ enum Kind {
 struct Figures {
     rate_per_s: f64,
     cpu_us: f64,
+    /// What of it is of the control thread.
+    control_us: f64,
     repeated: u64,
     resident_bytes: u64,
     peak_bytes: u64,
@@ -86,7 +92,7 @@ fn main() {
     };
     println!("{} messages of {} bytes", arguments.messages, gateway::PAYLOAD_BYTES);
     println!(
-        "| | messages/s | CPU us each | repeated | resident MB, full, most | disk MB | \
+        "| | messages/s | CPU us each, the control thread | repeated | resident MB, full, most | disk MB | \
          local p50, p99 us | while it drains |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
@@ -104,6 +110,7 @@ fn measure(kind: Kind, arguments: &Arguments) -> Option<Figures> {
     let mut far_end: Box<dyn FarEnd> = match kind {
         Kind::Amqp => Box::new(AmqpEnd::start(&folder)?),
         Kind::Http => Box::new(HttpEnd::new()),
+        Kind::Kafka => Box::new(KafkaEnd::start(arguments.gzip)),
         Kind::Mqtt => Box::new(MqttEnd::start(&folder)?),
         Kind::Nats => Box::new(NatsEnd::start(&folder)?),
     };
@@ -138,6 +145,7 @@ fn measure(kind: Kind, arguments: &Arguments) -> Option<Figures> {
     Some(Figures {
         rate_per_s: (arguments.messages - first) as f64 / took.as_secs_f64(),
         cpu_us: (after.cpu_s - before.cpu_s) * 1e6 / arguments.messages as f64,
+        control_us: (after.control_s - before.control_s) * 1e6 / arguments.messages as f64,
         repeated: ledger.repeated(),
         resident_bytes: before.resident_bytes,
         peak_bytes: after.peak_bytes,
@@ -151,9 +159,10 @@ fn measure(kind: Kind, arguments: &Arguments) -> Option<Figures> {
 fn print(kind: Kind, figures: &Figures) {
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
     println!(
-        "| {kind:?} | {:.0} | {:.1} | {} | {:.0}, {:.0} | {:.0} | {:.0}, {:.0} | {:.0}, {:.0}{} |",
+        "| {kind:?} | {:.0} | {:.1}, {:.1} | {} | {:.0}, {:.0} | {:.0} | {:.0}, {:.0} | {:.0}, {:.0}{} |",
         figures.rate_per_s,
         figures.cpu_us,
+        figures.control_us,
         figures.repeated,
         megabytes(figures.resident_bytes),
         megabytes(figures.peak_bytes),

@@ -65,10 +65,12 @@ foreign_apt() {
         -o Debug::NoLocking=1 "$@"
 }
 
-# The lists of an architecture, once for each script that runs.
+# The lists of an architecture, once for each script that runs. A mirror that is just being brought
+# up to date refuses some of them and has the others; what is missing then shows when a package is
+# fetched.
 foreign_update() {
     foreign_apt apt-get "$1" -qq update >"$work/apt.log" 2>&1 ||
-        skip "the packages of Debian for $1 missing: see $work/apt.log"
+        say "not all lists of packages for $1 could be fetched: see $work/apt.log"
 }
 
 # Unpacks packages of an architecture below a directory: `unpack ARCHITECTURE DIRECTORY PACKAGE...`

@@ -25,7 +25,7 @@ use weir_tests::harness::folder::Folder;
 use weir_tests::harness::process::Process;
 use weir_tests::harness::wait::pass;
 use weir_tests::harness::weir::{Weir, command};
-use weir_tests::sim::disk::Random;
+use weir_tests::sim::random::Random;
 
 const ROUNDS: u64 = 30;
 const LANES: u64 = 2;

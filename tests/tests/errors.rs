@@ -13,7 +13,7 @@ use weir_tests::harness::publisher::{Message, Publisher};
 use weir_tests::harness::subscriber::{Arrival, Subscriber};
 use weir_tests::harness::wait::LIMIT;
 use weir_tests::harness::weir::Weir;
-use weir_tests::sim::disk::Random;
+use weir_tests::sim::random::Random;
 
 const LISTENER: &str = "data_dir = \"data\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
                         [auth]\nallow_anonymous = true\n";

@@ -8,12 +8,14 @@ mod foreign {
     //! One file for each family of clients.
 
     mod acl;
+    mod admin;
     mod browser;
     mod certificates;
     mod import;
     mod mosquitto;
     mod once;
     mod paho;
+    mod prometheus;
     mod rust;
     mod scram;
     mod transports;

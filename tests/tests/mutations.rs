@@ -129,13 +129,13 @@ const PLACES: &[Place] = &[
         replace: "will: self.will.as_deref().cloned().filter(|_| !is_on(\"will-lost\")),",
     },
     Place {
-        file: "broker/core/src/connect.rs",
+        file: "broker/core/src/disconnect.rs",
         faults: &[("will-undelayed", "a will does not wait for its delay")],
         find: "            let at = now.monotonic + delay_ms.min(expiry_ms);",
         replace: "            let delay_ms = if is_on(\"will-undelayed\") { 0 } else { delay_ms };\n            let at = now.monotonic + delay_ms.min(expiry_ms);",
     },
     Place {
-        file: "broker/core/src/connect.rs",
+        file: "broker/core/src/disconnect.rs",
         faults: &[("session-expiry-skipped", "a session does not end when its time is over")],
         find: "            self.metrics.clients_expired += 1;\n            self.end_session(now, key);",
         replace: "            self.metrics.clients_expired += 1;\n            if !is_on(\"session-expiry-skipped\") {\n                self.end_session(now, key);\n            }",
@@ -186,8 +186,8 @@ const PLACES: &[Place] = &[
     Place {
         file: "broker/src/store/position.rs",
         faults: &[],
-        find: "            let next = Sequence(next.value());\n",
-        replace: "            let next = if is_on(\"position-reused\") { 0 } else { next.value() };\n            let next = Sequence(next);\n",
+        find: "            let next = Sequence(schema::number(next.value())?);\n",
+        replace: "            let next = schema::number(next.value())?;\n            let next = Sequence(if is_on(\"position-reused\") { 0 } else { next });\n",
     },
     Place {
         file: "broker/src/store/recover.rs",

@@ -26,7 +26,7 @@ use weir_tests::harness::foreign::{not_run, program};
 use weir_tests::harness::gateway::{Gateway, LISTENER, Running, UPSTREAM};
 use weir_tests::harness::mosquitto::Mosquitto;
 use weir_tests::harness::wait::pass;
-use weir_tests::sim::disk::Random;
+use weir_tests::sim::random::Random;
 
 /// The offline subscriber comes for its messages every so many rounds.
 const OFFLINE_ROUNDS: u64 = 5;

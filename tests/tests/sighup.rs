@@ -122,6 +122,20 @@ fn another_key_of_tokens_ends_what_the_old_one_has_opened() {
     assert!(may_publish(&mut ann, "here"));
 }
 
+/// As a file is while somebody writes it, or was when the power failed.
+#[test]
+fn a_file_with_nothing_in_it_takes_nothing_away() {
+    let site = Site::start("sighup-empty");
+    let mut bob = site.connect("bob", "secret");
+    site.folder.write("passwords", lines_of(&["ann"]));
+    site.folder.write("weir.toml", "");
+    site.hang_up("there is nothing in it");
+    assert!(may_publish(&mut bob, "here"));
+    site.folder.write("weir.toml", CONFIG);
+    site.hang_up(READ_AGAIN);
+    expect_revoked(&mut bob);
+}
+
 #[test]
 fn a_wrong_file_changes_nothing_and_is_named_with_its_line() {
     let site = Site::start("sighup-wrong");

@@ -20,6 +20,8 @@ mod held;
 mod journal;
 #[path = "store/kill.rs"]
 mod kill;
+#[path = "store/older.rs"]
+mod older;
 #[path = "store/power_cut.rs"]
 mod power_cut;
 #[path = "store/recovery.rs"]

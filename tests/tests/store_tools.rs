@@ -228,7 +228,7 @@ fn a_copy_is_refused_without_the_key() {
     let key = folder.path().join("data/admin.key");
     let right = fs::read(&key).unwrap();
     fs::write(&key, [7; 32]).unwrap();
-    assert_says(&store(&folder, "backup", &arguments), 2, &["403", "admin.key"]);
+    assert_says(&store(&folder, "backup", &arguments), 2, &["401", "admin.key"]);
     fs::remove_file(&key).unwrap();
     let refused = store(&folder, "backup", &arguments);
     assert_says(&refused, 2, &["whoever can read its data directory", "as the user that runs"]);

@@ -19,7 +19,7 @@ use weir_tests::harness::proxy::{Passage, Proxy};
 use weir_tests::harness::publisher::Message;
 use weir_tests::harness::restarted::Restarted;
 use weir_tests::harness::wait::until;
-use weir_tests::sim::disk::Random;
+use weir_tests::sim::random::Random;
 
 mod upstream_faults {
     //! One file for each kind of upstream.

@@ -35,7 +35,9 @@ pub(crate) fn has_served() -> bool {
 fn serve(config: &Path) {
     let config = load(Some(config), &Overrides::default()).unwrap().config;
     let broker = Broker::start(config).unwrap();
-    let addresses: Vec<String> = broker.addresses().iter().map(ToString::to_string).collect();
+    // That of the admin server comes last, if there is one.
+    let addresses = broker.addresses().iter().copied().chain(broker.admin_address());
+    let addresses: Vec<String> = addresses.map(|address| address.to_string()).collect();
     println!("{}", addresses.join(" "));
     let _ = std::io::stdin().read(&mut [0]);
 }

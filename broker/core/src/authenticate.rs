@@ -38,7 +38,9 @@ impl Core {
         let says_something = connect.username.is_some()
             || connect.password.is_some()
             || connect.properties.authentication_method.is_some();
-        self.listener_of(id).knows_clients || (self.limits.authentication && says_something)
+        let listener = self.listener_of(id);
+        let is_checked = self.limits.authentication || listener.vouches_for_users;
+        listener.knows_clients || (is_checked && says_something)
     }
 
     /// Why a method of extended authentication cannot be one [MQTT-4.12.0-1].
@@ -486,6 +488,7 @@ impl Core {
             username: session.identity().and_then(|identity| identity.username.clone()),
             access,
             topic: topic.into(),
+            line: session.permissions.as_ref().and_then(|known| known.rule_on(access, topic).line),
         });
         self.turn.effects.push(Effect::Denied { connection: id, denial });
     }

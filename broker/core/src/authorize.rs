@@ -7,6 +7,7 @@
 //! packets.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use weir_mqtt::TopicFilter;
@@ -44,6 +45,18 @@ pub struct Rule {
     has_wildcards: bool,
     uses_username: bool,
     uses_client_id: bool,
+    /// Where it stands, from 1.
+    line: Option<NonZeroU32>,
+}
+
+/// What is said to a wish of a client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ruling {
+    /// Whether it may.
+    pub is_allowed: bool,
+    /// The line of the rule that decides, from 1; none when no rule has anything to say, which denies
+    /// it, or one that came with the credentials of the client.
+    pub line: Option<u32>,
 }
 
 /// What the operator allows.
@@ -138,6 +151,7 @@ impl Rule {
             has_wildcards: filter.has_wildcards(),
             uses_username: false,
             uses_client_id: false,
+            line: None,
         }
     }
 
@@ -149,6 +163,25 @@ impl Rule {
             uses_client_id: filter.as_str().contains("%c"),
             ..Self::topic(access, filter)
         }
+    }
+
+    /// The same rule, with the line of the file where it stands, from 1.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use weir_core::{Access, Acl, Identity, Rule};
+    /// use weir_mqtt::TopicFilter;
+    ///
+    /// let rule = Rule::topic(Access::Read, TopicFilter::parse("sensors/#")?).at_line(3);
+    /// let acl = Arc::new(Acl::new([(None, rule)], []));
+    /// let ruling = acl.rule_on(&Identity::default(), "c1", Access::Read, "sensors/1");
+    /// assert_eq!((ruling.is_allowed, ruling.line), (true, Some(3)));
+    /// # Ok::<(), weir_mqtt::TopicError>(())
+    /// ```
+    #[must_use]
+    pub fn at_line(mut self, line: u32) -> Self {
+        self.line = NonZeroU32::new(line);
+        self
     }
 
     /// Whether the user name stands in it.
@@ -245,6 +278,32 @@ impl Acl {
     pub fn users(&self) -> impl Iterator<Item = &str> {
         self.users.keys().map(|name| &**name)
     }
+
+    /// Whether a client may publish to a topic (`Access::Write`), or subscribe to a filter
+    /// (`Access::Read`), and which rule says so.
+    #[must_use]
+    pub fn rule_on(
+        self: &Arc<Self>,
+        identity: &Identity,
+        client_id: &str,
+        wanted: Access,
+        topic: &str,
+    ) -> Ruling {
+        let permissions = Permissions::of(identity, &client_id.into(), Some(self));
+        let unrestricted = Ruling { is_allowed: true, line: None };
+        permissions.map_or(unrestricted, |client| client.rule_on(wanted, topic))
+    }
+
+    /// Whether the patterns hold for a client: they hold for none whose name would be more than one
+    /// level of a topic.
+    #[must_use]
+    pub fn patterns_apply(&self, username: Option<&str>, client_id: &str) -> bool {
+        let is_odd = |name: &str| name.contains(NOT_IN_NAMES);
+        !self.patterns.iter().any(|rule| {
+            (rule.uses_username && username.is_some_and(is_odd))
+                || (rule.uses_client_id && is_odd(client_id))
+        })
+    }
 }
 
 impl Permissions {
@@ -267,12 +326,7 @@ impl Permissions {
             (Some(file), None) => file.clone(),
             (None, None) => Rules::default(),
         };
-        let patterns = acl.map_or(&[][..], |acl| &acl.patterns);
-        let is_odd = |name: &str| name.contains(NOT_IN_NAMES);
-        let patterns_apply = !patterns.iter().any(|rule| {
-            (rule.uses_username && username.is_some_and(is_odd))
-                || (rule.uses_client_id && is_odd(client_id))
-        });
+        let patterns_apply = acl.is_some_and(|acl| acl.patterns_apply(username, client_id));
         Some(Box::new(Self {
             acl: acl.cloned(),
             own,
@@ -285,19 +339,37 @@ impl Permissions {
     /// Whether the client may read, or write, a topic.
     pub(crate) fn allow(&self, wanted: Access, topic: &str) -> bool {
         let matches = |rule: &Rule| rule.covers(topic, self);
-        self.decide(wanted, matches, matches)
+        allows(self.decide(wanted, matches, matches))
     }
 
     /// Whether a subscription to `filter` can ever bring anything.
     pub(crate) fn allow_subscription(&self, filter: &str) -> bool {
-        let covers = |rule: &Rule| rule.covers(filter, self);
-        self.decide(Access::Read, covers, |rule| rule.overlaps(filter, self))
+        allows(self.decide_subscription(filter))
     }
 
     /// Whether everything that matches `filter` may be read, so that deliveries need no check.
     pub(crate) fn allow_whole(&self, filter: &str) -> bool {
         let overlaps = |rule: &Rule| rule.overlaps(filter, self);
-        self.decide(Access::Read, overlaps, |rule| rule.covers(filter, self))
+        allows(self.decide(Access::Read, overlaps, |rule| rule.covers(filter, self)))
+    }
+
+    /// Whether the client may publish to a topic, or subscribe to a filter, and what rule says so.
+    pub(crate) fn rule_on(&self, wanted: Access, topic: &str) -> Ruling {
+        let decides = match wanted {
+            Access::Read => self.decide_subscription(topic),
+            _ => self.decide(
+                wanted,
+                |rule| rule.covers(topic, self),
+                |rule| rule.covers(topic, self),
+            ),
+        };
+        let line = decides.and_then(|rule| rule.line);
+        Ruling { is_allowed: allows(decides), line: line.map(NonZeroU32::get) }
+    }
+
+    fn decide_subscription(&self, filter: &str) -> Option<&Rule> {
+        let covers = |rule: &Rule| rule.covers(filter, self);
+        self.decide(Access::Read, covers, |rule| rule.overlaps(filter, self))
     }
 
     /// The first rule that has something to say decides.
@@ -306,27 +378,28 @@ impl Permissions {
         wanted: Access,
         denies: impl Fn(&Rule) -> bool,
         allows: impl Fn(&Rule) -> bool,
-    ) -> bool {
-        let judge = |rules: &[Rule]| {
-            rules.iter().find_map(|rule| match rule.access {
-                Access::Deny => denies(rule).then_some(false),
-                access if access == wanted || access == Access::ReadWrite => {
-                    allows(rule).then_some(true)
-                }
-                _ => None,
-            })
+    ) -> Option<&Rule> {
+        let decides = |rule: &&Rule| match rule.access {
+            Access::Deny => denies(rule),
+            access => (access == wanted || access == Access::ReadWrite) && allows(rule),
         };
         let of_patterns = || {
             let acl = self.acl.as_ref().filter(|_| self.patterns_apply)?;
-            judge(&acl.patterns)
+            acl.patterns.iter().find(decides)
         };
-        judge(&self.own).or_else(of_patterns).unwrap_or(false)
+        self.own.iter().find(decides).or_else(of_patterns)
     }
+}
+
+/// What no rule allows is denied.
+fn allows(decides: Option<&Rule>) -> bool {
+    decides.is_some_and(|rule| rule.access != Access::Deny)
 }
 
 /// Whether a topic is the broker's own, whatever the ACL says. Other topics that begin with `$` are
 /// only hidden from wildcards at the beginning.
-pub(crate) fn is_of_broker(topic: &str) -> bool {
+#[must_use]
+pub fn is_of_broker(topic: &str) -> bool {
     topic.starts_with('$') && {
         let first = topic.split('/').next().unwrap_or_default();
         // Rules say there what they cannot use.

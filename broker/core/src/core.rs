@@ -23,6 +23,7 @@ use crate::durability::{Durability, DurabilityLevels};
 use crate::effect::Effect;
 use crate::expiry::ExpiryWatch;
 use crate::filter_table::FilterTable;
+use crate::fleet::{Handed, Removals};
 use crate::frames::Frames;
 use crate::gate::{Gate, Gated};
 use crate::held::Held;
@@ -52,6 +53,7 @@ use crate::store_room::StoreRoom;
 use crate::subscriptions::Subscriptions;
 use crate::sys_tree::SysTree;
 use crate::timer::{Timer, Timers};
+use crate::topic_watch::{TopicNews, TopicWatch};
 use crate::turn::Turn;
 
 /// The protocol state machine of one shard.
@@ -73,12 +75,16 @@ pub struct Core {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) shares: Shares,
     pub(crate) retained: Retained,
+    pub(crate) removals: Removals,
+    pub(crate) handed: Handed,
     pub(crate) schedule: Schedule,
     pub(crate) log: Log,
     pub(crate) peers: Peers,
     pub(crate) readers: Vec<Reader>,
     /// Whether any of them wants to know who has published a message.
     pub(crate) names_publishers: bool,
+    /// Whether a fleet wants to know what is wanted here.
+    pub(crate) tells_interest: bool,
     pub(crate) gate: Gate,
     pub(crate) held: Held,
     pub(crate) history: HistoryReads,
@@ -104,6 +110,8 @@ pub struct Core {
     pub(crate) frames: Frames,
     /// Connections to end once the input at hand is handled.
     pub(crate) doomed: Vec<(ConnectionId, ReasonCode)>,
+    /// What is published on which topics, while somebody looks on.
+    pub(crate) topic_watch: Option<Box<TopicWatch>>,
     /// Number of the publish that is being routed.
     pub(crate) publish_number: u64,
     /// Sessions that came back and whose clocks stand until all shards know what they want.
@@ -161,11 +169,14 @@ impl Core {
             subscriptions: Subscriptions::new(seed),
             shares: Shares::new(seed),
             retained: Retained::default(),
+            removals: Removals::default(),
+            handed: Handed::default(),
             schedule: Schedule::default(),
             log,
             peers: Peers::new(shard, placement, seed),
             readers: Vec::new(),
             names_publishers: false,
+            tells_interest: false,
             gate: Gate::default(),
             held: Held::default(),
             history: HistoryReads::default(),
@@ -187,6 +198,7 @@ impl Core {
             matches: Vec::new(),
             frames: Frames::default(),
             doomed: Vec::new(),
+            topic_watch: None,
             publish_number: 0,
             returned: Vec::new(),
         };
@@ -211,6 +223,9 @@ impl Core {
             }
             Input::Closed { connection } => self.handle_closed(now, connection),
             Input::Committed { batch } => self.handle_committed(now, batch),
+            Input::Expel { client_id, ends_session } => {
+                self.handle_expel(now, client_id, ends_session);
+            }
             Input::Forwarded { from, forwards } => self.handle_forwarded(now, from, forwards),
             Input::HistoryRead { messages, next } => {
                 self.handle_history_read(now, messages, next);
@@ -236,6 +251,7 @@ impl Core {
             Input::ReaderWants(config) => self.handle_reader_wants(config),
             Input::Received { connection, bytes } => self.handle_received(now, connection, bytes),
             Input::Record(change) => self.record(change),
+            Input::RetainedElsewhere(messages) => self.handle_retained_elsewhere(now, messages),
             Input::Revoked { credentials } => self.handle_revoked(now, credentials),
             Input::Sent { connection, bytes } => self.handle_sent(now, connection, bytes),
             Input::Stop => self.handle_stop(now),
@@ -296,6 +312,19 @@ impl Core {
         }
     }
 
+    /// What was published on which topics in this shard since the last time, or from now on when
+    /// nobody has looked on so far. To be asked for about once a second.
+    pub fn take_topics(&mut self) -> TopicNews {
+        let random = &mut self.random;
+        let watch = self.topic_watch.get_or_insert_with(|| TopicWatch::new(random.next()).into());
+        watch.take()
+    }
+
+    /// Nobody looks on any more.
+    pub fn forget_topics(&mut self) {
+        self.topic_watch = None;
+    }
+
     /// Messages and acknowledgements that wait for a commit.
     #[must_use]
     pub fn gated(&self) -> usize {
@@ -315,7 +344,7 @@ impl Core {
         self.disarm_throttle(connection);
         let Some(mut closed) = self.connections.remove(connection) else { return };
         closed.outbound.release(&mut self.pool);
-        self.buffer_bytes -= closed.buffer_bytes;
+        self.buffer_bytes -= closed.buffer_bytes as usize;
         if let Some(session) = closed.session() {
             self.end_connection(now, session, true);
         }

@@ -392,6 +392,7 @@ impl Core {
         self.metrics.packets_sent += 1;
         self.metrics.publish_sent += 1;
         self.metrics.publish_bytes_sent += delivery.payload.len() as u64;
+        open.sent += 1;
         if !open.to_flush {
             open.to_flush = true;
             self.turn.flush.push(connection);
@@ -413,6 +414,7 @@ impl Core {
             return false;
         }
         let delivery = open.outbound_aliases.shorten(*delivery, open.packet_bytes_max);
+        open.sent += 1;
         self.metrics.publish_sent += 1;
         self.metrics.publish_bytes_sent += delivery.payload.len() as u64;
         if let Some(buffer) = self.buffer(connection) {

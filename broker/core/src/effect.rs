@@ -9,6 +9,7 @@ use crate::authorize::Access;
 use crate::change::Batch;
 use crate::forwards::Forwards;
 use crate::identity::{ConnectionId, ListenerId, ReaderId, Sequence, ShardId};
+use crate::interest::InterestChange;
 use crate::message::{self, MessageParts};
 use crate::metrics::{DropReason, Drops};
 use crate::pressure::MemoryPressure;
@@ -72,6 +73,9 @@ pub enum Effect {
         /// What it gets.
         forwards: Box<Forwards>,
     },
+    /// The sessions and readers of this shard want other topics than before. Only where there is a
+    /// reader for a fleet.
+    Interest(Vec<InterestChange>),
     /// Read these messages of the log, which are durable, and report them with
     /// [`Input::Loaded`](crate::Input). One such effect is under way at a time.
     Load {
@@ -190,6 +194,8 @@ pub struct Denial {
     pub access: Access,
     /// The topic name or topic filter.
     pub topic: Box<str>,
+    /// The line of the ACL that says so, from 1; none when no line allows it.
+    pub line: Option<u32>,
 }
 
 /// An episode of drops has begun.

@@ -90,6 +90,9 @@ pub(crate) enum Forwarded {
     /// Everybody who wants it. In every shard it takes the place of the retained message of its
     /// topic, unless that has a higher version.
     Retained { version: u64 },
+    /// Nobody; it takes the place of the retained message of its topic, unless that has a higher
+    /// version.
+    RetainedElsewhere { version: u64 },
     /// Everybody who wants it; it belongs to the `$SYS` tree.
     Sys,
     /// Everybody who wants it.

@@ -76,7 +76,8 @@ impl Core {
             let checked = self.sessions[key as usize].checks(filter);
             let subscriber = Subscriber::new(holder, record.options, record.identifier);
             let subscriber = Subscriber { checked, ..subscriber };
-            let is_news = self.peers.any() && !self.subscriptions.has_session(filter);
+            let is_told = self.peers.any() || self.tells_interest;
+            let is_news = is_told && !self.subscriptions.has_session(filter);
             self.subscriptions.insert(filter, subscriber);
             if is_news {
                 self.tell_interest(&Interest::Wanted(filter.clone()));
@@ -88,6 +89,7 @@ impl Core {
         let shares = &mut self.sessions[key as usize].shares;
         if !shares.contains(&share) {
             shares.push(share);
+            self.note_own_interest(&inner.into(), true);
         }
         if is_new {
             self.subscriptions.insert(&inner.into(), Subscriber::of_share(share));
@@ -98,15 +100,22 @@ impl Core {
     pub(crate) fn leave_subscription(&mut self, key: SessionKey, filter: &str) {
         let (Some(inner), Some(share)) = (inner_filter(filter), self.shares.find(filter)) else {
             let is_removed = self.subscriptions.remove(filter, Holder::Session(key));
-            if is_removed && self.peers.any() && !self.subscriptions.has_session(filter) {
+            let is_told = self.peers.any() || self.tells_interest;
+            if is_removed && is_told && !self.subscriptions.has_session(filter) {
                 self.tell_interest(&Interest::Unwanted(filter.into()));
             }
             return;
         };
         let whole = self.shares.filter(share).clone();
         self.group_changed(&whole);
-        if let Some(session) = self.sessions.get_mut(key as usize) {
+        let session = self.sessions.get_mut(key as usize);
+        let was_member = session.is_none_or(|session| {
+            let before = session.shares.len();
             session.shares.retain(|known| *known != share);
+            session.shares.len() < before
+        });
+        if was_member {
+            self.note_own_interest(&inner.into(), false);
         }
         if self.shares.leave(share, key) {
             self.subscriptions.remove(inner, Holder::Share(share));

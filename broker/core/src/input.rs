@@ -44,6 +44,13 @@ pub enum Input<'a> {
         /// The number of the last one.
         batch: u64,
     },
+    /// The operator wants a client to lose its connection, with the reason "administrative action".
+    Expel {
+        /// Which, if there is such a session.
+        client_id: &'a str,
+        /// Its session ends too, with all that waits for it.
+        ends_session: bool,
+    },
     /// Another shard has something for this one: [`Effect::Forward`](crate::Effect::Forward).
     Forwarded {
         /// Which shard.
@@ -125,6 +132,10 @@ pub enum Input<'a> {
     },
     /// A change that is to be durable together with the rest of this turn.
     Record(Change),
+    /// What other brokers of the fleet have retained, an empty payload if nothing any more. Only the
+    /// first shard is told. Nobody is sent it; what they are to get is
+    /// [published](Route::RetainedNews).
+    RetainedElsewhere(&'a [Message]),
     /// These credentials do not hold any more: the connections that were made with them end.
     Revoked {
         /// Which.
@@ -200,6 +211,12 @@ pub struct Publication<'a> {
 pub enum Route {
     /// To one reader of the log and nobody else: what a rule sends upstream.
     Reader(ReaderId),
+    /// As to [`Subscribers`](Self::Subscribers), if it takes the place of what is retained here for
+    /// its topic; to nobody if what is here is newer.
+    RetainedNews {
+        /// The reader that has brought it from another broker.
+        origin: ReaderId,
+    },
     /// To whoever subscribes to its topic, and to the retained messages if it is flagged.
     Subscribers {
         /// A reader that must not get it back.

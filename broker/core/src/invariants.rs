@@ -30,7 +30,7 @@ impl Core {
         let own = if self.turn.is_awaited { self.turn.batch } else { 0 };
         let awaited = self.turn.last_awaited.max(own);
         assert!(self.gate.last_batch().is_none_or(|last| last <= awaited), "a batch put off");
-        let counted: usize = self.connections.iter().map(|open| open.buffer_bytes).sum();
+        let counted: usize = self.connections.iter().map(|open| open.buffer_bytes as usize).sum();
         assert_eq!(self.buffer_bytes, counted);
         let checks = self.connections.iter().filter_map(|open| open.authentication.as_ref());
         let timers = self.connections.iter().filter(|open| open.timer().is_some()).count()

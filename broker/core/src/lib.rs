@@ -35,10 +35,14 @@ mod connect;
 mod dead_letter;
 mod delayed;
 mod deliver;
+mod disconnect;
 mod drops;
+mod expel;
 mod expiry;
+mod fleet;
 mod handover;
 mod history;
+mod inspect;
 mod invariants;
 mod level;
 mod memory;
@@ -103,6 +107,7 @@ mod rates;
 
 mod bucket;
 mod episode;
+mod topic_watch;
 
 mod recovered;
 
@@ -112,6 +117,7 @@ mod reader_config;
 
 mod clock;
 mod identity;
+mod interest;
 mod key;
 mod message;
 mod pressure;
@@ -120,7 +126,7 @@ mod rare;
 mod share_mark;
 mod store_room;
 
-pub use authorize::{Access, Acl, Credential, Identity, Rule, Validity};
+pub use authorize::{Access, Acl, Credential, Identity, Rule, Ruling, Validity, is_of_broker};
 pub use change::{
     Batch, Change, Cursor, Destination, InflightState, Link, Links, SessionRecord,
     SubscriptionRecord, Target, WillRecord,
@@ -136,8 +142,10 @@ pub use filter_table::FilterTable;
 pub use forwards::Forwards;
 pub use identity::{ConnectionId, ListenerId, ReaderId, Sequence, SessionId, ShardId};
 pub use input::{Input, Outcome, Publication, Route};
+pub use inspect::{ClientSearch, ClientView, RetainedPage, SubscriptionSearch, SubscriptionView};
+pub use interest::InterestChange;
 pub use limits::{Limits, ListenerLimits, QueueFull, ShareStrategy};
-pub use message::{Message, MessageParts, RecordError, parse as parse_message};
+pub use message::{Message, MessageParts, RecordError, RetainedVersion, parse as parse_message};
 pub use metrics::{DropReason, Drops, Metrics};
 pub use outbound::Outbound;
 pub use placement::Placement;
@@ -147,3 +155,4 @@ pub use reader_config::{ReaderConfig, ReaderKind};
 pub use recovered::{LogRecord, QueuedRecord, Recovered, RecoveredSession};
 pub use store_room::StoreRoom;
 pub use surroundings::{Memory, RuleFacts, StoreFacts, Surroundings, UpstreamFacts};
+pub use topic_watch::{TopicNews, TopicSeen};

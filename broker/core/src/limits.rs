@@ -53,6 +53,8 @@ pub struct ListenerLimits {
     pub connects_per_second_max: u32,
     /// Whether the shell knows who a client is, whatever CONNECT says, and is always asked.
     pub knows_clients: bool,
+    /// The connection says whether the user is who CONNECT names, and nobody else is let in.
+    pub vouches_for_users: bool,
     /// Bytes under way to a client, in the place of what [`Limits`] says, as are the next three
     /// where they are given.
     pub inflight_bytes_max: Option<usize>,
@@ -191,6 +193,7 @@ impl Default for ListenerLimits {
             client_rates: ClientRates::default(),
             connects_per_second_max: 0,
             knows_clients: false,
+            vouches_for_users: false,
             inflight_bytes_max: None,
             inflight_messages_max: None,
             queued_bytes_max: None,

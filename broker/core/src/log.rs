@@ -5,6 +5,8 @@
 //! messages are set aside when much of the array behind them is empty. A message that is on the
 //! disk can leave memory; what is left of it then are eight bytes.
 
+mod chunk;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
@@ -12,7 +14,8 @@ use crate::identity::Sequence;
 use crate::message::Message;
 use crate::released::Released;
 
-const CHUNK: usize = 256;
+use chunk::{CHUNK, Chunk, Place, chunk_number, index_of};
+
 /// Empty places of the array for each chunk, and besides, before old chunks are set aside.
 const GAPS_MAX: usize = 16;
 /// Messages that expire within so many milliseconds are looked at together.
@@ -41,28 +44,6 @@ pub(crate) struct Log {
     bytes_in_memory: usize,
     count: usize,
     released: Released,
-}
-
-#[derive(Debug)]
-struct Chunk {
-    places: [Place; CHUNK],
-    /// None when none of them is in memory.
-    messages: Option<Box<[Option<Message>; CHUNK]>>,
-    in_memory: usize,
-    waiting: usize,
-    /// The steps in which messages expire, 0 = never; none while none of them does.
-    expiries: Option<Box<[u32; CHUNK]>>,
-    /// The first of them that may still hold somebody up; 0 = none.
-    first_expiry: u32,
-}
-
-/// What is known of a message wherever it is.
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    /// What it counts for.
-    bytes: u32,
-    /// Sessions that wait for it, and in the first bit whether it may leave memory.
-    holders: u32,
 }
 
 impl Log {
@@ -478,74 +459,10 @@ impl Log {
     }
 }
 
-impl Chunk {
-    fn new() -> Box<Self> {
-        let places = [Place::default(); CHUNK];
-        Box::new(Self {
-            places,
-            messages: None,
-            in_memory: 0,
-            waiting: 0,
-            expiries: None,
-            first_expiry: 0,
-        })
-    }
-
-    fn put_message(&mut self, index: usize, message: Message) {
-        let messages = self.messages.get_or_insert_with(|| Box::new([const { None }; CHUNK]));
-        messages[index] = Some(message);
-        self.in_memory += 1;
-    }
-
-    /// Forgets a message; true when it was there.
-    fn take_message(&mut self, index: usize) -> bool {
-        let Some(messages) = &mut self.messages else { return false };
-        let was_there = messages[index].take().is_some();
-        self.in_memory -= usize::from(was_there);
-        if self.in_memory == 0 && self.waiting > 0 {
-            self.messages = None;
-        }
-        was_there
-    }
-}
-
-impl Place {
-    fn holders(self) -> u32 {
-        self.holders >> 1
-    }
-
-    fn hold(&mut self) {
-        self.holders += 2;
-    }
-
-    /// Answers how many are left.
-    fn release(&mut self) -> u32 {
-        assert!(self.holders() > 0, "a released message was held");
-        self.holders -= 2;
-        self.holders()
-    }
-
-    fn allow_absence(&mut self) {
-        self.holders |= 1;
-    }
-
-    fn may_be_absent(self) -> bool {
-        self.holders & 1 == 1
-    }
-}
-
 /// The first step that begins when a message has expired. Half a minute is soon enough to free room,
 /// and one write to the disk in that time is few.
 fn step_after(expires_at_ms: u64) -> u32 {
     u32::try_from(expires_at_ms.div_ceil(EXPIRY_STEP_MS)).unwrap_or(u32::MAX).max(1)
-}
-
-fn chunk_number(sequence: Sequence) -> u64 {
-    sequence.0 / CHUNK as u64
-}
-
-fn index_of(sequence: Sequence) -> usize {
-    (sequence.0 % CHUNK as u64) as usize
 }
 
 #[cfg(test)]

@@ -90,6 +90,19 @@ impl MessageParts<'_> {
 #[derive(Clone, Eq, PartialEq)]
 pub struct Message(Arc<[u8]>);
 
+/// Which of two retained messages of one topic is kept in a fleet of brokers: the higher one, the same
+/// everywhere.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct RetainedVersion {
+    /// When it was received, milliseconds since the Unix epoch, and never before the one that it took
+    /// the place of.
+    pub time_ms: u64,
+    /// Whether it removes the one before. Of the same moment a removal counts.
+    pub is_removal: bool,
+    /// Of what it says.
+    pub digest: u64,
+}
+
 /// Why bytes are not a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -164,6 +177,21 @@ impl Message {
         self.parts().payload
     }
 
+    /// Where it stands among the retained messages of its topic, whoever has published it.
+    #[must_use]
+    pub fn version(&self) -> RetainedVersion {
+        let parts = self.parts();
+        let expiry = parts.expires_at_ms.unwrap_or(0).to_le_bytes();
+        let texts = [&expiry, parts.topic.as_bytes(), parts.properties, parts.payload];
+        let bytes = texts.into_iter().flatten();
+        // FNV-1a: every broker has to come to the same.
+        let digest = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        let is_removal = parts.payload.is_empty();
+        RetainedVersion { time_ms: parts.received_at_ms, is_removal, digest }
+    }
+
     /// Bytes that the record takes.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -182,6 +210,13 @@ impl Message {
         let expiry = self.0.get(1..).and_then(|rest| rest.first_chunk());
         let expiry = u64::from_le_bytes(*expiry.expect("a message is checked when it is made"));
         (expiry != 0).then_some(expiry)
+    }
+
+    /// When the broker received it, milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn received_at_ms(&self) -> u64 {
+        let received = self.0.get(9..).and_then(|rest| rest.first_chunk());
+        u64::from_le_bytes(*received.expect("a message is checked when it is made"))
     }
 
     /// True when its time is over at `unix_ms`.

@@ -31,6 +31,9 @@ impl Core {
         publish: &Publish<'_>,
     ) {
         self.metrics.publish_received += 1;
+        if let Some(open) = self.connections.get_mut(id) {
+            open.received += 1;
+        }
         self.metrics.publish_bytes_received += publish.payload.len() as u64;
         // Only servers send those [MQTT-3.3.4-6].
         if publish.properties.subscription_identifiers.iter().next().is_some() {
@@ -320,11 +323,17 @@ impl Core {
     pub(crate) fn handle_publication(&mut self, now: Now, publication: &Publication<'_>) {
         match publication.route {
             Route::Reader(reader) => self.append_for_reader(reader, &publication.message),
+            Route::RetainedNews { origin } => {
+                self.publish_retained_news(now, &publication.message, origin);
+            }
+            Route::Subscribers { origin } if self.was_handed(&publication.message, origin) => {}
             Route::Subscribers { origin } => {
                 // What a rule sends comes with the state that it was computed from. Before that is
                 // durable nobody may see it: after a crash it might never have been.
                 let is_provisional = origin.is_none() && self.durable_changes() > 0;
-                let origin = Origin { reader: origin, is_provisional, ..Origin::default() };
+                let session = self.publisher_elsewhere(origin, publication.message.publisher);
+                let origin =
+                    Origin { session, reader: origin, is_provisional, ..Origin::default() };
                 self.publish(now, &publication.message, origin);
             }
         }
@@ -341,15 +350,19 @@ impl Core {
         now: Now,
         level: Durability,
         parts: &MessageParts<'_>,
-        origin: Origin,
+        mut origin: Origin,
     ) -> bool {
-        let is_retained = parts.retain && self.limits.retain_available;
+        if let Some(watch) = &mut self.topic_watch {
+            watch.note(parts);
+        }
+        let is_retained =
+            parts.retain && self.limits.retain_available && !self.is_outdated(parts, origin);
         let (mut retained, mut to_all) = (None, None);
         if is_retained {
             // Whatever has become of the level for want of room.
             let level = self.retained_level(level, parts.topic);
             if self.has_room_to_retain(now, level, parts, origin) {
-                retained = self.retain(level, parts);
+                (retained, origin) = self.retain_here(now, level, parts, origin);
                 to_all = self.retained_version(parts).map(ToAll::Retained);
             }
         }
@@ -358,7 +371,7 @@ impl Core {
     }
 
     /// Whether the retained message of a topic may be another one.
-    fn has_room_to_retain(
+    pub(crate) fn has_room_to_retain(
         &mut self,
         now: Now,
         level: Durability,
@@ -386,7 +399,11 @@ impl Core {
 
     /// Retains a message, unless it removes the one before and is not kept itself
     /// [MQTT-3.3.1-6].
-    fn retain(&mut self, level: Durability, parts: &MessageParts<'_>) -> Option<Message> {
+    pub(crate) fn retain(
+        &mut self,
+        level: Durability,
+        parts: &MessageParts<'_>,
+    ) -> Option<Message> {
         if parts.payload.is_empty() {
             // Also when there is none: whatever removed it may not be durable yet.
             let is_news = self.retained.remove(parts.topic) || parts.qos > QoS::AtMostOnce;

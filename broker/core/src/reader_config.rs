@@ -18,6 +18,9 @@ pub struct ReaderConfig {
 /// What reads the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ReaderKind {
+    /// Stands for the other brokers of a fleet. As an upstream, but no publisher waits for it, and it
+    /// is given every change of what is retained and told what is wanted here.
+    Fleet,
     /// Keeps what it is given, and sends nothing. Messages are handed to it as they come.
     History,
     /// Answers questions and makes room by going on. Messages are handed to it as they come.
@@ -30,6 +33,6 @@ pub enum ReaderKind {
 impl ReaderKind {
     /// Whether QoS 1 and 2 messages are handed to it as they come.
     pub(crate) fn takes_logged(self) -> bool {
-        self != Self::Upstream
+        !matches!(self, Self::Fleet | Self::Upstream)
     }
 }

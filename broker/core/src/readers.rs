@@ -50,6 +50,7 @@ impl Core {
     pub(crate) const READER_QOS: QoS = QoS::ExactlyOnce;
 
     pub(crate) fn add_readers(&mut self, readers: Vec<ReaderConfig>) {
+        self.tells_interest = readers.iter().any(|reader| reader.kind == ReaderKind::Fleet);
         readers.into_iter().for_each(|config| self.add_reader(config, Sequence(0)));
     }
 
@@ -122,6 +123,7 @@ impl Core {
         for filter in filters {
             self.subscriptions.remove(filter, reader_holder(index));
         }
+        self.note_interest_of_reader(index, filters, false);
     }
 
     fn subscribe_reader(&mut self, index: usize) {
@@ -136,8 +138,21 @@ impl Core {
             };
             self.subscriptions.insert(&filter.as_str().into(), subscriber);
         }
+        let filters = self.readers[index].config.filters.clone();
+        self.note_interest_of_reader(index, &filters, true);
         let mut readers = self.readers.iter();
         self.names_publishers = readers.any(|reader| reader.config.names_publishers);
+    }
+
+    /// What a fleet brings is wanted by all readers but the fleet.
+    fn note_interest_of_reader(&mut self, index: usize, filters: &[String], is_wanted: bool) {
+        let is_fleet = self.readers[index].config.kind == ReaderKind::Fleet;
+        if is_fleet || !self.tells_interest || !self.has_readers() {
+            return;
+        }
+        for filter in filters {
+            self.note_own_interest(&filter.as_str().into(), is_wanted);
+        }
     }
 
     /// The retained messages that match one of the filters, in the order of the filters.

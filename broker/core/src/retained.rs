@@ -94,27 +94,44 @@ impl Retained {
 
     /// Calls `found` for each message that `filter` matches, in the order of their topics.
     pub(crate) fn matching(&self, filter: TopicFilter<'_>, mut found: impl FnMut(&Message)) {
+        self.walk(filter, None, |message| {
+            if filter.matches(message.topic()) {
+                found(message);
+            }
+            true
+        });
+    }
+
+    /// Calls `look` for each message that `filter` may match, in the order of their topics and only
+    /// those behind the topic `after`, for as long as it answers true. True when it did to the end.
+    pub(crate) fn walk(
+        &self,
+        filter: TopicFilter<'_>,
+        after: Option<&str>,
+        mut look: impl FnMut(&Message) -> bool,
+    ) -> bool {
         let text = filter.filter();
         if !filter.has_wildcards() {
-            if let Some(message) = self.messages.get(text) {
-                found(&message.0);
-            }
-            return;
+            let found = self.messages.get(text).filter(|_| after.is_none_or(|after| after < text));
+            return found.is_none_or(|message| look(&message.0));
         }
         let wildcard = text.find(['+', '#']).expect("a filter with a wildcard");
         let literal = text.get(..wildcard).unwrap_or_default();
         // `sport/#` also matches `sport`, which sorts before `sport/`.
         let from = literal.strip_suffix('/').unwrap_or(literal);
-        let range = (Bound::Included(from), Bound::Unbounded);
-        for message in self.messages.range::<str, _>(range) {
-            let topic = message.0.topic();
-            if !topic.starts_with(from) {
+        let start = match after {
+            Some(after) if after >= from => Bound::Excluded(after),
+            _ => Bound::Included(from),
+        };
+        for message in self.messages.range::<str, _>((start, Bound::Unbounded)) {
+            if !message.0.topic().starts_with(from) {
                 break;
             }
-            if filter.matches(topic) {
-                found(&message.0);
+            if !look(&message.0) {
+                return false;
             }
         }
+        true
     }
 }
 

@@ -39,18 +39,19 @@ impl Core {
             Route::Reader(_) | Route::Subscribers { origin: None } => {
                 self.rules().is_some_and(|rules| self.readers[rules].is_behind())
             }
-            Route::Subscribers { origin: Some(origin) } => self.is_behind(origin),
+            Route::RetainedNews { origin } | Route::Subscribers { origin: Some(origin) } => {
+                self.is_behind(origin)
+            }
         };
         if makes_room {
             return false;
         }
-        match publication.route {
-            Route::Reader(_) => true,
-            Route::Subscribers { origin } => {
-                let origin = Origin { reader: origin, ..Origin::default() };
-                self.is_to_be_kept(&publication.message, origin)
-            }
-        }
+        let reader = match publication.route {
+            Route::Reader(_) => return true,
+            Route::RetainedNews { origin } => Some(origin),
+            Route::Subscribers { origin } => origin,
+        };
+        self.is_to_be_kept(&publication.message, Origin { reader, ..Origin::default() })
     }
 
     /// Whether the log holds something that a reader is not done with.

@@ -91,9 +91,13 @@ impl Core {
     ) -> bool {
         let mut matches = std::mem::take(&mut self.matches);
         let names_publisher = self.find_matches(parts.topic, origin, &mut matches);
+        // In whatever shard its publisher has a session, that may not want its own messages.
+        let names_publisher = names_publisher || self.is_of_fleet_for_shards(origin);
         let any = !matches.is_empty();
         let is_retained = message.is_some();
         let anonymous;
+        // A retained one may count as received later, see `fleet.rs`.
+        let message = message.filter(|one| one.received_at_ms() == parts.received_at_ms);
         let (parts, message) = match (parts.publisher, names_publisher) {
             ("", _) => (parts, message),
             // What is retained does not say it.
@@ -249,6 +253,15 @@ impl Core {
         let is_held = routing.level == Durability::Upstream
             && routing.parts.qos > QoS::AtMostOnce
             && self.readers[usize::from(index)].config.kind == ReaderKind::Upstream;
+        let config = &self.readers[usize::from(index)].config;
+        let is_of_fleet = config.kind == ReaderKind::Fleet;
+        if is_of_fleet
+            && routing.level == Durability::Upstream
+            && routing.parts.qos > QoS::AtMostOnce
+        {
+            // Nobody waits for the fleet, so what it gets has to be written.
+            return self.append_for_reader(config.reader, routing.parts);
+        }
         if is_held {
             routing.sequence(self);
             let reader = self.readers[usize::from(index)].config.reader;

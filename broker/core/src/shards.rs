@@ -91,7 +91,12 @@ impl Core {
         self.push_forward(shard, message, is_written || origin.is_provisional);
     }
 
-    fn push_forward(&mut self, shard: ShardId, message: ForwardedMessage, is_linked: bool) {
+    pub(crate) fn push_forward(
+        &mut self,
+        shard: ShardId,
+        message: ForwardedMessage,
+        is_linked: bool,
+    ) {
         self.turn.is_awaited |= is_linked;
         self.peers.forward(shard, message, is_linked);
     }
@@ -103,6 +108,11 @@ impl Core {
 
     /// A filter of a session of this shard is new, or is gone.
     pub(crate) fn tell_interest(&mut self, interest: &Interest) {
+        match interest {
+            Interest::Group { .. } => {}
+            Interest::Unwanted(filter) => self.note_own_interest(filter, false),
+            Interest::Wanted(filter) => self.note_own_interest(filter, true),
+        }
         if self.peers.any() {
             self.turn.is_awaited = true;
             self.peers.tell_interest(interest, self.turn.batch);
@@ -248,7 +258,8 @@ impl Core {
     fn take_forwarded(&mut self, now: Now, from: ShardId, forwarded: ForwardedMessage) {
         let ForwardedMessage { kind, message, level, is_provisional, is_unkept, waits } = forwarded;
         let parts = message.parts();
-        let origin = Origin { is_provisional, is_unkept, is_forwarded: true, ..Origin::default() };
+        let mut origin =
+            Origin { is_provisional, is_unkept, is_forwarded: true, ..Origin::default() };
         let bytes = self.held.bytes() + parts.topic.len() + parts.payload.len();
         let level = match waits {
             // One behind others that wait has to wait as well: see `level_with_room`.
@@ -268,17 +279,26 @@ impl Core {
             }
             Forwarded::Retained { version } => {
                 let is_last = self.peers.supersedes(parts.topic, version);
+                // A client is in one shard only, but it may have published to another broker.
+                origin.session = self.named_session(parts.publisher);
                 if is_last {
-                    self.retain_forwarded(&message);
+                    origin.reader = self.fleet();
+                    self.retain_of_shard(now, &message, origin);
                 }
                 let retained = (is_last && !parts.payload.is_empty()).then(|| message.clone());
                 self.route(now, level, &parts, origin, retained);
+            }
+            Forwarded::RetainedElsewhere { version } => {
+                if self.peers.supersedes(parts.topic, version) {
+                    self.retain_forwarded(&message);
+                }
             }
             Forwarded::Sys => {
                 self.sys.put(message.clone());
                 self.route(now, level, &parts, origin, Some(message.clone()));
             }
             Forwarded::Wanted => {
+                origin.session = self.named_session(parts.publisher);
                 self.route(now, level, &parts, origin, None);
             }
         }
@@ -295,8 +315,20 @@ impl Core {
         }
     }
 
-    /// Puts a message that was published in another shard in the place of the one of its topic.
-    fn retain_forwarded(&mut self, message: &Message) {
+    /// Retains a message that was published in another shard.
+    fn retain_of_shard(&mut self, now: Now, message: &Message, origin: Origin) {
+        let Some(fleet) = self.fleet() else { return self.retain_forwarded(message) };
+        let parts = message.parts();
+        let time = self.time_of_change(now, parts.topic);
+        let parts = MessageParts { received_at_ms: time, ..parts };
+        let level = if origin.is_unkept { Durability::None } else { self.level_of(parts.topic) };
+        self.tell_fleet(fleet, level, &parts);
+        let timed = Message::new(&parts, &mut self.scratch);
+        self.retain_forwarded(&timed);
+    }
+
+    /// Puts a message from elsewhere in the place of the one of its topic.
+    pub(crate) fn retain_forwarded(&mut self, message: &Message) {
         let topic = message.topic();
         // Whatever has become of the level for want of room.
         let level = self.level_of(topic);

@@ -16,6 +16,11 @@ pub struct Surroundings {
     pub store: Option<StoreFacts>,
     /// The upstreams.
     pub upstreams: Vec<UpstreamFacts>,
+    /// What the fleet says about itself, if the broker is in one: names of figures, each one level or
+    /// more of a topic, and their values.
+    pub fleet: Vec<(String, String)>,
+    /// What the bridge inside the broker says about itself, as for the fleet.
+    pub bridge: Vec<(String, String)>,
     /// The rules.
     pub rules: Vec<RuleFacts>,
     /// What the other shards count.

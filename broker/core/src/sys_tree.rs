@@ -32,6 +32,8 @@ impl SysTree {
         put_surroundings(&mut leaves, surroundings);
         put_upstreams(&mut leaves, &surroundings.upstreams);
         put_rules(&mut leaves, &surroundings.rules);
+        put_figures(&mut leaves, FLEET, &surroundings.fleet);
+        put_figures(&mut leaves, BRIDGE, &surroundings.bridge);
         put_clients(&mut leaves, metrics);
         put_messages(&mut leaves, metrics);
         put_drops(&mut leaves, metrics);
@@ -145,6 +147,25 @@ fn put_rules(leaves: &mut Leaves<'_>, rules: &[RuleFacts]) {
     }
 }
 
+/// Puts figures below a topic. Also removes what is not said any more, of a box that is gone for
+/// instance.
+fn put_figures(leaves: &mut Leaves<'_>, below: &str, figures: &[(String, String)]) {
+    let mut gone = Vec::new();
+    let all = format!("{below}/#");
+    let filter = TopicFilter::parse(&all).expect("a filter");
+    leaves.retained.matching(filter, |message| {
+        let topic = message.topic();
+        let name = topic.strip_prefix(below).and_then(|rest| rest.strip_prefix('/'));
+        if !figures.iter().any(|(figure, _)| Some(figure.as_str()) == name) {
+            gone.push(topic.to_owned());
+        }
+    });
+    gone.iter().for_each(|topic| leaves.remove(topic));
+    for (figure, value) in figures {
+        leaves.put_topic(&format!("{below}/{figure}"), value);
+    }
+}
+
 fn put_clients(leaves: &mut Leaves<'_>, metrics: &Metrics) {
     let away = metrics.sessions.saturating_sub(metrics.clients_connected);
     leaves.put("clients/total", metrics.sessions);
@@ -245,6 +266,11 @@ const RULES: &str = "$SYS/rules";
 const ALL_RULES: &str = "$SYS/rules/#";
 const ALL_UPSTREAMS: &str = "$SYS/broker/connection/#";
 
+/// Where the fleet begins.
+const FLEET: &str = "$SYS/fleet";
+/// Where the bridge begins.
+const BRIDGE: &str = "$SYS/bridge";
+
 /// Reads one counter.
 type Counter = fn(&Metrics) -> u64;
 
@@ -309,6 +335,23 @@ mod tests {
             tree.update(at_s(tens * 10), &metrics, &surroundings);
         }
         assert_eq!(value(&tree, "load/publish/received/1min"), "139.53");
+    }
+
+    #[test]
+    fn a_box_that_is_gone_leaves_the_tree() {
+        let mut tree = SysTree::default();
+        let boxes = |names: &[&str]| Surroundings {
+            fleet: names
+                .iter()
+                .map(|name| (format!("boxes/{name}/state"), "here".into()))
+                .collect(),
+            ..Surroundings::default()
+        };
+        tree.update(at_s(0), &Metrics::default(), &boxes(&["b", "c"]));
+        let changed = tree.update(at_s(10), &Metrics::default(), &boxes(&["c"]));
+        let changed: Vec<(&str, &[u8])> =
+            changed.iter().map(|message| (message.topic(), message.payload())).collect();
+        assert_eq!(changed, [("$SYS/fleet/boxes/b/state", &b""[..])]);
     }
 
     #[test]

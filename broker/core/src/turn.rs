@@ -13,6 +13,7 @@ use crate::durability::Durability;
 use crate::effect::Effect;
 use crate::gate::Gated;
 use crate::identity::{ConnectionId, Sequence, ShardId};
+use crate::interest::InterestChange;
 use crate::key::SessionKey;
 use crate::message::Message;
 
@@ -31,6 +32,7 @@ pub(crate) struct Turn {
     pub(crate) moves: Vec<(ConnectionId, ShardId, Vec<u8>)>,
     pub(crate) flush: Vec<ConnectionId>,
     pub(crate) effects: Vec<Effect>,
+    pub(crate) interest: Vec<InterestChange>,
     /// The position of the message that was held last.
     pub(crate) held: Option<Sequence>,
     /// Dead letters that are still to be published.
@@ -39,7 +41,7 @@ pub(crate) struct Turn {
 
 impl Core {
     /// Ends the turn and hands over what is to be done, in order: what other shards get, the
-    /// commit, messages for readers, buffers to flush, then connections to pause, resume, close or
+    /// commit, messages for readers, what is wanted here, buffers to flush, then connections to pause, resume, close or
     /// move.
     pub fn drain(&mut self, mut effect: impl FnMut(Effect)) {
         self.record_cursors();
@@ -64,6 +66,7 @@ impl Core {
                 effect(Effect::ToReader { reader: id, records });
             }
         }
+        self.drain_interest(&mut effect);
         for index in 0..self.turn.flush.len() {
             let connection = self.turn.flush[index];
             if let Some(open) = self.connections.get_mut(connection) {

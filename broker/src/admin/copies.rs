@@ -1,23 +1,20 @@
 //! The store, handed out for a copy while the broker runs.
 //!
-//! A copy holds every message, and the admin server knows no passwords. So it is for whoever
-//! shows a key that only they can read who can read the data directory.
+//! A copy holds every message, so it is for whoever may do everything: who can read the data directory,
+//! or has a token with the role `operate`.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::http::StatusCode;
+use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
-use hyper::body::Frame;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::answer::ApiError;
+use super::streamed::streamed;
 use crate::store::Store;
 
 /// How long whoever asks for a copy may take nothing. Meanwhile the file of the store grows.
@@ -42,15 +39,14 @@ impl Copies {
     /// The answer to a request for a copy.
     pub(super) fn answer(self: &Arc<Self>) -> Response {
         if self.is_busy.swap(true, Ordering::AcqRel) {
-            let words = "another copy is being made; try again later\n";
-            return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
+            return ApiError::busy("copies of the store").into_response();
         }
         let busy = Busy(self.clone());
         let (made, making) = mpsc::channel(1);
         let (sender, pieces) = mpsc::channel(PIECES);
         spawn_blocking(move || busy.hand_out(&made));
         tokio::spawn(pass_on(making, sender));
-        Body::new(Pieces(pieces)).into_response()
+        streamed(pieces, |piece| piece).into_response()
     }
 }
 
@@ -80,19 +76,5 @@ async fn pass_on(mut making: Receiver<Bytes>, sender: Sender<Bytes>) {
             tracing::warn!("a copy of the store was given up: nobody took it");
             return;
         }
-    }
-}
-
-struct Pieces(Receiver<Bytes>);
-
-impl hyper::body::Body for Pieces {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
     }
 }

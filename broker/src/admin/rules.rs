@@ -1,25 +1,21 @@
 //! What can be done to a rule while it runs, and what can be seen of it, for whoever can read the
 //! data directory.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
-
-use axum::body::{Body, Bytes};
-use axum::http::StatusCode;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use hyper::body::Frame;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::answer::{ApiError, Done, Named};
+use super::streamed::streamed;
+use super::{Asked, DURABLE_PATIENCE};
 use crate::pipeline::{Listener, PipelineHandle, RuleCommand, TraceError, Traced};
-
-/// How long it may take until the store has what was done.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::status::RuleStatus;
 
 /// Lets rules be paused, resumed and reset.
 pub(super) struct RuleControl {
@@ -31,14 +27,12 @@ impl RuleControl {
         Self { pipeline }
     }
 
-    /// The answer to a request that names a rule and a command.
-    pub(super) async fn answer(&self, (rule, command): (String, String)) -> (StatusCode, String) {
+    async fn obey(&self, rule: String, command: &str) -> Result<Done, ApiError> {
         let known = RuleCommand::ALL.into_iter().find(|known| known.word() == command);
         let Some(command) = known else {
-            let words = format!(
-                "no command `{command}`; there are explain, pause, resume, reset and trace"
-            );
-            return no(StatusCode::NOT_FOUND, &words);
+            let message = format!("there is no command `{command}` for a rule");
+            let help = "there are explain, pause, resume, reset and trace";
+            return Err(ApiError::not_found(message, help));
         };
         let (sender, answer) = oneshot::channel();
         let tell = move |outcome| {
@@ -46,25 +40,21 @@ impl RuleControl {
             let _ = sender.send(outcome);
         };
         self.pipeline.command(rule, command, Box::new(tell));
-        match timeout(PATIENCE, answer).await {
-            Ok(Ok(Ok(done))) => (StatusCode::OK, format!("{}\n", done.trim_end())),
-            Ok(Ok(Err(unknown))) => no(StatusCode::NOT_FOUND, &unknown.to_string()),
-            Ok(Err(_)) | Err(_) => {
-                no(StatusCode::SERVICE_UNAVAILABLE, "it is done, but the store has not taken it")
-            }
+        match timeout(DURABLE_PATIENCE, answer).await {
+            Ok(Ok(Ok(done))) => Ok(Done::new(&done)),
+            Ok(Ok(Err(unknown))) => Err(ApiError::not_found(unknown.to_string(), RULES_HELP)),
+            Ok(Err(_)) | Err(_) => Err(ApiError::not_durable()),
         }
     }
 
-    /// The answer to a request to see what becomes of the messages of a rule: a line for each, and
-    /// it does not end before whoever asks goes.
-    pub(super) async fn trace(&self, rule: String, body: &[u8]) -> Response {
-        let wanted: TraceRequest = match serde_json::from_slice(body) {
-            Ok(wanted) => wanted,
-            Err(error) => {
-                let words = format!("the body is not {{\"key\":...,\"json\":...}}: {error}");
-                return no(StatusCode::BAD_REQUEST, &words).into_response();
-            }
-        };
+    async fn follow(&self, rule: String, body: &[u8]) -> Result<Response, ApiError> {
+        let wanted: TraceRequest = serde_json::from_slice(body).map_err(|error| {
+            let message = format!("the body is not what it should be: {error}");
+            ApiError::bad_request(
+                message,
+                "it is {\"key\": null or a text, \"json\": true or false}",
+            )
+        })?;
         let (listener, steps) = Listener::new(rule, wanted.key);
         let (sender, answer) = oneshot::channel();
         let tell = move |outcome| {
@@ -72,19 +62,64 @@ impl RuleControl {
             let _ = sender.send(outcome);
         };
         self.pipeline.trace(listener, Box::new(tell));
-        match timeout(PATIENCE, answer).await {
-            Ok(Ok(Ok(()))) => Body::new(Lines { steps, json: wanted.json }).into_response(),
+        match timeout(DURABLE_PATIENCE, answer).await {
+            Ok(Ok(Ok(()))) => {
+                let kind = if wanted.json { "application/x-ndjson" } else { "text/plain" };
+                let mut response =
+                    streamed(steps, move |step| line(step, wanted.json).into()).into_response();
+                let kind = HeaderValue::from_static(kind);
+                response.headers_mut().insert(header::CONTENT_TYPE, kind);
+                Ok(response)
+            }
             Ok(Ok(Err(error @ TraceError::UnknownRule(_)))) => {
-                no(StatusCode::NOT_FOUND, &error.to_string()).into_response()
+                Err(ApiError::not_found(error.to_string(), RULES_HELP))
             }
             Ok(Ok(Err(error @ TraceError::TooMany))) => {
-                no(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()).into_response()
+                Err(ApiError { message: error.to_string(), ..ApiError::busy("traces") })
             }
-            Ok(Err(_)) | Err(_) => {
-                no(StatusCode::SERVICE_UNAVAILABLE, "the rules do not answer").into_response()
-            }
+            Ok(Err(_)) | Err(_) => Err(ApiError::unanswered("the thread of the rules")),
         }
     }
+}
+
+/// All rules.
+#[derive(Debug, Serialize)]
+pub(super) struct Rules {
+    rules: Vec<RuleStatus>,
+}
+
+/// `GET rules`.
+pub(super) async fn list(State(api): Asked) -> Result<Json<Rules>, ApiError> {
+    Ok(Json(Rules { rules: api.status().await?.rules }))
+}
+
+/// `GET rules/{rule}`.
+pub(super) async fn one(
+    State(api): Asked,
+    Named(rule): Named,
+) -> Result<Json<RuleStatus>, ApiError> {
+    let mut rules = api.status().await?.rules.into_iter();
+    let found = rules.find(|known| known.name == rule);
+    let unknown = || ApiError::not_found(format!("there is no rule `{rule}`"), RULES_HELP);
+    found.map(Json).ok_or_else(unknown)
+}
+
+/// `POST rules/{rule}/{command}`.
+pub(super) async fn command(
+    State(api): Asked,
+    Named((rule, command)): Named<(String, String)>,
+) -> Result<Json<Done>, ApiError> {
+    api.rules.obey(rule, &command).await.map(Json)
+}
+
+/// `POST rules/{rule}/trace`: what becomes of the messages of a rule, a line for each; it does not
+/// end before whoever asks goes.
+pub(super) async fn trace(
+    State(api): Asked,
+    Named(rule): Named,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    api.rules.follow(rule, &body).await
 }
 
 /// What somebody wants to see.
@@ -94,26 +129,6 @@ struct TraceRequest {
     key: Option<String>,
     /// Objects instead of words.
     json: bool,
-}
-
-/// Steps as they come, each a line.
-struct Lines {
-    steps: Receiver<Traced>,
-    json: bool,
-}
-
-impl hyper::body::Body for Lines {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let json = self.json;
-        let frame = |traced| Ok(Frame::data(Bytes::from(line(traced, json))));
-        self.steps.poll_recv(context).map(|traced| traced.map(frame))
-    }
 }
 
 fn line(traced: Traced, json: bool) -> String {
@@ -126,6 +141,5 @@ fn line(traced: Traced, json: bool) -> String {
     line + "\n"
 }
 
-fn no(status: StatusCode, words: &str) -> (StatusCode, String) {
-    (status, format!("{words}\n"))
-}
+pub(super) const RULES_HELP: &str =
+    "`GET /api/v1/rules` and `weir rules status` list those there are";

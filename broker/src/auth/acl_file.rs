@@ -12,9 +12,9 @@
 use std::ops::Range;
 use std::path::Path;
 
+use weir_config::{Diagnostic, nearest};
 use weir_core::{Access, Acl, Rule};
 use weir_mqtt::TopicFilter;
-use weir_rules::{Diagnostic, nearest};
 
 use super::line::{self, Line, code};
 
@@ -30,8 +30,8 @@ pub(crate) fn parse(text: &str, name: &str) -> Result<Acl, Vec<Diagnostic>> {
     let (mut topics, mut patterns, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for line in line::lines(text) {
         match statement(&line) {
-            Ok(Statement::Pattern(rule)) => patterns.push(rule),
-            Ok(Statement::Topic(rule)) => topics.push((user, rule)),
+            Ok(Statement::Pattern(rule)) => patterns.push(rule.at_line(line.number)),
+            Ok(Statement::Topic(rule)) => topics.push((user, rule.at_line(line.number))),
             Ok(Statement::User(name)) => user = Some(name),
             Err(problem) => problems.push(problem.0.at(name, text, problem.1)),
         }
@@ -163,17 +163,19 @@ pattern dev/%c/state
 ";
         let acl = parse(text, "acl").unwrap();
         let ann = [
-            topic(Access::ReadWrite, "ann's room/#"),
-            topic(Access::Deny, "ann's room/safe"),
-            topic(Access::ReadWrite, "write"),
-            topic(Access::ReadWrite, "plain/topic"),
-            topic(Access::Read, "late"),
+            topic(Access::ReadWrite, "ann's room/#").at_line(5),
+            topic(Access::Deny, "ann's room/safe").at_line(6),
+            topic(Access::ReadWrite, "write").at_line(7),
+            topic(Access::ReadWrite, "plain/topic").at_line(8),
+            topic(Access::Read, "late").at_line(12),
         ];
-        let mut topics = vec![(None, topic(Access::Read, "$SYS/#"))];
+        let mut topics = vec![(None, topic(Access::Read, "$SYS/#").at_line(2))];
         topics.extend(ann.map(|rule| (Some("ann"), rule)));
-        topics.push((Some("bob the builder"), topic(Access::Write, "a/+/b")));
-        let patterns =
-            [pattern(Access::Read, "home/%u/#"), pattern(Access::ReadWrite, "dev/%c/state")];
+        topics.push((Some("bob the builder"), topic(Access::Write, "a/+/b").at_line(10)));
+        let patterns = [
+            pattern(Access::Read, "home/%u/#").at_line(13),
+            pattern(Access::ReadWrite, "dev/%c/state").at_line(14),
+        ];
         assert_eq!(acl, Acl::new(topics, patterns));
     }
 

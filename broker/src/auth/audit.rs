@@ -71,6 +71,26 @@ pub(crate) fn banned(address: IpAddr, seconds: u64) {
 pub(crate) fn denied(denial: &Denial) {
     let (client_id, username) = (&*denial.client_id, denial.username.as_deref());
     let action = if denial.access == Access::Write { "publish" } else { "subscribe" };
-    let topic = &*denial.topic;
-    tracing::warn!(target: TARGET, client_id, username, action, topic, "audit: denied");
+    let (topic, acl_line) = (&*denial.topic, denial.line);
+    tracing::warn!(target: TARGET, client_id, username, action, topic, acl_line, "audit: denied");
+}
+
+/// Somebody was not let in by the admin server; so were others, which are not told of.
+pub(crate) fn request_refused(
+    address: IpAddr,
+    token: Option<&str>,
+    method: &str,
+    path: &str,
+    reason: &str,
+    not_told: u64,
+) {
+    let not_told = Some(not_told).filter(|count| *count > 0);
+    tracing::warn!(
+        target: TARGET, %address, token, method, path, reason, not_told, "audit: request refused"
+    );
+}
+
+/// Somebody has changed something by the admin server, or has tried to.
+pub(crate) fn request_served(address: IpAddr, token: &str, method: &str, path: &str, status: u16) {
+    tracing::info!(target: TARGET, %address, token, method, path, status, "audit: request");
 }

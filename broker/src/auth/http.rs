@@ -18,7 +18,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use weir_rules::Diagnostic;
+use weir_config::Diagnostic;
 
 use super::line::code;
 use crate::http_connection::{self, OpenError, Requests, read_body};

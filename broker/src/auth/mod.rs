@@ -19,6 +19,7 @@ mod bans;
 pub(crate) mod password_file;
 
 mod acl_file;
+pub(crate) mod api_tokens;
 mod credential;
 mod hash;
 mod http;
@@ -36,12 +37,17 @@ mod token_vectors;
 #[cfg(test)]
 mod vectors;
 
-pub(crate) use audit::{admitted, certificate_revoked, denied, handshake_refused};
+pub(crate) use api_tokens::{ApiTokens, LiveApiTokens, Role};
+pub(crate) use audit::{
+    admitted, banned, certificate_revoked, denied, handshake_refused, request_refused,
+    request_served,
+};
 pub(crate) use authenticator::{Authenticator, AuthenticatorHandle, Question, Settings};
+pub(crate) use bans::Bans;
 pub(crate) use certificate::by_certificate;
 pub(crate) use hash::{ITERATIONS_MAX, PasswordHash, SCRAM_ITERATIONS_MIN};
 pub(crate) use http::ServiceAddress;
-pub(crate) use rights::{Rights, Sources};
+pub(crate) use rights::{Rights, Sources, who_sees_everything};
 pub(crate) use salt_key::SaltKey;
 pub(crate) use scram::password_problem as scram_password_problem;
 // The other half, for the tests of a client.

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use weir_config::Diagnostic;
 use weir_core::Credential;
-use weir_rules::Diagnostic;
 
 use super::credential::credential_of;
 use super::hash::{HashError, PasswordHash};
@@ -51,6 +51,11 @@ impl Passwords {
         let scrams = passwords.users.values().filter_map(PasswordHash::scram);
         passwords.salts = scrams.map(|(salt, iterations, _)| (salt.len(), iterations)).collect();
         if problems.is_empty() { Ok(passwords) } else { Err(problems) }
+    }
+
+    /// The users, and whether each has keys for SCRAM.
+    pub(crate) fn users(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.users.iter().map(|(name, hash)| (&**name, hash.scram().is_some()))
     }
 
     /// Whether this is the password of the user. For a user who does not exist a hash is computed
@@ -117,25 +122,7 @@ fn credential(username: &str, hash: &PasswordHash) -> Credential {
 /// The text of a password file with another hash for one user, or without that user; every other
 /// line stays as it is. The answer also tells whether there was a line of the user.
 pub(crate) fn edit(text: &str, username: &str, hash: Option<&PasswordHash>) -> (String, bool) {
-    let new_line = hash.map(|hash| format!("{username}:{hash}\n"));
-    let mut edited = String::with_capacity(text.len() + 128);
-    let mut found = false;
-    for whole in text.split_inclusive('\n') {
-        let line = whole.trim();
-        let name = line.split_once(':').map(|(name, _)| name.trim());
-        if line.starts_with('#') || name != Some(username) {
-            edited.push_str(whole);
-        } else if !std::mem::replace(&mut found, true) {
-            edited.push_str(new_line.as_deref().unwrap_or_default());
-        }
-    }
-    if let Some(line) = new_line.filter(|_| !found) {
-        if !edited.is_empty() && !edited.ends_with('\n') {
-            edited.push('\n');
-        }
-        edited.push_str(&line);
-    }
-    (edited, found)
+    line::edit(text, username, hash.map(|hash| format!("{username}:{hash}\n")))
 }
 
 /// Why a name cannot stand in a password file; none when it can.

@@ -4,15 +4,26 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use weir_core::{Acl, AuthenticationRequest, Credential, Exchange, Identity, Occasion};
-use weir_rules::Diagnostic;
+use weir_config::Diagnostic;
+use weir_core::{
+    Access, Acl, AuthenticationRequest, Credential, Exchange, Identity, Occasion, Rule,
+};
+use weir_mqtt::TopicFilter;
 
 use super::acl_file;
+use super::api_tokens::ApiTokens;
 use super::password_file::Passwords;
 use super::salt_key::SaltKey;
 use super::scram::{self, ClientFirst};
 use super::service::{Service, ServiceSources};
 use super::token::{TokenSources, Tokens};
+
+/// Somebody who may read every topic, whatever the ACL says, and write none.
+pub(crate) fn who_sees_everything() -> Identity {
+    let filters = ["#", "$SYS/#"].map(TopicFilter::parse).into_iter().flatten();
+    let rules = filters.map(|filter| Rule::topic(Access::Read, filter)).collect();
+    Identity { rules: Some(rules), ..Identity::default() }
+}
 
 /// Where it stands who may connect and what they may do.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +32,7 @@ pub(crate) struct Sources {
     pub(crate) acl_file: Option<PathBuf>,
     pub(crate) tokens: Option<TokenSources>,
     pub(crate) service: Option<ServiceSources>,
+    pub(crate) api_tokens: Option<PathBuf>,
 }
 
 /// What stands there.
@@ -30,6 +42,7 @@ pub(crate) struct Rights {
     pub(crate) acl: Option<Arc<Acl>>,
     pub(crate) tokens: Option<Tokens>,
     pub(crate) service: Option<Arc<Service>>,
+    pub(crate) api_tokens: Arc<ApiTokens>,
 }
 
 /// What comes of a word in an exchange.
@@ -58,8 +71,10 @@ impl Sources {
         let tokens = tokens.map_err(&mut keep).ok().flatten();
         let service = self.service.as_ref().map(ServiceSources::read).transpose();
         let service = service.map_err(&mut keep).ok().flatten().map(Arc::new);
+        let api_tokens = self.api_tokens.as_deref().map(ApiTokens::read).transpose();
+        let api_tokens = Arc::new(api_tokens.map_err(&mut keep).ok().flatten().unwrap_or_default());
         match problems.is_empty() {
-            true => Ok(Rights { passwords, acl, tokens, service }),
+            true => Ok(Rights { passwords, acl, tokens, service, api_tokens }),
             false => Err(problems),
         }
     }

@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use weir_config::Diagnostic;
 use weir_core::{AuthenticationRequest, Identity, Occasion, Rule, Validity};
 use weir_mqtt::Version;
-use weir_rules::Diagnostic;
 
 use super::acl_file;
 use super::credential::credential_of;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use serde_json::{Map, Value};
+use weir_config::Diagnostic;
 use weir_core::{Credential, Identity, Rule, Validity};
-use weir_rules::Diagnostic;
 
 use super::acl_file;
 use super::credential::credential_of;

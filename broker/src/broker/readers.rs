@@ -6,13 +6,17 @@ use std::sync::Arc;
 use weir_core::{ReaderConfig, ReaderId, ReaderKind, Records, ShardId};
 use weir_rules::{Engine, Plan};
 
+use super::fleet::FleetReader;
 use super::{StartError, seed};
-use crate::config::Config;
+use crate::config::{Config, UpstreamConfig};
+use crate::fleet::FleetHandle;
 use crate::history::{HistoryHandle, Recorder, System};
 use crate::pipeline::{Pipeline, PipelineHandle, not_handled};
 use crate::record_sink::RecordSink;
 use crate::store::{RuleState, Store, StoreError};
-use crate::upstream::{Around, Orders, Roster, reader_config, reader_name};
+use crate::upstream::{
+    Around, Orders, Roster, UpstreamReaders, normal, reader_configs, with_readers,
+};
 
 /// The shard whose log is read.
 pub(super) const SHARD: ShardId = ShardId::FIRST;
@@ -23,33 +27,31 @@ const HISTORY: &str = "history";
 
 /// The numbers of the readers.
 pub(super) struct Readers {
+    fleet: Option<FleetReader>,
     history: Option<ReaderId>,
     rules: ReaderId,
-    upstreams: Vec<(Arc<str>, ReaderId)>,
+    upstreams: Vec<(UpstreamConfig, UpstreamReaders)>,
 }
 
 impl Readers {
     /// There is one for the rules also when there are none yet: they may come while the broker
     /// runs.
     pub(super) fn register(store: &Store, config: &Config) -> Result<Self, StoreError> {
-        let names: Vec<String> =
-            config.upstreams.iter().map(|upstream| reader_name(&upstream.name)).collect();
         let history = (!config.history.is_empty()).then_some(HISTORY);
-        let own = std::iter::once(RULES).chain(history);
-        let all: Vec<&str> = own.chain(names.iter().map(String::as_str)).collect();
-        let mut ids = store.register_readers(&all)?.into_iter();
+        let own: Vec<&str> = std::iter::once(RULES).chain(history).collect();
+        let mut ids = store.register_readers(&own)?.into_iter();
         let rules = ids.next().expect("each name has a number");
         let history = history.and_then(|_| ids.next());
-        let upstreams =
-            config.upstreams.iter().map(|upstream| Arc::from(upstream.name.as_str())).zip(ids);
-        Ok(Self { history, rules, upstreams: upstreams.collect() })
+        let upstreams = with_readers(store, config.upstreams.clone())?;
+        let fleet = FleetReader::register(store, config)?;
+        Ok(Self { fleet, history, rules, upstreams })
     }
 
     /// What each of them reads.
     pub(super) fn configs(&self, config: &Config, plan: &Plan) -> Vec<ReaderConfig> {
-        let upstreams = config.upstreams.iter().zip(&self.upstreams);
+        let upstreams = self.upstreams.iter();
         let mut configs: Vec<ReaderConfig> =
-            upstreams.map(|(upstream, (_, reader))| reader_config(upstream, *reader)).collect();
+            upstreams.flat_map(|(upstream, readers)| reader_configs(upstream, readers)).collect();
         configs.push(ReaderConfig {
             reader: self.rules,
             filters: plan.filters().map(str::to_owned).collect(),
@@ -63,7 +65,13 @@ impl Readers {
             // A rule that is run over it later may want to know.
             names_publishers: true,
         }));
+        configs.extend(self.fleet.map(|fleet| fleet.config(config)));
         configs
+    }
+
+    /// The numbers of the fleet, if there is one.
+    pub(super) fn fleet(&self) -> Option<FleetReader> {
+        self.fleet
     }
 
     /// The rules as they were, and what the log holds for them.
@@ -79,7 +87,10 @@ impl Readers {
             .map_err(|source| StartError::RuleState { path: config.data_dir.clone(), source })?;
         let done = store.reader_cursor(SHARD, reader)?;
         let records = not_handled(store, SHARD, reader, done)?;
-        Ok((Pipeline::new(engine, reader, self.upstreams.clone()), records))
+        let upstreams = self.upstreams.iter();
+        let sent_to = upstreams
+            .map(|(upstream, readers)| (Arc::from(upstream.name.as_str()), normal(readers)));
+        Ok((Pipeline::new(engine, reader, sent_to.collect()), records))
     }
 
     /// The histories, what the log holds for them, and their reader.
@@ -98,9 +109,8 @@ impl Readers {
     }
 
     /// The upstreams of the configuration, which run with the supervisor that takes these orders.
-    pub(super) fn upstreams(&self, config: &Config, around: Around, orders: Orders) -> Roster {
-        let readers = self.upstreams.iter().map(|(_, reader)| *reader);
-        Roster::new(config.upstreams.iter().cloned().zip(readers), around, orders)
+    pub(super) fn upstreams(&self, around: Around, orders: Orders) -> Roster {
+        Roster::new(self.upstreams.iter().cloned(), around, orders)
     }
 
     /// Where a shard hands messages over.
@@ -109,6 +119,7 @@ impl Readers {
         pipeline: PipelineHandle,
         upstreams: &Roster,
         history: Option<&HistoryHandle>,
+        fleet: Option<&FleetHandle>,
     ) -> Vec<(ReaderId, Box<dyn RecordSink>)> {
         let mut sinks: Vec<(ReaderId, Box<dyn RecordSink>)> = Vec::new();
         sinks.push((self.rules, Box::new(pipeline)));
@@ -117,6 +128,9 @@ impl Readers {
         }
         if let Some((reader, handle)) = self.history.zip(history) {
             sinks.push((reader, Box::new(handle.clone())));
+        }
+        if let Some((fleet, handle)) = self.fleet.zip(fleet) {
+            sinks.push((fleet.reader, Box::new(handle.clone())));
         }
         sinks
     }

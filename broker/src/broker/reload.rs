@@ -17,7 +17,16 @@ impl Broker {
     /// # Errors
     /// Everything that is wrong with the files. Then nothing has changed.
     pub fn reload(&self) -> Result<Reloaded, ReloadError> {
-        self.reloader.reload()
+        self.reloader.reload(false)
+    }
+
+    /// Reads and checks all that [`Broker::reload`] does, and answers what that would change. Nothing
+    /// is.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files.
+    pub fn reload_dry_run(&self) -> Result<Reloaded, ReloadError> {
+        self.reloader.reload(true)
     }
 
     /// Reads the password file, the ACL file and the key of tokens again. What they say holds

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use weir_firmware_bridge::serve::ServeError;
 use weir_rules::Diagnostic;
 
 use crate::config::TlsError;
@@ -57,6 +58,12 @@ pub enum StartError {
         /// What is wrong.
         source: weir_rules::StateError,
     },
+    /// The bridge inside the broker cannot start.
+    #[error("the bridge cannot start: {source}; {}", .source.help())]
+    Bridge {
+        /// What is in the way.
+        source: ServeError,
+    },
     /// A key beside the store cannot be kept.
     #[error(
         "{} cannot be read or written: {source}; the user that runs weir must own it",
@@ -78,6 +85,14 @@ pub enum StartError {
         address: String,
         /// What is wrong with them.
         source: TlsError,
+    },
+    /// An upstream that the program has made cannot be.
+    #[error("the upstream `{name}` cannot be: {reason}")]
+    Upstream {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The system gives no thread, no poll or no random numbers.
     #[error("the system does not give the broker what it needs: {0}")]

@@ -3,8 +3,11 @@
 
 use std::path::PathBuf;
 
-use super::{Answer, CliError, say};
+use serde_json::json;
+
+use super::{Answer, CliError, say, say_json};
 use crate::config::{ConfigError, Loaded, Overrides, load};
+use crate::diagnostic_json;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit code: 0 = right, 1 = wrong, 2 = a file cannot be read.")]
@@ -15,11 +18,29 @@ pub(crate) struct Arguments {
     /// Value that goes before the file, such as limits.max_packet_size=1MB
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Print what was found as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     let overrides = Overrides::of_process(arguments.set.clone());
     match load(arguments.config.as_deref(), &overrides) {
+        Ok(loaded) if arguments.json => {
+            say_json(&json!({
+                "ok": true,
+                "listeners": loaded.config.listeners.len(),
+                "rules": loaded.plan.rules().count(),
+                "rule_files": loaded.config.rules.len(),
+                "upstreams": loaded.config.upstreams.len(),
+                "problems": diagnostic_json::all(&loaded.warnings),
+            }))?;
+            Ok(Answer::Yes)
+        }
+        Err(ConfigError::Invalid { problems }) if arguments.json => {
+            say_json(&json!({ "ok": false, "problems": diagnostic_json::all(&problems) }))?;
+            Ok(Answer::No)
+        }
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|warning| eprint!("{warning}"));
             say(&format!("{}\n", summary(arguments, &loaded)))?;

@@ -2,7 +2,7 @@
 //! them.
 
 use clap::{ArgAction, Args};
-use weir_rules::nearest;
+use weir_config::nearest;
 
 use super::{CliError, property::Properties};
 

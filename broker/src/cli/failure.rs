@@ -55,6 +55,9 @@ pub(crate) enum CliError {
     /// Too many ports are taken.
     #[error("every port from {first} on is taken")]
     NoPort { first: u16 },
+    /// Lines of a password file that are wrong.
+    #[error("the password file cannot be used")]
+    Passwords(Vec<Diagnostic>),
     #[error("cannot write the output")]
     Output(#[source] io::Error),
     /// Rule files that do not compile.
@@ -76,6 +79,9 @@ pub(crate) enum CliError {
     StoreInUse { path: PathBuf, help: String },
     #[error("the broker cannot go on")]
     Stopped(#[source] io::Error),
+    /// A file of tokens for the admin server.
+    #[error("the tokens cannot be used")]
+    Tokens { problems: Vec<Diagnostic> },
     #[error("cannot write `{}`", path.display())]
     Write { path: PathBuf, source: io::Error },
 }
@@ -110,7 +116,10 @@ impl CliError {
 
     fn problems(&self) -> &[Diagnostic] {
         match self {
-            Self::Config(ConfigError::Invalid { problems }) | Self::Rules(problems) => problems,
+            Self::Config(ConfigError::Invalid { problems })
+            | Self::Passwords(problems)
+            | Self::Rules(problems)
+            | Self::Tokens { problems } => problems,
             _ => &[],
         }
     }
@@ -139,9 +148,10 @@ impl CliError {
             Self::Config(ConfigError::File { .. }) | Self::File { .. } => {
                 "check the name and that this user may read the file".to_owned()
             }
-            Self::Config(ConfigError::Invalid { .. }) | Self::Rules(_) => {
-                "correct what is marked above".to_owned()
-            }
+            Self::Config(ConfigError::Invalid { .. })
+            | Self::Passwords(_)
+            | Self::Rules(_)
+            | Self::Tokens { .. } => "correct what is marked above".to_owned(),
             Self::Connect { .. } => {
                 "is a broker running there? `weir run` starts one on this machine; -h and -p \
                  name another"

@@ -5,8 +5,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
+
 use super::check::count;
-use super::{Answer, CliError, say};
+use super::{Answer, CliError, say, say_json};
 use crate::import::{Imported, Note, Statement, Weight, convert, parse};
 
 #[derive(Debug, clap::Args)]
@@ -22,6 +24,9 @@ pub(crate) struct Arguments {
     /// File to write, which must not exist; without it the answer goes to stdout
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Print what was not converted as JSON
+    #[arg(long, requires = "output")]
+    json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
@@ -31,16 +36,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
         Some(path) => write_new(path, &toml)
             .map_err(|source| CliError::Write { path: path.clone(), source })?,
     }
-    notes.iter().for_each(|note| eprint!("{note}"));
     let lost = |note: &&Note| note.weight == Weight::Lost;
     let (lost, all) = (notes.iter().filter(lost).count(), notes.len());
+    let answer = if lost == 0 { Answer::Yes } else { Answer::No };
+    if arguments.json {
+        let output = arguments.output.as_deref().map(Path::display).map(|path| path.to_string());
+        let notes: Value = notes.iter().map(Note::to_json).collect();
+        return say_json(&json!({ "ok": lost == 0, "output": output, "notes": notes }))
+            .map(|()| answer);
+    }
+    notes.iter().for_each(|note| eprint!("{note}"));
     let name = arguments.output.as_ref().map_or("stdout".into(), |path| path.to_string_lossy());
     eprintln!(
         "{name}: written, {} not converted, {} not needed",
         count(lost, "option"),
         count(all - lost, "option"),
     );
-    Ok(if lost == 0 { Answer::Yes } else { Answer::No })
+    Ok(answer)
 }
 
 /// The statements of a file, with those of the files that it includes in their place.

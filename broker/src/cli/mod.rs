@@ -14,23 +14,34 @@ mod admin;
 mod bench;
 mod check;
 mod client;
+mod completions;
 mod connect;
+mod dashboard;
 mod demo;
+mod doctor;
+mod explain;
 mod failure;
 mod format;
 mod import;
+mod man;
+mod page;
 mod passwd;
 mod property;
 mod publish;
 mod reload;
 mod rules;
 mod run;
+mod running;
+mod service;
 mod status;
 mod stop;
 mod store;
 mod subscribe;
+mod token;
+mod top;
 
 use failure::CliError;
+pub use page::commands_page;
 
 /// What a command found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +69,21 @@ enum Command {
     Bench(Box<bench::Arguments>),
     /// Check the configuration and the rules without running them
     Check(check::Arguments),
+    /// Write what a shell needs to complete commands and options
+    Completions(completions::Arguments),
+    /// Print the link to the dashboard of a running broker
+    Dashboard(dashboard::Arguments),
     /// Show devices, rules and an upstream at work, on this machine only
     Demo(demo::Arguments),
+    /// Look for what is wrong on this machine, and say how to mend it
+    Doctor(doctor::Arguments),
+    /// Say which line of which file decides about a message, a subscription, or what was dropped
+    #[command(subcommand)]
+    Explain(explain::Command),
     /// Make a configuration of a mosquitto.conf
     Import(import::Arguments),
+    /// Write the manual pages
+    Man(man::Arguments),
     /// Set or delete a user of a password file
     Passwd(passwd::Arguments),
     /// Publish messages, as mosquitto_pub does
@@ -80,6 +102,11 @@ enum Command {
     Store(store::Command),
     /// Subscribe and print messages, as mosquitto_sub does
     Sub(Box<subscribe::Arguments>),
+    /// Make and delete tokens for the admin server
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Watch a running broker
+    Top(top::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -89,8 +116,13 @@ pub fn main() -> ExitCode {
         None => help(),
         Some(Command::Bench(arguments)) => bench::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Completions(arguments)) => completions::run(&arguments),
+        Some(Command::Dashboard(arguments)) => dashboard::run(&arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments),
+        Some(Command::Doctor(arguments)) => doctor::run(&arguments),
+        Some(Command::Explain(command)) => explain::run(&command),
         Some(Command::Import(arguments)) => import::run(&arguments),
+        Some(Command::Man(arguments)) => man::run(&arguments),
         Some(Command::Passwd(arguments)) => passwd::run(&arguments),
         Some(Command::Pub(arguments)) => publish::run(*arguments),
         Some(Command::Reload(arguments)) => reload::run(&arguments),
@@ -99,6 +131,8 @@ pub fn main() -> ExitCode {
         Some(Command::Status(arguments)) => status::run(&arguments),
         Some(Command::Store(command)) => store::run(&command),
         Some(Command::Sub(arguments)) => subscribe::run(*arguments),
+        Some(Command::Token(command)) => token::run(&command),
+        Some(Command::Top(arguments)) => top::run(&arguments),
     };
     match answer {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
@@ -118,6 +152,11 @@ pub fn main() -> ExitCode {
 fn say(text: &str) -> Result<(), CliError> {
     let mut output = io::stdout().lock();
     output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(CliError::Output)
+}
+
+/// Writes an object of JSON in a line of its own.
+fn say_json(value: &serde_json::Value) -> Result<(), CliError> {
+    say(&format!("{value}\n"))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
@@ -140,7 +179,11 @@ Examples:
   weir rules test rules/*.toml              run the tests that stand in the rule files
   weir rules try room-average               what a rule would send, with live messages
   weir passwd passwords ann                 give a user a password
+  weir token create grafana --role view     a token for the admin server
   weir status                               what a running broker does
+  weir top                                  the same, live
+  weir doctor --config weir.toml            what is wrong on this machine
+  weir dashboard                            a link to its page
   weir reload --config weir.toml            let it read its files again
   weir bench fanin                          load it, and check what it delivers
   weir store backup copy.redb               a copy of its store, also while it runs";

@@ -9,7 +9,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Answer, CliError, say};
+use serde_json::{Value, json};
+
+use super::{Answer, CliError, say, say_json};
 use crate::auth::{
     ITERATIONS_MAX, PasswordHash, SCRAM_ITERATIONS_MIN, password_file, scram_password_problem,
 };
@@ -24,8 +26,14 @@ pub(crate) struct Arguments {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// User whose password is set
-    #[arg(value_name = "USER")]
-    user: String,
+    #[arg(value_name = "USER", required_unless_present = "list")]
+    user: Option<String>,
+    /// List the users
+    #[arg(long, conflicts_with_all = ["user", "delete", "scram", "password_stdin"])]
+    list: bool,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
     /// Delete the user
     #[arg(short = 'D', long)]
     delete: bool,
@@ -49,6 +57,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     let Arguments { file, user, .. } = arguments;
+    let Some(user) = user else { return list(arguments) };
     if let Some(reason) = password_file::name_problem(user) {
         let help = "choose another name".to_owned();
         return Err(CliError::Argument { argument: "USER", reason: reason.to_owned(), help });
@@ -63,16 +72,45 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     };
     let (after, existed) = password_file::edit(&before, user, hash.as_ref());
     if arguments.delete && !existed {
-        say(&format!("there is no user `{user}` in {}\n", file.display()))?;
+        told(
+            arguments,
+            user,
+            "missing",
+            &format!("there is no user `{user}` in {}", file.display()),
+        )?;
         return Ok(Answer::No);
     }
     replace(file, &after).map_err(|source| CliError::Write { path: file.clone(), source })?;
-    let done = match (arguments.delete, existed) {
-        (true, _) => "deleted",
-        (false, true) => "has a new password",
-        (false, false) => "was added",
+    let (word, done) = match (arguments.delete, existed) {
+        (true, _) => ("deleted", "deleted"),
+        (false, true) => ("changed", "has a new password"),
+        (false, false) => ("added", "was added"),
     };
-    say(&format!("user `{user}` {done} in {}\n", file.display()))?;
+    told(arguments, user, word, &format!("user `{user}` {done} in {}", file.display()))?;
+    Ok(Answer::Yes)
+}
+
+/// Says what was done.
+fn told(arguments: &Arguments, user: &str, word: &str, text: &str) -> Result<(), CliError> {
+    match arguments.json {
+        true => say_json(&json!({ "file": arguments.file, "user": user, "done": word })),
+        false => say(&format!("{text}\n")),
+    }
+}
+
+fn list(arguments: &Arguments) -> Result<Answer, CliError> {
+    let file = &arguments.file;
+    // One that is not there is no wrong line of it.
+    File::open(file).map_err(|source| CliError::File { path: file.clone(), source })?;
+    let passwords = password_file::Passwords::read(file).map_err(CliError::Passwords)?;
+    if arguments.json {
+        let user = |(name, scram)| json!({ "user": name, "scram": scram });
+        let users: Value = passwords.users().map(user).collect();
+        return say_json(&json!({ "file": file, "users": users })).map(|()| Answer::Yes);
+    }
+    for (name, scram) in passwords.users() {
+        say(&format!("{name}{}\n", if scram { " (SCRAM)" } else { "" }))?;
+    }
     Ok(Answer::Yes)
 }
 
@@ -117,7 +155,7 @@ fn wrong(reason: &str) -> CliError {
 
 /// Puts a text in the place of a file at once: whoever reads it meanwhile sees the old or the new
 /// one, also after a power cut. A new file is for its owner only.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     // A link stays one.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut new_name = path.clone().into_os_string();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rumqttc::v5::mqttbytes::v5::{ConnectProperties, PublishProperties, SubscribeProperties};
 
 use super::CliError;
-use weir_rules::nearest;
+use weir_config::nearest;
 
 /// The properties of each packet.
 #[derive(Clone, Debug)]

@@ -2,12 +2,13 @@
 
 use std::{fs, path::PathBuf};
 
-use weir_rules::{Diagnostic, SCHEMA, Severity, Source, run_cases, trace_cases};
+use serde_json::{Value, json};
+use weir_rules::{CaseResult, Diagnostic, SCHEMA, Severity, Source, run_cases, trace_cases};
 
 use crate::config::read_tables;
 
-use super::{Answer, CliError, check::count, say};
-use crate::RuleCommand;
+use super::{Answer, CliError, check::count, say, say_json};
+use crate::{RuleCommand, diagnostic_json};
 
 mod check;
 mod control;
@@ -46,6 +47,9 @@ pub(crate) enum Command {
         /// Tell what became of each message
         #[arg(long)]
         trace: bool,
+        /// Print what came of the tests as JSON
+        #[arg(long, conflicts_with = "trace")]
+        json: bool,
     },
     /// Tell what becomes of each message in a rule of a running broker
     Trace(trace::Arguments),
@@ -67,7 +71,7 @@ pub(crate) fn run(command: Command) -> Result<Answer, CliError> {
             Ok(Answer::Yes)
         }
         Command::Suggest(arguments) => suggestion::run(&arguments),
-        Command::Test { files, trace } => test(&read(&files)?, trace),
+        Command::Test { files, trace, json } => test(&read(&files)?, trace, json),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Try(arguments) => trial::run(&arguments),
     }
@@ -84,13 +88,22 @@ fn read(files: &[PathBuf]) -> Result<Vec<Source>, CliError> {
     files.iter().map(read).collect()
 }
 
-fn test(sources: &[Source], trace: bool) -> Result<Answer, CliError> {
+fn test(sources: &[Source], trace: bool, json: bool) -> Result<Answer, CliError> {
     let report = if trace { trace_cases(sources) } else { run_cases(sources) };
     let report = report.map_err(CliError::Rules)?;
+    let answer = if report.passed() { Answer::Yes } else { Answer::No };
+    if json {
+        let case = |case: &CaseResult| {
+            let failures = diagnostic_json::all(&case.failures);
+            json!({ "rule": &*case.rule, "name": &*case.name, "failures": failures })
+        };
+        let cases: Value = report.cases.iter().map(case).collect();
+        return say_json(&json!({ "ok": report.passed(), "cases": cases })).map(|()| answer);
+    }
     let failed = report.cases.iter().filter(|case| !case.failures.is_empty()).count();
     let tests = count(report.cases.len(), "test");
     say(&format!("{report}{tests}, {failed} failed\n"))?;
-    Ok(if report.passed() { Answer::Yes } else { Answer::No })
+    Ok(answer)
 }
 
 fn show(problems: &[Diagnostic]) {

@@ -1,19 +1,22 @@
 //! `weir run`: a broker until it is told to stop.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io::{IsTerminal as _, stdout},
+    path::PathBuf,
+};
 
 use tokio::{
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
-    time::sleep,
 };
 
+use super::service::Service;
 use super::stop::Stop;
-use super::{Answer, CliError, say};
+use super::{Answer, CliError, dashboard, say};
 use crate::{
-    admin::STATUS_PATH,
+    admin::{AdminKey, STATUS_PATH},
     broker::Broker,
-    config::{Config, ListenAddress, Overrides, load},
+    config::{Config, HostPort, ListenAddress, Overrides, load},
     logging,
 };
 
@@ -47,6 +50,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
         .collect();
     // Before anybody can know that it runs: until then SIGHUP would end it.
     let hung_up = hang_ups(&runtime)?;
+    let mut service = Service::starting()?;
+    let data_dir = loaded.config.data_dir.clone();
+    let is_secure = loaded.config.admin.tls.is_some();
     let broker = Broker::start(loaded.config)?;
     // The same, but a start that takes long is ended by them at once.
     let stop = {
@@ -60,26 +66,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
         say(&format!("weir {} listens on {address}\n", env!("CARGO_PKG_VERSION")))?;
     }
     if let Some(address) = broker.admin_address() {
-        say(&format!("  status at http://{address}{STATUS_PATH}\n"))?;
+        let scheme = if is_secure { "https" } else { "http" };
+        say(&format!("  status at {scheme}://{address}{STATUS_PATH}\n"))?;
+        // What is written to a log is read by more people than may do everything.
+        let key = stdout().is_terminal().then(|| AdminKey::read(&data_dir).ok()).flatten();
+        let place = HostPort::new(address.ip().to_string(), address.port());
+        say(&format!("  dashboard at {}\n", dashboard::link(&place, is_secure, key.as_ref())))?;
     }
     say(&told)?;
-    let ended = runtime.block_on(wait(&broker, stop, hung_up));
+    service.ready(&broker)?;
+    let ended = runtime.block_on(wait(&broker, &service, stop, hung_up));
+    service.stopping();
     broker.shutdown();
     ended.map(|()| Answer::Yes)
 }
 
 /// Waits until the process is told to end, or until the broker cannot go on: then a service
 /// manager shall start the process again.
-async fn wait(broker: &Broker, mut stop: Stop, mut hung_up: Signal) -> Result<(), CliError> {
+async fn wait(
+    broker: &Broker,
+    service: &Service,
+    mut stop: Stop,
+    mut hung_up: Signal,
+) -> Result<(), CliError> {
     loop {
         tokio::select! {
             () = stop.requested() => return Ok(()),
-            Some(()) = hung_up.recv() => reload(broker),
-            () = sleep(LOOK) => {
-                if let Some(reason) = broker.failure() {
-                    return Err(CliError::Stopped(reason));
-                }
-            }
+            Some(()) = hung_up.recv() => service.reloading(|| reload(broker)),
+            reason = broker.failed() => return Err(CliError::Stopped(reason)),
         }
     }
 }
@@ -103,9 +117,6 @@ fn reload(broker: &Broker) {
         }
     }
 }
-
-/// How often the health of the broker is looked at.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What somebody who has no file yet wants to know; nothing for everybody else.
 fn welcome(arguments: &Arguments, config: &Config) -> String {

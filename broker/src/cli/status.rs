@@ -1,23 +1,23 @@
 //! `weir status`: asks the admin server of a running broker.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
-    time::Duration,
+use std::fmt::Write as _;
+
+mod fleet;
+
+use super::{
+    Answer, CliError,
+    admin::{self, Access},
+    say,
 };
-
-use super::{Answer, CliError, say};
-use crate::{admin::STATUS_PATH, clock::unix_ms, config::HostPort, status::Status};
-
-/// The longest wait for the network, each time.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::{
+    admin::STATUS_PATH,
+    clock::unix_ms,
+    config::HostPort,
+    status::{BridgeStatus, Status, UpstreamStatus},
+};
 
 /// From when on a pace is told.
 const PACE_SECONDS_MIN: u64 = 60;
-
-/// More than any status has.
-const ANSWER_MAX_BYTES: u64 = 16 << 20;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit code: 0 = ready, 1 = running but not ready, 2 = no answer.")]
@@ -25,58 +25,23 @@ pub(crate) struct Arguments {
     /// Address of the admin server
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     admin: HostPort,
+    #[command(flatten)]
+    access: Access,
     /// Print the answer of the server as it is
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
-    let (status, body) = fetch(&arguments.admin)?;
+    let (status, body) = fetch(&arguments.admin, &arguments.access)?;
     let text = if arguments.json { format!("{body}\n") } else { table(&status, unix_ms()) };
     say(&text)?;
     Ok(if status.ready { Answer::Yes } else { Answer::No })
 }
 
 /// The status of a broker, and the text in which it came.
-pub(crate) fn fetch(admin: &HostPort) -> Result<(Status, String), CliError> {
-    let address = admin.to_string();
-    let mut stream = connect(admin)
-        .map_err(|source| CliError::AdminConnect { address: address.clone(), source })?;
-    let wrong = |source| CliError::AdminAnswer { address: address.clone(), source };
-    let body = ask(&mut stream, &address).map_err(wrong)?;
-    let status = serde_json::from_str(&body).map_err(|error| wrong(error.into()))?;
-    Ok((status, body))
-}
-
-pub(crate) fn connect(address: &HostPort) -> io::Result<TcpStream> {
-    let mut last = io::Error::other("the name has no address");
-    for address in (address.host(), address.port()).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-/// One request of HTTP/1.1, after which the server closes.
-fn ask(stream: &mut TcpStream, host: &str) -> io::Result<String> {
-    let request =
-        format!("GET {STATUS_PATH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.take(ANSWER_MAX_BYTES).read_to_string(&mut answer)?;
-    let (head, body) =
-        answer.split_once("\r\n\r\n").ok_or_else(|| io::Error::other("the answer is not HTTP"))?;
-    let status_line = head.lines().next().unwrap_or_default();
-    match status_line.split_whitespace().nth(1) {
-        Some("200") => Ok(body.to_owned()),
-        _ => Err(io::Error::other(format!("the answer is `{status_line}`"))),
-    }
+pub(crate) fn fetch(admin: &HostPort, access: &Access) -> Result<(Status, String), CliError> {
+    admin::get(admin, access, STATUS_PATH)?.ok()?.json()
 }
 
 fn table(status: &Status, unix_ms: u64) -> String {
@@ -137,6 +102,12 @@ fn table(status: &Status, unix_ms: u64) -> String {
     if !status.history.is_empty() {
         push_grid(&mut text, &history_rows(status, unix_ms));
     }
+    if let Some(fleet) = &status.fleet {
+        fleet::push(&mut text, fleet, unix_ms);
+    }
+    if let Some(bridge) = &status.bridge {
+        push_bridge(&mut text, bridge);
+    }
     text
 }
 
@@ -171,7 +142,7 @@ fn upstream_rows(status: &Status, unix_ms: u64) -> Vec<Vec<String>> {
         let dropped: u64 = upstream.dropped.values().sum();
         let numbers = [upstream.sent, upstream.acknowledged, upstream.received, dropped];
         let empty_in = upstream.empty_in_s.map_or("-".to_owned(), uptime);
-        let waiting = [upstream.depth.to_string(), size(upstream.depth_bytes), oldest, empty_in];
+        let waiting = [waiting(upstream), size(upstream.depth_bytes), oldest, empty_in];
         let mut state = format!("{:?}", upstream.state).to_lowercase();
         if let Some(error) = &upstream.last_error {
             state.push_str(&format!(" (last error: {error})"));
@@ -180,6 +151,31 @@ fn upstream_rows(status: &Status, unix_ms: u64) -> Vec<Vec<String>> {
         rows.push(row.chain(numbers.map(|number| number.to_string())).chain([state]).collect());
     }
     rows
+}
+
+/// What each part of the bridge has counted, without what is zero.
+fn push_bridge(text: &mut String, bridge: &BridgeStatus) {
+    text.push_str("\nbridge\n");
+    for (part, numbers) in [("agent", &bridge.agent), ("gateway", &bridge.gateway)] {
+        let numbers = numbers.iter().filter(|(_, number)| **number > 0);
+        let numbers: Vec<String> =
+            numbers.map(|(name, number)| format!("{number} {}", name.replace('_', " "))).collect();
+        if !numbers.is_empty() {
+            writeln!(text, "  {part:<12} {}", numbers.join(", "))
+                .expect("a String takes everything");
+        }
+    }
+}
+
+/// How many messages wait, and how many of them with another priority than most.
+fn waiting(upstream: &UpstreamStatus) -> String {
+    let depth = upstream.depth;
+    let others = upstream.depth_by_priority.iter().filter(|(name, _)| *name != "normal");
+    let others: Vec<String> = others.map(|(name, count)| format!("{count} {name}")).collect();
+    match others.is_empty() {
+        true => depth.to_string(),
+        false => format!("{depth} ({})", others.join(", ")),
+    }
 }
 
 fn history_rows(status: &Status, unix_ms: u64) -> Vec<Vec<String>> {
@@ -252,7 +248,6 @@ mod tests {
     use super::*;
     use crate::status::{
         AuthStatus, HistoryStatus, RuleStatus, ServiceStatus, StoreStatus, UpstreamState,
-        UpstreamStatus,
     };
 
     const NOW_MS: u64 = 1_800_000_000_000;
@@ -281,6 +276,7 @@ mod tests {
                 name: "cloud".into(),
                 state: UpstreamState::Waiting,
                 depth: 3,
+                depth_by_priority: [("normal".to_owned(), 1), ("high".to_owned(), 2)].into(),
                 depth_bytes: 1_500,
                 oldest_at_ms: Some(NOW_MS - 125_000),
                 empty_in_s: Some(100),
@@ -320,8 +316,8 @@ rule          matched  emitted  late  errors  keys
 room-average     1200        0     0       0     0
 tank                0        7     0       0     0
 
-upstream  waiting   bytes     oldest    empty in  sent  acknowledged  received  dropped  state
-cloud           3  1.5 KB  2 min 5 s  1 min 40 s    10             7         5        2  waiting (last error: connection refused)
+upstream     waiting   bytes     oldest    empty in  sent  acknowledged  received  dropped  state
+cloud     3 (2 high)  1.5 KB  2 min 5 s  1 min 40 s    10             7         5        2  waiting (last error: connection refused)
 
 history   messages    bytes   oldest  missed
 alarms/#        12   1.5 KB  1 d 1 h  1 damaged, 20 failed
@@ -352,5 +348,24 @@ alarms/#        12   1.5 KB  1 d 1 h  1 damaged, 20 failed
         assert_eq!(uptime(5), "5 s");
         assert_eq!(uptime(125), "2 min 5 s");
         assert_eq!(uptime(90_000), "1 d 1 h");
+    }
+
+    #[test]
+    fn the_bridge_has_a_line_for_each_part_that_has_something_to_say() {
+        let numbers = |numbers: &[(&str, u64)]| {
+            numbers.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect()
+        };
+        let bridge = BridgeStatus {
+            agent: numbers(&[("samples", 12), ("samples_dropped", 0)]),
+            gateway: numbers(&[("clients", 3), ("frames_in", 40)]),
+        };
+        let mut text = String::new();
+        push_bridge(&mut text, &bridge);
+        let expected =
+            "\nbridge\n  agent        12 samples\n  gateway      3 clients, 40 frames in\n";
+        assert_eq!(text, expected);
+        let mut quiet = String::new();
+        push_bridge(&mut quiet, &BridgeStatus::default());
+        assert_eq!(quiet, "\nbridge\n");
     }
 }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_config::Values;
+
 use super::{
     HttpUrl,
     declared::{AUTH, HTTP, JWT},
     settings::unless_zero,
-    values::Values,
 };
 use crate::auth::{
     Claims, KeySource, ServiceAddress, ServiceFigures, ServiceSources, Sources, TokenSources,
@@ -91,8 +92,8 @@ impl AuthConfig {
             allow_anonymous,
             jwt: JwtConfig::read(jwt),
             http: HttpAuthConfig::read(http),
-            password_file: values.path("password_file"),
-            acl_file: values.path("acl_file"),
+            password_file: values.optional("password_file", Values::path),
+            acl_file: values.optional("acl_file", Values::path),
             max_failures: unless_zero(values.whole("max_failures")),
             ban: values.duration("ban"),
         }
@@ -109,6 +110,7 @@ impl AuthConfig {
             acl_file: self.acl_file.clone(),
             tokens: self.jwt.as_ref().map(JwtConfig::sources),
             service: self.http.as_ref().map(HttpAuthConfig::sources),
+            api_tokens: None,
         }
     }
 }
@@ -127,18 +129,19 @@ impl JwtConfig {
 
     /// None when there is no key.
     fn read(values: &Values) -> Option<Self> {
-        let public = values.path("key_file").map(JwtKey::Public);
-        let key = public.or_else(|| values.path("secret_file").map(JwtKey::Secret))?;
+        let public = values.optional("key_file", Values::path).map(JwtKey::Public);
+        let key =
+            public.or_else(|| values.optional("secret_file", Values::path).map(JwtKey::Secret))?;
         Some(Self::with(key, values))
     }
 
     fn with(key: JwtKey, values: &Values) -> Self {
         Self {
             key,
-            username_claim: values.text("username_claim").expect("declared with a default"),
-            acl_claim: values.text("acl_claim"),
-            issuer: values.text("issuer"),
-            audience: values.text("audience"),
+            username_claim: values.text("username_claim"),
+            acl_claim: values.optional("acl_claim", Values::text),
+            issuer: values.optional("issuer", Values::text),
+            audience: values.optional("audience", Values::text),
         }
     }
 
@@ -166,14 +169,14 @@ impl HttpAuthConfig {
 
     /// None when there is no address.
     fn read(values: &Values) -> Option<Self> {
-        let url = values.urls("url");
+        let url = values.all_parsed("url");
         (!url.is_empty()).then(|| Self::with(url, values))
     }
 
     fn with(url: Vec<HttpUrl>, values: &Values) -> Self {
         Self {
             url,
-            ca_file: values.path("ca_file"),
+            ca_file: values.optional("ca_file", Values::path),
             timeout: values.duration("timeout"),
             ttl: values.duration("ttl"),
             grace: values.duration("grace"),

@@ -4,19 +4,16 @@
 
 use std::path::PathBuf;
 
+use weir_config::{Origin, Problems, Refusal, Tree, Values};
 use weir_mqtt::TopicName;
 use weir_rules::Source as RuleSource;
 
 use super::{
-    AdminConfig, AuthConfig, Config, HttpUrl, LimitsConfig, ListenerConfig, LogConfig, StoreConfig,
-    declared::{self, ADMIN, AUTH, HTTP, JWT, LIMITS, LOG, STORE, TOP},
-    durability, history,
-    key::{Initial, Refusal, code},
+    AuthConfig, Config, HttpUrl, LimitsConfig, ListenerConfig, LogConfig, StoreConfig, admin, code,
+    declared::{AUTH, HTTP, JWT, LIMITS, LISTENER, LOG, STORE, TOP},
+    durability, fleet, history,
     listeners::{self, Listeners},
-    problem::Problems,
-    tree::Tree,
     upstreams,
-    values::{Origin, Values},
 };
 
 /// Longest topic for dead letters: with a client and its topic behind it, it is to be one still.
@@ -32,8 +29,7 @@ pub(crate) fn check(
 ) -> Config {
     let listeners = listeners::check(tree, Config::default().listeners, problems);
     let auth = auth(tree, &listeners, problems);
-    let admin = AdminConfig::read(tree.table(&ADMIN));
-    check_admin(tree, &admin, &listeners, problems);
+    let admin = admin::check(tree, &listeners, problems);
     check_dead_letter(tree.table(&LIMITS), problems);
     check_memory(tree.table(&LIMITS), tree.table(&STORE), problems);
     durability::check_pace(tree.table(&STORE), problems);
@@ -41,7 +37,7 @@ pub(crate) fn check(
     let upstreams = upstreams::check(tree, problems);
     durability::check_upstreams(tree, &levels, &upstreams, problems);
     let top = tree.table(&TOP);
-    let data_dir = top.path("data_dir").expect("declared with a default");
+    let data_dir = top.path("data_dir");
     Config {
         data_dir: match top.origin("data_dir") {
             None => state_dir.unwrap_or(data_dir),
@@ -51,7 +47,9 @@ pub(crate) fn check(
         rules,
         persistence: top.flag("persistence"),
         sys_interval: Config::read_sys_interval(top),
-        clock_file: top.path("clock_file"),
+        // It has a file of its own.
+        bridge: None,
+        clock_file: top.optional("clock_file", Values::path),
         shards: top.optional("shards", Values::whole),
         listeners: listeners.into_iter().map(|(listener, _)| listener).collect(),
         auth,
@@ -62,24 +60,8 @@ pub(crate) fn check(
         log: LogConfig::read(tree.table(&LOG)),
         admin,
         upstreams,
+        fleet: fleet::check(tree, problems),
     }
-}
-
-/// Reports a missing key at the head of its table.
-pub(crate) fn missing(values: &Values, name: &str, problems: &mut Problems) {
-    // A table without a head had a problem of its own.
-    let Some(Origin { source, span }) = values.header() else { return };
-    let refusal = Refusal::new(
-        code::MISSING,
-        span.clone(),
-        format!("`{name}` is missing"),
-        format!("needs `{name}`"),
-    );
-    let example = match declared::find(values.section().name, name).map(|key| key.initial) {
-        Some(Initial::Required { example }) => example,
-        _ => unreachable!("only keys that are declared as required can be missing"),
-    };
-    problems.refuse(*source, refusal.help(format!("for example {name} = {example}")));
 }
 
 fn auth(tree: &Tree, listeners: &Listeners, problems: &mut Problems) -> AuthConfig {
@@ -91,7 +73,7 @@ fn auth(tree: &Tree, listeners: &Listeners, problems: &mut Problems) -> AuthConf
         || listeners.iter().any(|(listener, _)| listener.knows_clients());
     let given = values.origin("allow_anonymous");
     let allow_anonymous = match given {
-        None => tree.listeners.is_none(),
+        None => tree.place_of_list(&LISTENER).is_none(),
         Some(_) => values.flag("allow_anonymous"),
     };
     let is_open = |listener: &ListenerConfig| {
@@ -133,7 +115,9 @@ fn check_memory(limits: &Values, store: &Values, problems: &mut Problems) {
 
 /// Dead letters need a topic that the broker can publish to and a client can subscribe to.
 fn check_dead_letter(limits: &Values, problems: &mut Problems) {
-    let (Some(topic), Some(at)) = (limits.text("dead_letter"), limits.origin("dead_letter")) else {
+    let (Some(topic), Some(at)) =
+        (limits.optional("dead_letter", Values::text), limits.origin("dead_letter"))
+    else {
         return;
     };
     let first = topic.split('/').next().unwrap_or_default();
@@ -186,7 +170,7 @@ fn check_jwt(jwt: &Values, problems: &mut Problems) {
 
 /// A service with https needs somebody who signs; one without should be near.
 fn check_http(http: &Values, problems: &mut Problems) {
-    let urls = http.urls("url");
+    let urls = http.all_parsed("url");
     let Some(at) = http.origin("url") else {
         let others = ["ca_file", "timeout", "ttl", "grace", "cache_size"];
         let other = others.iter().find_map(|name| http.origin(name));
@@ -223,18 +207,4 @@ fn warn_of_nobody(at: Option<&Origin>, problems: &mut Problems) {
     );
     let help = "set password_file or allow_anonymous = true in [auth]";
     problems.warn(*source, refusal.help(help));
-}
-
-fn check_admin(tree: &Tree, admin: &AdminConfig, listeners: &Listeners, problems: &mut Problems) {
-    let at = tree.table(&ADMIN).origin("address");
-    let (Some(address), Some(at)) = (&admin.address, at) else { return };
-    let place = address.clone().into();
-    if listeners::is_taken(&place, listeners) {
-        problems.refuse(at.source, listeners::taken(&place, at, "a listener"));
-    }
-    if !address.is_loopback() {
-        let message = format!("everybody who reaches {address} can read the status");
-        let refusal = Refusal::new(code::EXPOSED, at.span.clone(), message, "no password");
-        problems.warn(at.source, refusal.help("use 127.0.0.1 to keep it on this machine"));
-    }
 }

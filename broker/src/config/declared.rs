@@ -1,22 +1,30 @@
 //! Every key of the configuration, declared once: name, meaning, form, range and default. The
 //! defaults in memory, the reading, `config/weir.toml` and `docs/configuration.md` come from here.
 
+mod admin;
+mod fleet;
 mod limits;
 mod listener;
+mod route;
 mod upstream;
 
+pub(crate) use admin::{ADMIN, ADMIN_TLS};
+pub(crate) use fleet::{FLEET, FLEET_TLS};
 pub(crate) use limits::LIMITS;
 pub(crate) use listener::{LISTENER, LISTENER_TLS};
+pub(crate) use route::ROUTE;
+use upstream::{TOKEN, TOKEN_FILE};
 pub(crate) use upstream::{
     UPSTREAM, UPSTREAM_AMQP, UPSTREAM_HTTP, UPSTREAM_KAFKA, UPSTREAM_NATS, UPSTREAM_TLS,
 };
 
 use std::time::Duration;
 
-use super::{
-    key::{Form, Initial, Key, Kind, Section},
-    settings::{DurabilityLevel, LogLevel, OnDamage},
-};
+use weir_config::{Declared, Form, Initial, Key, Kind, Limits, Section};
+
+use super::code::CODES;
+use super::notation::URLS;
+use super::settings::{DurabilityLevel, LogLevel, OnDamage};
 
 const KB: u64 = 1 << 10;
 const MB: u64 = 1 << 20;
@@ -25,10 +33,10 @@ const TB: u64 = 1 << 40;
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Keys of other versions and of the plan, so that a message can say more than "unknown".
-pub(crate) const LATER: [&str; 1] = ["auth.hook"];
+const LATER: [&str; 1] = ["auth.hook"];
 
 /// The sections in the order of the file.
-pub(crate) static SECTIONS: [&Section; 18] = [
+pub(crate) static SECTIONS: [&Section; 21] = [
     &TOP,
     &LISTENER,
     &LISTENER_TLS,
@@ -41,25 +49,26 @@ pub(crate) static SECTIONS: [&Section; 18] = [
     &LIMITS,
     &LOG,
     &ADMIN,
+    &ADMIN_TLS,
     &UPSTREAM,
     &UPSTREAM_TLS,
     &UPSTREAM_HTTP,
     &UPSTREAM_NATS,
     &UPSTREAM_AMQP,
     &UPSTREAM_KAFKA,
+    &FLEET,
+    &FLEET_TLS,
 ];
 
-/// The declaration of a key; the name of the top section is empty.
-pub(crate) fn find(section: &str, name: &str) -> Option<&'static Key> {
-    let section = SECTIONS.iter().find(|candidate| candidate.name == section)?;
-    section.keys.iter().find(|key| key.name == name)
-}
-
-/// The sections that have a key of this name.
-pub(crate) fn sections_with(name: &str) -> impl Iterator<Item = &'static Section> {
-    let has_it = move |section: &&&'static Section| section.keys.iter().any(|k| k.name == name);
-    SECTIONS.iter().filter(has_it).copied()
-}
+/// All of it.
+pub(crate) static DECLARED: Declared = Declared {
+    sections: &SECTIONS,
+    codes: CODES,
+    // A text of MQTT has no more bytes.
+    limits: Limits { text_bytes: 65_535, elements: 10_000, entries: 10_000 },
+    later: &LATER,
+    service: "weir.service",
+};
 
 pub(crate) static TOP: Section = Section {
     name: "",
@@ -76,7 +85,7 @@ pub(crate) static TOP: Section = Section {
         Key {
             name: "rules",
             text: "Files with stream rules.",
-            kind: Kind::Globs,
+            kind: Kind::List { of: &Kind::Glob, least: 0 },
             initial: Initial::Unset { example: "[\"rules/*.toml\"]", meaning: "no rules" },
         },
         Key {
@@ -92,6 +101,16 @@ pub(crate) static TOP: Section = Section {
                    says about itself. 0 = never.",
             kind: Kind::Whole { min: 0, max: 86_400, unit: "seconds" },
             initial: Initial::Default("10"),
+        },
+        Key {
+            name: "bridge",
+            text: "The file of the bridge for devices that cannot speak MQTT, which then runs inside \
+                   this process: sensors and outputs of this machine, Modbus, and nodes that speak \
+                   MQTT-SN (docs/devices-configuration.md). Its devices have sessions of this broker; \
+                   it needs no `broker` and no passwords. For \
+                   `acl_file` the bridge is the user `bridge`, unless its file names another one.",
+            kind: Kind::Path,
+            initial: Initial::Unset { example: "\"bridge.toml\"", meaning: "there is none" },
         },
         Key {
             name: "clock_file",
@@ -216,7 +235,7 @@ pub(crate) static HTTP: Section = Section {
         Key {
             name: "url",
             text: "Where it is asked with POST. Of several the next is asked when one fails.",
-            kind: Kind::Urls,
+            kind: URLS,
             initial: Initial::Unset {
                 example: "\"http://127.0.0.1:8080/mqtt\"",
                 meaning: "nobody is asked",
@@ -391,17 +410,5 @@ pub(crate) static LOG: Section = Section {
                stop, upstreams. debug: each connection. trace: each packet.",
         kind: Kind::Choice(&LogLevel::NAMES),
         initial: Initial::Default("\"info\""),
-    }],
-};
-
-pub(crate) static ADMIN: Section = Section {
-    name: "admin",
-    form: Form::Table,
-    text: "A small HTTP server for `weir status` and for health checks.",
-    keys: &[Key {
-        name: "address",
-        text: "Where it listens. It has no passwords: keep it on this machine.",
-        kind: Kind::Address,
-        initial: Initial::Unset { example: "\"127.0.0.1:8080\"", meaning: "no admin server" },
     }],
 };

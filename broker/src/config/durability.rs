@@ -1,24 +1,20 @@
 //! The check of `[[durability]]`: filters that can match, each once and in an order in which it
 //! counts, and of the pace of commits in `[store]`.
 
+use weir_config::{Origin, Problems, Refusal, Tree, Values};
 use weir_mqtt::TopicFilter;
 
 use super::{
-    DurabilityConfig, UpstreamConfig,
-    check::missing,
-    declared::STORE,
-    key::{Refusal, code},
+    DurabilityConfig, UpstreamConfig, code,
+    declared::{DURABILITY, STORE},
     ordered::{Words, check_form},
-    problem::Problems,
     settings::DurabilityLevel,
-    tree::Tree,
-    values::{Origin, Values},
 };
 
 /// The levels of topics in their order.
 pub(crate) fn check(tree: &Tree, problems: &mut Problems) -> Vec<DurabilityConfig> {
     let mut levels: Vec<DurabilityConfig> = Vec::new();
-    for values in &tree.durability {
+    for values in tree.list(&DURABILITY) {
         let Some((level, at)) = level(values, problems) else { continue };
         let before = levels.iter().map(|level| level.filter.as_str());
         WORDS.check_place(before, &level.filter, &at, problems);
@@ -55,8 +51,10 @@ pub(crate) fn check_upstreams(
     {
         warn("#", at);
     }
-    for values in &tree.durability {
-        let Some((filter, at)) = values.text("filter").zip(values.origin("filter")) else {
+    for values in tree.list(&DURABILITY) {
+        let Some((filter, at)) =
+            values.optional("filter", Values::text).zip(values.origin("filter"))
+        else {
             continue;
         };
         let is_upstream = |level: &DurabilityConfig| {
@@ -86,12 +84,7 @@ pub(crate) fn check_pace(store: &Values, problems: &mut Problems) {
 }
 
 fn level(values: &Values, problems: &mut Problems) -> Option<(DurabilityConfig, Origin)> {
-    for name in ["filter", "level"] {
-        if values.is_missing(name) {
-            missing(values, name, problems);
-        }
-    }
-    let (filter, at) = (values.text("filter")?, values.origin("filter")?.clone());
+    let (filter, at) = (values.optional("filter", Values::text)?, values.origin("filter")?.clone());
     let form = check_form(&filter).and_then(|()| match filter.starts_with("$delayed/") {
         true => {
             let label = "a message with a delay has the level of its topic".to_owned();

@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
+use weir_config::{Origin, Problems, Refusal, Tree, Values};
+
 use super::{
-    check::missing,
+    code,
     declared::{HISTORY, TOP},
-    key::{Refusal, code},
     ordered::{Words, check_form},
-    problem::Problems,
-    tree::Tree,
-    values::{Origin, Values},
 };
 
 /// One `[[history]]`.
@@ -46,7 +44,7 @@ impl HistoryConfig {
 /// What is kept, in its order.
 pub(crate) fn check(tree: &Tree, problems: &mut Problems) -> Vec<HistoryConfig> {
     let mut kept: Vec<HistoryConfig> = Vec::new();
-    for values in &tree.history {
+    for values in tree.list(&HISTORY) {
         let Some((one, at)) = history(values, problems) else { continue };
         let before = kept.iter().map(|kept| kept.filter.as_str());
         WORDS.check_place(before, &one.filter, &at, problems);
@@ -67,10 +65,7 @@ pub(crate) fn check(tree: &Tree, problems: &mut Problems) -> Vec<HistoryConfig> 
 }
 
 fn history(values: &Values, problems: &mut Problems) -> Option<(HistoryConfig, Origin)> {
-    if values.is_missing("filter") {
-        missing(values, "filter", problems);
-    }
-    let (filter, at) = (values.text("filter")?, values.origin("filter")?.clone());
+    let (filter, at) = (values.optional("filter", Values::text)?, values.origin("filter")?.clone());
     let form = check_form(&filter).and_then(|()| {
         let wrong = |label: &str, help: &str| Err((label.to_owned(), Some(help.to_owned())));
         if filter.starts_with('$') {

@@ -69,7 +69,9 @@ impl FromStr for HostPort {
         if host.is_empty() {
             return Err(HostPortError::NoHost);
         }
-        let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
+        // A name in other letters is looked up as `xn--...`, and nothing here makes it one.
+        let allowed =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
         if let Some(wrong) = host.chars().find(|c| !allowed(*c)) {
             return Err(HostPortError::Character(wrong));
         }
@@ -109,6 +111,7 @@ mod tests {
         assert_eq!(reason("localhost:70000"), E::Port("70000".into()));
         assert_eq!(reason("tcp://localhost:1883"), E::NoBrackets);
         assert_eq!(reason("local host:1"), E::Character(' '));
+        assert_eq!(reason("bücher.example:1883"), E::Character('ü'));
     }
 
     #[test]

@@ -11,17 +11,12 @@ pub(crate) const MQTT_VERSIONS: [&str; 3] = ["3.1", "3.1.1", "5.0"];
 
 use std::{fmt, path::PathBuf};
 
+use weir_config::{Origin, Problems, Refusal, Tree, Values};
 use weir_mqtt::{TopicName, Version};
 
 use super::{
-    CertificateUsername, HostPort, ProxyProtocol, TlsConfig,
-    check::missing,
-    declared::LISTENER,
-    key::{Refusal, code},
-    problem::Problems,
+    CertificateUsername, HostPort, ProxyProtocol, TlsConfig, code, declared::LISTENER, notation,
     settings::unless_zero,
-    tree::Tree,
-    values::{Origin, Values},
 };
 
 /// One `[[listener]]`.
@@ -105,7 +100,7 @@ impl ListenerConfig {
     fn read(values: &Values, address: ListenAddress) -> Self {
         Self {
             address,
-            mode: values.mode("mode"),
+            mode: notation::mode(&values.text("mode")).expect("it was read as one"),
             protocol: Protocol::from_name(values.choice("protocol")),
             max_connections: values.whole::<i64>("max_connections").try_into().ok(),
             max_connect_rate: values.whole("max_connect_rate"),
@@ -129,9 +124,14 @@ impl ListenerConfig {
             max_message_rate: values.optional("max_message_rate", Values::whole),
             max_byte_rate: values.optional("max_byte_rate", Values::small_size),
             max_subscribe_rate: values.optional("max_subscribe_rate", Values::whole),
-            mount_point: values.text("mount_point"),
+            mount_point: values.optional("mount_point", Values::text),
             tls: None,
         }
+    }
+
+    /// What holds for connections from inside the process, which come by no address.
+    pub(crate) fn inside() -> Self {
+        Self::new(HostPort::new("inside", 0))
     }
 
     /// Clients are known by their certificates, whatever they say.
@@ -205,9 +205,11 @@ pub(crate) fn check(
     default: Vec<ListenerConfig>,
     problems: &mut Problems,
 ) -> Listeners {
-    let Some(tables) = &tree.listeners else {
+    let tables = tree.list(&LISTENER);
+    if tables.is_empty() {
+        refuse_no_listener(tree, problems);
         return default.into_iter().map(|listener| (listener, None)).collect();
-    };
+    }
     let mut listeners = Listeners::new();
     for values in tables {
         let Some((address, origin)) = address(values, problems) else { continue };
@@ -222,9 +224,19 @@ pub(crate) fn check(
     listeners
 }
 
+/// A list that is there, and empty, is not meant.
+fn refuse_no_listener(tree: &Tree, problems: &mut Problems) {
+    let Some(Origin { source, span }) = tree.place_of_list(&LISTENER).cloned() else { return };
+    let message = "without a listener nobody can connect";
+    let refusal = Refusal::new(code::VALUE, span, message, "an empty list");
+    problems.refuse(source, refusal.help("leave the key out to listen on 127.0.0.1:1883"));
+}
+
 /// A topic behind it must be a topic, and nobody's but its listener's.
 fn check_mount_point(values: &Values, problems: &mut Problems) {
-    let (Some(text), Some(at)) = (values.text("mount_point"), values.origin("mount_point")) else {
+    let (Some(text), Some(at)) =
+        (values.optional("mount_point", Values::text), values.origin("mount_point"))
+    else {
         return;
     };
     let refuse = |label: &str| {
@@ -265,9 +277,16 @@ pub(crate) fn taken(address: &ListenAddress, at: &Origin, by: &str) -> Refusal {
     .help("give each its own port")
 }
 
+fn refuse_without_place(values: &Values, problems: &mut Problems) {
+    let Some(Origin { source, span }) = values.header().cloned() else { return };
+    let message = "`address` is missing";
+    let refusal = Refusal::new(code::MISSING, span, message, "needs `address`");
+    problems.refuse(source, refusal.help("for example address = \"127.0.0.1:1883\""));
+}
+
 fn address(values: &Values, problems: &mut Problems) -> Option<(ListenAddress, Origin)> {
-    let address = values.address("address").map(ListenAddress::Tcp);
-    let path = values.path("path").map(ListenAddress::Unix);
+    let address = values.optional("address", Values::parsed).map(ListenAddress::Tcp);
+    let path = values.optional("path", Values::path).map(ListenAddress::Unix);
     let (name, chosen) = match (address, path) {
         (Some(_), Some(_)) => {
             let Origin { source, span } = values.origin("path")?.clone();
@@ -280,7 +299,7 @@ fn address(values: &Values, problems: &mut Problems) -> Option<(ListenAddress, O
         (None, Some(path)) => ("path", path),
         (None, None) => {
             if values.is_missing("address") && values.is_missing("path") {
-                missing(values, "address", problems);
+                refuse_without_place(values, problems);
             }
             return None;
         }

@@ -1,21 +1,22 @@
 //! Loading: the file, the environment and the command line in, a [`Config`] or every problem out.
 
 use std::{
-    env, fs, io,
+    env, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use thiserror::Error;
-use weir_rules::{Diagnostic, Plan, Severity};
+use weir_config::{Diagnostic, Place, Places, Problems, Severity, Source, Tree};
+use weir_rules::Plan;
 
 use super::{
-    Config, Overrides,
-    changes::changes,
+    Config, Overrides, bridge,
+    changes::{KeyChange, changes},
     check::check,
-    problem::{Problems, Source},
+    declared::{DECLARED, TOP},
+    named_files::{NamedFile, named_files},
     rule_files,
-    tree::{Tree, lay_file},
 };
 
 /// A configuration that can be used.
@@ -57,6 +58,7 @@ pub struct ConfigFiles {
     overrides: Overrides,
     /// What they said.
     tree: Arc<Tree>,
+    places: Arc<Places>,
 }
 
 impl ConfigFiles {
@@ -68,9 +70,20 @@ impl ConfigFiles {
         load(self.file.as_deref(), &self.overrides)
     }
 
-    /// The keys that say something else there, without `rules` and upstreams: `limits.max_qos`, for example.
-    pub(crate) fn changes(&self, there: &Self) -> Vec<String> {
-        changes(&self.tree, &there.tree)
+    /// Where it stands.
+    pub(crate) fn places(&self) -> &Arc<Places> {
+        &self.places
+    }
+
+    /// The files that it names, and whether there is a secret in it.
+    pub(crate) fn named_files(&self) -> (Vec<NamedFile>, bool) {
+        named_files(&self.tree)
+    }
+
+    /// The keys that say something else `there` than at the start, which this is, or than in what
+    /// was read last.
+    pub(crate) fn changes(&self, last: &Self, there: &Self) -> Vec<KeyChange> {
+        changes(&self.tree, &last.tree, &there.tree)
     }
 }
 
@@ -90,21 +103,35 @@ impl ConfigFiles {
 pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, ConfigError> {
     let mut sources = Vec::new();
     if let Some(path) = file {
-        sources.push(read_source(path)?);
+        let read = Source::read(path);
+        sources.push(read.map_err(|source| ConfigError::File { path: path.to_owned(), source })?);
     }
     let mut problems = Problems::default();
-    let mut tree = Tree::new();
+    let mut tree = Tree::new(&DECLARED);
     for (number, source) in sources.iter().enumerate() {
-        lay_file(&mut tree, number, source, &mut problems);
+        tree.lay(number, source, &mut problems);
     }
     overrides.lay(&mut tree, &mut sources, &mut problems);
+    tree.check_required(&mut problems);
     let rules = rule_files::read(&tree, &mut problems);
     let state_dir = file.is_none().then(state_dir);
     let mut config = check(&tree, rules, state_dir, &mut problems);
-    let file = file.map(Path::to_owned);
-    let tree = Arc::new(tree);
-    config.files = Some(ConfigFiles { file, overrides: overrides.clone(), tree });
-    finish(config, problems.into_diagnostics(&sources))
+    let mut of_bridge = Vec::new();
+    config.bridge = bridge::read(tree.table(&TOP), &mut problems, &mut of_bridge);
+    let places = Arc::new(Places::of(&tree, &sources, usize::from(file.is_some())));
+    let (file, tree) = (file.map(Path::to_owned), Arc::new(tree));
+    config.files = Some(ConfigFiles { file, overrides: overrides.clone(), tree, places });
+    let mut found = problems.into_diagnostics(&sources);
+    found.append(&mut of_bridge);
+    finish(config, found)
+}
+
+/// A rule is known by `rule.NAME`.
+fn add_rules(places: &mut Places, plan: &Plan) {
+    for rule in plan.rules() {
+        let place = Place { file: rule.path.clone(), line: Some(rule.line) };
+        places.insert(format!("rule.{}", rule.name), place);
+    }
 }
 
 /// Where data goes when no configuration says so: the directory that systemd gives, the state
@@ -117,19 +144,15 @@ pub fn state_dir() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("weir-data"))
 }
 
-fn read_source(path: &Path) -> Result<Source, ConfigError> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    Ok(Source { name: path.to_owned(), text, folder })
-}
-
-fn finish(config: Config, mut found: Vec<Diagnostic>) -> Result<Loaded, ConfigError> {
-    found.extend(config.auth.sources().read().err().unwrap_or_default());
+fn finish(mut config: Config, mut found: Vec<Diagnostic>) -> Result<Loaded, ConfigError> {
+    found.extend(config.sources().read().err().unwrap_or_default());
     let compiled = rule_files::compile(&config.rules, &config.upstreams);
     let is_error = |problem: &Diagnostic| problem.severity() == Severity::Error;
     match compiled {
         Ok(plan) if !found.iter().any(is_error) => {
+            if let Some(files) = &mut config.files {
+                add_rules(Arc::make_mut(&mut files.places), &plan);
+            }
             let warnings = found.into_iter().chain(plan.warnings().iter().cloned()).collect();
             Ok(Loaded { config, plan, warnings })
         }

@@ -1,13 +1,10 @@
 //! The check of lists of filters of which the first that matches a topic decides: filters of
 //! topics, each once and in an order in which it counts.
 
+use weir_config::{Origin, Problems, Refusal};
 use weir_mqtt::TopicFilter;
 
-use super::{
-    key::{Refusal, code},
-    problem::Problems,
-    values::Origin,
-};
+use super::code;
 
 /// What is wrong with a filter, and what to do if anybody knows.
 pub(crate) type Wrong = (String, Option<String>);

@@ -4,6 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::Priority;
+
 /// One line of `forward` or `receive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -13,6 +15,8 @@ pub struct Route {
     pub to: TopicTemplate,
     /// The highest QoS they travel with.
     pub qos: u8,
+    /// Before what else they are sent; of no meaning for what is received.
+    pub priority: Priority,
 }
 
 /// A topic name with `{topic}` (the topic of the message) and `{rest}` (what `#` matched).
@@ -211,7 +215,8 @@ impl TopicLine {
             true => TopicTemplate::fixed(to),
             false => TopicTemplate::swap_prefix(from.len(), to),
         };
-        Route { from: format!("{from}{}", self.pattern), to: template, qos: self.qos }
+        let from = format!("{from}{}", self.pattern);
+        Route { from, to: template, qos: self.qos, priority: Priority::Normal }
     }
 }
 

@@ -8,25 +8,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use weir_config::{Origin, Placed, Problems, Refusal, Tree, did_you_mean};
 use weir_rules::{Diagnostic, Plan, Source, TABLE_BYTES_MAX, TableFile};
 
-use super::{
-    UpstreamConfig,
-    declared::TOP,
-    key::{Placed, Refusal, Value, code},
-    problem::{Problems, did_you_mean},
-    tree::Tree,
-    values::Origin,
-};
+use super::{UpstreamConfig, code, declared::TOP};
 
 /// Reads every rule file once, in the order of the patterns and then of their names.
 pub(crate) fn read(tree: &Tree, problems: &mut Problems) -> Vec<Source> {
-    let Some((Value::Globs(patterns), Origin { source, .. })) = tree.table(&TOP).given("rules")
-    else {
-        return Vec::new();
-    };
+    let top = tree.table(&TOP);
+    let Some(&Origin { source, .. }) = top.origin("rules") else { return Vec::new() };
     let mut rules: Vec<Source> = Vec::new();
-    for pattern in patterns {
+    for pattern in top.placed_paths("rules") {
         match matching_files(&pattern.value) {
             Ok(paths) => {
                 for path in paths {
@@ -34,9 +26,9 @@ pub(crate) fn read(tree: &Tree, problems: &mut Problems) -> Vec<Source> {
                     if rules.iter().any(|known| known.path == name) {
                         continue;
                     }
-                    match fs::read_to_string(&path) {
-                        Ok(text) => {
-                            let mut source = Source::new(name, text);
+                    match weir_config::Source::read(&path) {
+                        Ok(read) => {
+                            let mut source = Source::new(name, read.text);
                             read_tables(&mut source);
                             rules.push(source);
                         }

@@ -1,15 +1,17 @@
 //! The configuration as the rest of the program uses it: plain values with their types, all
 //! within their declared ranges. Fields have the names of the keys.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use weir_config::Values;
 use weir_rules::Source;
 
 use super::{
-    AuthConfig, ConfigFiles, HistoryConfig, HostPort, ListenerConfig, UpstreamConfig,
+    AdminConfig, AuthConfig, ConfigFiles, FleetConfig, HistoryConfig, HostPort, ListenerConfig,
+    UpstreamConfig,
     declared::{LIMITS, LOG, STORE, TOP},
-    values::Values,
 };
+use crate::auth::Sources;
 
 /// Everything that `weir.toml` and the rule files say.
 ///
@@ -35,6 +37,8 @@ pub struct Config {
     pub sys_interval: Option<Duration>,
     /// A file that is there once the clock of the machine is set; `None` = it always is.
     pub clock_file: Option<PathBuf>,
+    /// Devices that cannot speak MQTT, and their bridge; `None` = there is none.
+    pub bridge: Option<Arc<weir_firmware_bridge::config::Config>>,
     /// Threads that serve clients; `None` = by the cores of the machine.
     pub shards: Option<u8>,
     /// At least one listener.
@@ -55,6 +59,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Where messages are forwarded to, by name.
     pub upstreams: Vec<UpstreamConfig>,
+    /// The other boxes that this one is joined with; `None` = it is alone.
+    pub fleet: Option<FleetConfig>,
 }
 
 /// `[store]`.
@@ -186,14 +192,6 @@ pub struct LogConfig {
     pub level: LogLevel,
 }
 
-/// `[admin]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AdminConfig {
-    /// Where the admin server listens; `None` = there is none.
-    pub address: Option<HostPort>,
-}
-
 /// When a message is acknowledged, and what of it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DurabilityLevel {
@@ -258,15 +256,23 @@ pub enum OnDamage {
     Salvage,
 }
 
+impl Config {
+    /// Where it stands who may do what.
+    pub(crate) fn sources(&self) -> Sources {
+        Sources { api_tokens: self.admin.tokens_file.clone(), ..self.auth.sources() }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let top = Values::new(&TOP);
         Self {
-            data_dir: top.path("data_dir").expect("declared with a default"),
+            data_dir: top.path("data_dir"),
             files: None,
             rules: Vec::new(),
             persistence: top.flag("persistence"),
             sys_interval: Self::read_sys_interval(&top),
+            bridge: None,
             clock_file: None,
             shards: None,
             listeners: vec![ListenerConfig::new(HostPort::new("127.0.0.1", 1883))],
@@ -278,6 +284,7 @@ impl Default for Config {
             log: LogConfig::default(),
             admin: AdminConfig::default(),
             upstreams: Vec::new(),
+            fleet: None,
         }
     }
 }
@@ -339,7 +346,7 @@ impl LimitsConfig {
             shared_subscription_strategy: ShareStrategy::from_name(
                 values.choice("shared_subscription_strategy"),
             ),
-            response_information: values.text("response_information"),
+            response_information: values.optional("response_information", Values::text),
             max_keepalive: unless_zero(values.whole("max_keepalive")),
             max_queued_messages: unless_zero(values.whole("max_queued_messages")),
             max_queued_bytes: unless_zero(values.size("max_queued_bytes")),
@@ -357,7 +364,7 @@ impl LimitsConfig {
             max_byte_rate: values.small_size("max_byte_rate"),
             max_subscribe_rate: values.whole("max_subscribe_rate"),
             max_retained_messages: values.whole("max_retained_messages"),
-            dead_letter: values.text("dead_letter"),
+            dead_letter: values.optional("dead_letter", Values::text),
             max_delayed_messages: values.whole("max_delayed_messages"),
             max_delay: values.duration("max_delay"),
             memory_limit: unless_zero(values.size("memory_limit")),
@@ -381,12 +388,6 @@ impl LogConfig {
 impl Default for LogConfig {
     fn default() -> Self {
         Self::read(&Values::new(&LOG))
-    }
-}
-
-impl AdminConfig {
-    pub(crate) fn read(values: &Values) -> Self {
-        Self { address: values.address("address") }
     }
 }
 

@@ -1,8 +1,10 @@
 //! What a load says about files that are wrong, and what it makes of files that are right.
 
 mod amqp;
+mod fleet;
 mod kafka;
 mod nats;
+mod priorities;
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -269,7 +271,7 @@ fn a_service_is_read_with_all_its_addresses_and_what_it_needs_for_them() {
 #[test]
 fn a_key_in_the_wrong_section_is_sent_to_the_right_one() {
     let text = problems(Folder::new("section", "max_packet_size = \"1MB\"\n").load());
-    assert!(text.contains("belongs in the section `limits`"), "{text}");
+    assert!(text.contains("`max_packet_size` belongs in [limits]"), "{text}");
 }
 
 #[test]
@@ -424,7 +426,7 @@ fn what_is_wrong_with_tls_of_an_upstream_is_told() {
     assert_eq!(found.len(), 3, "{found:?}");
     assert_eq!(found[0], "error[C006]: `certfile` and `keyfile` need each other");
     assert!(found[1].contains("weir.toml` holds no certificate in PEM form"), "{}", found[1]);
-    assert_eq!(found[2], "error[C002]: unknown key `cafiel` in [upstream.tls]");
+    assert_eq!(found[2], "error[C002]: unknown key `cafiel` in [upstream.NAME.tls]");
 }
 
 #[test]
@@ -482,7 +484,12 @@ fn routes_are_checked() {
     let found = messages("routes", text);
     assert_eq!(
         found,
-        ["error[C005]: `from` is missing", "error[C008]: `a/# up` is not a topic line"]
+        [
+            "error[C008]: `a/#/b` is not a topic filter",
+            "error[C008]: `x/{topc}` is not a topic",
+            "error[C005]: `from` is missing",
+            "error[C008]: `a/# up` is not a topic line",
+        ]
     );
     let text = text.replace(", { to = \"x\" }", "");
     let found = problems(Folder::new("routes2", &text).load());
@@ -517,7 +524,7 @@ fn an_open_listener_is_a_warning() {
         warnings("closed", closed),
         ["no client can connect: anonymous clients are not allowed"]
     );
-    assert_eq!(warnings("local", ""), Vec::<String>::new());
+    assert_eq!(warnings("local", "#\n"), Vec::<String>::new());
 }
 
 #[test]
@@ -530,8 +537,8 @@ fn anonymous_clients_are_allowed_only_while_no_listener_is_configured() {
 #[test]
 fn rules_are_found_beside_the_file() {
     let folder = Folder::new("rules", "rules = [\"*.rules\", \"b.rules\"]\n");
-    fs::write(folder.0.join("b.rules"), "").unwrap();
-    fs::write(folder.0.join("a.rules"), "").unwrap();
+    fs::write(folder.0.join("b.rules"), "#\n").unwrap();
+    fs::write(folder.0.join("a.rules"), "#\n").unwrap();
     let config = folder.load().unwrap().config;
     let names: Vec<_> = config.rules.iter().map(|rule| rule.path.clone()).collect();
     let path = |name: &str| folder.0.join(name).display().to_string();

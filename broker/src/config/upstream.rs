@@ -1,12 +1,24 @@
 //! `[upstream.NAME]` as the rest of the program uses it.
 
-use std::{fmt, path::PathBuf, time::Duration};
+mod amqp;
+mod http;
+mod kafka;
+mod nats;
+mod secret;
+
+use std::time::Duration;
+
+use weir_config::Values;
 
 use super::{
-    HostPort, Route, TlsClientConfig,
-    declared::{UPSTREAM, UPSTREAM_AMQP, UPSTREAM_HTTP, UPSTREAM_KAFKA, UPSTREAM_NATS},
-    values::Values,
+    HostPort, Priority, Route, TlsClientConfig, TopicTemplate, declared::UPSTREAM, notation,
 };
+
+pub use amqp::{AmqpConfig, AmqpSasl, Unroutable};
+pub use http::{HttpBody, HttpCompression, HttpConfig};
+pub use kafka::{KafkaCompression, KafkaConfig, KafkaKey, KafkaSasl};
+pub use nats::NatsConfig;
+pub use secret::Secret;
 
 /// One `[upstream.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,126 +92,6 @@ pub enum BacklogFull {
     Thin,
 }
 
-/// `amqp` of an upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AmqpConfig {
-    /// The exchange that messages are published to; the default exchange has no name.
-    pub exchange: String,
-    /// The virtual host that it is in.
-    pub vhost: String,
-    /// What becomes of a message that no queue takes.
-    pub unroutable: Unroutable,
-}
-
-/// What becomes of a message that no queue of an upstream takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unroutable {
-    /// It is a dead letter here.
-    DeadLetter,
-    /// Nobody wanted it.
-    Ignore,
-}
-
-/// `http` of an upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct HttpConfig {
-    /// Path and query of the requests.
-    pub path: String,
-    /// What a request holds.
-    pub body: HttpBody,
-    /// Messages in one request.
-    pub batch: u16,
-    /// How a request is compressed.
-    pub compression: HttpCompression,
-    /// The header `Authorization`, from the key or from its file.
-    pub authorization: Option<Secret>,
-}
-
-/// `kafka` of an upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct KafkaConfig {
-    /// The topic at Kafka for all messages; `None` = the topic of the message with `.` for `/`.
-    pub topic: Option<String>,
-    /// The key of a record.
-    pub key: KafkaKey,
-    /// How batches are compressed.
-    pub compression: KafkaCompression,
-    /// How user name and password are told.
-    pub sasl: KafkaSasl,
-}
-
-/// How batches for Kafka are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KafkaCompression {
-    /// Not at all.
-    None,
-    /// The smallest ones.
-    Gzip,
-    /// Fast.
-    Lz4,
-    /// Fast.
-    Snappy,
-}
-
-/// The key of a record for Kafka.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KafkaKey {
-    /// There is none: records go to all partitions in turn.
-    None,
-    /// The topic there: what has the same one stays in order.
-    Topic,
-}
-
-/// How user name and password are told to Kafka.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KafkaSasl {
-    /// As they are.
-    Plain,
-    /// Without telling the password, with SHA-256.
-    ScramSha256,
-    /// Without telling the password, with SHA-512.
-    ScramSha512,
-}
-
-/// `nats` of an upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NatsConfig {
-    /// The stream that is to take the messages; `None` = whichever takes their subjects.
-    pub stream: Option<String>,
-    /// Token, from the key or from its file.
-    pub token: Option<Secret>,
-    /// File with the JWT of a user and the seed of its NKey.
-    pub creds_file: Option<PathBuf>,
-    /// File with the seed of an NKey.
-    pub nkey_file: Option<PathBuf>,
-    /// Where the subjects begin on which acknowledgements come.
-    pub inbox_prefix: String,
-}
-
-/// How a request to an upstream is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HttpCompression {
-    /// Not at all.
-    None,
-    /// With `Content-Encoding: gzip`.
-    Gzip,
-}
-
-/// What a request to an upstream holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HttpBody {
-    /// An object for each message.
-    Json,
-    /// A payload on each line.
-    Lines,
-    /// One payload as it came.
-    Raw,
-}
-
 /// What an upstream speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -214,6 +106,8 @@ pub enum UpstreamKind {
     Mqtt,
     /// Messages are published to JetStream.
     Nats,
+    /// The program that runs the broker takes them itself; not for a file.
+    Program,
 }
 
 /// MQTT version of a connection to an upstream.
@@ -245,10 +139,6 @@ pub struct RestartTimeout {
     pub max: Duration,
 }
 
-/// A password; it does not show itself in logs.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
 impl UpstreamConfig {
     /// An upstream with the defaults, to which nothing is forwarded yet.
     pub fn new(name: impl Into<String>, address: HostPort) -> Self {
@@ -256,17 +146,41 @@ impl UpstreamConfig {
         Self { address: vec![address], ..Self::read(&values, name.into()) }
     }
 
+    /// An upstream whose messages the program takes itself, with
+    /// [`Broker::sink`](crate::Broker::sink): those of these topic filters, under their own topics,
+    /// with QoS 1. A reload leaves it as it is. Of the other fields `forward` and the limits of the
+    /// backlog are of use.
+    ///
+    /// The name is that of its backlog on the disk. One with `/`, or that another upstream has, or a
+    /// filter that is none, is an error of [`Broker::start`](crate::Broker::start).
+    pub fn for_program(
+        name: impl Into<String>,
+        filters: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let mut config = Self::new(name, HostPort::new("program", 0));
+        config.kind = UpstreamKind::Program;
+        let [min, max] = PROGRAM_PAUSES;
+        config.restart_timeout = RestartTimeout { min, max };
+        let route = |from: String| Route {
+            to: TopicTemplate::parse("{topic}", &from).expect("it has no other placeholder"),
+            from,
+            qos: 1,
+            priority: Priority::Normal,
+        };
+        config.forward = filters.into_iter().map(|filter| route(filter.into())).collect();
+        config
+    }
+
     /// Without routes and without what is in the password file: both can fail.
     pub(crate) fn read(values: &Values, name: String) -> Self {
-        let (min, max) = values.duration_range("restart_timeout");
         Self {
             name,
             kind: UpstreamKind::from_name(values.choice("kind")),
-            address: values.addresses("address"),
+            address: values.all_parsed("address"),
             forward: Vec::new(),
             receive: Vec::new(),
-            remote_clientid: values.text("remote_clientid"),
-            notification_topic: values.text("notification_topic"),
+            remote_clientid: values.optional("remote_clientid", Values::text),
+            notification_topic: values.optional("notification_topic", Values::text),
             keepalive_interval: values.whole("keepalive_interval"),
             bridge_protocol_version: MqttVersion::from_name(
                 values.choice("bridge_protocol_version"),
@@ -276,12 +190,12 @@ impl UpstreamConfig {
             http: HttpConfig::read(values.table("http")),
             kafka: KafkaConfig::read(values.table("kafka")),
             nats: NatsConfig::read(values.table("nats")),
-            username: values.text("username"),
-            password: values.text("password").map(Secret::new),
+            username: values.optional("username", Values::text),
+            password: values.optional("password", Values::text).map(Secret::new),
             start_type: StartType::from_name(values.choice("start_type")),
             threshold: values.whole("threshold"),
             idle_timeout: values.duration("idle_timeout"),
-            restart_timeout: RestartTimeout { min, max },
+            restart_timeout: RestartTimeout::read(values),
             window: values.whole("window"),
             backlog_max_bytes: values.size("backlog_max_bytes"),
             backlog_max_age: values.optional("backlog_max_age", Values::duration),
@@ -299,6 +213,14 @@ impl UpstreamConfig {
     }
 }
 
+impl RestartTimeout {
+    pub(crate) fn read(values: &Values) -> Self {
+        let pauses = notation::pauses(&values.text("restart_timeout"));
+        let [min, max] = pauses.expect("it was read as two");
+        Self { min, max }
+    }
+}
+
 impl BacklogFull {
     pub(crate) const NAMES: [&'static str; 3] = ["drop_old", "drop_new", "thin"];
 
@@ -307,147 +229,6 @@ impl BacklogFull {
             "drop_new" => Self::DropNew,
             "drop_old" => Self::DropOld,
             "thin" => Self::Thin,
-            _ => unreachable!("declared by the same names"),
-        }
-    }
-}
-
-impl AmqpConfig {
-    fn read(values: Option<&Values>) -> Self {
-        let declared = Values::new(&UPSTREAM_AMQP);
-        let values = values.unwrap_or(&declared);
-        Self {
-            exchange: values.text("exchange").unwrap_or_default(),
-            vhost: values.text("vhost").unwrap_or_default(),
-            unroutable: Unroutable::from_name(values.choice("unroutable")),
-        }
-    }
-}
-
-impl Unroutable {
-    pub(crate) const NAMES: [&'static str; 2] = ["dead_letter", "ignore"];
-
-    fn from_name(name: &str) -> Self {
-        match name {
-            "dead_letter" => Self::DeadLetter,
-            "ignore" => Self::Ignore,
-            _ => unreachable!("declared by the same names"),
-        }
-    }
-}
-
-impl HttpConfig {
-    /// Without what is in the file, which can fail.
-    fn read(values: Option<&Values>) -> Self {
-        let declared = Values::new(&UPSTREAM_HTTP);
-        let values = values.unwrap_or(&declared);
-        Self {
-            path: values.text("path").unwrap_or_default(),
-            body: HttpBody::from_name(values.choice("body")),
-            batch: values.whole("batch"),
-            compression: HttpCompression::from_name(values.choice("compression")),
-            authorization: values.text("authorization").map(Secret::new),
-        }
-    }
-}
-
-impl KafkaConfig {
-    fn read(values: Option<&Values>) -> Self {
-        let declared = Values::new(&UPSTREAM_KAFKA);
-        let values = values.unwrap_or(&declared);
-        Self {
-            topic: values.text("topic"),
-            key: KafkaKey::from_name(values.choice("key")),
-            compression: KafkaCompression::from_name(values.choice("compression")),
-            sasl: KafkaSasl::from_name(values.choice("sasl")),
-        }
-    }
-}
-
-impl KafkaCompression {
-    pub(crate) const NAMES: [&'static str; 4] = ["none", "gzip", "lz4", "snappy"];
-
-    fn from_name(name: &str) -> Self {
-        match name {
-            "none" => Self::None,
-            "gzip" => Self::Gzip,
-            "lz4" => Self::Lz4,
-            "snappy" => Self::Snappy,
-            _ => unreachable!("declared by the same names"),
-        }
-    }
-}
-
-impl KafkaKey {
-    pub(crate) const NAMES: [&'static str; 2] = ["topic", "none"];
-
-    fn from_name(name: &str) -> Self {
-        match name {
-            "topic" => Self::Topic,
-            "none" => Self::None,
-            _ => unreachable!("declared by the same names"),
-        }
-    }
-}
-
-impl KafkaSasl {
-    pub(crate) const NAMES: [&'static str; 3] = ["plain", "scram-sha-256", "scram-sha-512"];
-
-    /// What Kafka calls it.
-    #[cfg(feature = "kafka")]
-    pub(crate) fn mechanism(self) -> &'static str {
-        match self {
-            Self::Plain => "PLAIN",
-            Self::ScramSha256 => "SCRAM-SHA-256",
-            Self::ScramSha512 => "SCRAM-SHA-512",
-        }
-    }
-
-    fn from_name(name: &str) -> Self {
-        match name {
-            "plain" => Self::Plain,
-            "scram-sha-256" => Self::ScramSha256,
-            "scram-sha-512" => Self::ScramSha512,
-            _ => unreachable!("declared by the same names"),
-        }
-    }
-}
-
-impl NatsConfig {
-    /// Without what is in the file of the token, which can fail.
-    fn read(values: Option<&Values>) -> Self {
-        let declared = Values::new(&UPSTREAM_NATS);
-        let values = values.unwrap_or(&declared);
-        Self {
-            stream: values.text("stream"),
-            token: values.text("token").map(Secret::new),
-            creds_file: values.path("creds_file"),
-            nkey_file: values.path("nkey_file"),
-            inbox_prefix: values.text("inbox_prefix").unwrap_or_default(),
-        }
-    }
-}
-
-impl HttpCompression {
-    pub(crate) const NAMES: [&'static str; 2] = ["none", "gzip"];
-
-    fn from_name(name: &str) -> Self {
-        match name {
-            "none" => Self::None,
-            "gzip" => Self::Gzip,
-            _ => unreachable!("declared by the same names"),
-        }
-    }
-}
-
-impl HttpBody {
-    pub(crate) const NAMES: [&'static str; 3] = ["json", "lines", "raw"];
-
-    fn from_name(name: &str) -> Self {
-        match name {
-            "json" => Self::Json,
-            "lines" => Self::Lines,
-            "raw" => Self::Raw,
             _ => unreachable!("declared by the same names"),
         }
     }
@@ -464,6 +245,7 @@ impl UpstreamKind {
             Self::Kafka => "kafka",
             Self::Mqtt => "mqtt",
             Self::Nats => "nats",
+            Self::Program => "program",
         }
     }
 
@@ -472,7 +254,7 @@ impl UpstreamKind {
     pub(crate) fn is_built(self) -> bool {
         match self {
             Self::Amqp => cfg!(feature = "amqp"),
-            Self::Http | Self::Mqtt => true,
+            Self::Http | Self::Mqtt | Self::Program => true,
             Self::Kafka => cfg!(feature = "kafka"),
             Self::Nats => cfg!(feature = "nats"),
         }
@@ -515,30 +297,5 @@ impl MqttVersion {
     }
 }
 
-impl Secret {
-    /// Hides a text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for the one place that needs it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_does_not_show_in_debug_output() {
-        assert!(!format!("{:?}", Secret::new("hunter2")).contains("hunter2"));
-    }
-}
+/// Until the program can take its sink again.
+const PROGRAM_PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(100)];

@@ -1,39 +1,33 @@
 //! The check of `[upstream.NAME]`: addresses, routes and the password file.
 
-use std::{fs, ops::Range, path::Path};
+use std::{fs, path::Path};
 
 use hyper::http::uri::PathAndQuery;
+use weir_config::{Origin, Placed, Problems, Refusal, Tree, Value, Values, did_you_mean};
 use weir_mqtt::{TopicFilter, TopicName};
 
 use super::{
-    AmqpConfig, HttpBody, HttpConfig, KafkaConfig, NatsConfig, Route, Secret, StartType,
-    TlsClientConfig, TlsError, TopicTemplate, UpstreamConfig, UpstreamKind,
-    check::missing,
-    key::{Placed, Refusal, RouteText, Value, code},
+    AmqpConfig, AmqpSasl, HttpBody, HttpConfig, KafkaConfig, NatsConfig, Priority, Route, Secret,
+    StartType, TlsClientConfig, TlsError, TopicTemplate, UpstreamConfig, UpstreamKind, code,
+    declared::UPSTREAM,
     listeners::tls,
-    problem::{Problems, did_you_mean},
     route::{TopicLine, TopicTemplateError},
-    tree::Tree,
-    values::{Origin, Values},
 };
 
 /// Every upstream, in the order of their names.
 pub(crate) fn check(tree: &Tree, problems: &mut Problems) -> Vec<UpstreamConfig> {
-    let upstreams = tree.upstreams.iter();
+    let upstreams = tree.named(&UPSTREAM).iter();
     upstreams.map(|(name, values)| Check { values, problems }.upstream(name)).collect()
 }
 
-struct Check<'a> {
-    values: &'a Values,
-    problems: &'a mut Problems,
+pub(super) struct Check<'a> {
+    pub(super) values: &'a Values,
+    pub(super) problems: &'a mut Problems,
 }
 
 impl<'a> Check<'a> {
     fn upstream(mut self, name: &str) -> UpstreamConfig {
         let mut upstream = UpstreamConfig::read(self.values, name.to_owned());
-        if self.values.is_missing("address") {
-            missing(self.values, "address", self.problems);
-        }
         upstream.forward = self.routes("forward", Self::route);
         upstream.receive = self.routes("receive", Self::route_in);
         for line in self.topic_lines() {
@@ -67,7 +61,7 @@ impl<'a> Check<'a> {
             self.nats(values, &mut upstream.nats);
         }
         if let Some(values) = self.table_of(UpstreamKind::Amqp, upstream.kind) {
-            self.amqp(values, &upstream.amqp);
+            self.amqp(values, &upstream.amqp, upstream.tls.as_ref());
         }
         if let Some(values) = self.table_of(UpstreamKind::Kafka, upstream.kind) {
             self.kafka(values, &upstream.kafka);
@@ -114,12 +108,31 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn amqp(&mut self, values: &Values, amqp: &AmqpConfig) {
+    fn amqp(&mut self, values: &Values, amqp: &AmqpConfig, tls: Option<&TlsClientConfig>) {
         for (name, text) in [("exchange", &amqp.exchange), ("vhost", &amqp.vhost)] {
             if text.len() > AMQP_NAME_BYTES_MAX {
                 let message = format!("`{name}` is too long");
                 let help = format!("a name of AMQP has {AMQP_NAME_BYTES_MAX} bytes at most");
                 tls::conflict(values, name, &message, &help, self.problems);
+            }
+        }
+        if amqp.sasl == AmqpSasl::External {
+            self.amqp_external(values, tls);
+        }
+    }
+
+    /// The certificate says who this is, and nothing else does.
+    fn amqp_external(&mut self, values: &Values, tls: Option<&TlsClientConfig>) {
+        if tls.is_none_or(|tls| tls.certificate.is_none()) {
+            let message = "without a certificate nobody knows who this is";
+            let help = "set `certfile` and `keyfile` in `tls` of the upstream";
+            tls::conflict(values, "sasl", message, help, self.problems);
+        }
+        for name in ["username", "password", "password_file"] {
+            if self.values.origin(name).is_some() {
+                let message = format!("`{name}` is not told: the certificate says who this is");
+                let help = "take it out, or take `sasl = \"external\"` out";
+                tls::conflict(self.values, name, &message, help, self.problems);
             }
         }
     }
@@ -166,7 +179,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn nats(&mut self, values: &Values, nats: &mut NatsConfig) {
+    pub(super) fn nats(&mut self, values: &Values, nats: &mut NatsConfig) {
         let is_name = |text: &str| !text.is_empty() && !text.contains(NO_NAME_OF_NATS);
         if nats.stream.as_ref().is_some_and(|name| !is_name(name)) {
             let message = "this is not the name of a stream";
@@ -205,26 +218,27 @@ impl<'a> Check<'a> {
     /// A file that is read for each connection has to be there now.
     fn check_readable(&mut self, values: &Values, name: &str) {
         let Some((Value::Path(path), Origin { source, span })) = values.given(name) else { return };
-        if let Err(reason) = fs::File::open(&path) {
+        if let Err(reason) = fs::File::open(path) {
             let message = format!("cannot read `{}`", path.display());
-            let refusal = Refusal::new(code::FILE, span, message, reason.to_string());
-            self.problems.refuse(source, refusal.help(HELP_FILE));
+            let refusal = Refusal::new(code::FILE, span.clone(), message, reason.to_string());
+            self.problems.refuse(*source, refusal.help(HELP_FILE));
         }
     }
 
-    fn tls(&mut self, values: &Values) -> TlsClientConfig {
-        let (certfile, keyfile) = (values.path("certfile"), values.path("keyfile"));
+    pub(super) fn tls(&mut self, values: &Values) -> TlsClientConfig {
+        let (certfile, keyfile) =
+            (values.optional("certfile", Values::path), values.optional("keyfile", Values::path));
         for (name, other) in [("certfile", &keyfile), ("keyfile", &certfile)] {
-            if other.is_none() && values.path(name).is_some() {
+            if other.is_none() && values.optional(name, Values::path).is_some() {
                 let message = "`certfile` and `keyfile` need each other";
                 tls::conflict(values, name, message, "name both, or neither", self.problems);
             }
         }
         let config = TlsClientConfig {
-            cafile: values.path("cafile"),
+            cafile: values.optional("cafile", Values::path),
             certificate: certfile.zip(keyfile),
             insecure: values.flag("insecure"),
-            alpn: values.text("alpn"),
+            alpn: values.optional("alpn", Values::text),
             tls_version: tls::version(values),
         };
         // Where the system has no authorities now it may have some when the upstream is needed.
@@ -238,30 +252,37 @@ impl<'a> Check<'a> {
     fn routes(
         &mut self,
         name: &str,
-        read: impl Fn(&mut Self, RouteText, usize) -> Option<Route>,
+        read: impl Fn(&mut Self, &Values) -> Option<Route>,
     ) -> Vec<Route> {
-        let Some((Value::Routes(texts), Origin { source, .. })) = self.values.given(name) else {
-            return Vec::new();
-        };
-        texts.into_iter().filter_map(|text| read(self, text.value, source)).collect()
+        let routes = self.values.tables(name).iter();
+        routes.filter_map(|route| read(self, route)).collect()
     }
 
     /// A route to here, where nobody but the broker itself writes some topics.
-    fn route_in(&mut self, text: RouteText, source: usize) -> Option<Route> {
-        let span = text.to.span.clone();
-        let route = self.route(text, source)?;
-        self.check_incoming(&route, span, source);
+    fn route_in(&mut self, values: &Values) -> Option<Route> {
+        if let Some(Origin { source, span }) = values.origin("priority").cloned() {
+            let message = "`priority` is for what is sent";
+            let refusal = Refusal::new(code::CONFLICT, span, message, "this is received");
+            self.problems
+                .refuse(source, refusal.help("take it out, or write the route in `forward`"));
+        }
+        let route = self.route(values)?;
+        self.check_incoming(&route, values.place("to"));
         Some(route)
     }
 
-    fn route(&mut self, text: RouteText, source: usize) -> Option<Route> {
-        let RouteText { from, to, qos } = text;
-        self.check_filter(&from.value, &from, source)?;
-        match TopicTemplate::parse(&to.value, &from.value) {
-            Ok(template) => Some(Route { from: from.value, to: template, qos }),
+    fn route(&mut self, values: &Values) -> Option<Route> {
+        let (from, to) = (values.optional("from", Values::text)?, values.text("to"));
+        self.check_filter(&from, values.place("from"))?;
+        match TopicTemplate::parse(&to, &from) {
+            Ok(to) => {
+                let priority = Priority::from_name(values.choice("priority"));
+                Some(Route { from, to, qos: values.whole("qos"), priority })
+            }
             Err(reason) => {
-                let message = format!("`{}` is not a topic", to.value);
-                let refusal = Refusal::new(code::TOPIC, to.span, message, reason.to_string());
+                let Origin { source, span } = values.place("to");
+                let message = format!("`{to}` is not a topic");
+                let refusal = Refusal::new(code::TOPIC, span, message, reason.to_string());
                 self.problems.refuse(
                     source,
                     match reason {
@@ -277,25 +298,25 @@ impl<'a> Check<'a> {
     }
 
     fn topic_lines(&mut self) -> Vec<TopicLine> {
-        let Some((Value::TopicLines(lines), Origin { source, .. })) = self.values.given("topics")
-        else {
+        let Some(Origin { source, .. }) = self.values.origin("topics").cloned() else {
             return Vec::new();
         };
         let mut parsed = Vec::new();
-        for line in lines {
-            match TopicLine::parse(&line.value) {
+        for Placed { value: line, span } in self.values.placed_texts("topics") {
+            match TopicLine::parse(&line) {
                 Ok(topic_line) => {
+                    let at = Origin { source, span };
                     let filters = topic_line.filters();
-                    if filters.iter().all(|f| self.check_filter(f, &line, source).is_some()) {
+                    if filters.iter().all(|f| self.check_filter(f, at.clone()).is_some()) {
                         if let Some(route) = topic_line.receive() {
-                            self.check_incoming(&route, line.span.clone(), source);
+                            self.check_incoming(&route, at);
                         }
                         parsed.push(topic_line);
                     }
                 }
                 Err(reason) => {
-                    let message = format!("`{}` is not a topic line", line.value);
-                    let refusal = Refusal::new(code::TOPIC, line.span, message, reason.to_string());
+                    let message = format!("`{line}` is not a topic line");
+                    let refusal = Refusal::new(code::TOPIC, span, message, reason.to_string());
                     let help = "pattern [[in|out|both] [qos] [local/ [remote/]]], \
                                 for example \"sensors/# out 1 local/ remote/\"";
                     self.problems.refuse(source, refusal.help(help));
@@ -305,7 +326,7 @@ impl<'a> Check<'a> {
         parsed
     }
 
-    fn check_incoming(&mut self, route: &Route, span: Range<usize>, source: usize) {
+    fn check_incoming(&mut self, route: &Route, Origin { source, span }: Origin) {
         if route.is_of_broker() {
             let message = format!("`{}` cannot be received as `{}`", route.from, route.to);
             let label = "only the broker itself writes to `$SYS`";
@@ -314,27 +335,26 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn check_filter(&mut self, filter: &str, at: &Placed<String>, source: usize) -> Option<()> {
+    fn check_filter(&mut self, filter: &str, at: Origin) -> Option<()> {
         let Err(reason) = TopicFilter::parse(filter) else { return Some(()) };
         let message = format!("`{filter}` is not a topic filter");
-        let refusal = Refusal::new(code::TOPIC, at.span.clone(), message, reason.to_string());
-        self.problems.refuse(source, refusal);
+        let refusal = Refusal::new(code::TOPIC, at.span, message, reason.to_string());
+        self.problems.refuse(at.source, refusal);
         None
     }
 
     /// What stands in the file of a key like `password`, if there is one.
-    fn secret_from_file(&mut self, values: &Values, name: &str) -> Option<Secret> {
+    pub(super) fn secret_from_file(&mut self, values: &Values, name: &str) -> Option<Secret> {
         let file = format!("{name}_file");
-        let (Value::Path(path), Origin { source, span }) = values.given(&file)? else {
-            return None;
-        };
+        let (Value::Path(path), at) = values.given(&file)? else { return None };
+        let Origin { source, span } = at.clone();
         if values.origin(name).is_some() {
             let message = format!("both `{name}` and `{file}` are given");
             let refusal = Refusal::new(code::CONFLICT, span, message, "one of them too many");
             self.problems.refuse(source, refusal.help(format!("keep `{file}`")));
             return None;
         }
-        match first_line(&path) {
+        match first_line(path) {
             Ok(secret) => Some(Secret::new(secret)),
             Err(reason) => {
                 let message = format!("cannot read the {name} from `{}`", path.display());

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::{Value, json};
+
 use super::statement::Statement;
 
 /// About one statement.
@@ -39,6 +41,19 @@ impl Note {
         let value = if is_secret { "…" } else { value };
         let option = format!("{name} {value}").trim_end().to_owned();
         Self { weight, place: statement.place(), option, why }
+    }
+}
+
+impl Note {
+    /// The same for a script.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "place": self.place,
+            "option": self.option,
+            "converted": false,
+            "needed": self.weight == Weight::Lost,
+            "why": self.why,
+        })
     }
 }
 

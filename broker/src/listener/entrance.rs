@@ -15,12 +15,29 @@ pub(crate) struct Entrance {
     pub(super) websocket: bool,
     pub(super) proxy: Option<ProxyProtocol>,
     knows_clients: bool,
+    sees_everything: bool,
     connections_max: Option<u32>,
     connections: AtomicU32,
     refused: Arc<Refused>,
 }
 
 impl Entrance {
+    /// The one by which connections come from inside the process.
+    pub(crate) fn inside(refused: Arc<Refused>) -> Self {
+        Self::new(&ListenerConfig::inside(), "inside".into(), None, refused)
+    }
+
+    /// The one by which the API subscribes, for those who may see everything.
+    pub(crate) fn watching(refused: Arc<Refused>) -> Self {
+        let inside = Self::new(&ListenerConfig::inside(), "api".into(), None, refused);
+        Self { sees_everything: true, ..inside }
+    }
+
+    /// Whether whoever comes in by it may read every topic, and write none.
+    pub(crate) fn sees_everything(&self) -> bool {
+        self.sees_everything
+    }
+
     pub(super) fn new(
         config: &ListenerConfig,
         name: Box<str>,
@@ -33,6 +50,7 @@ impl Entrance {
             websocket: config.protocol == Protocol::WebSocket,
             proxy: config.proxy_protocol,
             knows_clients: config.knows_clients(),
+            sees_everything: false,
             connections_max: config.max_connections,
             connections: AtomicU32::new(0),
             refused,
@@ -61,7 +79,7 @@ impl Entrance {
     }
 
     /// Counts a connection; false when it is to be turned away.
-    pub(super) fn admit(&self) -> bool {
+    pub(crate) fn admit(&self) -> bool {
         let open = self.connections.load(Ordering::Relaxed);
         if self.connections_max.is_some_and(|max| open >= max) {
             self.refused.max_connections.fetch_add(1, Ordering::Relaxed);

@@ -1,7 +1,8 @@
 //! What an operator can ask of a rule while it runs. What it changes takes effect between two
 //! messages and is durable before it is answered.
 
-use weir_rules::{RuleStatus, nearest};
+use weir_config::nearest;
+use weir_rules::RuleStatus;
 
 use super::Pipeline;
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::histogram::Histogram;
 use crate::inner_turn::Made;
+use crate::times::Times;
 
 /// The lags of all rules, in milliseconds. The rules ask for them, and whoever stores a turn tells
 /// when that is done.
@@ -29,6 +30,12 @@ impl CommitLag {
     pub(super) fn keep(&self, runs: impl Fn(&str) -> bool) {
         let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         rules.retain(|rule, _| runs(rule));
+    }
+
+    /// All lags of a rule.
+    pub(super) fn times(&self, rule: &str) -> Times {
+        let rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.get(rule).map_or_else(Times::default, Histogram::times)
     }
 
     /// What half of the lags of a rule do not exceed, and 99 of 100.

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::histogram::Histogram;
+use crate::times::Times;
 
 /// A clock costs as much as a small rule, so not every message is measured.
 const EVERY: u32 = 32;
@@ -25,6 +26,11 @@ impl Handling {
     pub(super) fn next(&mut self) -> Option<Stopwatch<'_>> {
         self.seen = (self.seen + 1) % EVERY;
         (self.seen == 1).then(|| Stopwatch { rules: &mut self.rules, since: Instant::now() })
+    }
+
+    /// All times of a rule, in nanoseconds.
+    pub(super) fn times(&self, rule: usize) -> Times {
+        self.rules.get(rule).map_or_else(Times::default, Histogram::times)
     }
 
     /// The times that half of the messages of a rule do not exceed, and 99 of 100, in nanoseconds.

@@ -1,6 +1,8 @@
 //! A histogram of times, of fixed size. Each power of two has four steps, so a percentile is right
 //! to within a quarter, in whatever unit the times are.
 
+use crate::times::Times;
+
 const STEPS: u32 = 4;
 const POWERS: u32 = 40;
 const BUCKETS: usize = (STEPS * POWERS) as usize;
@@ -9,11 +11,12 @@ const BUCKETS: usize = (STEPS * POWERS) as usize;
 pub(super) struct Histogram {
     counts: Box<[u64; BUCKETS]>,
     total: u64,
+    sum: u64,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: Box::new([0; BUCKETS]), total: 0 }
+        Self { counts: Box::new([0; BUCKETS]), total: 0, sum: 0 }
     }
 }
 
@@ -23,11 +26,17 @@ impl Histogram {
         [50, 99].map(|percent| self.percentile(percent))
     }
 
+    /// All of them.
+    pub(super) fn times(&self) -> Times {
+        Times::of(self.counts.iter().copied(), STEPS as usize, self.sum)
+    }
+
     pub(super) fn record(&mut self, time: u64) {
         let power = time.max(1).ilog2();
         let step = if power >= 2 { (time >> (power - 2)) as u32 & 3 } else { 0 };
         self.counts[((power * STEPS + step) as usize).min(BUCKETS - 1)] += 1;
         self.total += 1;
+        self.sum = self.sum.wrapping_add(time);
     }
 
     fn percentile(&self, percent: u64) -> Option<u64> {

@@ -15,12 +15,13 @@ use weir_core::{ReaderId, Records, Sequence, ShardId};
 use weir_rules::{Plan, RuleChange, RuleStatus};
 
 use super::commit_lag::CommitLag;
-use super::{Listener, Pipeline, RuleCommand, TraceError, UnknownRule};
+use super::{Listener, Pipeline, RecentlySent, RuleCommand, TraceError, UnknownRule};
 use crate::clock::unix_ms;
 use crate::fill_level::FillLevel;
 use crate::mailbox::{Mail, Mailboxes, RetainedQuestion};
 use crate::record_sink::RecordSink;
 use crate::store::{Store, StoreError};
+use crate::times::Times;
 use crate::worker::Worker;
 
 /// Bytes of messages that wait for the rules before sockets are left unread.
@@ -37,10 +38,20 @@ const CATCH_UP_BYTES: usize = 1 << 20;
 
 enum Work {
     Command(Command),
+    /// Somebody watches what these rules send.
+    Recent {
+        rules: Vec<String>,
+        answer: mpsc::SyncSender<Vec<RecentlySent>>,
+    },
     Records(Records),
     /// Turns that it waited for are durable.
     Settled,
     Stop,
+    /// What would change with other rules.
+    Compare {
+        plan: Box<Plan>,
+        answer: mpsc::SyncSender<Vec<RuleChange>>,
+    },
     /// Other rules, or the same with other tables.
     Rules {
         plan: Box<Plan>,
@@ -69,8 +80,12 @@ pub(crate) struct RuleFigures {
     pub(crate) status: RuleStatus,
     /// With a message, nanoseconds.
     pub(crate) handling_ns: [Option<u64>; 2],
+    /// All that was measured of it.
+    pub(crate) handling: Times,
     /// Until what it has sent is durable, milliseconds.
     pub(crate) commit_lag_ms: [Option<u64>; 2],
+    /// All that was measured of it.
+    pub(crate) commit_lag: Times,
 }
 
 struct Command {
@@ -142,6 +157,13 @@ impl PipelineHandle {
         changes.recv().ok()
     }
 
+    /// What [`PipelineHandle::exchange`] would answer; nothing changes.
+    pub(crate) fn compare(&self, plan: Plan) -> Option<Vec<RuleChange>> {
+        let (answer, changes) = mpsc::sync_channel(1);
+        self.sender.send(Work::Compare { plan: Box::new(plan), answer }).ok()?;
+        changes.recv().ok()
+    }
+
     /// Rules that come from now on can send to these readers too, by the names of their upstreams.
     pub(crate) fn add_upstreams(&self, upstreams: Vec<(Arc<str>, ReaderId)>) {
         // A thread that has ended sends nothing.
@@ -161,6 +183,22 @@ impl PipelineHandle {
         let _ = self.sender.send(Work::Trace(listener, answer));
     }
 
+    /// Whether the thread says something within this time.
+    pub(crate) fn answers(&self, patience: Duration) -> bool {
+        let (told, answer) = mpsc::sync_channel(1);
+        self.sender.send(Work::Status(told)).is_ok() && answer.recv_timeout(patience).is_ok()
+    }
+
+    /// What these rules have sent since this was asked last, and from now on; nothing from a thread
+    /// that is busy for long.
+    pub(crate) fn recently_sent(&self, rules: Vec<String>) -> Vec<RecentlySent> {
+        let (answer, recent) = mpsc::sync_channel(1);
+        if self.sender.send(Work::Recent { rules, answer }).is_err() {
+            return Vec::new();
+        }
+        recent.recv_timeout(STATUS_PATIENCE).unwrap_or_default()
+    }
+
     /// Counters and sizes of the rules. Waits until the thread says them; if it is busy for long, as
     /// at the start with what waits in the log, they are those of the last time.
     pub(crate) fn status(&self) -> Vec<RuleFigures> {
@@ -172,6 +210,7 @@ impl PipelineHandle {
         let mut rules = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for rule in &mut rules {
             rule.commit_lag_ms = self.commit_lag.usual(&rule.status.name);
+            rule.commit_lag = self.commit_lag.times(&rule.status.name);
         }
         rules
     }
@@ -218,10 +257,18 @@ impl Runner {
             for work in first.into_iter().chain(receiver.try_iter()) {
                 match work {
                     Work::Command(command) => self.obey(command),
+                    Work::Recent { rules, answer } => {
+                        // Whoever asked may have waited long enough.
+                        let _ = answer.try_send(self.pipeline.recently_sent(&rules));
+                    }
                     Work::Records(records) => self.waiting.push_back(records),
                     Work::ClockSet(since_ms) => self.pipeline.set_clock(since_ms),
                     Work::Settled => {}
                     Work::Stop => return self.finish(),
+                    Work::Compare { plan, answer } => {
+                        // Whoever asked may be gone.
+                        let _ = answer.try_send(self.pipeline.compare(&plan));
+                    }
                     Work::Rules { plan, answer } => {
                         // Whoever asked may be gone.
                         let _ = answer.try_send(self.exchange(*plan));
@@ -378,7 +425,13 @@ pub(crate) struct Waiting {
 fn figures(pipeline: &Pipeline) -> Vec<RuleFigures> {
     let rules = pipeline.status().into_iter().zip(pipeline.handling_times());
     rules
-        .map(|(status, handling_ns)| RuleFigures { status, handling_ns, commit_lag_ms: [None; 2] })
+        .map(|(status, (handling_ns, handling))| RuleFigures {
+            status,
+            handling_ns,
+            handling,
+            commit_lag_ms: [None; 2],
+            commit_lag: Times::default(),
+        })
         .collect()
 }
 

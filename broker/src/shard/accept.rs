@@ -32,7 +32,7 @@ impl Shard {
                     break;
                 }
                 match self.parts.listeners[index].accept() {
-                    Ok(Some(stream)) => self.open(now, stream, index),
+                    Ok(Some(stream)) => self.open(now, stream, number),
                     Ok(None) => {}
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) if is_about_one_connection(&error) => {}
@@ -46,10 +46,18 @@ impl Shard {
         }
     }
 
-    fn open(&mut self, now: Now, stream: Stream, listener: usize) {
-        let number = u16::try_from(listener).expect("a file has fewer listeners");
-        if let Some(connection) = self.watch(stream, number) {
-            let listener = ListenerId(number);
+    /// Takes a connection from inside the process, which tries again when it is turned away.
+    pub(super) fn take_opened(&mut self, now: Now, stream: Stream, listener: u16) {
+        if self.stop_by.is_none() && self.parts.core.takes_connections(ListenerId(listener)) {
+            self.open(now, stream, listener);
+        } else {
+            self.parts.entrances[usize::from(listener)].note_closed(None);
+        }
+    }
+
+    fn open(&mut self, now: Now, stream: Stream, listener: u16) {
+        if let Some(connection) = self.watch(stream, listener) {
+            let listener = ListenerId(listener);
             self.parts.core.handle(now, Input::Opened { connection, listener });
         }
     }

@@ -24,7 +24,7 @@ use crate::store::group::{Group, Logged};
 use crate::store::journal::Journal;
 use crate::store::position::{LogPosition, Positions};
 use crate::store::release::Removed;
-use crate::store::{Store, record, release, schema};
+use crate::store::{Store, meta, record, release, schema};
 
 /// A trimming frees this many messages at least, unless they are large.
 const TRIM_RECORDS_MIN: u64 = 256;
@@ -206,13 +206,11 @@ pub(crate) fn write_group(
     writing.log(group, positions)?;
     if let Some(epoch) = epoch {
         writing.taken_positions(group, positions)?;
-        let mut meta = transaction.open_table(schema::META)?;
-        meta.insert(schema::META_JOURNAL_EPOCH, epoch)?;
+        meta::put(transaction, schema::META_JOURNAL_EPOCH, epoch)?;
     }
     positions.row_bytes = writing.row_bytes;
     if writing.committed.records > 0 || epoch.is_some() {
-        let mut meta = transaction.open_table(schema::META)?;
-        meta.insert(schema::META_ROW_BYTES, positions.row_bytes)?;
+        meta::put(transaction, schema::META_ROW_BYTES, positions.row_bytes)?;
     }
     Ok(writing.committed)
 }
@@ -240,10 +238,10 @@ impl Writing<'_> {
         let mut received = self.transaction.open_table(schema::RECEIVED_QOS2)?;
         for session in &group.removed_sessions {
             let mut removed = Removed::default();
-            if let Some(value) = sessions.remove(session)? {
+            if let Some(value) = sessions.remove(&session[..])? {
                 removed.count(session.len() + value.value().len());
             }
-            if let Some(value) = cursors.remove(session)? {
+            if let Some(value) = cursors.remove(&session[..])? {
                 removed.count(session.len() + value.value().len());
             }
             let after = schema::session_key_after(session);
@@ -253,12 +251,11 @@ impl Writing<'_> {
                 removed.count(key.len() + value.len())
             })?;
             let (first, last) = schema::packet_key_bounds(session);
-            inflight.retain_in::<&schema::PacketKey, _>(&first..=&last, |key, _| {
-                removed.count(key.len() + size_of::<u64>())
-            })?;
-            received.retain_in::<&schema::PacketKey, _>(&first..=&last, |key, ()| {
-                removed.count(key.len())
-            })?;
+            for of_packets in [&mut inflight, &mut received] {
+                of_packets.retain_in::<&[u8], _>(&first[..]..=&last, |key, value| {
+                    removed.count(key.len() + value.len())
+                })?;
+            }
             self.removed(removed);
         }
         Ok(())
@@ -273,7 +270,7 @@ impl Writing<'_> {
         for (key, session) in &group.sessions {
             value.clear();
             record::encode_session(session, &mut value);
-            let before = table.insert(key, value.as_slice())?;
+            let before = table.insert(&key[..], value.as_slice())?;
             let before = before.map(|before| key.len() + before.value().len());
             self.wrote(key.len() + value.len(), before);
         }
@@ -289,7 +286,7 @@ impl Writing<'_> {
         for (key, cursor) in &group.cursors {
             value.clear();
             record::encode_cursor(cursor, &mut value);
-            let before = table.insert(key, value.as_slice())?;
+            let before = table.insert(&key[..], value.as_slice())?;
             let before = before.map(|before| key.len() + before.value().len());
             self.wrote(key.len() + value.len(), before);
         }
@@ -308,7 +305,7 @@ impl Writing<'_> {
                 Some(subscription) => {
                     let value = record::encode_subscription(subscription);
                     let bytes = key.len() + value.len();
-                    let is_there = table.insert(key.as_slice(), &value)?.is_some();
+                    let is_there = table.insert(key.as_slice(), &value[..])?.is_some();
                     self.wrote(bytes, is_there.then_some(bytes));
                 }
                 None => {
@@ -329,11 +326,12 @@ impl Writing<'_> {
             let bytes = key.len() + size_of::<u64>();
             match state {
                 Some(state) => {
-                    let is_there = table.insert(key, record::encode_inflight(*state))?.is_some();
+                    let value = record::encode_inflight(*state).to_le_bytes();
+                    let is_there = table.insert(&key[..], &value[..])?.is_some();
                     self.wrote(bytes, is_there.then_some(bytes));
                 }
                 None => {
-                    let is_there = table.remove(key)?.is_some();
+                    let is_there = table.remove(&key[..])?.is_some();
                     self.removed_row(is_there.then_some(bytes));
                 }
             }
@@ -349,11 +347,11 @@ impl Writing<'_> {
         for (key, state) in &group.received {
             match state {
                 Some(()) => {
-                    let is_there = table.insert(key, ())?.is_some();
+                    let is_there = table.insert(&key[..], &[][..])?.is_some();
                     self.wrote(key.len(), is_there.then_some(key.len()));
                 }
                 None => {
-                    let is_there = table.remove(key)?.is_some();
+                    let is_there = table.remove(&key[..])?.is_some();
                     self.removed_row(is_there.then_some(key.len()));
                 }
             }
@@ -369,12 +367,12 @@ impl Writing<'_> {
         for (topic, message) in &group.retained {
             match message {
                 Some(message) => {
-                    let before = table.insert(topic, message.as_record())?;
+                    let before = table.insert(topic.as_bytes(), message.as_record())?;
                     let before = before.map(|before| topic.len() + before.value().len());
                     self.wrote(topic.len() + message.len(), before);
                 }
                 None => {
-                    let value = table.remove(topic)?;
+                    let value = table.remove(topic.as_bytes())?;
                     self.removed_row(value.map(|value| topic.len() + value.value().len()));
                 }
             }
@@ -389,7 +387,7 @@ impl Writing<'_> {
         let mut table = self.transaction.open_table(schema::READER_CURSOR)?;
         for (key, done) in &group.reader_cursors {
             let bytes = key.len() + size_of::<u64>();
-            let is_there = table.insert(key, done.0)?.is_some();
+            let is_there = table.insert(&key[..], &done.0.to_le_bytes()[..])?.is_some();
             self.wrote(bytes, is_there.then_some(bytes));
         }
         Ok(())
@@ -399,17 +397,18 @@ impl Writing<'_> {
         if let Some(shards) = group.rule_snapshot {
             let mut table = self.transaction.open_table(schema::RULE_SNAPSHOT)?;
             for (place, shard) in (0_u32..).zip(shards) {
-                let before = table.insert(place, shard.as_slice())?;
-                let before = before.map(|before| size_of::<u32>() + before.value().len());
-                self.wrote(size_of::<u32>() + shard.len(), before);
+                let key = schema::rule_snapshot_key(place);
+                let before = table.insert(&key[..], shard.as_slice())?;
+                let before = before.map(|before| key.len() + before.value().len());
+                self.wrote(key.len() + shard.len(), before);
             }
             let mut removed = Removed::default();
-            let end = u32::try_from(shards.len()).unwrap_or(u32::MAX);
-            table.retain_in::<u32, _>(end.., |_, value| {
-                removed.count(size_of::<u32>() + value.len())
+            let end = schema::rule_snapshot_key(u32::try_from(shards.len()).unwrap_or(u32::MAX));
+            table.retain_in::<&[u8], _>(&end[..].., |key, value| {
+                removed.count(key.len() + value.len())
             })?;
             let mut deltas = self.transaction.open_table(schema::RULE_DELTA)?;
-            deltas.retain(|_, value| removed.count(size_of::<u64>() + value.len()))?;
+            deltas.retain(|key, value| removed.count(key.len() + value.len()))?;
             self.removed(removed);
         }
         if group.rule_deltas.is_empty() {
@@ -417,9 +416,10 @@ impl Writing<'_> {
         }
         let mut table = self.transaction.open_table(schema::RULE_DELTA)?;
         for delta in &group.rule_deltas {
-            table.insert(positions.next_rule_delta, *delta)?;
+            let key = schema::rule_delta_key(positions.next_rule_delta);
+            table.insert(&key[..], *delta)?;
             positions.next_rule_delta += 1;
-            self.wrote(size_of::<u64>() + delta.len(), None);
+            self.wrote(key.len() + delta.len(), None);
         }
         Ok(())
     }
@@ -467,8 +467,9 @@ impl Writing<'_> {
         }
         let log = self.transaction.open_table(schema::LOG)?;
         let end = schema::log_key(shard, Sequence(u64::MAX));
-        let last = log.range::<&schema::LogKey>(..=&end)?.next_back().transpose()?;
-        let last = last.map(|(key, _)| schema::log_key_parts(key.value()));
+        let last = log.range::<&[u8]>(..=&end[..])?.next_back().transpose()?;
+        let last = last.map(|(key, _)| schema::fixed(key.value()).map(schema::log_key_parts));
+        let last = last.transpose()?;
         if last != Some((shard, Sequence(position.next.0 - 1))) {
             self.remember_next(shard, position)?;
         }
@@ -479,7 +480,8 @@ impl Writing<'_> {
     fn remember_next(&mut self, shard: ShardId, position: &LogPosition) -> Result<(), redb::Error> {
         let mut table = self.transaction.open_table(schema::POSITION)?;
         let bytes = size_of::<u8>() + size_of::<u64>();
-        let is_there = table.insert(shard.0, position.next.max(position.reserved).0)?.is_some();
+        let next = position.next.max(position.reserved).0.to_le_bytes();
+        let is_there = table.insert(&[shard.0][..], &next[..])?.is_some();
         self.wrote(bytes, is_there.then_some(bytes));
         Ok(())
     }
@@ -489,19 +491,19 @@ impl Writing<'_> {
     /// overwrite a message: it fails the commit.
     fn append(
         &mut self,
-        table: &mut Table<'_, &'static schema::LogKey, &'static [u8]>,
+        table: &mut Table<'_, &'static [u8], &'static [u8]>,
         of_shard: &[Logged<'_>],
     ) -> Result<u64, redb::Error> {
         let Some(first) = of_shard.first() else { return Ok(0) };
         let end = schema::log_key(first.shard, Sequence(u64::MAX));
-        let mut gap = table.upper_bound_mut(Bound::Included(&end))?;
+        let mut gap = table.upper_bound_mut(Bound::Included(&end[..]))?;
         let mut value = Vec::new();
         let before = self.committed.record_bytes;
         for logged in of_shard {
             value.clear();
             record::encode_logged(logged.message, logged.targets, &mut value);
             let key = schema::log_key(logged.shard, logged.sequence);
-            gap.insert_before(&key, value.as_slice())?;
+            gap.insert_before(&key[..], value.as_slice())?;
             self.wrote(key.len() + value.len(), None);
         }
         gap.close()?;
@@ -527,7 +529,7 @@ impl Writing<'_> {
         let from = schema::log_key(shard, position.first);
         let to = schema::log_key(shard, end);
         let mut removed = Removed::default();
-        table.retain_in::<&schema::LogKey, _>(&from..&to, |key, value| {
+        table.retain_in::<&[u8], _>(&from[..]..&to, |key, value| {
             removed.count(key.len() + value.len())
         })?;
         position.first = end;

@@ -231,6 +231,13 @@ impl MalformedRecord {
     }
 }
 
+/// In a transaction, where a row that is too short or too long is as bad as a page that is.
+impl From<MalformedRecord> for redb::Error {
+    fn from(error: MalformedRecord) -> Self {
+        Self::Corrupted(format!("a row: {error}"))
+    }
+}
+
 /// An error of the database engine together with the file in which it happened.
 pub(crate) fn engine(path: &Path, error: impl Into<redb::Error>) -> StoreError {
     let path = path.to_path_buf();

@@ -6,6 +6,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::times::Times;
+
 const STEPS: u32 = 4;
 const POWERS: u32 = 32;
 const BUCKETS: usize = (STEPS * POWERS) as usize;
@@ -14,11 +16,12 @@ const BUCKETS: usize = (STEPS * POWERS) as usize;
 #[derive(Debug)]
 pub(crate) struct Latency {
     buckets: [AtomicU64; BUCKETS],
+    sum_us: AtomicU64,
 }
 
 impl Default for Latency {
     fn default() -> Self {
-        Self { buckets: std::array::from_fn(|_| AtomicU64::new(0)) }
+        Self { buckets: std::array::from_fn(|_| AtomicU64::new(0)), sum_us: AtomicU64::new(0) }
     }
 }
 
@@ -27,6 +30,15 @@ impl Latency {
         if let Some(bucket) = self.buckets.get(bucket_of(taken)) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
+        let micros = u64::try_from(taken.as_micros()).unwrap_or(u64::MAX);
+        // It goes round only after half a million years.
+        self.sum_us.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// All of them, in microseconds.
+    pub(crate) fn times(&self) -> Times {
+        let counts = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed));
+        Times::of(counts, STEPS as usize, self.sum_us.load(Ordering::Relaxed))
     }
 
     /// The duration that `percent` of all do not exceed; zero when there were none.

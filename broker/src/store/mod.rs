@@ -47,6 +47,9 @@ mod group;
 mod journal;
 mod position;
 
+mod meta;
+mod upgrade;
+
 mod backend;
 mod record;
 mod schema;

@@ -5,14 +5,15 @@
 //! file: a store in memory would look like one and keep nothing.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database, ReadableTable as _, StorageBackend, WriteTransaction};
+use redb::{Builder, Database, StorageBackend, TableError, TableHandle as _, WriteTransaction};
 
 use crate::store::backend::{CountingBackend, DiskCounters, Files, OpenFiles};
 use crate::store::commit::write_group;
@@ -23,10 +24,15 @@ use crate::store::options::{Condition, StoreOptions};
 use crate::store::overlay::Overlay;
 use crate::store::position::Positions;
 use crate::store::quiet::catch_quietly;
-use crate::store::{Store, Tightness, Totals, schema};
+use crate::store::schema::{
+    self, FORMAT_VERSION, META_BOOT_EPOCH, META_FORMAT_VERSION, META_JOURNAL_EPOCH, META_STORE_ID,
+};
+use crate::store::{Store, Tightness, Totals, meta, upgrade};
 
 /// The name of the file in the data directory.
 pub(crate) const FILE_NAME: &str = "weir.redb";
+/// Of a data directory that is made: its group may read it, others not.
+const DIRECTORY_MODE: u32 = 0o750;
 /// The name of the journal beside it.
 pub(crate) const JOURNAL_NAME: &str = "weir.journal";
 /// Where chance comes from.
@@ -321,65 +327,73 @@ fn prepare(
     Ok(Prepared { boot_epoch, positions, replayed: records, is_damaged })
 }
 
-/// Refuses what is not a store of this version or of one that can be made to it.
+/// Makes a file of an older version one of this version; refuses what is neither.
 fn check_format(transaction: &WriteTransaction, path: &Path) -> Result<(), StoreError> {
-    let is_empty = transaction.list_tables().map_err(|error| engine(path, error))?.next().is_none();
-    let meta = transaction.open_table(schema::META).map_err(|error| wrong_table(path, error))?;
-    let version = meta.get(schema::META_FORMAT_VERSION).map_err(|error| engine(path, error))?;
-    match version.map(|version| version.value()) {
-        Some(schema::FORMAT_VERSION | schema::FORMAT_VERSION_1) => Ok(()),
-        Some(found) => {
-            let known = schema::FORMAT_VERSION;
-            Err(StoreError::UnknownFormat { path: path.to_path_buf(), found, known })
-        }
-        None if is_empty => Ok(()),
-        None => Err(StoreError::NotAStore { path: path.to_path_buf() }),
+    let tables = transaction.list_tables().map_err(|error| engine(path, error))?;
+    let names: Vec<String> = tables.map(|table| table.name().to_owned()).collect();
+    if names.is_empty() {
+        return Ok(());
     }
+    let not_ours = || StoreError::NotAStore { path: path.to_path_buf() };
+    if !names.iter().any(|name| name == schema::META.name()) {
+        return Err(not_ours());
+    }
+    let is_of_now = match transaction.open_table(schema::META) {
+        Ok(_) => true,
+        Err(TableError::TableTypeMismatch { .. }) => false,
+        Err(error) => return Err(wrong_table(path, error)),
+    };
+    let (version, known) = if is_of_now {
+        let version = meta::number(transaction, META_FORMAT_VERSION);
+        (version.map_err(|error| engine(path, error))?, FORMAT_VERSION..=FORMAT_VERSION)
+    } else {
+        let version = upgrade::version(transaction).map_err(|error| wrong_table(path, error))?;
+        (version, upgrade::OLDER_VERSIONS)
+    };
+    let found = version.ok_or_else(not_ours)?;
+    if !known.contains(&found) {
+        let known = FORMAT_VERSION;
+        return Err(StoreError::UnknownFormat { path: path.to_path_buf(), found, known });
+    }
+    if !is_of_now {
+        upgrade::upgrade(transaction).map_err(|error| engine(path, error))?;
+        tracing::info!(from = found, to = FORMAT_VERSION, "the store is of a new format now");
+    }
+    Ok(())
 }
 
 /// Counts the start, and answers the number of it and the epoch of the journal whose records the
 /// database does not hold.
 fn count_start(transaction: &WriteTransaction) -> Result<(u64, u64), redb::Error> {
-    let mut meta = transaction.open_table(schema::META)?;
-    let number = |name: &str| Ok::<_, redb::Error>(meta.get(name)?.map(|row| row.value()));
-    let boot_epoch = number(schema::META_BOOT_EPOCH)?.unwrap_or(0).saturating_add(1);
-    let epoch = number(schema::META_JOURNAL_EPOCH)?.unwrap_or(0);
-    meta.insert(schema::META_FORMAT_VERSION, schema::FORMAT_VERSION)?;
-    meta.insert(schema::META_BOOT_EPOCH, boot_epoch)?;
+    let boot_epoch = meta::number(transaction, META_BOOT_EPOCH)?.unwrap_or(0).saturating_add(1);
+    let epoch = meta::number(transaction, META_JOURNAL_EPOCH)?.unwrap_or(0);
+    meta::put(transaction, META_FORMAT_VERSION, FORMAT_VERSION)?;
+    meta::put(transaction, META_BOOT_EPOCH, boot_epoch)?;
     Ok((boot_epoch, epoch))
 }
 
 /// What the journal calls the store; a store that has no name gets the new one.
 fn store_id(transaction: &WriteTransaction, new_id: u64) -> Result<u64, redb::Error> {
-    let mut meta = transaction.open_table(schema::META)?;
-    let known = meta.get(schema::META_STORE_ID)?.map(|id| id.value());
+    let known = meta::number(transaction, META_STORE_ID)?;
     if known.is_none() {
-        meta.insert(schema::META_STORE_ID, new_id)?;
+        meta::put(transaction, META_STORE_ID, new_id)?;
     }
     Ok(known.unwrap_or(new_id))
 }
 
-fn create_tables(transaction: &WriteTransaction) -> Result<(), redb::TableError> {
-    transaction.open_table(schema::CURSOR)?;
-    transaction.open_table(schema::INFLIGHT_OUT)?;
-    transaction.open_table(schema::LOG)?;
-    transaction.open_table(schema::POSITION)?;
-    transaction.open_table(schema::READER)?;
-    transaction.open_table(schema::READER_CURSOR)?;
-    transaction.open_table(schema::RECEIVED_QOS2)?;
-    transaction.open_table(schema::RETAINED)?;
-    transaction.open_table(schema::RULE_DELTA)?;
-    transaction.open_table(schema::RULE_SNAPSHOT)?;
-    transaction.open_table(schema::SESSION)?;
-    transaction.open_table(schema::SUBSCRIPTION)?;
-    Ok(())
+fn create_tables(transaction: &WriteTransaction) -> Result<(), TableError> {
+    schema::TABLES.iter().try_for_each(|table| transaction.open_table(*table).map(drop))
 }
 
 /// A table of ours with other columns is a file of another program.
-fn wrong_table(path: &Path, error: redb::TableError) -> StoreError {
-    match error {
-        redb::TableError::Storage(error) => engine(path, error),
-        _ => StoreError::NotAStore { path: path.to_path_buf() },
+fn wrong_table(path: &Path, error: impl Into<redb::Error>) -> StoreError {
+    match error.into() {
+        redb::Error::TableIsMultimap(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TypeDefinitionChanged { .. } => {
+            StoreError::NotAStore { path: path.to_path_buf() }
+        }
+        error => engine(path, error),
     }
 }
 
@@ -392,7 +406,10 @@ fn create_directory(path: &Path) -> Result<(), StoreError> {
         }
         Err(_) => {}
     }
-    fs::create_dir_all(path)
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let made = parent.map_or(Ok(()), fs::create_dir_all);
+    // What clients have sent is for nobody else on this machine.
+    made.and_then(|()| DirBuilder::new().mode(DIRECTORY_MODE).create(path))
         .map_err(|source| StoreError::DirectoryNotCreated { path: path.to_path_buf(), source })?;
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => sync_directory(parent),

@@ -8,10 +8,11 @@ use std::ops::Range;
 
 use weir_core::{Sequence, ShardId};
 
+use crate::store::meta;
 use crate::store::schema::{
-    CURSOR, INFLIGHT_OUT, LOG, LogKey, META, META_ROW_BYTES, POSITION, READER_CURSOR,
-    RECEIVED_QOS2, RETAINED, RULE_DELTA, RULE_SNAPSHOT, SESSION, SUBSCRIPTION, log_key,
-    log_key_parts,
+    self, CURSOR, INFLIGHT_OUT, LOG, META_ROW_BYTES, POSITION, READER_CURSOR, RECEIVED_QOS2,
+    RETAINED, RULE_DELTA, RULE_SNAPSHOT, Rows, SESSION, SUBSCRIPTION, log_key, log_key_parts,
+    rule_delta_counter,
 };
 
 /// What the writer knows about the file without reading it.
@@ -59,32 +60,35 @@ impl Positions {
         let mut shards = BTreeMap::new();
         for row in transaction.open_table(POSITION)?.iter()? {
             let (shard, next) = row?;
-            let next = Sequence(next.value());
+            let [shard] = *schema::fixed(shard.value())?;
+            let next = Sequence(schema::number(next.value())?);
             let position =
                 LogPosition { first: next, next, reserved: next, ..LogPosition::default() };
-            shards.insert(ShardId(shard.value()), position);
+            shards.insert(ShardId(shard), position);
         }
         let log = transaction.open_table(LOG)?;
         let mut from = log_key(ShardId(0), Sequence(0));
-        while let Some(row) = log.range::<&LogKey>(&from..)?.next() {
-            let (shard, first) = log_key_parts(row?.0.value());
+        while let Some(row) = log.range::<&[u8]>(&from[..]..)?.next() {
+            let (shard, first) = log_key_parts(schema::fixed(row?.0.value())?);
             let end = log_key(shard, Sequence(u64::MAX));
             let position: &mut LogPosition = shards.entry(shard).or_default();
             position.first = first;
-            if let Some(row) = log.range::<&LogKey>(&from..=&end)?.next_back() {
-                let (_, last) = log_key_parts(row?.0.value());
+            if let Some(row) = log.range::<&[u8]>(&from[..]..=&end)?.next_back() {
+                let (_, last) = log_key_parts(schema::fixed(row?.0.value())?);
                 position.next = position.next.max(Sequence(last.0.saturating_add(1)));
             }
             let Some(after) = shard.0.checked_add(1) else { break };
             from = log_key(ShardId(after), Sequence(0));
         }
         let deltas = transaction.open_table(RULE_DELTA)?;
-        let last_delta = deltas.last()?.map(|(key, _)| key.value());
+        let last_delta = deltas.last()?;
+        let last_delta =
+            last_delta.map(|(key, _)| schema::fixed(key.value()).map(rule_delta_counter));
+        let last_delta = last_delta.transpose()?;
         let next_rule_delta = last_delta.map_or(0, |key| key.saturating_add(1));
         // A transaction opens a table once at a time.
         drop((log, deltas));
-        let known = transaction.open_table(META)?.get(META_ROW_BYTES)?.map(|bytes| bytes.value());
-        let row_bytes = match known {
+        let row_bytes = match meta::number(transaction, META_ROW_BYTES)? {
             Some(bytes) => bytes,
             None => count_row_bytes(transaction)?,
         };
@@ -95,38 +99,27 @@ impl Positions {
 /// Looks at every row: for a file of a version that did not count them.
 fn count_row_bytes(transaction: &redb::WriteTransaction) -> Result<u64, redb::Error> {
     use redb::ReadableTable as _;
-    use redb::ReadableTableMetadata as _;
     let mut bytes = 0;
-    for row in transaction.open_table(LOG)?.iter()? {
-        let (key, value) = row?;
-        bytes += key.value().len() + value.value().len();
-    }
-    for row in transaction.open_table(RETAINED)?.iter()? {
-        let (key, value) = row?;
-        bytes += key.value().len() + value.value().len();
-    }
-    for table in [SESSION, CURSOR] {
+    for table in COUNTED {
         for row in transaction.open_table(table)?.iter()? {
             let (key, value) = row?;
             bytes += key.value().len() + value.value().len();
         }
     }
-    for row in transaction.open_table(SUBSCRIPTION)?.iter()? {
-        let (key, value) = row?;
-        bytes += key.value().len() + value.value().len();
-    }
-    for row in transaction.open_table(RULE_SNAPSHOT)?.iter()? {
-        bytes += size_of::<u32>() + row?.1.value().len();
-    }
-    for row in transaction.open_table(RULE_DELTA)?.iter()? {
-        bytes += size_of::<u64>() + row?.1.value().len();
-    }
-    // The rows of the others are of one length.
-    let fixed = [
-        (transaction.open_table(INFLIGHT_OUT)?.len()?, 7 + 8),
-        (transaction.open_table(RECEIVED_QOS2)?.len()?, 7),
-        (transaction.open_table(READER_CURSOR)?.len()?, 3 + 8),
-        (transaction.open_table(POSITION)?.len()?, 1 + 8),
-    ];
-    Ok(bytes as u64 + fixed.iter().map(|(rows, bytes)| rows * bytes).sum::<u64>())
+    Ok(bytes as u64)
 }
+
+/// The tables whose rows count.
+const COUNTED: [Rows; 11] = [
+    CURSOR,
+    INFLIGHT_OUT,
+    LOG,
+    POSITION,
+    READER_CURSOR,
+    RECEIVED_QOS2,
+    RETAINED,
+    RULE_DELTA,
+    RULE_SNAPSHOT,
+    SESSION,
+    SUBSCRIPTION,
+];

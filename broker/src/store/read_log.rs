@@ -58,14 +58,13 @@ impl Store {
                     transaction.open_table(schema::LOG).map_err(|error| self.engine(error))?;
                 let first = schema::log_key(shard, scan.scanned.next());
                 let last = schema::log_key(shard, Sequence(u64::MAX));
-                let rows = table
-                    .range::<&schema::LogKey>(&first..=&last)
-                    .map_err(|error| self.engine(error))?;
+                let rows =
+                    table.range::<&[u8]>(&first[..]..=&last).map_err(|error| self.engine(error))?;
                 for row in rows {
                     let (key, value) = row.map_err(|error| self.engine(error))?;
-                    let (_, sequence) = schema::log_key_parts(key.value());
-                    let goes_on = scan
-                        .stored(sequence, value.value())
+                    let goes_on = schema::fixed(key.value())
+                        .map(schema::log_key_parts)
+                        .and_then(|(_, sequence)| scan.stored(sequence, value.value()))
                         .map_err(|error| error.at("log", key.value()))?;
                     if !goes_on {
                         return Ok((scan.scanned, false));
@@ -108,7 +107,7 @@ impl Store {
                     continue;
                 }
                 let key = schema::log_key(shard, *sequence);
-                let Some(value) = table.get(&key).map_err(|error| self.engine(error))? else {
+                let Some(value) = table.get(&key[..]).map_err(|error| self.engine(error))? else {
                     continue;
                 };
                 match record::decode_logged(value.value()) {

@@ -32,6 +32,36 @@ impl Store {
         Ok(ids)
     }
 
+    /// Whether a name has its number already.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn has_reader(&self, name: &str) -> Result<bool, StoreError> {
+        self.guarded(|| {
+            let transaction = self.read()?;
+            let table =
+                transaction.open_table(schema::READER).map_err(|error| self.engine(error))?;
+            let known = table.get(name.as_bytes()).map_err(|error| self.engine(error))?;
+            Ok(known.is_some())
+        })
+    }
+
+    /// The number of a name that reads something else than the log, and whose place there is kept
+    /// like that of a reader. Nothing in the log waits for it.
+    ///
+    /// # Errors
+    /// As for [`Store::register_readers`].
+    #[cfg(feature = "nats")]
+    pub(crate) fn number_place(&self, name: &str) -> Result<ReaderId, StoreError> {
+        self.check_alive()?;
+        let ids = self.guarded(|| {
+            self.number_readers(&[name]).map_err(|error| self.engine(error))?.ok_or_else(|| {
+                StoreError::TooManyReaders { path: self.path.clone(), limit: READERS_MAX }
+            })
+        })?;
+        Ok(*ids.first().expect("each name has a number"))
+    }
+
     /// The last position that a reader is done with in the log of a shard; zero before the
     /// first.
     ///
@@ -50,8 +80,11 @@ impl Store {
             let table = transaction
                 .open_table(schema::READER_CURSOR)
                 .map_err(|error| self.engine(error))?;
-            let done = table.get(&key).map_err(|error| self.engine(error))?;
-            Ok(Sequence(done.map_or(0, |done| done.value())))
+            let Some(done) = table.get(&key[..]).map_err(|error| self.engine(error))? else {
+                return Ok(Sequence(0));
+            };
+            let done = schema::number(done.value()).map_err(|e| e.at("reader_cursor", &key))?;
+            Ok(Sequence(done))
         })
     }
 
@@ -61,6 +94,7 @@ impl Store {
 
     /// Writes only when a name is new. None when there is no number left.
     fn number_readers(&self, names: &[&str]) -> Result<Option<Vec<ReaderId>>, redb::Error> {
+        let number = |value: &[u8]| schema::fixed(value).map(|bytes| u16::from_le_bytes(*bytes));
         let transaction = self.begin_write()?;
         let mut ids = Vec::with_capacity(names.len());
         let mut is_changed = false;
@@ -68,17 +102,17 @@ impl Store {
             let mut table = transaction.open_table(schema::READER)?;
             let mut taken = BTreeSet::new();
             for row in table.iter()? {
-                taken.insert(row?.1.value());
+                taken.insert(number(row?.1.value())?);
             }
             for name in names {
-                let known = table.get(name)?.map(|id| id.value());
+                let known = table.get(name.as_bytes())?.map(|id| number(id.value())).transpose()?;
                 let id = match known {
                     Some(id) => id,
                     None => {
                         let Some(id) = (0..=u16::MAX).find(|id| !taken.contains(id)) else {
                             return Ok(None);
                         };
-                        table.insert(name, id)?;
+                        table.insert(name.as_bytes(), &id.to_le_bytes()[..])?;
                         taken.insert(id);
                         is_changed = true;
                         id

@@ -14,7 +14,8 @@ use weir_core::{
 };
 
 use crate::store::error::{MalformedRecord, StoreError};
-use crate::store::{Store, record, schema};
+use crate::store::schema::{self, fixed, number};
+use crate::store::{Store, record};
 
 /// The committed state of the rules.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -74,9 +75,9 @@ impl Store {
             let rows = table.iter().map_err(|e| self.engine(e))?;
             rows.map(|row| {
                 let (key, value) = row.map_err(|e| self.engine(e))?;
-                let (shard, _) = schema::session_key_parts(key.value());
-                let record = record::decode_session(value.value())
-                    .map_err(|error| error.at("session", key.value()))?;
+                let malformed = |error: MalformedRecord| error.at("session", key.value());
+                let (shard, _) = schema::session_key_parts(fixed(key.value()).map_err(malformed)?);
+                let record = record::decode_session(value.value()).map_err(malformed)?;
                 Ok((record.client_id, shard))
             })
             .collect()
@@ -134,14 +135,11 @@ impl Recovery<'_> {
     fn sessions(&mut self) -> Result<(), StoreError> {
         let table = self.table(schema::SESSION)?;
         let keys = self.session_keys();
-        for row in table
-            .range::<&schema::SessionKey>(keys.start()..=keys.end())
-            .map_err(|e| self.store.engine(e))?
-        {
+        for row in table.range::<&[u8]>(bounds(&keys)).map_err(|e| self.store.engine(e))? {
             let (key, value) = row.map_err(|e| self.store.engine(e))?;
-            let (_, session) = schema::session_key_parts(key.value());
-            let record = record::decode_session(value.value())
-                .map_err(|error| error.at("session", key.value()))?;
+            let malformed = |error: MalformedRecord| error.at("session", key.value());
+            let (_, session) = schema::session_key_parts(fixed(key.value()).map_err(malformed)?);
+            let record = record::decode_session(value.value()).map_err(malformed)?;
             self.recovered.sessions.push(RecoveredSession {
                 session,
                 record,
@@ -157,14 +155,11 @@ impl Recovery<'_> {
     fn cursors(&mut self) -> Result<(), StoreError> {
         let table = self.table(schema::CURSOR)?;
         let keys = self.session_keys();
-        for row in table
-            .range::<&schema::SessionKey>(keys.start()..=keys.end())
-            .map_err(|e| self.store.engine(e))?
-        {
+        for row in table.range::<&[u8]>(bounds(&keys)).map_err(|e| self.store.engine(e))? {
             let (key, value) = row.map_err(|e| self.store.engine(e))?;
-            let (_, session) = schema::session_key_parts(key.value());
-            let cursor = record::decode_cursor(value.value())
-                .map_err(|error| error.at("cursor", key.value()))?;
+            let malformed = |error: MalformedRecord| error.at("cursor", key.value());
+            let (_, session) = schema::session_key_parts(fixed(key.value()).map_err(malformed)?);
+            let cursor = record::decode_cursor(value.value()).map_err(malformed)?;
             if let Some(session) = self.session(session) {
                 session.cursor = cursor;
             }
@@ -183,7 +178,8 @@ impl Recovery<'_> {
             let malformed = |error: MalformedRecord| error.at("subscription", key.value());
             let (session, filter) =
                 schema::subscription_key_parts(key.value()).map_err(malformed)?;
-            let subscription = record::decode_subscription(value.value()).map_err(malformed)?;
+            let value = fixed(value.value()).map_err(malformed)?;
+            let subscription = record::decode_subscription(value).map_err(malformed)?;
             if let Some(session) = self.session(session) {
                 session.subscriptions.push((filter.into(), subscription));
             }
@@ -194,14 +190,13 @@ impl Recovery<'_> {
     fn inflight(&mut self) -> Result<(), StoreError> {
         let table = self.table(schema::INFLIGHT_OUT)?;
         let keys = self.packet_keys();
-        for row in table
-            .range::<&schema::PacketKey>(keys.start()..=keys.end())
-            .map_err(|e| self.store.engine(e))?
-        {
+        for row in table.range::<&[u8]>(bounds(&keys)).map_err(|e| self.store.engine(e))? {
             let (key, value) = row.map_err(|e| self.store.engine(e))?;
-            let (session, packet_id) = schema::packet_key_parts(key.value())
-                .map_err(|error| error.at("inflight_out", key.value()))?;
-            let state = record::decode_inflight(value.value());
+            let malformed = |error: MalformedRecord| error.at("inflight_out", key.value());
+            let (session, packet_id) =
+                fixed(key.value()).and_then(schema::packet_key_parts).map_err(malformed)?;
+            let state = number(value.value()).map_err(malformed)?;
+            let state = record::decode_inflight(state);
             if let Some(session) = self.session(session) {
                 session.inflight.push((packet_id, state));
             }
@@ -212,12 +207,10 @@ impl Recovery<'_> {
     fn received(&mut self) -> Result<(), StoreError> {
         let table = self.table(schema::RECEIVED_QOS2)?;
         let keys = self.packet_keys();
-        for row in table
-            .range::<&schema::PacketKey>(keys.start()..=keys.end())
-            .map_err(|e| self.store.engine(e))?
-        {
+        for row in table.range::<&[u8]>(bounds(&keys)).map_err(|e| self.store.engine(e))? {
             let (key, _) = row.map_err(|e| self.store.engine(e))?;
-            let (session, packet_id) = schema::packet_key_parts(key.value())
+            let (session, packet_id) = fixed(key.value())
+                .and_then(schema::packet_key_parts)
                 .map_err(|error| error.at("received_qos2", key.value()))?;
             if let Some(session) = self.session(session) {
                 session.received.push(packet_id);
@@ -230,13 +223,11 @@ impl Recovery<'_> {
         let table = self.table(schema::LOG)?;
         let first = schema::log_key(self.shard, Sequence(0));
         let last = schema::log_key(self.shard, Sequence(u64::MAX));
-        for row in
-            table.range::<&schema::LogKey>(&first..=&last).map_err(|e| self.store.engine(e))?
-        {
+        for row in table.range::<&[u8]>(&first[..]..=&last).map_err(|e| self.store.engine(e))? {
             let (key, value) = row.map_err(|e| self.store.engine(e))?;
-            let (_, sequence) = schema::log_key_parts(key.value());
-            let (mut targets, message) = record::decode_logged(value.value())
-                .map_err(|error| error.at("log", key.value()))?;
+            let malformed = |error: MalformedRecord| error.at("log", key.value());
+            let (_, sequence) = schema::log_key_parts(fixed(key.value()).map_err(malformed)?);
+            let (mut targets, message) = record::decode_logged(value.value()).map_err(malformed)?;
             targets.retain(|target| match target.destination {
                 Destination::Reader(reader) => self.readers.contains(&reader),
                 Destination::Session(session) => self.session_place(session).is_ok(),
@@ -271,10 +262,10 @@ impl Recovery<'_> {
         let table = self.table(schema::RETAINED)?;
         for row in table.iter().map_err(|e| self.store.engine(e))? {
             let (key, value) = row.map_err(|e| self.store.engine(e))?;
-            let malformed = |error: MalformedRecord| error.at("retained", key.value().as_bytes());
+            let malformed = |error: MalformedRecord| error.at("retained", key.value());
             let message = Message::from_record(value.value())
                 .map_err(|error| malformed(MalformedRecord::Message(error)))?;
-            if message.topic() != key.value() {
+            if message.topic().as_bytes() != key.value() {
                 return Err(malformed(MalformedRecord::OutOfRange));
             }
             self.recovered.retained.push(message);
@@ -286,22 +277,22 @@ impl Recovery<'_> {
         let table = self.table(schema::READER_CURSOR)?;
         let first = schema::reader_key(self.shard, ReaderId(0));
         let last = schema::reader_key(self.shard, ReaderId(u16::MAX));
-        for row in
-            table.range::<&schema::ReaderKey>(&first..=&last).map_err(|e| self.store.engine(e))?
-        {
+        for row in table.range::<&[u8]>(&first[..]..=&last).map_err(|e| self.store.engine(e))? {
             let (key, done) = row.map_err(|e| self.store.engine(e))?;
-            let (_, reader) = schema::reader_key_parts(key.value());
+            let malformed = |error: MalformedRecord| error.at("reader_cursor", key.value());
+            let (_, reader) = schema::reader_key_parts(fixed(key.value()).map_err(malformed)?);
+            let done = number(done.value()).map_err(malformed)?;
             if self.readers.contains(&reader) {
-                self.recovered.readers.push((reader, Sequence(done.value())));
+                self.recovered.readers.push((reader, Sequence(done)));
             }
         }
         Ok(())
     }
 
-    fn table<K: redb::Key, V: redb::Value>(
+    fn table(
         &self,
-        definition: redb::TableDefinition<'static, K, V>,
-    ) -> Result<redb::ReadOnlyTable<K, V>, StoreError> {
+        definition: schema::Rows,
+    ) -> Result<redb::ReadOnlyTable<&'static [u8], &'static [u8]>, StoreError> {
         self.transaction.open_table(definition).map_err(|error| self.store.engine(error))
     }
 
@@ -325,4 +316,9 @@ impl Recovery<'_> {
         let place = self.session_place(session).ok()?;
         self.recovered.sessions.get_mut(place)
     }
+}
+
+/// Keys of one length as the engine takes them.
+fn bounds<const N: usize>(keys: &RangeInclusive<[u8; N]>) -> RangeInclusive<&[u8]> {
+    &keys.start()[..]..=&keys.end()[..]
 }

@@ -66,15 +66,16 @@ pub(crate) fn remove(
         // A long range may hold little or much.
         let is_long = range.end.0 - range.start.0 > (LOOKED_AT_MAX - looked_at) as u64;
         let stop = if is_long {
-            let rest = table.range::<&schema::LogKey>(&from..&to)?.nth(LOOKED_AT_MAX - looked_at);
-            rest.transpose()?.map(|(key, _)| *key.value())
+            let rest = table.range::<&[u8]>(&from[..]..&to)?.nth(LOOKED_AT_MAX - looked_at);
+            rest.transpose()?.map(|(key, _)| schema::fixed(key.value()).copied()).transpose()?
         } else {
             None
         };
         let end = stop.unwrap_or(to);
-        table.retain_in::<&schema::LogKey, _>(&from..&end, |key, value| {
+        table.retain_in::<&[u8], _>(&from[..]..&end, |key, value| {
             looked_at += 1;
-            let (_, sequence) = schema::log_key_parts(key);
+            let Ok(key_bytes) = schema::fixed(key) else { return true };
+            let (_, sequence) = schema::log_key_parts(key_bytes);
             let is_awaited = |reader| {
                 known.contains(&reader)
                     && readers.iter().all(|(done_by, done)| *done_by != reader || *done < sequence)
@@ -103,8 +104,8 @@ fn cursors(
     let table = transaction.open_table(schema::READER_CURSOR)?;
     let mut cursors = Vec::new();
     for reader in known {
-        if let Some(done) = table.get(&schema::reader_key(shard, *reader))? {
-            cursors.push((*reader, Sequence(done.value())));
+        if let Some(done) = table.get(&schema::reader_key(shard, *reader)[..])? {
+            cursors.push((*reader, Sequence(schema::number(done.value())?)));
         }
     }
     Ok(cursors)

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use redb::{Database, ReadableTable as _, StorageBackend};
+use redb::{Database, StorageBackend};
 
 use crate::store::backend::{CountingBackend, Files, OpenFiles};
 use crate::store::error::StoreError;
@@ -22,7 +22,7 @@ use crate::store::group::Group;
 use crate::store::journal::Journal;
 use crate::store::open::open_database;
 use crate::store::position::Positions;
-use crate::store::{Store, commit, schema};
+use crate::store::{Store, commit, meta, schema};
 
 /// How often the files are opened while somebody still reads the old ones.
 const OPENINGS_MAX: u32 = 20;
@@ -162,8 +162,7 @@ impl Store {
         let read = || -> Result<Option<Identity>, redb::Error> {
             let transaction = database.begin_write()?;
             let positions = Positions::load(&transaction)?;
-            let meta = transaction.open_table(schema::META)?;
-            let number = |name: &str| Ok::<_, redb::Error>(meta.get(name)?.map(|row| row.value()));
+            let number = |name: &str| meta::number(&transaction, name);
             let is_ours = number(schema::META_STORE_ID)? == Some(store_id)
                 && number(schema::META_BOOT_EPOCH)? == Some(self.boot_epoch);
             let epoch = number(schema::META_JOURNAL_EPOCH)?.filter(|_| is_ours);

@@ -73,6 +73,11 @@ impl RoomWatch {
         Self { limits, used, free, tell, state: Mutex::default() }
     }
 
+    /// What the records may take, if there is a limit.
+    pub(crate) fn store_bytes_max(&self) -> Option<u64> {
+        self.limits.store_bytes_max
+    }
+
     /// Measures. A disk that has refused a write stays refused until one has worked.
     pub fn look(&self) {
         let mut state = self.lock();

@@ -19,6 +19,7 @@ use crate::store::error::StoreError;
 use crate::store::latency::Latency;
 use crate::store::queue::{Pace, Queue, QueueLimits, Refused};
 use crate::store::{LastGroup, Store};
+use crate::times::Times;
 
 /// How the writer groups, and how much may wait for it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -109,6 +110,7 @@ struct Shared {
     groups: AtomicU64,
     batches: AtomicU64,
     latency: Latency,
+    steps: AtomicU64,
 }
 
 impl Writer {
@@ -137,6 +139,7 @@ impl Writer {
             groups: AtomicU64::new(0),
             batches: AtomicU64::new(0),
             latency: Latency::default(),
+            steps: AtomicU64::new(0),
         });
         let thread = thread::Builder::new().name("weir-store".to_owned()).spawn({
             let shared = Arc::clone(&shared);
@@ -188,6 +191,17 @@ impl BatchSender {
         self.shared.queue.put_always(batch);
     }
 
+    /// How far the thread is: the number grows when it begins with something, and is odd, and when it
+    /// is done with that, and waits. An odd number that stays is a thread that is stuck.
+    pub(crate) fn steps(&self) -> u64 {
+        self.shared.steps.load(Ordering::Acquire)
+    }
+
+    /// How long commits have taken, in microseconds.
+    pub(crate) fn commit_times(&self) -> Times {
+        self.shared.latency.times()
+    }
+
     /// How the writer is.
     pub fn status(&self) -> WriterStatus {
         let shared = &self.shared;
@@ -207,6 +221,11 @@ impl BatchSender {
 impl Shared {
     fn state(&self) -> WriterState {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Something begins, or is done.
+    fn step(&self) {
+        self.steps.fetch_add(1, Ordering::AcqRel);
     }
 
     fn set_state(&self, state: WriterState) {
@@ -236,6 +255,7 @@ fn run(
     let mut group = Vec::new();
     let mut committed = Vec::new();
     while shared.queue.take(&mut group) {
+        shared.step();
         let started = Instant::now();
         match store.commit(&group) {
             Ok(_) => shared.latency.record(started.elapsed()),
@@ -251,6 +271,7 @@ fn run(
         committed.extend(group.drain(..).map(|batch| (batch.shard, batch.number)));
         notify(Ok(&committed));
         committed.clear();
+        shared.step();
     }
     shared.set_state(WriterState::Stopped);
 }
@@ -273,7 +294,9 @@ fn commit_again(
         if told.replace(kind) != Some(kind) {
             notify(Err(&error));
         }
+        shared.step();
         let is_last = shared.queue.wait_closed_for(pause);
+        shared.step();
         pause = (pause * 2).min(options.retry_after_max);
         match store.reopen().and_then(|found| match found {
             LastGroup::IsMissing => store.commit(group).map(|_| ()),
@@ -286,5 +309,44 @@ fn commit_again(
             shared.set_state(WriterState::Failed { error: error.to_string() });
             return false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use weir_core::{Change, Links, Sequence};
+
+    use super::*;
+    use crate::store::StoreOptions;
+
+    #[test]
+    fn thread_that_is_stuck_stays_at_an_odd_step_and_one_that_waits_at_an_even_one() {
+        let store = Arc::new(Store::in_memory(StoreOptions::default()).expect("there is memory"));
+        let (stuck, is_stuck) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let writer = Writer::start(store, WriterOptions::default(), move |_| {
+            stuck.send(()).expect("the test listens");
+            // Until the test lets it go on.
+            released.recv().expect("the test is there");
+        });
+        let writer = writer.expect("the system gives a thread");
+        let sender = writer.sender();
+        assert_eq!(sender.steps(), 0);
+        let batch = Batch {
+            shard: ShardId(0),
+            number: 1,
+            changes: vec![Change::RuleDelta { delta: vec![1] }],
+            log_start: Sequence(0),
+            is_awaited: true,
+            links: Links::default(),
+        };
+        assert!(sender.submit(batch).is_ok());
+        is_stuck.recv().expect("it is committed");
+        assert_eq!((sender.steps(), sender.steps()), (1, 1));
+        release.send(()).expect("it waits for this");
+        assert_eq!(writer.stop(), WriterState::Stopped);
+        assert_eq!(sender.steps(), 2);
     }
 }

@@ -5,27 +5,29 @@
 //! kernel takes. Handshakes happen below it: what is read and written here is MQTT.
 
 mod certificates;
+mod chain;
 mod der;
 mod layered;
 mod proxy;
 mod socket;
 mod tls;
-mod tls_client;
 mod tls_server;
 mod websocket;
 mod wire;
 mod x509;
 
+pub(crate) use chain::{ServerChain, server_chain};
 pub(crate) use layered::{Layer, Layered, Layers};
 pub(crate) use socket::Socket;
-pub(crate) use tls_server::{FileStamp, TlsServer, stamp, unix_s};
+pub(crate) use tls_server::{TlsServer, unix_s};
 
-pub use certificates::{CertificateUsername, TlsConfig, TlsError, TlsFile, TlsVersion};
+pub use certificates::{CertificateUsername, TlsConfig};
 pub use proxy::ProxyProtocol;
-pub use tls_client::TlsClientConfig;
+pub use weir_tls::{TlsClientConfig, TlsError, TlsFile, TlsVersion};
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -36,16 +38,41 @@ use self::x509::Certificate;
 /// An open connection.
 #[derive(Debug)]
 pub(crate) enum Stream {
+    /// From inside the process.
+    Inside(Box<Inside>),
     /// A socket with something between it and MQTT.
     Layered(Box<Layered>),
     Plain(Socket),
 }
 
+/// A connection from inside the process.
+#[derive(Debug)]
+pub(crate) struct Inside {
+    socket: Socket,
+    /// Who is at its other end; nobody else is let in under it.
+    user: Option<Box<str>>,
+}
+
 impl Stream {
+    /// One from inside the process, which vouches for its user.
+    pub(crate) fn inside(socket: UnixStream, user: Option<&str>) -> Self {
+        let socket = Socket::Unix(mio::net::UnixStream::from_std(socket));
+        Self::Inside(Box::new(Inside { socket, user: user.map(Into::into) }))
+    }
+
+    /// The user that the process itself vouches for.
+    pub(crate) fn vouched_user(&self) -> Option<&str> {
+        match self {
+            Self::Inside(inside) => inside.user.as_deref(),
+            Self::Layered(_) | Self::Plain(_) => None,
+        }
+    }
+
     /// The bytes that are there; 0 at the end of the stream. `Interrupted` says that there were
     /// bytes, but none of MQTT.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
+            Self::Inside(inside) => inside.socket.read(buffer),
             Self::Layered(layered) => layered.read(buffer),
             Self::Plain(socket) => socket.read(buffer),
         }
@@ -54,6 +81,7 @@ impl Stream {
     /// Writes a part of the bytes and says how many.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
+            Self::Inside(inside) => inside.socket.write(bytes),
             Self::Layered(layered) => layered.write(bytes),
             Self::Plain(socket) => socket.write(bytes),
         }
@@ -63,7 +91,7 @@ impl Stream {
     pub(crate) fn wants_write(&self) -> bool {
         match self {
             Self::Layered(layered) => layered.wants_write(),
-            Self::Plain(_) => false,
+            Self::Inside(_) | Self::Plain(_) => false,
         }
     }
 
@@ -71,7 +99,7 @@ impl Stream {
     pub(crate) fn needs_read_again(&self) -> bool {
         match self {
             Self::Layered(layered) => layered.needs_read_again(),
-            Self::Plain(_) => false,
+            Self::Inside(_) | Self::Plain(_) => false,
         }
     }
 
@@ -79,7 +107,7 @@ impl Stream {
     pub(crate) fn unfinished(&self) -> Option<Layer> {
         match self {
             Self::Layered(layered) => layered.unfinished(),
-            Self::Plain(_) => None,
+            Self::Inside(_) | Self::Plain(_) => None,
         }
     }
 
@@ -87,6 +115,7 @@ impl Stream {
     /// socket has none.
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
         match self {
+            Self::Inside(_) => None,
             Self::Layered(layered) => layered.peer(),
             Self::Plain(socket) => socket.peer(),
         }
@@ -96,7 +125,7 @@ impl Stream {
     pub(crate) fn user_name(&self) -> Option<&str> {
         match self {
             Self::Layered(layered) => layered.user_name(),
-            Self::Plain(_) => None,
+            Self::Inside(_) | Self::Plain(_) => None,
         }
     }
 
@@ -109,13 +138,14 @@ impl Stream {
     pub(crate) fn certificates(&self) -> Option<&[CertificateDer<'static>]> {
         match self {
             Self::Layered(layered) => layered.certificates(),
-            Self::Plain(_) => None,
+            Self::Inside(_) | Self::Plain(_) => None,
         }
     }
 
     /// Tells the peer that nothing more comes, as far as it can be told without waiting.
     pub(crate) fn close(&mut self) {
         match self {
+            Self::Inside(inside) => inside.socket.shutdown(),
             Self::Layered(layered) => layered.close(),
             Self::Plain(socket) => socket.shutdown(),
         }
@@ -124,6 +154,7 @@ impl Stream {
     /// Reads bytes of the socket itself that mean nothing any more; 0 at the end.
     pub(crate) fn discard(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
+            Self::Inside(inside) => inside.socket.read(buffer),
             Self::Layered(layered) => layered.discard(buffer),
             Self::Plain(socket) => socket.read(buffer),
         }
@@ -131,6 +162,7 @@ impl Stream {
 
     fn source(&mut self) -> &mut dyn Source {
         match self {
+            Self::Inside(inside) => inside.socket.source(),
             Self::Layered(layered) => layered.source(),
             Self::Plain(socket) => socket.source(),
         }

@@ -4,15 +4,15 @@
 //! Files that cannot be used leave the old ones in place, and are reported once. Who is connected
 //! stays connected, unless a new list says that its certificate is revoked.
 
-use std::fs;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::{CertificateError, Error, ServerConnection};
+use rustls::{CertificateError, Error, ServerConfig, ServerConnection};
+use weir_config::FileStamp;
+use weir_tls::TlsError;
 
-use super::certificates::{Loaded, TlsConfig, TlsError};
+use super::certificates::{Loaded, TlsConfig};
 use super::tls::Tls;
 
 /// What the handshakes of a listener need.
@@ -24,14 +24,6 @@ pub(crate) struct TlsServer {
     /// The files as they were when they were read last, also if they could not be used. Held
     /// while they are read.
     files: Mutex<[FileStamp; 4]>,
-}
-
-/// What changes when a file is written or replaced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FileStamp {
-    modified: Option<SystemTime>,
-    length: u64,
-    inode: u64,
 }
 
 /// Files that were read and can be used.
@@ -52,6 +44,11 @@ impl TlsServer {
     pub(crate) fn accept(&self) -> Result<Tls, Error> {
         let server = lock(&self.loaded).server.clone();
         Ok(Tls::new(ServerConnection::new(server)?, self.config.username))
+    }
+
+    /// The certificates as they are now, for whoever makes the connections.
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        lock(&self.loaded).server.clone()
     }
 
     /// Whether certificates of clients can be revoked.
@@ -128,20 +125,7 @@ fn load(config: &TlsConfig) -> Result<Arc<Loaded>, TlsError> {
 }
 
 fn stamps(config: &TlsConfig) -> [FileStamp; 4] {
-    config.files().map(|path| path.map(stamp).unwrap_or_default())
-}
-
-/// A file that is not there has a stamp too: the same as any other of its kind.
-pub(crate) fn stamp(path: &Path) -> FileStamp {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata(path).map_or_else(
-        |_| FileStamp::default(),
-        |metadata| FileStamp {
-            modified: metadata.modified().ok(),
-            length: metadata.len(),
-            inode: metadata.ino(),
-        },
-    )
+    config.files().map(|path| path.map(FileStamp::of).unwrap_or_default())
 }
 
 /// Seconds since the Unix epoch.
@@ -151,6 +135,7 @@ pub(crate) fn unix_s() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::PathBuf;
 
     use super::*;

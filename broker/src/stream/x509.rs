@@ -3,6 +3,7 @@
 //! used.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use super::der::{self, Reader};
 
@@ -11,8 +12,12 @@ use super::der::{self, Reader};
 pub(crate) struct Certificate<'a> {
     pub(crate) not_before: Time,
     pub(crate) not_after: Time,
+    /// The contents of the issuer: the subject of who has signed it.
+    pub(crate) issuer: &'a [u8],
     /// The contents of the subject.
-    subject: &'a [u8],
+    pub(crate) subject: &'a [u8],
+    /// What comes behind the subject.
+    rest: &'a [u8],
 }
 
 /// A moment, to the second.
@@ -32,11 +37,12 @@ impl<'a> Certificate<'a> {
         fields.skip_if(VERSION);
         fields.expect(der::INTEGER)?;
         let _algorithm = fields.expect(der::SEQUENCE)?;
-        let _issuer = fields.expect(der::SEQUENCE)?;
+        let issuer = fields.expect(der::SEQUENCE)?;
         let mut validity = Reader(fields.expect(der::SEQUENCE)?);
         let not_before = Time::read(&mut validity)?;
         let not_after = Time::read(&mut validity)?;
-        Some(Self { not_before, not_after, subject: fields.expect(der::SEQUENCE)? })
+        let subject = fields.expect(der::SEQUENCE)?;
+        Some(Self { not_before, not_after, issuer, subject, rest: fields.0 })
     }
 
     /// The first common name of the subject.
@@ -53,6 +59,17 @@ impl<'a> Certificate<'a> {
             }
         }
         None
+    }
+
+    /// The host names and addresses that a server may show it for (RFC 5280, 4.2.1.6).
+    pub(crate) fn alternative_names(&self) -> Vec<String> {
+        let mut rest = Reader(self.rest);
+        while let Some((tag, contents)) = rest.next() {
+            if tag == EXTENSIONS {
+                return alternative_names(contents).unwrap_or_default();
+            }
+        }
+        Vec::new()
     }
 
     /// The subject as RFC 2253 writes it, the last part first, for example `CN=node-7,O=Works`.
@@ -72,6 +89,34 @@ impl<'a> Certificate<'a> {
         parts.reverse();
         Some(parts.join(","))
     }
+}
+
+fn alternative_names(extensions: &[u8]) -> Option<Vec<String>> {
+    let mut extensions = Reader(Reader(extensions).expect(der::SEQUENCE)?);
+    while let Some(extension) = extensions.expect(der::SEQUENCE) {
+        let mut extension = Reader(extension);
+        if extension.expect(der::OBJECT_IDENTIFIER)? != ALTERNATIVE_NAMES {
+            continue;
+        }
+        extension.skip_if(BOOLEAN);
+        let mut names = Reader(Reader(extension.expect(OCTET_STRING)?).expect(der::SEQUENCE)?);
+        let mut found = Vec::new();
+        while let Some((tag, contents)) = names.next() {
+            found.extend(match tag {
+                DNS_NAME => String::from_utf8(contents.to_vec()).ok(),
+                IP_ADDRESS => address(contents),
+                _ => None,
+            });
+        }
+        return Some(found);
+    }
+    None
+}
+
+fn address(bytes: &[u8]) -> Option<String> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    let address = four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
+    address.ok().map(|address| address.to_string())
 }
 
 impl Time {
@@ -146,6 +191,12 @@ fn escape(text: &str) -> String {
 }
 
 const VERSION: u8 = 0xa0;
+const EXTENSIONS: u8 = 0xa3;
+const BOOLEAN: u8 = 0x01;
+const OCTET_STRING: u8 = 0x04;
+const DNS_NAME: u8 = 0x82;
+const IP_ADDRESS: u8 = 0x87;
+const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 17];
 const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 const ATTRIBUTES: [(&[u8], &str); 12] = [
     (COMMON_NAME, "CN"),
@@ -217,6 +268,18 @@ mod tests {
     }
 
     #[test]
+    fn names_of_hosts_and_addresses_are_read() {
+        let names = ["gate.local", "192.168.1.5", "fd00::1"].map(str::to_owned);
+        let params = CertificateParams::new(names).unwrap();
+        let bytes = params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
+        let certificate = Certificate::parse(&bytes).unwrap();
+        assert_eq!(certificate.alternative_names(), ["gate.local", "192.168.1.5", "fd00::1"]);
+        assert_eq!(certificate.issuer, certificate.subject);
+        let bytes = self::certificate(&[(DnType::CommonName, "x")]);
+        assert!(Certificate::parse(&bytes).unwrap().alternative_names().is_empty());
+    }
+
+    #[test]
     fn a_certificate_that_is_cut_off_is_none() {
         let bytes = certificate(&[(DnType::CommonName, "x")]);
         for length in 0..bytes.len() {
@@ -228,6 +291,7 @@ mod tests {
             // Whatever comes of it, nothing panics.
             if let Some(certificate) = Certificate::parse(&changed) {
                 let _ = (certificate.common_name(), certificate.subject());
+                let _ = certificate.alternative_names();
             }
         }
     }

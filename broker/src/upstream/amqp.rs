@@ -20,7 +20,9 @@ use async_rs::Runtime;
 use futures_core::Stream as _;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
-use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use lapin::uri::{
+    AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism,
+};
 use lapin::{
     AsyncTcpStream, Channel, Confirmation, Connection, ConnectionProperties, Event, ExchangeKind,
 };
@@ -35,7 +37,7 @@ use self::under_way::{Publishing, Settled, UnderWay};
 use super::desk::{Desk, Numbered};
 use super::error::{LinkError, one_line};
 use super::outgoing::Outgoing;
-use crate::config::{AmqpConfig, HostPort, TlsClientConfig, Unroutable};
+use crate::config::{AmqpConfig, AmqpSasl, HostPort, TlsClientConfig, Unroutable};
 
 /// Where messages are published, and how.
 #[derive(Clone, Debug)]
@@ -236,10 +238,15 @@ pub(super) async fn connect(
         .map_err(|error| LinkError::Refused { reason: error.to_string(), help: HELP_VHOST })?;
     let tls = options.tls.map(|tls| tls.load()).transpose()?;
     let is_tls = tls.is_some();
+    let mechanism = match options.amqp.sasl {
+        AmqpSasl::External => SASLMechanism::External,
+        AmqpSasl::Plain => SASLMechanism::Plain,
+    };
+    let is_external = options.amqp.sasl == AmqpSasl::External;
     let (stream, in_use) = Stream::connect(address, tls).await?;
     let stream = Mutex::new(Some(stream));
     let connection = Connection::connector(
-        uri(address, options.credentials, vhost.into()),
+        uri(address, options.credentials, vhost.into(), mechanism),
         Runtime::new(Tokio::current()),
         // It is asked for one stream: the library does not connect again by itself.
         move |_, _| {
@@ -249,7 +256,8 @@ pub(super) async fn connect(
         },
         ConnectionProperties::default().with_connection_name("weir".into()),
     );
-    let connection = connection.await.map_err(|error| fault::of_opening(&error, is_tls))?;
+    let connection = connection.await;
+    let connection = connection.map_err(|error| fault::of_opening(&error, is_tls, is_external))?;
     Ok((connection, in_use))
 }
 
@@ -282,7 +290,12 @@ async fn open_channel(connection: &Connection) -> Result<Channel, Fault> {
     }
 }
 
-fn uri(address: &HostPort, credentials: Option<(String, String)>, vhost: String) -> AMQPUri {
+fn uri(
+    address: &HostPort,
+    credentials: Option<(String, String)>,
+    vhost: String,
+    mechanism: SASLMechanism,
+) -> AMQPUri {
     let guest = || (GUEST.to_owned(), GUEST.to_owned());
     let (username, password) = credentials.unwrap_or_else(guest);
     AMQPUri {
@@ -296,6 +309,7 @@ fn uri(address: &HostPort, credentials: Option<(String, String)>, vhost: String)
         query: AMQPQueryString {
             frame_max: Some(FRAME_BYTES_MAX),
             heartbeat: Some(HEARTBEAT_S),
+            auth_mechanism: Some(mechanism),
             ..AMQPQueryString::default()
         },
     }

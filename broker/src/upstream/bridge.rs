@@ -6,28 +6,33 @@
 //! microseconds. Between two batches other tasks have their turn.
 
 mod connection;
+mod version;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use weir_core::{Instant, ReaderId, Sequence, ShardId};
+use weir_core::{Instant, ReaderId, ShardId};
 use weir_mqtt::QoS;
 
+use self::version::Versions;
 use super::backoff::Backoff;
 use super::echo::Echoes;
 use super::error::LinkError;
-use super::forwarder::{Forwarder, ForwarderOptions, Full, Read};
+use super::forwarder::{Forwarder, ForwarderOptions, Full, Place, Read};
 use super::handle::UpstreamHandle;
 use super::incoming::{Inbox, Receipt};
 use super::link::{Link, LinkOptions};
 use super::mqtt::AWAY;
 use super::node;
 use super::outgoing::Outgoing;
+use super::program::Outlets;
 use super::trend::Trend;
 use crate::clock::{Clock, ClockWatch, unix_ms};
-use crate::config::{HostPort, MqttVersion, Route, StartType, UpstreamConfig, UpstreamKind};
+use crate::config::{
+    HostPort, MqttVersion, Priority, Route, StartType, UpstreamConfig, UpstreamKind,
+};
 use crate::mailbox::{Mail, Mailbox, Mailboxes};
 use crate::status::UpstreamState;
 use crate::store::{Store, StoreError};
@@ -40,14 +45,14 @@ pub(crate) struct Around {
     pub(crate) shard: ShardId,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) clock_watch: Arc<ClockWatch>,
+    /// Where the program takes messages.
+    pub(crate) outlets: Outlets,
 }
 
 /// Where an upstream begins.
 pub(super) struct Beginning {
-    /// Its number in the log.
-    pub(super) reader: ReaderId,
-    /// The last position it is done with.
-    pub(super) done: Sequence,
+    /// Its readers of the log, one for each priority that is used.
+    pub(super) places: Vec<Place>,
     /// By which it is known already; it counts on from there.
     pub(super) handle: UpstreamHandle,
 }
@@ -60,6 +65,7 @@ pub(crate) struct Upstream {
     /// Topic there that says whether it is connected.
     notification_topic: Option<String>,
     presence: Presence,
+    /// Under which it publishes here.
     reader: ReaderId,
     link_options: LinkOptions,
     forwarder: Forwarder,
@@ -71,10 +77,8 @@ pub(crate) struct Upstream {
     attempt: usize,
     /// Between two looks whether the first address answers again; none to stay with another one.
     primary_pause: Option<Duration>,
-    /// Whether this connection speaks 3.1.1 although it is to be MQTT 5.
-    falls_back: bool,
-    /// Whether the last connection ended without an answer.
-    was_silent: bool,
+    /// What is spoken where it is to be MQTT 5.
+    versions: Option<Versions>,
     /// Whether the operator was told of the other version.
     told_version: bool,
     /// Of an upstream that sends back what was forwarded to it.
@@ -110,16 +114,17 @@ impl Around {
 
 impl Upstream {
     pub(super) fn new(config: UpstreamConfig, beginning: Beginning, around: Around) -> Self {
-        let Beginning { reader, done, handle } = beginning;
+        let Beginning { places, handle } = beginning;
+        let normal = places.iter().find(|place| place.priority == Priority::Normal);
+        let reader = normal.expect("each upstream has it").reader;
         let keeps_session = !config.receive.is_empty();
-        let link_options = LinkOptions::of(&config);
+        let link_options = LinkOptions::of(&config, &around.outlets);
         let window = match &link_options {
             LinkOptions::Mqtt(_) => config.window,
             LinkOptions::Sink(sink) => sink.window(),
         };
         let options = ForwarderOptions {
             name: config.name.clone(),
-            reader,
             shard: around.shard,
             node: node::name(config.remote_clientid.as_deref()),
             routes: config.forward,
@@ -137,7 +142,7 @@ impl Upstream {
         // At Kafka an address only says where the brokers are.
         let stays = config.round_robin || config.kind == UpstreamKind::Kafka;
         let (durable, receipts) = mpsc::unbounded_channel();
-        let mut forwarder = Forwarder::new(options, done);
+        let mut forwarder = Forwarder::new(options, places);
         forwarder.count_on(handle.figures());
         Self {
             handle,
@@ -160,8 +165,9 @@ impl Upstream {
             clock: Clock::start(),
             trend: Trend::default(),
             attempt: 0,
-            falls_back: false,
-            was_silent: false,
+            versions: (config.kind == UpstreamKind::Mqtt
+                && config.bridge_protocol_version == MqttVersion::V50)
+                .then(Versions::new),
             told_version: false,
             primary_pause: (!stays).then_some(config.restart_timeout.max),
             echoes,
@@ -178,9 +184,9 @@ impl Upstream {
         &self.name
     }
 
-    /// Runs until `stopped`; answers the last position it is done with. Needs a tokio runtime with
+    /// Runs until `stopped`; answers how far it is in the log. Needs a tokio runtime with
     /// IO and time.
-    pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) -> Sequence {
+    pub(super) async fn run(mut self, mut stopped: watch::Receiver<bool>) -> Vec<Place> {
         while !is_stopped(&stopped) {
             self.wait_for_messages(&mut stopped).await;
             let address = self.addresses[self.attempt % self.addresses.len()].clone();
@@ -192,7 +198,8 @@ impl Upstream {
                     let _ = self.notify(&link, AWAY);
                     link.close().await;
                 }
-                Err(error) if self.needs_other_version(&error) => self.fall_back(&error),
+                // The same address is asked in another way.
+                Err(error) if self.changes_version(&error) => self.attempt -= 1,
                 Err(error) => {
                     let pause = self.backoff.failed(self.clock.now().monotonic);
                     self.tell_operator(&address, &error, pause);
@@ -205,7 +212,7 @@ impl Upstream {
             }
         }
         self.handle.set_state(UpstreamState::Waiting, None);
-        self.forwarder.done()
+        self.forwarder.places()
     }
 
     /// Says there whether this upstream is connected.
@@ -221,16 +228,13 @@ impl Upstream {
         link.publish(outgoing)
     }
 
-    /// Whether an upstream shall be spoken to in 3.1.1: it says so, or has not answered twice.
-    fn needs_other_version(&mut self, error: &LinkError) -> bool {
-        let is_silent = matches!(error, LinkError::Unanswered);
-        let was_silent = std::mem::replace(&mut self.was_silent, is_silent);
-        matches!(error, LinkError::OtherVersion(_)) || (is_silent && was_silent)
-    }
-
-    /// Speaks 3.1.1 with the same address on the next connection.
-    fn fall_back(&mut self, error: &LinkError) {
-        if !std::mem::replace(&mut self.told_version, true) {
+    /// Whether the next connection is to be made at once in another version.
+    fn changes_version(&mut self, error: &LinkError) -> bool {
+        let Some(versions) = &mut self.versions else { return false };
+        if !versions.handle_ended(Some(error)) {
+            return false;
+        }
+        if versions.falls_back() && !std::mem::replace(&mut self.told_version, true) {
             tracing::warn!(
                 upstream = self.name,
                 error = error.text(),
@@ -239,14 +243,14 @@ impl Upstream {
                 "3.1.1 is spoken to the upstream"
             );
         }
-        self.attempt -= 1;
-        self.falls_back = true;
-        self.speak(MqttVersion::V311);
+        true
     }
 
-    fn speak(&mut self, version: MqttVersion) {
-        self.link_options.set_version(version);
-        let needs_guard = version == MqttVersion::V311 && !self.receive.is_empty();
+    /// Decides which version the next connection speaks.
+    fn choose_version(&mut self) {
+        let Some(versions) = &self.versions else { return };
+        self.link_options.set_version(versions.next());
+        let needs_guard = versions.falls_back() && !self.receive.is_empty();
         self.echoes = needs_guard.then(Echoes::default);
     }
 
@@ -256,15 +260,24 @@ impl Upstream {
         address: &HostPort,
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<Link, LinkError> {
+        self.choose_version();
         let mut link = Link::open(address, &self.link_options)?;
         let ended = self.serve(&mut link, address, stopped).await;
         self.handle.set_takes_live(false);
         self.forwarder.disconnected();
-        if std::mem::take(&mut self.falls_back) {
-            // By the next time it may speak MQTT 5.
-            self.speak(MqttVersion::V50);
+        match ended {
+            Ok(()) => {
+                if let Some(versions) = &mut self.versions {
+                    versions.handle_ended(None);
+                }
+                Ok(link)
+            }
+            Err(LinkError::OnlyAsked) => {
+                link.close().await;
+                Err(LinkError::OnlyAsked)
+            }
+            Err(error) => Err(error),
         }
-        ended.map(|()| link)
     }
 
     /// A lazy upstream is connected when enough waits, or something that cannot.
@@ -290,7 +303,7 @@ impl Upstream {
         while !is_stopped(stopped) {
             self.read_log();
             self.tell_shard(false);
-            if is_over(self) {
+            if self.handle.take_drain() || is_over(self) {
                 return;
             }
             let wake = self.wake_after();
@@ -320,10 +333,10 @@ impl Upstream {
         if !grew && !self.reads_more && !self.forwarder.is_behind() {
             return;
         }
-        let (Around { store, shard, .. }, reader) = (&self.around, self.reader);
-        let read = self
-            .forwarder
-            .read(|after, bytes_max, out| store.read_log(*shard, after, reader, bytes_max, out));
+        let Around { store, shard, .. } = &self.around;
+        let read = self.forwarder.read(|reader, after, bytes_max, out| {
+            store.read_log(*shard, after, reader, bytes_max, out)
+        });
         self.read_again_at = None;
         match read {
             Ok(read) => self.reads_more = read == Read::More,
@@ -341,11 +354,10 @@ impl Upstream {
     /// Passes on what is done, and shows the figures.
     fn tell_shard(&mut self, at_once: bool) {
         let now = self.clock.now().monotonic;
-        if let Some(one_of) = self.forwarder.take_admission() {
-            let reader = self.reader;
+        while let Some((reader, one_of)) = self.forwarder.take_admission() {
             self.around.mailbox().send(Mail::ReaderTakes { reader, one_of });
         }
-        if let Some(turn) = self.forwarder.take_turn(now, at_once) {
+        while let Some(turn) = self.forwarder.take_turn(now, at_once) {
             self.around.mailbox().send(Mail::Turn(turn));
         }
         let figures = self.forwarder.figures();

@@ -53,12 +53,12 @@ const REMEMBERED_MAX: usize = 16_384;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TopicTemplate;
+    use crate::config::{Priority, TopicTemplate};
 
     #[test]
     fn what_was_forwarded_comes_back_once() {
         let to = TopicTemplate::parse("{topic}", "cmd/#").expect("a template");
-        let routes = [Route { from: "cmd/#".to_owned(), to, qos: 1 }];
+        let routes = [Route { from: "cmd/#".to_owned(), to, qos: 1, priority: Priority::Normal }];
         let mut echoes = Echoes::default();
         let at = |second: u64| Instant(second * 1_000);
         echoes.sent(at(0), &routes, "cmd/a", b"on");
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let to = TopicTemplate::parse("{topic}", "#").expect("a template");
-        let routes = [Route { from: "#".to_owned(), to, qos: 1 }];
+        let routes = [Route { from: "#".to_owned(), to, qos: 1, priority: Priority::Normal }];
         let mut echoes = Echoes::default();
         for number in 0..2 * REMEMBERED_MAX {
             echoes.sent(Instant(0), &routes, "a", &number.to_le_bytes());

@@ -18,6 +18,9 @@ pub(crate) enum LinkError {
         /// The limit.
         limit: usize,
     },
+    /// The program that runs the broker has dropped its sink.
+    #[error("the program has let go of its sink")]
+    LetGo,
     /// The files with which this side logs in cannot be used.
     #[cfg(feature = "nats")]
     #[error("no login for the upstream: {reason}")]
@@ -30,6 +33,9 @@ pub(crate) enum LinkError {
     /// The connection broke.
     #[error("the connection was lost: {0}")]
     Lost(String),
+    /// It was only asked whether it answers, and does.
+    #[error("the upstream answers in 3.1.1")]
+    OnlyAsked,
     /// It says that it does not speak MQTT 5.
     #[error("the upstream does not speak MQTT 5: {0}")]
     OtherVersion(String),
@@ -94,6 +100,8 @@ impl LinkError {
                 "nothing is lost; if it happens often, check the network, and that \
                               no other client uses the same `remote_clientid`"
             }
+            Self::LetGo => "messages wait until the program takes them again",
+            Self::OnlyAsked => "MQTT 5 is tried once more",
             Self::OtherVersion(_) => "3.1.1 is tried next",
             Self::Unanswered => {
                 "look into the log of the upstream; 3.1.1 is tried if it happens again"

@@ -10,52 +10,26 @@
 //!
 //! [`Upstream`]: super::Upstream
 
+use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
-use weir_core::{Instant, LogRecord, Now, ReaderId, Records, Sequence, ShardId};
-use weir_mqtt::QoS;
+use weir_core::{Instant, LogRecord, Now, ReaderId, Records, Sequence};
 
-use super::admission::Admission;
 use super::handle::Figures;
-use super::lanes::{Lanes, Which};
+use super::lanes::Which;
 use super::outbox::MaxAge;
 use super::outgoing::{Forwarding, Origin, Outgoing, Peer};
 use super::pace::Pace;
-use super::report::Report;
+use super::queue::Queue;
 use super::sender::{Record, Refused};
-use crate::config::{BacklogFull, Route};
+use super::share::Share;
+use crate::config::Priority;
 use crate::inner_turn::InnerTurn;
 
+pub use super::options::ForwarderOptions;
 pub use super::outbox::Read;
-
-/// What an upstream forwards, and how.
-#[derive(Clone, Debug)]
-pub struct ForwarderOptions {
-    /// The name of the upstream.
-    pub name: String,
-    /// The number under which it reads the log.
-    pub reader: ReaderId,
-    /// Whose log it reads.
-    pub shard: ShardId,
-    /// The name of this broker at other brokers.
-    pub node: String,
-    /// What is forwarded where to; what rules send to the upstream needs no route.
-    pub routes: Vec<Route>,
-    /// The highest QoS that is used at all.
-    pub qos_max: QoS,
-    /// Bytes that may wait.
-    pub backlog_bytes_max: u64,
-    /// What becomes of more.
-    pub backlog_full: BacklogFull,
-    /// What waits longer is dropped, in milliseconds; none = it waits for ever.
-    pub backlog_age_max_ms: Option<u64>,
-    /// Records sent in a second; 0 = as fast as the far end acknowledges them.
-    pub drain_rate: u32,
-    /// Whether what comes goes ahead of what waits when there is a connection again.
-    pub live_first: bool,
-    /// Records under way at once, whatever the far end takes.
-    pub window: u16,
-}
+pub use super::queue::Place;
 
 /// The connection cannot take another message now.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -73,18 +47,30 @@ pub struct Unusable {
 pub struct Forwarder {
     name: String,
     forwarding: Forwarding,
-    lanes: Lanes,
+    /// One for each priority, the most urgent first.
+    queues: Vec<Queue>,
+    /// Who of several sends what.
+    share: Option<Arc<Share>>,
+    /// Of which queues is what the connection was given and has not written yet, in order; none for
+    /// a message without a record.
+    handed_over: VecDeque<Option<usize>>,
+    /// What may be under way whatever the far end takes.
+    window: u16,
     bytes_max: u64,
-    admission: Admission,
     max_age: Option<MaxAge>,
     pace: Option<Pace>,
-    report: Report,
     figures: Figures,
-    /// Messages that are not in the log, and how many of them were sent.
-    live: Option<(Records, usize)>,
+    live: Option<Live>,
     open: Option<Open>,
-    /// Whether the operator was told that the backlog is full.
-    is_full: bool,
+}
+
+/// Messages that are not in the log.
+#[derive(Debug)]
+struct Live {
+    priority: Priority,
+    records: Records,
+    /// How many of them were sent.
+    sent: usize,
 }
 
 /// What is known about an open connection.
@@ -97,23 +83,29 @@ struct Open {
 }
 
 impl Forwarder {
-    /// Goes on behind `done`, the position that the shard was told last.
+    /// Goes on where its readers of the log are; there is one for each priority that is used.
     #[must_use]
-    pub fn new(options: ForwarderOptions, done: Sequence) -> Self {
-        let ForwarderOptions { reader, shard, node, routes, qos_max, .. } = options;
+    pub fn new(options: ForwarderOptions, mut places: Vec<Place>) -> Self {
+        places.sort_by_key(|place| place.priority);
+        let readers: Vec<_> = places.iter().map(|place| (place.priority, place.reader)).collect();
+        let has_others = readers.len() > 1;
+        let share = has_others.then(|| Arc::new(Share::new(readers, options.routes.clone())));
+        let queues = places.into_iter();
+        let queues = queues.map(|place| Queue::new(&options, place, share.clone())).collect();
+        let ForwarderOptions { shard, node, routes, qos_max, .. } = options;
         Self {
-            lanes: Lanes::new(reader, done, options.window, options.live_first),
+            queues,
+            share,
+            handed_over: VecDeque::new(),
+            window: options.window,
             bytes_max: options.backlog_bytes_max,
-            admission: Admission::new(options.backlog_full, options.backlog_bytes_max),
             max_age: options.backlog_age_max_ms.map(|max_ms| MaxAge { max_ms, wrong_ms: 0..0 }),
             pace: Pace::new(options.drain_rate),
-            report: Report::new(reader, &options.name, done),
             forwarding: Forwarding { routes, node, shard, qos_max },
             name: options.name,
             figures: Figures::default(),
             live: None,
             open: None,
-            is_full: false,
         }
     }
 
@@ -122,65 +114,78 @@ impl Forwarder {
         self.figures = figures;
     }
 
-    /// The last position up to which everything is settled.
-    pub(super) fn done(&self) -> Sequence {
-        self.lanes.done()
+    /// How far its readers of the log are.
+    pub(super) fn places(&self) -> Vec<Place> {
+        self.queues.iter().map(Queue::place).collect()
     }
 
-    /// Reads one batch of the log. `read_log` is given a position and a number of bytes, appends
-    /// the records after that position, and answers how far it has looked.
+    /// Reads one batch of the log for each priority. `read_log` is given a reader, a position and a
+    /// number of bytes, appends the records of that reader after that position, and answers how far
+    /// it has looked.
     ///
     /// # Errors
     /// When `read_log` fails.
     pub fn read<E>(
         &mut self,
-        read_log: impl FnOnce(Sequence, usize, &mut Vec<LogRecord>) -> Result<Sequence, E>,
+        mut read_log: impl FnMut(ReaderId, Sequence, usize, &mut Vec<LogRecord>) -> Result<Sequence, E>,
     ) -> Result<Read, E> {
-        let read = self.lanes.read(read_log);
-        if self.admission.drops_old() {
-            self.drop_old();
+        let mut all = Read::Enough;
+        for queue in &mut self.queues {
+            let reader = queue.reader;
+            let read = queue.lanes.read(|after, bytes, out| read_log(reader, after, bytes, out));
+            let dropped = queue.drop_old(self.bytes_max);
+            if dropped > 0 {
+                self.figures.drop("backlog_full", dropped);
+                queue.tell_full(&self.name, "the backlog is full, the oldest messages are dropped");
+            }
+            if read? == Read::More {
+                all = Read::More;
+            }
         }
-        read
+        Ok(all)
     }
 
     /// A connection is open, to somebody who takes so much.
     pub fn connected(&mut self, peer: Peer) {
         let places = peer.receive_max.saturating_sub(1).max(1);
         self.open = Some(Open { peer, places });
-        self.lanes.connected(places);
-        self.is_full = false;
+        self.handed_over.clear();
+        self.queues.iter_mut().for_each(|queue| queue.connected(places));
     }
 
     /// The connection is over. What was not acknowledged is sent again on the next one; what is
     /// not in the log is dropped.
     pub fn disconnected(&mut self) {
         self.open = None;
-        self.lanes.disconnected();
-        if let Some((records, sent)) = self.live.take() {
+        self.handed_over.clear();
+        self.queues.iter_mut().for_each(|queue| queue.lanes.disconnected());
+        if let Some(Live { records, sent, .. }) = self.live.take() {
             self.figures.drop("qos0", (records.len() - sent) as u64);
         }
     }
 
-    /// Sends what the window has room for, in the order of the log and at the pace that is allowed,
-    /// by `publish`.
+    /// Sends what the window has room for, by priority and then in the order of the log, and at the
+    /// pace that is allowed, by `publish`.
     pub fn send(&mut self, now: Now, mut publish: impl FnMut(Outgoing) -> Result<(), Full>) {
         let unix_ms = now.unix_ms;
-        let Some(Open { peer, .. }) = &self.open else { return };
-        loop {
-            let backlog_may = self.pace.as_ref().is_none_or(|pace| pace.is_due(now.monotonic));
-            let Some((which, record)) = self.lanes.next(backlog_may) else { break };
+        while let Some((index, which)) = self.next(now.monotonic) {
+            let (Some(Open { peer, .. }), queue) = (&self.open, &mut self.queues[index]) else {
+                break;
+            };
+            let record = queue.lanes.record(which);
             let message = &record.message.parts();
             // One segment of the backlog may hold older records than others.
             if self.max_age.as_ref().is_some_and(|age| age.is_over(message.received_at_ms, unix_ms))
             {
                 self.figures.drop("backlog_age", 1);
-                self.lanes.skip(which);
+                queue.lanes.skip(which);
                 continue;
             }
             match self.forwarding.outgoing(message, origin(record), peer, unix_ms) {
                 Ok(outgoing) => match publish(outgoing) {
                     Ok(()) => {
-                        self.lanes.hand_over(which);
+                        queue.lanes.hand_over(which);
+                        self.handed_over.push_back(Some(index));
                         if which == Which::Backlog {
                             self.pace.iter_mut().for_each(|pace| pace.take(now.monotonic));
                         }
@@ -189,42 +194,47 @@ impl Forwarder {
                 },
                 Err(unsent) => {
                     self.figures.drop(unsent.reason(), 1);
-                    let record = self.lanes.skip(which);
+                    let record = queue.lanes.skip(which);
                     if unsent.is_refused() {
-                        self.report.dead_letter(&record.message, &unsent.to_string(), unix_ms);
+                        queue.report.dead_letter(&record.message, &unsent.to_string(), unix_ms);
                     }
                 }
             }
         }
-        self.lanes.settle();
+        self.queues.iter_mut().for_each(|queue| queue.lanes.settle());
     }
 
     /// Sends what is not in the log, which `next` gives, in portions: acknowledgements must find
     /// room beside it.
-    pub fn send_live(
+    pub(super) fn send_live(
         &mut self,
         unix_ms: u64,
-        mut next: impl FnMut() -> Option<Records>,
+        mut next: impl FnMut() -> Option<(Priority, Records)>,
         mut publish: impl FnMut(Outgoing) -> Result<(), Full>,
     ) {
         let Some(Open { peer, .. }) = &self.open else { return };
-        while self.lanes.handed_over() < LIVE_UNDER_WAY_MAX {
-            let portion = self.live.take().or_else(|| Some((next()?, 0)));
-            let Some((records, mut sent)) = portion else { return };
-            for (_, message) in records.iter().skip(sent) {
-                if self.lanes.handed_over() >= LIVE_UNDER_WAY_MAX {
+        let share = self.share.as_ref();
+        let begin = |(priority, records)| Live { priority, records, sent: 0 };
+        while self.handed_over.len() < LIVE_UNDER_WAY_MAX {
+            let Some(mut live) = self.live.take().or_else(|| next().map(begin)) else { return };
+            for (_, message) in live.records.iter().skip(live.sent) {
+                if self.handed_over.len() >= LIVE_UNDER_WAY_MAX {
                     break;
                 }
-                sent += 1;
+                live.sent += 1;
+                // Each of several readers was given it.
+                if share.is_some_and(|share| !share.is_live_of(live.priority, message.topic)) {
+                    continue;
+                }
                 let outgoing = self.forwarding.outgoing(&message, Origin::Live, peer, unix_ms);
                 match outgoing.map(&mut publish) {
-                    Ok(Ok(())) => self.lanes.hand_over_live(),
+                    Ok(Ok(())) => self.handed_over.push_back(None),
                     Ok(Err(Full)) => self.figures.drop("qos0", 1),
                     Err(unsent) => self.figures.drop(unsent.reason(), 1),
                 }
             }
-            if sent < records.len() {
-                self.live = Some((records, sent));
+            if live.sent < live.records.len() {
+                self.live = Some(live);
             }
         }
     }
@@ -233,12 +243,14 @@ impl Forwarder {
     /// identifier; none for QoS 0.
     pub fn handle_sent(&mut self, packet_id: Option<u16>) {
         self.figures.sent += 1;
-        self.lanes.handle_sent(packet_id);
+        if let Some(Some(index)) = self.handed_over.pop_front() {
+            self.queues[index].lanes.handle_sent(packet_id);
+        }
     }
 
     /// The far end has taken the message with this packet identifier.
     pub fn handle_acknowledged(&mut self, packet_id: u16) {
-        if self.lanes.handle_acknowledged(packet_id) {
+        if self.queues.iter_mut().any(|queue| queue.lanes.handle_acknowledged(packet_id)) {
             self.figures.acknowledged += 1;
         }
     }
@@ -260,13 +272,16 @@ impl Forwarder {
             self.figures.drop("refused", 1);
             return Ok(());
         };
-        match self.lanes.handle_refused(packet_id, for_good) {
-            Refused::DeadLetter(record) => {
-                self.figures.drop("refused", 1);
-                self.report.dead_letter(&record.message, reason, unix_ms);
+        for queue in &mut self.queues {
+            match queue.lanes.handle_refused(packet_id, for_good) {
+                Refused::DeadLetter(record) => {
+                    self.figures.drop("refused", 1);
+                    queue.report.dead_letter(&record.message, reason, unix_ms);
+                    break;
+                }
+                Refused::TryAgain => return Err(Unusable { reason: reason.to_owned() }),
+                Refused::Unknown => {}
             }
-            Refused::TryAgain => return Err(Unusable { reason: reason.to_owned() }),
-            Refused::Unknown => {}
         }
         Ok(())
     }
@@ -281,34 +296,36 @@ impl Forwarder {
         if open.places == 0 {
             return Err(Unusable { reason: "and others before it".to_owned() });
         }
-        self.lanes.narrow(open.places);
+        let places = open.places;
+        self.queues.iter_mut().for_each(|queue| queue.lanes.narrow(places));
         Ok(())
     }
 
-    /// What the shard is to be told now: how far everything is settled, and dead letters.
-    /// Acknowledgements gather for a while, unless it is to be `at_once`.
+    /// What the shard is to be told now: how far everything of a priority is settled, and dead
+    /// letters. Call it until there is nothing. Acknowledgements gather for a while, unless it is to
+    /// be `at_once`.
     pub fn take_turn(&mut self, now: Instant, at_once: bool) -> Option<InnerTurn> {
-        self.report.take(now, self.lanes.done(), at_once)
+        self.queues.iter_mut().find_map(|queue| queue.take_turn(now, at_once))
     }
 
     /// When [`take_turn`](Self::take_turn) will have something, or the next record may be sent; none
     /// before something happens.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let waits = self.open.is_some() && self.lanes.next(true).is_some();
-        let paced = self.pace.as_ref().filter(|_| waits).map(Pace::due);
-        self.report.due().into_iter().chain(paced).min()
+        let waits = || self.queues.iter().any(|queue| queue.lanes.next(true).is_some());
+        let paced = self.pace.as_ref().filter(|_| self.open.is_some() && waits()).map(Pace::due);
+        self.queues.iter().filter_map(|queue| queue.report.due()).chain(paced).min()
     }
 
     /// Whether records that are known to wait are to be read, although the log has not grown.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        self.lanes.is_behind()
+        self.queues.iter().any(|queue| queue.lanes.is_behind())
     }
 
     /// The connection was given a message that is none of these.
     pub(super) fn handed_over_other(&mut self) {
-        self.lanes.hand_over_live();
+        self.handed_over.push_back(None);
     }
 
     /// Whether a connection is open.
@@ -319,41 +336,31 @@ impl Forwarder {
     /// Records that wait, those under way included.
     #[must_use]
     pub fn depth(&self) -> u64 {
-        self.lanes.records()
+        self.queues.iter().map(|queue| queue.lanes.records()).sum()
     }
 
     /// What it has counted.
     pub(super) fn figures(&mut self) -> &mut Figures {
-        self.figures.depth = self.lanes.records();
-        self.figures.depth_bytes = self.lanes.bytes();
-        let oldest = self.lanes.oldest();
-        self.figures.oldest_at_ms = oldest.map(|record| record.message.parts().received_at_ms);
+        self.figures.depth = self.depth();
+        for queue in &self.queues {
+            self.figures.waiting[queue.priority as usize] = queue.lanes.records();
+        }
+        self.figures.depth_bytes = self.queues.iter().map(|queue| queue.lanes.bytes()).sum();
+        let oldest = self.queues.iter().filter_map(|queue| queue.lanes.oldest());
+        self.figures.oldest_at_ms = oldest.map(|one| one.message.parts().received_at_ms).min();
         &mut self.figures
     }
 
-    /// How many messages the core is to put one of into the backlog, 0 = none, if it was not told
-    /// yet.
-    pub fn take_admission(&mut self) -> Option<u32> {
-        self.admission.look(self.lanes.bytes());
-        if self.admission.is_closed() {
-            self.tell_full("the backlog is full, no more messages are taken");
-        }
-        self.admission.take()
-    }
-
-    fn drop_old(&mut self) {
-        let dropped = self.lanes.drop_old(self.bytes_max);
-        if dropped > 0 {
-            self.figures.drop("backlog_full", dropped);
-            self.tell_full("the backlog is full, the oldest messages are dropped");
-        }
-    }
-
-    fn tell_full(&mut self, what: &str) {
-        if !std::mem::replace(&mut self.is_full, true) {
-            let help = "raise `backlog_max_bytes` or make the upstream reachable";
-            tracing::warn!(upstream = self.name, help, "{what}");
-        }
+    /// How many messages the core is to put one of into the backlog of a reader, 0 = none, if it was
+    /// not told yet. Call it until there is nothing.
+    pub fn take_admission(&mut self) -> Option<(ReaderId, u32)> {
+        self.queues.iter_mut().find_map(|queue| {
+            let one_of = queue.take_admission();
+            if queue.is_closed() {
+                queue.tell_full(&self.name, "the backlog is full, no more messages are taken");
+            }
+            Some((queue.reader, one_of?))
+        })
     }
 
     /// What was received at these times has no age, since the clock of the box was not set then;
@@ -367,8 +374,21 @@ impl Forwarder {
     /// Drops what has waited too long. To be called now and then without a connection, too.
     pub fn drop_aged(&mut self, unix_ms: u64) {
         let Some(age) = &self.max_age else { return };
-        let dropped = self.lanes.drop_aged(age, unix_ms);
-        self.figures.drop("backlog_age", dropped);
+        for queue in &mut self.queues {
+            self.figures.drop("backlog_age", queue.lanes.drop_aged(age, unix_ms));
+        }
+    }
+
+    /// What to send now, if the connection takes it.
+    fn next(&self, now: Instant) -> Option<(usize, Which)> {
+        let Open { places, .. } = self.open.as_ref()?;
+        let backlog_may = self.pace.as_ref().is_none_or(|pace| pace.is_due(now));
+        let mut queues = self.queues.iter().enumerate();
+        let next = queues.find_map(|(at, queue)| Some((at, queue.lanes.next(backlog_may)?)))?;
+        let under_way = || self.queues.iter().map(|queue| queue.lanes.under_way()).sum::<usize>();
+        // What is less urgent does not fill what the window of the rest leaves.
+        let is_one = self.share.is_none();
+        (is_one || under_way() < usize::from(self.window.min(*places))).then_some(next)
     }
 }
 

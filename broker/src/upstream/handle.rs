@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use weir_core::Records;
 
+use crate::config::Priority;
 use crate::record_sink::RecordSink;
 use crate::status::{UpstreamState, UpstreamStatus};
 
@@ -18,6 +19,8 @@ use crate::status::{UpstreamState, UpstreamStatus};
 #[derive(Clone, Debug)]
 pub(crate) struct UpstreamHandle {
     shared: Arc<Shared>,
+    /// Of what is given by this one.
+    priority: Priority,
 }
 
 #[derive(Debug)]
@@ -25,6 +28,8 @@ struct Shared {
     name: String,
     wake: Notify,
     grew: AtomicBool,
+    /// The operator wants it to connect now.
+    drains: AtomicBool,
     takes_live: AtomicBool,
     live: Mutex<Live>,
     live_dropped: AtomicU64,
@@ -36,16 +41,17 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Live {
-    queue: VecDeque<Records>,
+    queue: VecDeque<(Priority, Records)>,
     bytes: usize,
 }
 
 impl UpstreamHandle {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let shared = Shared {
             name: name.to_owned(),
             wake: Notify::new(),
             grew: AtomicBool::new(true),
+            drains: AtomicBool::new(false),
             takes_live: AtomicBool::new(false),
             live: Mutex::default(),
             live_dropped: AtomicU64::new(0),
@@ -53,7 +59,12 @@ impl UpstreamHandle {
             state: Mutex::default(),
             figures: Mutex::default(),
         };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), priority: Priority::Normal }
+    }
+
+    /// The same upstream, for what is sent with this priority.
+    pub(crate) fn with_priority(&self, priority: Priority) -> Self {
+        Self { priority, ..self.clone() }
     }
 
     /// The store has committed something. Call it after each commit.
@@ -63,9 +74,28 @@ impl UpstreamHandle {
         }
     }
 
+    /// The operator wants it to connect and send what waits, without waiting for the next attempt.
+    pub(crate) fn drain(&self) {
+        if lock(&self.shared.state).0 != UpstreamState::Connected {
+            self.shared.drains.store(true, Ordering::Release);
+            self.shared.wake.notify_one();
+        }
+    }
+
+    /// Whether the operator has wanted that since the last call.
+    pub(super) fn take_drain(&self) -> bool {
+        self.shared.drains.swap(false, Ordering::AcqRel)
+    }
+
     /// What it has counted.
     pub(super) fn figures(&self) -> Figures {
         lock(&self.shared.figures).clone()
+    }
+
+    /// Something has happened outside.
+    #[cfg(feature = "nats")]
+    pub(crate) fn wake(&self) {
+        self.shared.wake.notify_one();
     }
 
     /// How it is now.
@@ -76,10 +106,13 @@ impl UpstreamHandle {
         figures.drop("qos0", shared.live_dropped.load(Ordering::Relaxed));
         figures.drop("backlog_full", shared.missed.load(Ordering::Relaxed));
         let dropped = figures.dropped.iter();
+        let waiting = Priority::ALL.into_iter().zip(figures.waiting);
+        let waiting = waiting.filter(|(_, count)| *count > 0);
         UpstreamStatus {
             name: shared.name.clone(),
             state,
             depth: figures.depth,
+            depth_by_priority: waiting.map(|(of, count)| (of.name().to_owned(), count)).collect(),
             depth_bytes: figures.depth_bytes,
             oldest_at_ms: figures.oldest_at_ms,
             empty_in_s: figures.empty_in_s.filter(|_| state == UpstreamState::Connected),
@@ -92,39 +125,39 @@ impl UpstreamHandle {
     }
 
     /// Waits until something has happened outside.
-    pub(super) async fn woken(&self) {
+    pub(crate) async fn woken(&self) {
         self.shared.wake.notified().await;
     }
 
     /// Whether the log may have grown since the last call.
-    pub(super) fn take_grew(&self) -> bool {
+    pub(crate) fn take_grew(&self) -> bool {
         self.shared.grew.swap(false, Ordering::AcqRel)
     }
 
     /// With a connection live messages are taken, without one they are dropped.
-    pub(super) fn set_takes_live(&self, takes: bool) {
+    pub(crate) fn set_takes_live(&self, takes: bool) {
         self.shared.takes_live.store(takes, Ordering::Release);
         if !takes {
             let mut live = lock(&self.shared.live);
-            let count: usize = live.queue.iter().map(Records::len).sum();
+            let count: usize = live.queue.iter().map(|(_, records)| records.len()).sum();
             *live = Live::default();
             self.shared.live_dropped.fetch_add(count as u64, Ordering::Relaxed);
         }
     }
 
     /// Whether live messages wait.
-    pub(super) fn has_live(&self) -> bool {
+    pub(crate) fn has_live(&self) -> bool {
         !lock(&self.shared.live).queue.is_empty()
     }
 
-    pub(super) fn take_live(&self) -> Option<Records> {
+    pub(crate) fn take_live(&self) -> Option<(Priority, Records)> {
         let mut live = lock(&self.shared.live);
-        let records = live.queue.pop_front()?;
-        live.bytes -= records.bytes();
-        Some(records)
+        let next = live.queue.pop_front()?;
+        live.bytes -= next.1.bytes();
+        Some(next)
     }
 
-    pub(super) fn set_state(&self, state: UpstreamState, error: Option<String>) {
+    pub(crate) fn set_state(&self, state: UpstreamState, error: Option<String>) {
         let mut now = lock(&self.shared.state);
         now.0 = state;
         if error.is_some() {
@@ -132,7 +165,7 @@ impl UpstreamHandle {
         }
     }
 
-    pub(super) fn set_figures(&self, figures: &Figures) {
+    pub(crate) fn set_figures(&self, figures: &Figures) {
         lock(&self.shared.figures).clone_from(figures);
     }
 }
@@ -148,7 +181,7 @@ impl RecordSink for UpstreamHandle {
             return;
         }
         live.bytes += records.bytes();
-        live.queue.push_back(records);
+        live.queue.push_back((self.priority, records));
         drop(live);
         self.shared.wake.notify_one();
     }
@@ -165,19 +198,21 @@ impl RecordSink for UpstreamHandle {
 
 /// What an upstream counts.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Figures {
-    pub(super) depth: u64,
-    pub(super) depth_bytes: u64,
-    pub(super) oldest_at_ms: Option<u64>,
-    pub(super) sent: u64,
-    pub(super) acknowledged: u64,
-    pub(super) received: u64,
-    pub(super) empty_in_s: Option<u64>,
-    pub(super) dropped: BTreeMap<&'static str, u64>,
+pub(crate) struct Figures {
+    pub(crate) depth: u64,
+    /// The same for each priority, in their order.
+    pub(crate) waiting: [u64; Priority::ALL.len()],
+    pub(crate) depth_bytes: u64,
+    pub(crate) oldest_at_ms: Option<u64>,
+    pub(crate) sent: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) received: u64,
+    pub(crate) empty_in_s: Option<u64>,
+    pub(crate) dropped: BTreeMap<&'static str, u64>,
 }
 
 impl Figures {
-    pub(super) fn drop(&mut self, reason: &'static str, count: u64) {
+    pub(crate) fn drop(&mut self, reason: &'static str, count: u64) {
         if count > 0 {
             *self.dropped.entry(reason).or_default() += count;
         }

@@ -22,6 +22,7 @@ use hyper::{Request, Response, StatusCode, body::Incoming};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::aside::aside;
 use super::desk::{Desk, Numbered};
 use super::error::{LinkError, one_line};
 use crate::config::{HostPort, HttpBody, HttpCompression, HttpConfig, TlsClientConfig};
@@ -119,7 +120,7 @@ impl Service {
                 // The service has ended it, as it may between two requests.
                 None => self.open().await?,
             };
-            let sent = open.send_request(self.request(messages)).await;
+            let sent = open.send_request(self.request(messages).await).await;
             let answer = sent.map_err(broken)?;
             let verdict = self.judge(answer).await?;
             *requests = Some(open);
@@ -128,7 +129,7 @@ impl Service {
         timeout(TIMEOUT, exchange).await.unwrap_or(Err(LinkError::Timeout))
     }
 
-    fn request(&self, messages: &[Numbered]) -> Request<Full<Bytes>> {
+    async fn request(&self, messages: &[Numbered]) -> Request<Full<Bytes>> {
         let (content_type, body) = body::of(&self.http, messages);
         let mut request = Request::post(&self.http.path)
             .header(HOST, self.address.to_string())
@@ -140,7 +141,7 @@ impl Service {
             HttpCompression::None => body,
             HttpCompression::Gzip => {
                 request = request.header(CONTENT_ENCODING, "gzip");
-                body::gzipped(&body)
+                aside(body.len(), move || body::gzipped(&body)).await
             }
         };
         if let [message] = messages {

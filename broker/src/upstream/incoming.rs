@@ -180,7 +180,7 @@ const BYTES_MAX: usize = 4 * 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TopicTemplate;
+    use crate::config::{Priority, TopicTemplate};
 
     fn received(qos: QoS, packet_id: u16, dup: bool) -> Received {
         let packet_id = (qos > QoS::AtMostOnce).then_some(packet_id);
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn the_topic_is_mapped_and_the_message_does_not_go_back() {
         let to = TopicTemplate::parse("local/{rest}", "cmd/#").unwrap();
-        let routes = [Route { from: "cmd/#".into(), to, qos: 1 }];
+        let routes = [Route { from: "cmd/#".into(), to, qos: 1, priority: Priority::Normal }];
         let message = Received {
             message_expiry_interval_s: Some(2),
             retain: true,
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_message_that_has_gone_from_broker_to_broker_twice_is_not_received() {
         let to = TopicTemplate::parse("{topic}", "cmd/#").unwrap();
-        let routes = [Route { from: "cmd/#".into(), to, qos: 1 }];
+        let routes = [Route { from: "cmd/#".into(), to, qos: 1, priority: Priority::Normal }];
         let mut message = received(QoS::AtLeastOnce, 1, false);
         for _ in 0..2 {
             let publication = message.publication(&routes, ReaderId(4), 0).unwrap();
@@ -275,7 +275,7 @@ mod tests {
     fn topics_without_a_route_and_topics_of_the_broker_are_unwanted() {
         let route = |to: &str| {
             let to = TopicTemplate::parse(to, "cmd/#").unwrap();
-            [Route { from: "cmd/#".into(), to, qos: 1 }]
+            [Route { from: "cmd/#".into(), to, qos: 1, priority: Priority::Normal }]
         };
         let message = received(QoS::AtLeastOnce, 1, false);
         let unwanted = |routes: &[Route]| message.publication(routes, ReaderId(0), 0).err();

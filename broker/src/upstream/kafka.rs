@@ -251,7 +251,8 @@ impl Producer {
             let request = Request { broker, address, batches };
             let (connector, compression) = (self.connector.clone(), self.config.compression);
             self.jobs.spawn(async move {
-                let result = request.send(&connector, connection, compression).await;
+                let (request, encoded) = request.encode(compression).await;
+                let result = request.send(encoded, &connector, connection).await;
                 Job::Produced { request, result }
             });
         }

@@ -8,11 +8,13 @@
 //! ahead is sent again.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use weir_core::{LogRecord, ReaderId, Sequence};
 
 use super::outbox::{MaxAge, Outbox, Read};
 use super::sender::{Record, Refused, Sender};
+use super::share::Share;
 
 /// What waits, in its lanes.
 #[derive(Debug)]
@@ -23,13 +25,14 @@ pub(crate) struct Lanes {
     live_first: LiveFirst,
     /// Whether the next read is for what goes ahead.
     reads_ahead: bool,
-    /// What was handed over and has no packet identifier yet, in order; none is a message without a
-    /// record.
-    handed_over: VecDeque<Option<Which>>,
+    /// Of which lanes is what was handed over and has no packet identifier yet, in order.
+    handed_over: VecDeque<Which>,
     /// What may be under way on this connection.
     places: u16,
     window: u16,
     reader: ReaderId,
+    /// Which records other readers send.
+    share: Option<Arc<Share>>,
 }
 
 /// Whether what comes goes ahead of what waits.
@@ -59,7 +62,7 @@ impl Lanes {
     /// One lane behind `done`, with at most `window` records under way.
     pub(crate) fn new(reader: ReaderId, done: Sequence, window: u16, live_first: bool) -> Self {
         Self {
-            backlog: Lane::new(reader, done, window),
+            backlog: Lane::new(Outbox::new(reader, done), done, window),
             ahead: None,
             live_first: if live_first { LiveFirst::Later } else { LiveFirst::Never },
             reads_ahead: false,
@@ -67,7 +70,14 @@ impl Lanes {
             places: 0,
             window,
             reader,
+            share: None,
         }
+    }
+
+    /// Leaves records to other readers of the same upstream.
+    pub(crate) fn sharing(mut self, share: Option<Arc<Share>>) -> Self {
+        self.backlog.outbox = self.backlog.outbox.sharing(share.clone());
+        Self { share, ..self }
     }
 
     /// Reads one batch of the log for one of the lanes, see [`Outbox::read`].
@@ -123,26 +133,34 @@ impl Lanes {
         self.settle();
     }
 
-    /// The record to send now, if there is one and there is room for it; from the backlog only if it
-    /// may go on.
-    pub(crate) fn next(&self, backlog_may: bool) -> Option<(Which, &Record)> {
+    /// Of which lane the next record is to be sent, if there is one and there is room for it; from
+    /// the backlog only if it may go on.
+    pub(crate) fn next(&self, backlog_may: bool) -> Option<Which> {
         let backlog = self.backlog.sender.next().filter(|_| backlog_may);
-        let backlog = backlog.map(|record| (Which::Backlog, record));
+        let backlog = backlog.map(|_| Which::Backlog);
         let Some(ahead) = &self.ahead else { return backlog };
-        let under_way = self.backlog.sender.under_way() + ahead.sender.under_way();
-        let first = ahead.sender.next().map(|record| (Which::Ahead, record));
-        first.or(backlog).filter(|_| under_way < usize::from(self.places))
+        let first = ahead.sender.next().map(|_| Which::Ahead);
+        first.or(backlog).filter(|_| self.under_way() < usize::from(self.places))
+    }
+
+    /// The record just given by [`next`](Self::next).
+    pub(crate) fn record(&self, which: Which) -> &Record {
+        let lane = match (which, &self.ahead) {
+            (Which::Ahead, Some(ahead)) => ahead,
+            _ => &self.backlog,
+        };
+        lane.sender.next().expect("it was just there")
+    }
+
+    /// Records that are with the client or the upstream.
+    pub(crate) fn under_way(&self) -> usize {
+        self.lanes().map(|lane| lane.sender.under_way()).sum()
     }
 
     /// The record just given by [`next`](Self::next) is with the client now.
     pub(crate) fn hand_over(&mut self, which: Which) {
-        self.handed_over.push_back(Some(which));
+        self.handed_over.push_back(which);
         self.lane(which).sender.hand_over();
-    }
-
-    /// A message without a record is with the client.
-    pub(crate) fn hand_over_live(&mut self) {
-        self.handed_over.push_back(None);
     }
 
     /// The record just given by [`next`](Self::next) is not sent at all.
@@ -150,15 +168,10 @@ impl Lanes {
         self.lane(which).sender.skip()
     }
 
-    /// Messages that the client has not written yet.
-    pub(crate) fn handed_over(&self) -> usize {
-        self.handed_over.len()
-    }
-
     /// The client has written the oldest message that was handed over; `packet_id` is none for
     /// one that is not acknowledged.
     pub(crate) fn handle_sent(&mut self, packet_id: Option<u16>) {
-        if let Some(Some(which)) = self.handed_over.pop_front() {
+        if let Some(which) = self.handed_over.pop_front() {
             self.lane(which).sender.handle_sent(packet_id);
         }
         self.settle();
@@ -215,7 +228,7 @@ impl Lanes {
         let is_over = self.backlog.outbox.records() == 0 && self.backlog.sender.is_empty();
         if is_over && let Some(ahead) = self.ahead.take() {
             self.backlog = ahead;
-            self.handed_over.iter_mut().flatten().for_each(|which| *which = Which::Backlog);
+            self.handed_over.iter_mut().for_each(|which| *which = Which::Backlog);
         }
     }
 
@@ -252,7 +265,8 @@ impl Lanes {
             return;
         }
         let end = self.backlog.outbox.end_here();
-        let mut ahead = Lane::new(self.reader, end, self.window);
+        let outbox = Outbox::new(self.reader, end).sharing(self.share.clone());
+        let mut ahead = Lane::new(outbox, end, self.window);
         ahead.sender.connected(self.places);
         self.ahead = Some(ahead);
     }
@@ -274,8 +288,8 @@ impl Lanes {
 }
 
 impl Lane {
-    fn new(reader: ReaderId, done: Sequence, window: u16) -> Self {
-        Self { outbox: Outbox::new(reader, done), sender: Sender::new(done, window) }
+    fn new(outbox: Outbox, done: Sequence, window: u16) -> Self {
+        Self { outbox, sender: Sender::new(done, window) }
     }
 
     fn read<E>(

@@ -17,6 +17,7 @@ use super::link_event::LinkEvent;
 use super::mqtt::{Client, MqttOptions};
 use super::node;
 use super::outgoing::Outgoing;
+use super::program::Outlets;
 use super::sink::SinkOptions;
 use crate::config::{HostPort, MqttVersion, Route, UpstreamConfig};
 
@@ -44,8 +45,8 @@ enum Requests {
 
 impl LinkOptions {
     /// What the configuration says.
-    pub(crate) fn of(config: &UpstreamConfig) -> Self {
-        if let Some(sink) = SinkOptions::of(config) {
+    pub(crate) fn of(config: &UpstreamConfig, outlets: &Outlets) -> Self {
+        if let Some(sink) = SinkOptions::of(config, outlets) {
             return Self::Sink(sink);
         }
         Self::Mqtt(MqttOptions {

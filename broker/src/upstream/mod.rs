@@ -26,22 +26,32 @@ mod kafka;
 mod mqtt;
 #[cfg(feature = "nats")]
 mod nats;
+mod program;
 
 mod desk;
 
-mod admission;
 mod echo;
 mod forwarder;
 mod incoming;
+
+mod queue;
+
+mod admission;
 mod lanes;
+mod options;
+
 mod outbox;
+
+mod sender;
+mod share;
+
 mod outgoing;
 mod pace;
 mod report;
-mod sender;
 
 mod link_event;
 
+mod aside;
 mod backoff;
 mod crossings;
 mod error;
@@ -53,11 +63,28 @@ mod trend;
 mod sample;
 
 pub(crate) use bridge::Around;
-pub use forwarder::{Forwarder, ForwarderOptions, Full, Read, Unusable};
+pub use forwarder::{Forwarder, ForwarderOptions, Full, Place, Read, Unusable};
+#[cfg(feature = "nats")]
+pub(crate) use handle::UpstreamHandle;
 pub use outgoing::{Outgoing, Peer};
-pub(crate) use roster::{Ended, Roster, reader_config, reader_name};
+pub(crate) use program::Outlets;
+pub use program::{Sink, SinkError, SinkMessage};
+pub(crate) use roster::{Ended, Roster, UpstreamReaders, normal, reader_configs, with_readers};
 pub use roster::{UpstreamChange, UpstreamChangeKind};
 pub(crate) use supervisor::{Orders, Supervisor};
 
+// What the fleet, which is one more reader of the log, has in common with upstreams.
+#[cfg(feature = "nats")]
+pub(crate) use {
+    backoff::Backoff,
+    error::LinkError,
+    handle::Figures,
+    nats::{Fault, NatsOptions, PubAck, connect},
+    node::name as node_name,
+    outbox::{MaxAge, Outbox},
+    report::Report,
+    sender::{Record, Refused, Sender},
+};
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,25 +7,25 @@
 //! recognised by the server (`Nats-Msg-Id`). Messages at QoS 0 are published and forgotten.
 
 mod answer;
+mod connect;
 mod headers;
 mod login;
+mod pub_ack;
 mod subject;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::error::Error as _;
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::client::{PublishError, PublishErrorKind};
-use async_nats::{Client, ConnectError, ConnectErrorKind, Event, Message, ServerError, Subscriber};
+use async_nats::{Client, Event, Message, ServerError, Subscriber};
 use futures_util::StreamExt as _;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use self::answer::Answer;
-use self::login::{Login, Used};
+pub(crate) use self::connect::connect;
+use self::connect::{CONNECT_TIMEOUT, refused};
+pub(crate) use self::pub_ack::{Fault, PubAck};
 use super::desk::{Desk, Numbered};
 use super::error::LinkError;
 use crate::config::{HostPort, NatsConfig, TlsClientConfig};
@@ -86,35 +86,7 @@ enum Unfit {
 
 impl Connection {
     async fn open(address: &HostPort, options: NatsOptions) -> Result<Self, LinkError> {
-        let is_tls = options.tls.is_some();
-        let tls = match &options.tls {
-            Some(tls) => ClientConfig::clone(&*tls.load()?),
-            None => trusts_nobody(),
-        };
-        let (tell, events) = mpsc::channel(EVENTS_MAX);
-        let used = Used::default();
-        let library = Login::of(&options)?
-            .options(used.clone())
-            .name(&options.name)
-            .custom_inbox_prefix(&options.nats.inbox_prefix)
-            .require_tls(is_tls)
-            .tls_client_config(tls)
-            .connection_timeout(CONNECT_TIMEOUT)
-            .ping_interval(PING_INTERVAL)
-            .client_capacity(usize::from(WINDOW))
-            .no_echo()
-            .ignore_discovered_servers()
-            // Connecting again comes to its end with the second attempt, for want of a login.
-            .max_reconnects(1)
-            .event_callback(move |event| {
-                let tell = tell.clone();
-                // Without a connection nobody wants to know any more.
-                async move { drop(tell.send(event).await) }
-            });
-        let opened = library.connect(address.to_string()).await;
-        // Nothing has run in between that could have connected again.
-        used.set();
-        let client = opened.map_err(|error| failed(&error, address, is_tls))?;
+        let (client, events) = connect(address, &options).await?;
         let inbox = client.new_inbox();
         let answers = client.subscribe(format!("{inbox}.*")).await;
         Ok(Self {
@@ -298,60 +270,6 @@ impl Connection {
     }
 }
 
-/// TLS that the configuration does not ask for comes to nothing.
-fn trusts_nobody() -> ClientConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring has them")
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth()
-}
-
-/// Why there is no connection.
-fn failed(error: &ConnectError, address: &HostPort, is_tls: bool) -> LinkError {
-    let cause = error.source();
-    let io = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
-    let text = || cause.map_or_else(|| error.to_string(), ToString::to_string);
-    match (error.kind(), io) {
-        (ConnectErrorKind::Dns, _) => LinkError::UnknownHost { host: address.host().to_owned() },
-        (ConnectErrorKind::TimedOut, _) => LinkError::Timeout,
-        (ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication, _) => {
-            refused("Authorization Violation".to_owned())
-        }
-        (_, Some(io)) => match LinkError::of_tls(io) {
-            Some(_) if !is_tls => {
-                LinkError::Refused { reason: "it wants TLS".to_owned(), help: HELP_TLS }
-            }
-            Some(error) => error,
-            None if io.kind() == io::ErrorKind::InvalidInput => not_nats(io.to_string()),
-            None => LinkError::of_io(copy(io), address.host()),
-        },
-        (ConnectErrorKind::Tls, None) => LinkError::Tls { reason: text(), help: HELP_TLS_LIBRARY },
-        (_, None) => match cause.and_then(|cause| cause.downcast_ref::<ServerError>()) {
-            Some(ServerError::Other(text)) => refused(text.clone()),
-            Some(error) => refused(error.to_string()),
-            None => not_nats(text()),
-        },
-    }
-}
-
-/// The same error; the library keeps the one that it has.
-fn copy(error: &io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(
-        || io::Error::new(error.kind(), error.to_string()),
-        io::Error::from_raw_os_error,
-    )
-}
-
-fn refused(reason: String) -> LinkError {
-    LinkError::Refused { reason, help: HELP_CREDENTIALS }
-}
-
-fn not_nats(reason: String) -> LinkError {
-    LinkError::Refused { reason: format!("it does not speak NATS: {reason}"), help: HELP_ADDRESS }
-}
-
 fn ended() -> LinkError {
     LinkError::Lost("the server has ended it".to_owned())
 }
@@ -372,23 +290,11 @@ fn quote(subject: &str) -> String {
     format!("\"{}\"", subject.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Networks at the edge are slow.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// After as long without any answer while messages wait for one the connection is given up.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// After two that were not answered the library gives the connection up.
-const PING_INTERVAL: Duration = Duration::from_secs(60);
 /// Messages at QoS 0 of which it is known which one the server refuses.
 const LIVE_MAX: usize = 256;
-/// Events that wait to be looked at.
-const EVENTS_MAX: usize = 64;
 
-const HELP_ADDRESS: &str = "check `address`: clients of NATS have port 4222, unless it was changed";
-const HELP_CREDENTIALS: &str = "check `username` and `password_file` of this upstream, or \
-                                `creds_file`, `nkey_file` or `token_file` in its `nats`";
 const HELP_INBOX: &str =
     "let this user subscribe below `inbox_prefix` in `nats` of this upstream (`_INBOX.>`)";
 const HELP_SILENT: &str = "check that a stream takes the subject, and that its servers are up";
-const HELP_TLS: &str = "set `tls` of this upstream";
-const HELP_TLS_LIBRARY: &str =
-    "use the host name of the certificate in `address`, and check the authorities of this machine";

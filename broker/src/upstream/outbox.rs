@@ -11,15 +11,19 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use weir_core::{Destination, LogRecord, Message, ReaderId, Sequence};
 
 use super::sender::{Record, Sender};
+use super::share::Share;
 use crate::clock;
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
     reader: ReaderId,
+    /// Which of its records others send; none when there are no others.
+    share: Option<Arc<Share>>,
     /// What comes after it is not of this outbox.
     end: Option<Sequence>,
     /// The sender has everything up to here.
@@ -79,6 +83,7 @@ impl Outbox {
     pub(crate) fn new(reader: ReaderId, done: Sequence) -> Self {
         Self {
             reader,
+            share: None,
             end: None,
             read: done,
             counted: done,
@@ -88,6 +93,11 @@ impl Outbox {
             bytes: 0,
             scratch: Vec::new(),
         }
+    }
+
+    /// Leaves records to other readers of the same upstream.
+    pub(crate) fn sharing(self, share: Option<Arc<Share>>) -> Self {
+        Self { share, ..self }
     }
 
     /// Reads one batch: for the sender if it has room, otherwise to count. `read_log` is given a
@@ -110,6 +120,12 @@ impl Outbox {
         records.retain(|record| record.sequence <= end);
         let scanned = scanned.min(end);
         for record in records.drain(..) {
+            if self.share.as_ref().is_some_and(|share| !share.is_of(self.reader, &record)) {
+                if feeds {
+                    sender.pass(record.sequence);
+                }
+                continue;
+            }
             if record.sequence > self.counted {
                 self.count(record.sequence, &record.message);
             }

@@ -58,6 +58,8 @@ pub(crate) enum Refused {
 #[derive(Debug)]
 struct Slot {
     record: Record,
+    /// Its position, or that of the last record behind it that is not of this sender.
+    up_to: Sequence,
     state: State,
     /// How often the upstream has refused it, but not for good.
     refusals: u8,
@@ -91,10 +93,19 @@ impl Sender {
 
     /// Takes the next record of the log.
     pub(crate) fn push(&mut self, record: Record) {
-        let last = self.slots.back().map_or(self.done, |slot| slot.record.sequence);
+        let last = self.slots.back().map_or(self.done, |slot| slot.up_to);
         assert!(record.sequence > last.max(self.given_up), "records come in the order of the log");
         self.bytes += record.message.len();
-        self.slots.push_back(Slot { record, state: State::Waiting, refusals: 0 });
+        let up_to = record.sequence;
+        self.slots.push_back(Slot { record, up_to, state: State::Waiting, refusals: 0 });
+    }
+
+    /// The next record of the log is sent by somebody else.
+    pub(crate) fn pass(&mut self, position: Sequence) {
+        match self.slots.back_mut() {
+            Some(slot) => slot.up_to = position,
+            None => self.done = self.done.max(position),
+        }
     }
 
     /// A connection is open that takes `window` records at a time.
@@ -254,7 +265,7 @@ impl Sender {
     fn advance(&mut self) {
         while self.slots.front().is_some_and(|slot| slot.state == State::Settled) {
             let slot = self.slots.pop_front().expect("there is a first one");
-            self.done = slot.record.sequence;
+            self.done = slot.up_to;
             self.next = self.next.saturating_sub(1);
         }
         let first = self.slots.front().map(|slot| slot.record.sequence);

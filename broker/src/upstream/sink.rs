@@ -1,5 +1,7 @@
 //! A connection to an upstream that is not MQTT: which one, and its life.
 
+use std::sync::Arc;
+
 #[cfg(feature = "amqp")]
 use super::amqp::{self, AmqpOptions};
 use super::desk::Desk;
@@ -11,6 +13,7 @@ use super::kafka::{self, KafkaOptions};
 use super::nats::{self, NatsOptions};
 #[cfg(any(feature = "kafka", feature = "nats"))]
 use super::node;
+use super::program::{self, Outlet, Outlets};
 use crate::config::{HostPort, UpstreamConfig, UpstreamKind};
 
 /// What is spoken there, and how.
@@ -23,11 +26,12 @@ pub(crate) enum SinkOptions {
     Kafka(KafkaOptions),
     #[cfg(feature = "nats")]
     Nats(NatsOptions),
+    Program(Arc<Outlet>),
 }
 
 impl SinkOptions {
     /// What the configuration says; none for MQTT.
-    pub(super) fn of(config: &UpstreamConfig) -> Option<Self> {
+    pub(super) fn of(config: &UpstreamConfig, outlets: &Outlets) -> Option<Self> {
         let (credentials, tls) = (config.credentials(), config.tls.clone());
         match config.kind {
             #[cfg(feature = "amqp")]
@@ -52,6 +56,7 @@ impl SinkOptions {
                 let nats = config.nats.clone();
                 Some(Self::Nats(NatsOptions { name, nats, credentials, tls }))
             }
+            UpstreamKind::Program => Some(Self::Program(outlets.of(&config.name))),
             #[cfg(not(all(feature = "amqp", feature = "kafka", feature = "nats")))]
             _ => unreachable!("the check refuses what is not built in"),
         }
@@ -67,6 +72,7 @@ impl SinkOptions {
             Self::Kafka(_) => kafka::WINDOW,
             #[cfg(feature = "nats")]
             Self::Nats(_) => nats::WINDOW,
+            Self::Program(_) => program::WINDOW,
         }
     }
 
@@ -80,6 +86,7 @@ impl SinkOptions {
             Self::Kafka(options) => kafka::run(address, options, &mut desk).await,
             #[cfg(feature = "nats")]
             Self::Nats(options) => nats::run(&address, options, &mut desk).await,
+            Self::Program(outlet) => program::run(outlet, &mut desk).await,
         };
         let given_up = || LinkError::Lost("it was given up".to_owned());
         desk.tell_failed(ended.err().unwrap_or_else(given_up)).await;

@@ -6,17 +6,17 @@ use std::sync::mpsc::SyncSender;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, spawn_local};
-use weir_core::Sequence;
 
 use super::bridge::Upstream;
+use super::forwarder::Place;
 
 /// What is to become of an upstream.
 pub(crate) enum Order {
     Start(Box<Upstream>),
-    /// Ends it, and answers the position up to which it is done; none if it did not run to its end.
+    /// Ends it, and answers how far it is in the log; none if it did not run to its end.
     Stop {
         name: String,
-        answer: SyncSender<Option<Sequence>>,
+        answer: SyncSender<Option<Vec<Place>>>,
     },
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Supervisor {
 
 struct Running {
     stop: watch::Sender<bool>,
-    task: JoinHandle<Sequence>,
+    task: JoinHandle<Vec<Place>>,
 }
 
 impl Supervisor {

@@ -4,7 +4,7 @@ mod addresses;
 #[cfg(feature = "amqp")]
 mod amqp;
 mod backlog;
-mod client;
+pub(crate) mod client;
 mod far_end;
 mod http;
 #[cfg(feature = "kafka")]
@@ -13,16 +13,19 @@ mod kafka;
 mod kafka_brokers;
 #[cfg(feature = "kafka")]
 mod kafka_gate;
-mod mosquitto;
+pub(crate) mod mosquitto;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(feature = "nats")]
-mod nats_server;
+pub(crate) mod nats_account;
+#[cfg(feature = "nats")]
+pub(crate) mod nats_server;
 mod presence;
+mod priorities;
 #[cfg(feature = "amqp")]
 mod rabbitmq;
 mod reload;
-mod tls;
+pub(crate) mod tls;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,12 +40,13 @@ use self::client::{Client, PATIENCE};
 use self::far_end::FarEnd;
 use self::mosquitto::{Directory, Mosquitto};
 use super::bridge::{Around, Beginning, Upstream};
+use super::forwarder::Place;
 use super::handle::UpstreamHandle;
 use crate::Broker;
 use crate::clock::ClockWatch;
 use crate::config::{
-    Config, DurabilityLevel, HostPort, ListenerConfig, MqttVersion, RestartTimeout, Route,
-    TopicTemplate, UpstreamConfig,
+    Config, DurabilityLevel, HostPort, ListenerConfig, MqttVersion, Priority, RestartTimeout,
+    Route, TopicTemplate, UpstreamConfig,
 };
 use crate::inner_turn::InnerTurn;
 use crate::mailbox::{Mail, MailReceiver, Mailboxes, mailbox};
@@ -52,7 +56,12 @@ use crate::store::{Store, StoreOptions};
 const BOTH: [MqttVersion; 2] = [MqttVersion::V311, MqttVersion::V50];
 
 fn route(from: &str, to: &str, qos: u8) -> Route {
-    Route { from: from.into(), to: TopicTemplate::parse(to, from).unwrap(), qos }
+    Route {
+        from: from.into(),
+        to: TopicTemplate::parse(to, from).unwrap(),
+        qos,
+        priority: Priority::Normal,
+    }
 }
 
 /// An upstream `cloud` that does not wait long.
@@ -313,10 +322,12 @@ async fn a_message_is_acknowledged_only_after_the_commit() {
         config.receive = vec![route("cmd/#", "{topic}", 2)];
         let clock_watch = Arc::new(ClockWatch::new(None));
         let (shard, mailboxes) = (ShardId(0), Mailboxes::new(vec![mailbox]));
-        let around = Around { store, shard, mailboxes, clock_watch };
+        let outlets = crate::upstream::Outlets::default();
+        let around = Around { store, shard, mailboxes, clock_watch, outlets };
         let handle = UpstreamHandle::new(&config.name);
-        let (reader, done) = (ReaderId(1), Sequence(0));
-        let beginning = Beginning { reader, done, handle: handle.clone() };
+        let (priority, reader, done) = (Priority::Normal, ReaderId(1), Sequence(0));
+        let places = vec![Place { priority, reader, done }];
+        let beginning = Beginning { places, handle: handle.clone() };
         let upstream = Upstream::new(config, beginning, around);
         let (stop, stopped) = watch::channel(false);
         let local = tokio::task::LocalSet::new();

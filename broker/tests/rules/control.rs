@@ -186,7 +186,7 @@ fn who_cannot_read_the_data_directory_and_wrong_names_are_told_so() {
     std::fs::write(other.0.join("admin.key"), [7; 32]).unwrap();
     let (code, _, errors) = said(&rules(&other, &broker, &["pause", "step"]));
     assert_eq!(code, Some(2));
-    assert!(errors.contains("403") && errors.contains("admin.key"), "{errors}");
+    assert!(errors.contains("401") && errors.contains("admin.key"), "{errors}");
     assert!(!step(&broker).paused);
     broker.shutdown();
 }

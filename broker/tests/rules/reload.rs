@@ -129,8 +129,19 @@ fn start_with_files(folder: &Folder) -> Broker {
 }
 
 fn weir_reload(folder: &Folder, broker: &Broker) -> (Option<i32>, String, String) {
+    weir_reload_with(folder, broker, &[])
+}
+
+fn weir_reload_with(
+    folder: &Folder,
+    broker: &Broker,
+    more: &[&str],
+) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-    command.args(["reload", "--admin", &broker.admin_address().unwrap().to_string()]);
+    command
+        .arg("reload")
+        .args(more)
+        .args(["--admin", &broker.admin_address().unwrap().to_string()]);
     let Output { status, stdout, stderr } =
         command.arg("--data-dir").arg(folder.0.join("data")).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -161,8 +172,23 @@ fn the_command_reads_the_files_again_and_prints_what_has_changed() {
         "~ count  changed, begins anew; groups forgotten: 1\n\
          + join   added\n\
          - other  removed; groups forgotten: 0\n{read}\
-         ! limits.max_qos has changed: restart weir to use it\n"
+         ! limits.max_qos: 2 -> 1, restart weir to use it\n"
     );
+    let would = said.replace("were read again", "can be read");
+    let would = format!("nothing was changed; a reload would do this:\n{would}");
+    let looked = weir_reload_with(&folder, &broker, &["--dry-run"]);
+    assert_eq!(looked, (Some(0), would, String::new()));
+    let names = |broker: &Broker| -> Vec<String> {
+        broker.status().rules.into_iter().map(|rule| rule.name).collect()
+    };
+    assert_eq!(names(&broker), ["count", "other"], "it was a dry run");
+    let (_, json, _) = weir_reload_with(&folder, &broker, &["--dry-run", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["dry_run"], true);
+    assert_eq!(json["rules"][0]["change"], "restarted");
+    assert_eq!(json["keys"][0]["key"], "limits.max_qos");
+    assert_eq!((&json["keys"][0]["before"], &json["keys"][0]["after"]), (&"2".into(), &"1".into()));
+    assert_eq!(json["keys"][0]["needs_restart"], true);
     assert_eq!(weir_reload(&folder, &broker), (Some(0), said, String::new()));
 
     rules("c.rules", &JOIN.replace("limit.value", "abss(limit.value)"));
@@ -171,7 +197,9 @@ fn the_command_reads_the_files_again_and_prints_what_has_changed() {
     for part in ["c.rules:4:", "did you mean `abs`?", "\nnothing was changed\n"] {
         assert!(stderr.contains(part), "`{part}` is missing in:\n{stderr}");
     }
-    let names: Vec<String> = broker.status().rules.into_iter().map(|rule| rule.name).collect();
-    assert_eq!(names, ["count", "join"]);
+    let (code, json, _) = weir_reload_with(&folder, &broker, &["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, &json["problems"][0]["line"]), (Some(1), &4.into()));
+    assert_eq!(names(&broker), ["count", "join"]);
     broker.shutdown();
 }

@@ -128,7 +128,7 @@ fn a_trace_ends_after_its_time_and_says_when_a_rule_is_not_there() {
     std::fs::write(other.0.join("admin.key"), [7; 32]).unwrap();
     let (code, _, errors) = output(&other, &broker, &["step"]);
     assert_eq!(code, Some(2));
-    assert!(errors.contains("403") && errors.contains("admin.key"), "{errors}");
+    assert!(errors.contains("401") && errors.contains("admin.key"), "{errors}");
     broker.shutdown();
 }
 

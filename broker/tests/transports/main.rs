@@ -3,6 +3,7 @@
 
 mod support;
 
+mod admin;
 mod farewell;
 mod hostile;
 mod identity;

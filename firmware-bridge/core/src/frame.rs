@@ -31,22 +31,87 @@ pub use self::crc::crc16;
 /// });
 /// assert_eq!(received.as_deref(), Some(&[0x16, 0x00][..]));
 /// ```
-pub fn encode(payload: &[u8], mut emit: impl FnMut(u8)) {
-    let checksum = (!crc16(payload)).to_be_bytes();
-    let mut rest = payload.iter().chain(&checksum).copied();
-    emit(DELIMITER);
-    loop {
-        let run = rest.clone().take(RUN_MAX).take_while(|byte| *byte != DELIMITER).count();
+pub fn encode(payload: &[u8], emit: impl FnMut(u8)) {
+    Encoder::new(payload).for_each(emit);
+}
+
+/// The bytes of a frame, one after the other.
+#[derive(Clone, Debug)]
+pub struct Encoder<'a> {
+    payload: &'a [u8],
+    checksum: [u8; CHECKSUM_LENGTH],
+    /// Bytes of payload and checksum that are encoded.
+    done: usize,
+    /// Bytes until the next code.
+    run_left: usize,
+    next: Next,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    Start,
+    /// The code of a run, which says how long it is.
+    Code,
+    /// The bytes of a run; `full` if no zero was left out after it.
+    Run {
+        full: bool,
+    },
+    Nothing,
+}
+
+impl<'a> Encoder<'a> {
+    /// The frame of a payload.
+    pub const fn new(payload: &'a [u8]) -> Self {
+        let checksum = (!crc16(payload)).to_be_bytes();
+        Self { payload, checksum, done: 0, run_left: 0, next: Next::Start }
+    }
+
+    /// A byte of payload and checksum.
+    fn at(&self, index: usize) -> Option<u8> {
+        let byte = self.payload.get(index);
+        byte.or_else(|| self.checksum.get(index.wrapping_sub(self.payload.len()))).copied()
+    }
+
+    fn code(&mut self) -> u8 {
+        let mut run = 0;
+        while run < RUN_MAX && self.at(self.done + run).is_some_and(|byte| byte != DELIMITER) {
+            run += 1;
+        }
         let full = run == RUN_MAX;
-        emit(if full { CODE_WITHOUT_ZERO } else { run as u8 + 1 });
-        rest.by_ref().take(run).for_each(&mut emit);
-        // The zero that ended the run is in its code; a run that was cut has none.
-        let ended = if full { rest.clone().next().is_none() } else { rest.next().is_none() };
-        if ended {
-            break;
+        self.run_left = run;
+        self.next = Next::Run { full };
+        if full { CODE_WITHOUT_ZERO } else { run as u8 + 1 }
+    }
+}
+
+impl Iterator for Encoder<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        match self.next {
+            Next::Start => {
+                self.next = Next::Code;
+                Some(DELIMITER)
+            }
+            Next::Code => Some(self.code()),
+            Next::Run { .. } if self.run_left > 0 => {
+                let byte = self.at(self.done);
+                self.run_left -= 1;
+                self.done += 1;
+                byte
+            }
+            Next::Run { .. } if self.at(self.done).is_none() => {
+                self.next = Next::Nothing;
+                Some(DELIMITER)
+            }
+            Next::Run { full } => {
+                // The zero that ended the run is in its code; a run that was cut has none.
+                self.done += usize::from(!full);
+                Some(self.code())
+            }
+            Next::Nothing => None,
         }
     }
-    emit(DELIMITER);
 }
 
 /// Finds frames in a stream of bytes and takes them apart.
@@ -78,13 +143,24 @@ impl<const N: usize> Deframer<N> {
     ///
     /// Nothing between two delimiters is not a frame.
     pub fn push(&mut self, byte: u8) -> Option<Result<&[u8], FrameError>> {
+        let result = self.advance(byte)?;
+        Some(result.map(|length| self.decoded(length)))
+    }
+
+    /// The same, with the length of the payload only.
+    pub(crate) fn advance(&mut self, byte: u8) -> Option<Result<usize, FrameError>> {
         if byte != DELIMITER {
             self.take(byte);
             return None;
         }
         let (started, length, cut) = (self.started, self.length, self.run_left > 0);
         self.clear();
-        started.then(|| self.payload(length, cut))
+        started.then(|| self.check(length, cut))
+    }
+
+    /// The payload that has ended with the last byte.
+    pub(crate) fn decoded(&self, length: usize) -> &[u8] {
+        self.buffer.get(..length).unwrap_or_default()
     }
 
     /// Forgets the frame that has begun, for example after the line was closed.
@@ -116,7 +192,7 @@ impl<const N: usize> Deframer<N> {
         self.length = self.length.saturating_add(1);
     }
 
-    fn payload(&self, length: usize, cut: bool) -> Result<&[u8], FrameError> {
+    fn check(&self, length: usize, cut: bool) -> Result<usize, FrameError> {
         let frame = self.buffer.get(..length).ok_or(FrameError::TooLong)?;
         if cut {
             return Err(FrameError::Cut);
@@ -129,7 +205,7 @@ impl<const N: usize> Deframer<N> {
         if !crc16(payload) != u16::from_be_bytes(*checksum) {
             return Err(FrameError::Crc);
         }
-        Ok(payload)
+        Ok(payload.len())
     }
 }
 
@@ -141,6 +217,7 @@ impl<const N: usize> Default for Deframer<N> {
 
 /// Why what stood between two delimiters is not a frame.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum FrameError {
     /// The checksum does not match.

@@ -8,17 +8,37 @@
 //! the chip did not just measure, that failed its checksum, or that is outside of what the chip
 //! can measure.
 
+#[cfg(feature = "ads1x1x")]
+mod ads1115;
 #[cfg(feature = "bme280")]
 mod bme280;
-#[cfg(any(feature = "bme280", feature = "sht4x"))]
+#[cfg(feature = "i2c")]
 mod bus;
+#[cfg(feature = "ina219")]
+mod ina219;
+#[cfg(feature = "max31855")]
+mod max31855;
+#[cfg(feature = "scd4x")]
+mod scd4x;
+#[cfg(feature = "sht3x")]
+mod sht3x;
 #[cfg(feature = "sht4x")]
 mod sht4x;
 
 use thiserror::Error;
 
+#[cfg(feature = "ads1x1x")]
+pub use self::ads1115::{Ads1115, Ads1115Address, Ads1115Range};
 #[cfg(feature = "bme280")]
-pub use self::bme280::{Bme280, Bme280Address};
+pub use self::bme280::{Bme280, Bme280Address, Bme280Spi};
+#[cfg(feature = "ina219")]
+pub use self::ina219::{Ina219, Ina219Address};
+#[cfg(feature = "max31855")]
+pub use self::max31855::Max31855;
+#[cfg(feature = "scd4x")]
+pub use self::scd4x::Scd4x;
+#[cfg(feature = "sht3x")]
+pub use self::sht3x::{Sht3x, Sht3xAddress};
 #[cfg(feature = "sht4x")]
 pub use self::sht4x::{Sht4x, Sht4xAddress};
 
@@ -85,6 +105,7 @@ pub trait Sensor {
 
 /// One thing a sensor measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Quantity {
     /// Name as it is published, unit last, such as `temperature_c`.
     pub name: &'static str,
@@ -107,10 +128,21 @@ impl Quantity {
 
 /// Unit of a quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Unit {
     /// Degree Celsius.
     Celsius,
+    /// Milliampere.
+    Milliampere,
+    /// Millivolt.
+    Millivolt,
+    /// Milliwatt.
+    Milliwatt,
+    /// A number without a unit.
+    None,
+    /// Parts in a million.
+    PartsPerMillion,
     /// Pascal.
     Pascal,
     /// Percent; for humidity, of saturation.
@@ -126,6 +158,11 @@ impl Unit {
     pub const fn symbol(self) -> &'static str {
         match self {
             Self::Celsius => "°C",
+            Self::Milliampere => "mA",
+            Self::Millivolt => "mV",
+            Self::Milliwatt => "mW",
+            Self::None => "",
+            Self::PartsPerMillion => "ppm",
             Self::Pascal => "Pa",
             Self::Percent => "%",
         }
@@ -134,6 +171,7 @@ impl Unit {
 
 /// One measured value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Reading {
     /// Position in [`Sensor::quantities`].
     pub quantity: u8,
@@ -143,6 +181,7 @@ pub struct Reading {
 
 /// Why there is no sample.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum SenseError<E> {
     /// `out` has less room than the sensor has quantities.
@@ -154,6 +193,12 @@ pub enum SenseError<E> {
     /// The checksum of the chip's answer does not match.
     #[error("checksum of the answer does not match")]
     Crc,
+    /// The chip works and has not finished a new measurement. It is no failure to ask again.
+    #[error("the chip is still measuring, for {wait_ms} ms")]
+    Measuring {
+        /// When to ask again, in milliseconds.
+        wait_ms: u32,
+    },
     /// Nothing answers at the address, or a chip of another kind does.
     #[error("no such chip at the address")]
     NotPresent,
@@ -163,10 +208,29 @@ pub enum SenseError<E> {
     /// A value is outside of what the chip can measure.
     #[error("value outside of what the chip can measure")]
     OutOfRange,
+    /// The chip works, and what it measures with is wired wrongly.
+    #[error("{0}")]
+    Wiring(WiringFault),
+}
+
+/// What is wrong between a chip and what it measures with, as a thermocouple.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum WiringFault {
+    /// A wire is broken or not connected.
+    #[error("the sensing wire is open: a connection is loose or broken")]
+    Open,
+    /// A wire touches ground.
+    #[error("the sensing wire touches ground")]
+    ShortToGround,
+    /// A wire touches the supply.
+    #[error("the sensing wire touches the supply")]
+    ShortToSupply,
 }
 
 /// Writes one reading for each value, all or none.
-#[cfg(any(feature = "bme280", feature = "sht4x"))]
+#[cfg(any(feature = "i2c", feature = "max31855"))]
 fn write_readings<E, const N: usize>(
     quantities: &[Quantity; N],
     values_milli: [i64; N],
@@ -185,7 +249,7 @@ fn write_readings<E, const N: usize>(
 /// Most quantities of one sensor.
 pub const QUANTITIES_MAX: usize = 8;
 
-#[cfg(all(test, any(feature = "bme280", feature = "sht4x")))]
+#[cfg(all(test, feature = "i2c"))]
 mod tests {
     use super::*;
 

@@ -1,3 +1,6 @@
+mod drivers;
+mod spi;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -29,6 +32,7 @@ fn changes<S: Sensor>(probe: &mut Probe<S>, until_ms: u64) -> Vec<(u64, Availabi
     changes
 }
 
+/// Behaviour 37.
 #[test]
 fn sht4x_is_read_to_within_its_resolution() {
     let bus = Bus::new(0);
@@ -42,6 +46,7 @@ fn sht4x_is_read_to_within_its_resolution() {
     }
 }
 
+/// Behaviour 37.
 #[test]
 fn bme280_is_read_to_within_its_resolution() {
     for (temperature_c, humidity_pct, pressure_pa) in [
@@ -67,6 +72,7 @@ fn bme280_is_read_to_within_its_resolution() {
     }
 }
 
+/// Behaviour 41.
 #[test]
 fn bme280_reading_is_never_the_one_before() {
     let bus = Bus::new(0);
@@ -84,6 +90,7 @@ fn bme280_reading_is_never_the_one_before() {
     }
 }
 
+/// Behaviour 40.
 #[test]
 fn value_out_of_range_is_discarded_and_counted() {
     let bus = Bus::new(0);
@@ -105,6 +112,7 @@ fn bme280_beyond_its_range_is_discarded_although_the_driver_gives_the_bound() {
     assert_eq!(probe.counters().out_of_range, u64::from(TRIES_PER_POLL));
 }
 
+/// Behaviour 40.
 #[test]
 fn bad_checksum_is_tried_again_and_never_shown() {
     let bus = Bus::new(0);
@@ -118,6 +126,7 @@ fn bad_checksum_is_tried_again_and_never_shown() {
     assert_eq!(probe.counters().samples, 2);
 }
 
+/// Behaviour 39.
 #[test]
 fn three_failed_polls_take_the_sensor_offline_once_and_it_comes_back() {
     let bus = Bus::new(0);
@@ -162,6 +171,7 @@ fn chip_that_lost_its_power_is_calibrated_again() {
     assert!((polled.readings[2].milli - 101_325_000).abs() <= 3_000);
 }
 
+/// Behaviour 40.
 #[test]
 fn chip_that_lost_its_power_between_two_polls_gives_no_power_on_default() {
     let bus = Bus::new(0);
@@ -177,6 +187,7 @@ fn chip_that_lost_its_power_between_two_polls_gives_no_power_on_default() {
     assert_eq!(probe.counters().not_ready, 1);
 }
 
+/// Behaviour 38.
 #[test]
 fn trouble_of_one_chip_leaves_its_neighbour_alone() {
     let bus = Bus::new(0);

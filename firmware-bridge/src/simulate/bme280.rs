@@ -7,6 +7,7 @@
 //! normal mode is none: each read then finds a new measurement.
 
 use super::bus::{BusError, ChipModel};
+use super::spi::SpiModel;
 
 /// The model of one BME280, measuring what a function of the time says.
 pub struct Bme280Model<F> {
@@ -16,6 +17,10 @@ pub struct Bme280Model<F> {
     /// `ctrl_hum` as the last write of `ctrl_meas` took it over.
     humidity_oversampling: u8,
     running: Option<Running>,
+    /// When it was last selected over SPI.
+    selected_us: u64,
+    /// What comes next over SPI.
+    phase: Phase,
 }
 
 /// What a BME280 measures. The default is a room at sea level.
@@ -38,8 +43,15 @@ impl Default for Air {
 impl<F: Fn(u64) -> Air + Send> Bme280Model<F> {
     /// A chip that has just got its power; `air` is asked with the time in milliseconds.
     pub fn new(air: F) -> Self {
-        let mut model =
-            Self { air, registers: [0; 256], pointer: 0, humidity_oversampling: 0, running: None };
+        let mut model = Self {
+            air,
+            registers: [0; 256],
+            pointer: 0,
+            humidity_oversampling: 0,
+            running: None,
+            selected_us: 0,
+            phase: Phase::Register,
+        };
         model.power_on();
         model
     }
@@ -74,6 +86,14 @@ impl<F: Fn(u64) -> Air + Send> Bme280Model<F> {
             // All others are read only, and a write to them is acknowledged.
             _ => {}
         }
+    }
+
+    /// The register at the pointer, which moves on.
+    fn read_next(&mut self) -> u8 {
+        self.registers[usize::from(STATUS)] = if self.running.is_some() { 0x08 } else { 0x00 };
+        let content = self.registers[usize::from(self.pointer)];
+        self.pointer = self.pointer.wrapping_add(1);
+        content
     }
 
     fn start(&mut self, at_us: u64) {
@@ -140,17 +160,51 @@ impl<F: Fn(u64) -> Air + Send> ChipModel for Bme280Model<F> {
 
     fn read(&mut self, buffer: &mut [u8], at_us: u64) -> Result<(), BusError> {
         self.settle(at_us);
-        self.registers[usize::from(STATUS)] = if self.running.is_some() { 0x08 } else { 0x00 };
-        for byte in buffer {
-            *byte = self.registers[usize::from(self.pointer)];
-            self.pointer = self.pointer.wrapping_add(1);
-        }
+        buffer.iter_mut().for_each(|byte| *byte = self.read_next());
         Ok(())
     }
 
     fn power_cycle(&mut self) {
         self.power_on();
     }
+}
+
+/// Data sheet, 6.3: the first octet is a register without its highest bit, which says whether it is
+/// read; reading goes on to the next registers, writing takes pairs of register and value.
+impl<F: Fn(u64) -> Air + Send> SpiModel for Bme280Model<F> {
+    fn select(&mut self, at_us: u64) {
+        self.settle(at_us);
+        self.selected_us = at_us;
+        self.phase = Phase::Register;
+    }
+
+    fn exchange(&mut self, octet: u8) -> u8 {
+        match self.phase {
+            Phase::Register => {
+                self.pointer = octet | 0x80;
+                self.phase = if octet & 0x80 == 0 { Phase::Write } else { Phase::Read };
+                NOTHING_DRIVEN
+            }
+            Phase::Read => self.read_next(),
+            Phase::Write => {
+                self.set_register(self.pointer, octet, self.selected_us);
+                self.phase = Phase::Register;
+                NOTHING_DRIVEN
+            }
+        }
+    }
+
+    fn power_cycle(&mut self) {
+        self.power_on();
+    }
+}
+
+/// What comes next over SPI.
+#[derive(Clone, Copy)]
+enum Phase {
+    Read,
+    Register,
+    Write,
 }
 
 #[derive(Clone, Copy)]
@@ -281,6 +335,8 @@ const CALIBRATION: Calibration = Calibration {
     h6: 30,
 };
 
+/// While the chip takes a register, nobody drives its line.
+const NOTHING_DRIVEN: u8 = 0xff;
 const CALIBRATION_FIRST: u8 = 0x88;
 const CHIP_ID: u8 = 0xd0;
 const RESET: u8 = 0xe0;

@@ -4,16 +4,13 @@
 //! behind the addresses are [`ChipModel`]s. A [`Bus`] is a handle: clones are the same bus, so that
 //! each driver can own one. It is its own delay: a driver that waits moves the time of the bus on.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::{
     Error, ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation, SevenBitAddress,
 };
 
 use super::random::Random;
+use super::wire::Wire;
 
 /// A handle of a simulated I2C bus.
 ///
@@ -30,7 +27,7 @@ use super::random::Random;
 /// # Ok::<(), weir_firmware_bridge::simulate::BusError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Bus(Arc<Mutex<State>>);
+pub struct Bus(Wire<Chip>);
 
 /// What a chip does with the bytes on the bus.
 pub trait ChipModel: Send {
@@ -93,8 +90,7 @@ impl Error for BusError {
 impl Bus {
     /// A bus without chips, at a time in milliseconds.
     pub fn new(now_ms: u64) -> Self {
-        let now_ns = u128::from(now_ms) * NS_PER_MS;
-        Self(Arc::new(Mutex::new(State { now_ns, chips: BTreeMap::new() })))
+        Self(Wire::new(now_ms))
     }
 
     /// Puts a chip at an address, in place of one that may have been there.
@@ -105,25 +101,18 @@ impl Bus {
             random: Random::new(u64::from(address)),
             plugged: true,
         };
-        self.state().chips.insert(address, chip);
+        self.0.state().chips.insert(address, chip);
         Attached { bus: self.clone(), address }
     }
 
     /// Moves the time of the bus on; it never goes back.
     pub fn advance_to(&self, now_ms: u64) {
-        let mut state = self.state();
-        state.now_ns = state.now_ns.max(u128::from(now_ms) * NS_PER_MS);
+        self.0.advance_to(now_ms);
     }
 
     /// The time of the bus in microseconds.
     pub fn now_us(&self) -> u64 {
-        self.state().now_us()
-    }
-
-    /// No model can leave the state half changed in a way that matters after a panic: the next
-    /// transfer starts anew.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state().now_us()
     }
 }
 
@@ -137,7 +126,7 @@ impl I2c for Bus {
         address: SevenBitAddress,
         operations: &mut [Operation<'_>],
     ) -> Result<(), BusError> {
-        let mut state = self.state();
+        let mut state = self.0.state();
         let at_us = state.now_us();
         let chip = state.chips.get_mut(&address).filter(|chip| chip.plugged);
         let chip = chip.ok_or(BusError::AddressNotAcknowledged)?;
@@ -147,6 +136,8 @@ impl I2c for Bus {
         for operation in operations {
             match operation {
                 Operation::Read(buffer) => chip.read(buffer, at_us)?,
+                // Nothing but the address: it asks whether somebody is there.
+                Operation::Write([]) => {}
                 Operation::Write(bytes) => chip.model.write(bytes, at_us)?,
             }
         }
@@ -156,7 +147,7 @@ impl I2c for Bus {
 
 impl DelayNs for Bus {
     fn delay_ns(&mut self, ns: u32) {
-        self.state().now_ns += u128::from(ns);
+        self.0.state().wait_ns(u128::from(ns));
     }
 }
 
@@ -170,7 +161,7 @@ pub struct Attached {
 impl Attached {
     /// Sets how often the chip misbehaves; the seed decides when.
     pub fn with_faults(self, faults: Faults, seed: u64) -> Self {
-        if let Some(chip) = self.bus.state().chips.get_mut(&self.address) {
+        if let Some(chip) = self.bus.0.state().chips.get_mut(&self.address) {
             chip.faults = faults;
             chip.random = Random::new(seed);
         }
@@ -179,33 +170,12 @@ impl Attached {
 
     /// Pulls the chip off the bus, or puts it back. What comes back has lost its power.
     pub fn set_plugged(&self, plugged: bool) {
-        if let Some(chip) = self.bus.state().chips.get_mut(&self.address) {
+        if let Some(chip) = self.bus.0.state().chips.get_mut(&self.address) {
             if plugged && !chip.plugged {
                 chip.model.power_cycle();
             }
             chip.plugged = plugged;
         }
-    }
-}
-
-struct State {
-    now_ns: u128,
-    chips: BTreeMap<SevenBitAddress, Chip>,
-}
-
-impl State {
-    fn now_us(&self) -> u64 {
-        u64::try_from(self.now_ns / 1_000).unwrap_or(u64::MAX)
-    }
-}
-
-impl fmt::Debug for State {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("State")
-            .field("now_ns", &self.now_ns)
-            .field("addresses", &self.chips.keys())
-            .finish_non_exhaustive()
     }
 }
 
@@ -230,8 +200,6 @@ impl Chip {
         per_mille > 0 && self.random.next() % 1_000 < u64::from(per_mille)
     }
 }
-
-const NS_PER_MS: u128 = 1_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,8 @@
 //! few come later than a rule with a lateness of two seconds waits for.
 
 use super::random::Random;
-use super::sample::{JsonObject, Sample};
+use super::sample::Sample;
+use crate::json::JsonObject;
 
 /// One machine of a production line.
 #[derive(Debug)]

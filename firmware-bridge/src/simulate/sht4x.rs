@@ -5,6 +5,7 @@
 //! acknowledged, and an answer can be read once. The heater warms nothing.
 
 use super::bus::{BusError, ChipModel};
+use super::checksum::{answer_words, spoil};
 
 /// The model of one SHT4x, measuring what a function of the time says.
 pub struct Sht4xModel<F> {
@@ -62,20 +63,12 @@ impl<F: Fn(u64) -> Climate + Send> ChipModel for Sht4xModel<F> {
         let answer = self.answer.filter(|answer| at_us >= answer.ready_us);
         let answer = answer.ok_or(BusError::AddressNotAcknowledged)?;
         self.answer = None;
-        // What is read beyond the answer is a released bus.
-        buffer.fill(0xff);
-        for (chunk, word) in buffer.chunks_mut(BYTES_PER_WORD).zip(answer.words) {
-            let [high, low] = word.to_be_bytes();
-            let bytes = [high, low, crc8([high, low])];
-            chunk.copy_from_slice(&bytes[..chunk.len()]);
-        }
+        answer_words(buffer, &answer.words);
         Ok(())
     }
 
     fn spoil_checksum(&self, answer: &mut [u8]) {
-        if let Some(checksum) = answer.get_mut(BYTES_PER_WORD - 1) {
-            *checksum ^= 0x01;
-        }
+        spoil(answer);
     }
 
     fn power_cycle(&mut self) {
@@ -89,15 +82,6 @@ struct Answer {
     ready_us: u64,
 }
 
-/// Polynomial 0x31, initial value 0xff.
-fn crc8(word: [u8; 2]) -> u8 {
-    word.iter().fold(0xff, |crc, byte| {
-        (0..8).fold(crc ^ byte, |crc, _| (crc << 1) ^ if crc & 0x80 == 0 { 0 } else { 0x31 })
-    })
-}
-
-const BYTES_PER_WORD: usize = 3;
-
 #[cfg(test)]
 mod tests {
     use embedded_hal::delay::DelayNs;
@@ -105,11 +89,6 @@ mod tests {
 
     use super::super::bus::Bus;
     use super::*;
-
-    #[test]
-    fn checksum_of_the_data_sheet() {
-        assert_eq!(crc8([0xbe, 0xef]), 0x92);
-    }
 
     #[test]
     fn answer_comes_when_it_is_ready_and_only_once() {

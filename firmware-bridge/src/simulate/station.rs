@@ -3,7 +3,8 @@
 use weir_node::sense::Sensor;
 
 use super::bus::Bus;
-use super::sample::{Decimal, JsonObject, Sample};
+use super::sample::Sample;
+use crate::json::{Decimal, JsonObject};
 use crate::probe::{Probe, ProbeCounters};
 
 /// A sensor on a bus, a topic, and the names of the fields.

@@ -1,7 +1,8 @@
 //! Compares what was sent with what was expected.
 
+use weir_config::Diagnostic;
+
 use crate::code;
-use crate::diagnostic::Diagnostic;
 use crate::expression::{Inputs, Program, Scope, Stage, Type, compile_expression, evaluate};
 use crate::message::Emission;
 use crate::payload::{FieldTree, read_json};

@@ -1,10 +1,11 @@
 //! What can only be seen when all rules are there: rules that feed themselves, and rules that
 //! write one retained topic.
 
+use weir_config::Diagnostic;
+
 use super::Compiled;
 use super::chain::rule_name;
 use crate::code;
-use crate::diagnostic::Diagnostic;
 use crate::spec::Report;
 use crate::topic::{Level, Template, overlap};
 

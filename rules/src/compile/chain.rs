@@ -1,7 +1,8 @@
 //! `from = "rule:NAME"`: which rules a rule reads, and what it finds in their results.
 
+use weir_config::{Diagnostic, nearest};
+
 use crate::code;
-use crate::diagnostic::{Diagnostic, nearest};
 use crate::payload::Decode;
 use crate::spec::{Located, Report, RuleSpec};
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use weir_config::{Diagnostic, nearest};
+
 use super::form::compile_form;
 use super::names::{Names, Part};
 use crate::code;
-use crate::diagnostic::{Diagnostic, nearest};
 use crate::expression::{Op, Program, Type};
 use crate::rule::{Destination, Key, TopicPart};
 use crate::spec::{DestinationSpec, Place, Report, RuleSpec};

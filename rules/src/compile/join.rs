@@ -1,8 +1,9 @@
 //! `[rule.NAME.join.NAME]`: the joined topic, what it is joined by, and the names that it gives.
 
+use weir_config::{Diagnostic, nearest};
+
 use super::names::{Names, Part, check_word};
 use crate::code;
-use crate::diagnostic::{Diagnostic, nearest};
 use crate::expression::{JoinNames, Op, Type};
 use crate::join::{Join, JoinKey};
 use crate::payload::Decode;

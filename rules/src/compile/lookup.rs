@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use weir_config::Diagnostic;
+
 use super::names::{Names, Part, check_word};
 use crate::code;
-use crate::diagnostic::Diagnostic;
 use crate::expression::{Name, Type};
 use crate::hash::StableHash;
 use crate::lookup::{Lookup, LookupTable, TableProblem, read_csv, read_toml};

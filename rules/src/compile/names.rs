@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use weir_config::Diagnostic;
+
 use crate::code;
-use crate::diagnostic::Diagnostic;
 use crate::expression::{
     Call, JoinNames, KnownField, Name, Op, Problem, Program, RESERVED, Remembered, Scope, Stage,
     Type, compile_expression,

@@ -46,43 +46,64 @@ impl Engine {
     /// ([`Engine::restore`]), and its counters wherever its name stays. Store a snapshot next:
     /// deltas of before and after do not fit together.
     pub fn exchange(&mut self, plan: Plan) -> Vec<RuleChange> {
+        let changes = self.compare(&plan);
         let rules = std::mem::take(&mut self.plan.rules);
         let running = std::mem::take(&mut self.running);
         let mut before: BTreeMap<Arc<str>, (Rule, Running)> =
             rules.into_iter().zip(running).map(|old| (old.0.name.clone(), old)).collect();
         *self = Self { clock_set_at: self.clock_set_at, ..Self::new(plan) };
-        let mut changes = Vec::new();
         for (rule, running) in self.plan.rules.iter().zip(&mut self.running) {
+            if let Some((old, known)) = before.remove(&rule.name) {
+                running.succeed(known, &old, rule);
+            }
+        }
+        self.set_all_timers();
+        changes
+    }
+
+    /// What [`Engine::exchange`] would answer for this plan; nothing changes.
+    pub fn compare(&self, plan: &Plan) -> Vec<RuleChange> {
+        let running = self.plan.rules.iter().zip(&self.running);
+        let mut before: BTreeMap<&Arc<str>, (&Rule, &Running)> =
+            running.map(|(rule, known)| (&rule.name, (rule, known))).collect();
+        let mut changes = Vec::new();
+        for rule in &plan.rules {
             let kind = match before.remove(&rule.name) {
-                Some((old, known)) => running.succeed(known, &old, rule),
+                Some((old, known)) => change(old, known, rule),
                 None => Some(RuleChangeKind::Added),
             };
             changes.extend(kind.map(|kind| RuleChange { rule: rule.name.clone(), kind }));
         }
-        let removed =
-            |(_, known): (Rule, Running)| RuleChangeKind::Removed { groups: known.keys.len() };
-        changes
-            .extend(before.into_iter().map(|(rule, old)| RuleChange { rule, kind: removed(old) }));
-        self.set_all_timers();
+        changes.extend(before.into_iter().map(|(rule, (_, known))| RuleChange {
+            rule: rule.clone(),
+            kind: RuleChangeKind::Removed { groups: known.keys.len() },
+        }));
         changes
     }
 }
 
 impl Running {
-    /// Goes on where the rule of the same name before it stood; answers what has changed.
-    fn succeed(&mut self, before: Running, old: &Rule, new: &Rule) -> Option<RuleChangeKind> {
+    /// Goes on where the rule of the same name before it stood.
+    fn succeed(&mut self, before: Running, old: &Rule, new: &Rule) {
         if old.state == new.state {
             *self = before;
-            // A new definition may keep what the old one had no use for, and its limits may differ.
-            return (!is_same(old, new)).then_some(RuleChangeKind::Changed);
+            return;
         }
         self.sequence = before.sequence;
         self.paused = before.paused;
         self.metrics = before.metrics;
         self.tracer = before.tracer;
         self.changed = true;
-        Some(RuleChangeKind::Restarted { groups: before.keys.len() })
     }
+}
+
+/// What becomes of a rule when another one of its name takes its place.
+fn change(old: &Rule, known: &Running, new: &Rule) -> Option<RuleChangeKind> {
+    if old.state != new.state {
+        return Some(RuleChangeKind::Restarted { groups: known.keys.len() });
+    }
+    // A new definition may keep what the old one had no use for, and its limits may differ.
+    (!is_same(old, new)).then_some(RuleChangeKind::Changed)
 }
 
 /// Whether two rules of one name do the same within the same limits.

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use jiff::tz::TimeZone;
+use weir_config::nearest;
 
 use super::aggregate::{Kind, NAMES};
 use super::function::{CALENDAR, SIGNATURES, Signature};
@@ -15,7 +16,6 @@ use super::scope::Scope;
 use super::syntax::{Binary, Expression, Node, Unary, path_of};
 use super::{COMPILED, Problem};
 use crate::code;
-use crate::diagnostic::nearest;
 use crate::value::{Place, Text, Value};
 
 /// Compiles the text of an expression that must give `wanted`.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use jiff::tz::TimeZone;
+use weir_config::nearest;
 
 use super::Problem;
 use super::check::Checker;
@@ -10,7 +11,6 @@ use super::function::{CalendarPart, Function, check_format};
 use super::program::{Op, Type};
 use super::syntax::{Expression, Node};
 use crate::code;
-use crate::diagnostic::nearest;
 use crate::limits::{COLLECT_MAX, PATTERN_BYTES_MAX};
 use crate::quantity::read_duration;
 use crate::value::Value;

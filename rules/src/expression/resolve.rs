@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
+use weir_config::nearest;
+
 use super::Problem;
 use super::check::Checker;
 use super::program::{Op, Program, Special, Type};
 use super::scope::{JoinField, KnownField, Name, Prev, Stage};
 use super::syntax::path_text;
 use crate::code;
-use crate::diagnostic::nearest;
 use crate::payload::Step;
 
 impl Checker<'_, '_> {

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use weir_config::{Diagnostic, nearest};
+
 use super::{Observer, join};
 use crate::code;
 use crate::compile::{Mention, fields_named};
-use crate::diagnostic::{Diagnostic, nearest};
 use crate::payload::Step;
 use crate::source::Source;
 

@@ -2,10 +2,10 @@
 
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
+use weir_config::nearest;
 
 use super::Report;
 use super::window::Words;
-use crate::diagnostic::nearest;
 use crate::window::{Calendar, Unit};
 use crate::zone::{zone, zone_names};
 

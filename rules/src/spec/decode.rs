@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use weir_config::nearest;
+
 use super::section::{Entry, Section};
 use super::{Located, Report};
 use crate::code;
-use crate::diagnostic::nearest;
 use crate::limits::COLUMNS_MAX;
 use crate::payload::{CsvForm, Decode, Fixed};
 

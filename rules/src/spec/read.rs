@@ -1,6 +1,7 @@
 //! One file to the rules it holds.
 
 use toml::de::{DeTable, DeValue};
+use weir_config::Diagnostic;
 
 use super::alert::read_alert;
 use super::case::read_case;
@@ -17,7 +18,6 @@ use super::{
     DestinationSpec, EmitSpec, FormSpec, Late, Located, Named, Place, Report, RuleSpec, TimeSpec,
 };
 use crate::code;
-use crate::diagnostic::Diagnostic;
 use crate::limits::{ENTRIES_MAX, KEYS_MAX, MEMORY_BYTES_MAX, SOURCE_BYTES_MAX};
 use crate::message::Guarantee;
 use crate::watermark::Unit;

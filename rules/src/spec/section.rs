@@ -2,11 +2,11 @@
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use weir_config::nearest;
 
 use super::quantity::{read_bytes, read_duration};
 use super::{Located, Named, Place, Report};
 use crate::code;
-use crate::diagnostic::nearest;
 
 /// A table while it is read.
 pub(super) struct Section<'t, 'i> {

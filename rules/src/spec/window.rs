@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use weir_config::nearest;
+
 use super::calendar::read_calendar;
 use super::quantity::{format_duration, read_duration};
 use super::{Located, Report};
 use crate::code;
-use crate::diagnostic::nearest;
 use crate::limits::{COUNT_MAX, PANES_MAX};
 use crate::window::{Session, Window};
 

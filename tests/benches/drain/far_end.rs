@@ -1,8 +1,14 @@
 //! The far end of each kind, which is away until the backlog is full.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use weir_mqtt::Version;
 use weir_tests::harness::amqp::AmqpClient;
 use weir_tests::harness::folder::Folder;
@@ -103,6 +109,69 @@ impl FarEnd for HttpEnd {
         }
     }
 }
+
+/// A broker as the C library of Kafka has it, in this process. It keeps five megabytes for each
+/// partition, so there are many, and records go to all of them in turn.
+pub(crate) struct KafkaEnd {
+    broker: MockCluster<'static, DefaultProducerContext>,
+    gzip: bool,
+}
+
+impl KafkaEnd {
+    pub(crate) fn start(gzip: bool) -> Self {
+        let broker = MockCluster::new(1).unwrap();
+        broker.create_topic("far", PARTITIONS, 1).unwrap();
+        Self { broker, gzip }
+    }
+
+    fn consumer(&self) -> BaseConsumer {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.broker.bootstrap_servers())
+            .set("group.id", "far")
+            .create()
+            .unwrap();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            list.add_partition_offset("far", partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&list).unwrap();
+        consumer
+    }
+}
+
+impl FarEnd for KafkaEnd {
+    fn upstream(&self) -> (&'static str, SocketAddr, &'static str) {
+        let address = self.broker.bootstrap_servers().parse().unwrap();
+        let more = match self.gzip {
+            false => "kafka = { topic = \"far\", key = \"none\" }\n",
+            true => "kafka = { topic = \"far\", key = \"none\", compression = \"gzip\" }\n",
+        };
+        ("kafka", address, more)
+    }
+
+    fn leave(&mut self) {
+        self.broker.broker_down(1).unwrap();
+    }
+
+    fn come_back(&mut self) {
+        self.broker.broker_up(1).unwrap();
+    }
+
+    fn take_all(&mut self, ledger: &mut Ledger) {
+        let (consumer, start) = (self.consumer(), Instant::now());
+        while !ledger.is_full() {
+            if let Some(record) = consumer.poll(Duration::from_millis(100)) {
+                let record = record.unwrap();
+                let mut headers = record.headers().unwrap().iter();
+                let id = headers.find(|header| header.key == "id").unwrap().value.unwrap();
+                ledger.take(&String::from_utf8_lossy(id), record.payload().unwrap());
+            }
+            assert!(start.elapsed() < 2 * LIMIT, "records are missing at the far end");
+        }
+    }
+}
+
+const PARTITIONS: i32 = 64;
 
 /// A real nats-server with a stream in files.
 pub(crate) struct NatsEnd {

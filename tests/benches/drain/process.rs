@@ -6,6 +6,8 @@ use std::path::Path;
 /// A process at one moment.
 pub(crate) struct Reading {
     pub(crate) cpu_s: f64,
+    /// What of it is of the thread on which upstreams and the admin server have their turns.
+    pub(crate) control_s: f64,
     pub(crate) resident_bytes: u64,
     /// The most that was resident since [`forget_peak`].
     pub(crate) peak_bytes: u64,
@@ -24,10 +26,22 @@ impl Reading {
         };
         Self {
             cpu_s: ticks as f64 / TICKS_PER_S,
+            control_s: thread_s(pid, "weir-control"),
             resident_bytes: bytes("VmRSS:"),
             peak_bytes: bytes("VmHWM:"),
         }
     }
+}
+
+/// The processor time of a thread, which the kernel says in nanoseconds.
+fn thread_s(pid: u32, name: &str) -> f64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(Result::unwrap);
+    let is_named = |thread: &fs::DirEntry| {
+        fs::read_to_string(thread.path().join("comm")).is_ok_and(|found| found.trim_end() == name)
+    };
+    let thread = threads.into_iter().find(is_named).expect("the broker has it");
+    let figures = fs::read_to_string(thread.path().join("schedstat")).unwrap();
+    figures.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
 }
 
 /// Lets the most that is resident be what is now.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use weir_mqtt::{QoS, Version};
 
 use crate::harness::publisher::{Ended, Message, Publisher};
-use crate::sim::disk::Random;
+use crate::sim::random::Random;
 
 /// Retained topics of each publisher.
 const RETAINED_TOPICS: usize = 4;

@@ -12,6 +12,7 @@ use super::folder::Folder;
 use super::foreign::{made, program};
 use super::mosquitto::free_address;
 use super::process::{Process, Stream};
+use super::wait::until;
 
 /// Where the broker of the gateway listens, and where it finds its upstream.
 pub const LISTENER: &str = "10.0.2.15:1883";
@@ -38,6 +39,17 @@ pub struct Running {
     process: Process,
     address: SocketAddr,
     since: Instant,
+}
+
+/// What the gateway has said about its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// What the kernel has for everything, in KiB.
+    pub total_kib: u64,
+    /// What a new program could have, in KiB.
+    pub available_kib: u64,
+    /// What of the broker is in memory, in KiB.
+    pub weir_kib: u64,
 }
 
 impl Gateway {
@@ -128,10 +140,46 @@ impl Running {
         self.process.said(Stream::Stdout)
     }
 
+    /// What it says next about its memory, after everything that it has said so far.
+    ///
+    /// # Panics
+    /// It says nothing more.
+    #[must_use]
+    pub fn next_memory(&self) -> Memory {
+        let known = self.memory().len();
+        until("what the gateway says about its memory", || self.memory().get(known).copied())
+    }
+
+    /// The least that was free and the most that the broker has had since the switch.
+    ///
+    /// # Panics
+    /// It has said nothing.
+    #[must_use]
+    pub fn worst_memory(&self) -> Memory {
+        let worse = |one: Memory, other: Memory| Memory {
+            available_kib: one.available_kib.min(other.available_kib),
+            weir_kib: one.weir_kib.max(other.weir_kib),
+            ..one
+        };
+        self.memory().into_iter().reduce(worse).expect("the gateway tells its memory")
+    }
+
+    fn memory(&self) -> Vec<Memory> {
+        self.console().split_inclusive('\n').filter_map(parse_memory).collect()
+    }
+
     /// Cuts its power.
     pub fn cut(mut self) {
         self.process.kill();
     }
+}
+
+/// A whole line of `tests/cross/gateway-init`; `None` for anything else on the console.
+fn parse_memory(line: &str) -> Option<Memory> {
+    let line = line.strip_suffix('\n')?.split_once("gateway: memory ")?.1;
+    let mut numbers = line.split_whitespace().map(|number| number.parse().ok());
+    let mut next = || numbers.next().flatten();
+    Some(Memory { total_kib: next()?, available_kib: next()?, weir_kib: next()? })
 }
 
 /// A disk with ext4 as it is made by default, and the files on it.

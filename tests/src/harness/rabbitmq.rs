@@ -1,10 +1,11 @@
 //! A real RabbitMQ, with ports of its own.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::amqp::AmqpClient;
 use super::folder::Folder;
 use super::process::Process;
 use super::wait::pass;
@@ -64,7 +65,8 @@ impl RabbitMq {
     pub fn start_again(&mut self) {
         self.process = Some(Process::spawn(&mut self.command()));
         let start = Instant::now();
-        while TcpStream::connect(self.address()).is_err() {
+        // Its port is open before somebody can log in: what connects then is sent away.
+        while AmqpClient::connect(self.address()).is_err() {
             assert!(start.elapsed() < START_LIMIT, "RabbitMQ does not start: {:?}", self.process);
             pass(Duration::from_millis(20));
         }

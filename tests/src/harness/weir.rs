@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::process::{Ended, Process, Stream};
-use super::wait::LIMIT;
+use super::wait::{LIMIT, until};
 
 /// A running broker.
 #[derive(Debug)]
@@ -32,9 +32,7 @@ impl Weir {
     /// Starts `weir run` and does not wait.
     #[must_use]
     pub fn spawn(config: &Path) -> Starting {
-        let mut command = command(&["run", "--config"]);
-        let since = Instant::now();
-        Starting { process: Process::spawn(command.arg(config)), since }
+        Starting::spawn(command(&["run", "--config"]).arg(config))
     }
 
     /// Where its first listener is.
@@ -44,6 +42,24 @@ impl Weir {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address.expect("the first listener has an address")
+    }
+
+    /// Where its listeners are, the first `count` of them, in the order of its configuration.
+    ///
+    /// # Panics
+    /// It has not so many, or one is a Unix socket.
+    #[must_use]
+    pub fn addresses(&self, count: usize) -> Vec<SocketAddr> {
+        until("its listeners", || {
+            let said = self.process.said(Stream::Stdout);
+            let whole = said.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            let addresses = whole.filter_map(|line| line.split_once(" listens on "));
+            let addresses: Vec<_> = addresses.map(|(_, after)| after.trim_end()).collect();
+            (addresses.len() >= count).then(|| {
+                let parse = |text: &&str| text.parse().expect("a listener has an address");
+                addresses[..count].iter().map(parse).collect()
+            })
+        })
     }
 
     /// How long it took from its start to the moment at which clients could connect.
@@ -95,6 +111,14 @@ pub struct Starting {
 }
 
 impl Starting {
+    /// Starts a command that runs a broker in a way of its own, such as in an emulator.
+    #[must_use]
+    pub fn spawn(command: &mut Command) -> Self {
+        forget_environment(command);
+        let since = Instant::now();
+        Self { process: Process::spawn(command), since }
+    }
+
     /// Waits until clients can connect.
     ///
     /// # Panics
@@ -135,11 +159,16 @@ pub fn weir(arguments: &[&str]) -> Ended {
 #[must_use]
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
+    forget_environment(&mut command);
+    command.args(arguments);
+    command
+}
+
+/// What is meant for the tests is no setting of the broker.
+fn forget_environment(command: &mut Command) {
     for (name, _) in env::vars().filter(|(name, _)| name.starts_with("WEIR_")) {
         command.env_remove(name);
     }
-    command.args(arguments);
-    command
 }
 
 /// The binary: what `WEIR_BIN` names, else it is built with the profile of these tests.
@@ -159,6 +188,9 @@ fn build() -> PathBuf {
     // With every kind of upstream; also as `tests/run` builds it.
     command.args(["build", "--quiet", "--workspace", "--all-features", "--bin", "weir"]);
     command.current_dir(workspace()).env("CARGO_TARGET_DIR", profile.parent().unwrap_or(profile));
+    if cfg!(feature = "nats") {
+        command.args(["--features", "weir-broker/nats"]);
+    }
     if profile.ends_with("release") {
         command.arg("--release");
     }

@@ -385,7 +385,11 @@ impl Client {
             }
             Packet::Pingresp => {}
             Packet::Disconnect(disconnect) => {
-                let expected = [ReasonCode::SessionTakenOver, ReasonCode::KeepAliveTimeout];
+                let expected = [
+                    ReasonCode::SessionTakenOver,
+                    ReasonCode::KeepAliveTimeout,
+                    ReasonCode::AdministrativeAction,
+                ];
                 if !expected.contains(&disconnect.reason) {
                     self.blame(around, format!("was sent away: {}", disconnect.reason));
                 }

@@ -1,6 +1,6 @@
 //! The other end of the upstream, which outlives the broker and remembers everything it was sent.
 //!
-//! A record comes at least once, for the first time in the order of the log unless live ones go
+//! A record comes at least once, for the first time in the order of the log unless some go
 //! first, and always as the same. What was acknowledged to its publisher comes.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -45,6 +45,8 @@ mod trace;
 
 pub mod disk;
 
+pub mod random;
+
 pub use misbehaviour::Misbehaviour;
 pub use outcome::{Failure, Summary};
 pub use reduction::Reduction;

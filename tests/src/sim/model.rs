@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use weir_mqtt::{QoS, TopicFilter};
 
-use super::disk::Random;
+use super::random::Random;
 use super::trace::About;
 
 /// A message, by its number; later ones of a publisher have higher numbers.

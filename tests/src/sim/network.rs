@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::disk::Random;
+use super::random::Random;
 use super::setup::Conduct;
 
 /// The name of a connection in the network; never used twice.

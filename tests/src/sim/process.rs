@@ -7,23 +7,24 @@
 mod checks;
 mod commit;
 mod mail;
+mod sockets;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use weir_broker::store::{Condition, Store, StoreError, StoreOptions, Taken};
 use weir_core::{
-    Batch, ConnectionId, Core, Effect, Input, ListenerId, Now, Placement, ReaderConfig, ReaderKind,
-    Recovered, Sequence, ShardId,
+    Batch, ConnectionId, Core, Effect, Input, Now, Placement, ReaderConfig, ReaderKind, Recovered,
+    Sequence, ShardId,
 };
-use weir_mqtt::frame_len;
 use weir_rules::Plan;
 
 use self::commit::Group;
 use self::mail::{Mail, Watchers};
+use self::sockets::Socket;
 use super::client::Client;
-use super::disk::{Image, Random, SimulatedDisks};
+use super::disk::{Image, SimulatedDisks};
 use super::misbehaviour::{Misbehaviour, Saboteur};
-use super::network::LinkId;
+use super::random::Random;
 use super::rules::Rules;
 use super::setup::Kind;
 use super::surroundings::{Event, Surroundings};
@@ -66,22 +67,6 @@ pub(crate) struct Process {
     unchecked: Vec<u64>,
 }
 
-struct Socket {
-    link: LinkId,
-    listener: ListenerId,
-    /// None on the way from one to another.
-    shard: Option<ShardId>,
-    is_paused: bool,
-    is_blocked: bool,
-    /// Something waits since an earlier turn.
-    was_blocked: bool,
-    /// The last bytes that were written, from the beginning of a frame.
-    written: Vec<u8>,
-    /// Bytes that were read and not handed on yet, from the beginning of a frame; only while a
-    /// fault looks at frames.
-    heard: Vec<u8>,
-}
-
 impl Process {
     /// Starts on what a disk holds.
     pub(crate) fn start(
@@ -96,25 +81,18 @@ impl Process {
         if store.condition() == Condition::Damaged && around.kind != Kind::Lying {
             around.model.blame(About::ALL, "the store was found damaged".to_owned());
         }
-        let numbers = store.register_readers(&["rules", upstream::NAME])?;
-        let (reader, upstream_reader) = (numbers[0], numbers[1]);
-        let readers = vec![
-            ReaderConfig {
-                reader,
-                filters: plan.filters().map(str::to_owned).collect(),
-                kind: ReaderKind::Rules,
-                names_publishers: false,
-            },
-            ReaderConfig {
-                reader: upstream_reader,
-                filters: upstream::FILTERS.map(str::to_owned).into(),
-                kind: ReaderKind::Upstream,
-                names_publishers: false,
-            },
-        ];
-        let mut rules = Rules::restore(&store, reader, upstream_reader, plan)?;
-        let done = store.reader_cursor(SHARD, upstream_reader)?;
-        let upstream = Upstream::start(around, upstream_reader, done);
+        let reader = store.register_readers(&["rules"])?[0];
+        let mut readers = vec![ReaderConfig {
+            reader,
+            filters: plan.filters().map(str::to_owned).collect(),
+            kind: ReaderKind::Rules,
+            names_publishers: false,
+        }];
+        let places = upstream::places(&store)?;
+        let of_upstream = places.iter().map(|place| (place.priority, place.reader));
+        readers.extend(of_upstream.map(|(of, id)| upstream::reader_config(around, of, id)));
+        let mut rules = Rules::restore(&store, reader, places[0].reader, plan)?;
+        let upstream = Upstream::start(around, places);
         let kept = store.clients()?;
         let needed = kept.iter().map(|(_, shard)| shard.0 + 1).max().unwrap_or(1);
         let shards = shards.max(needed);
@@ -294,11 +272,18 @@ impl Process {
         self.run_rules(around);
     }
 
+    /// Lets every shard send a client away: one of them may have it.
+    pub(crate) fn expel(&mut self, around: &mut Surroundings, client_id: &str) {
+        for shard in (0..self.cores.len()).map(|index| ShardId(index as u8)) {
+            self.hand_over(around, shard, Mail::Expel(client_id.to_owned()));
+        }
+    }
+
     /// A round of the upstream.
     pub(crate) fn run_upstream(&mut self, around: &mut Surroundings) {
         let now = around.clock(self.started);
         let is_early = self.saboteur.does(Misbehaviour::ForwardedTooEarly);
-        if let Some(turn) = self.upstream.run(around, &self.store, now, is_early) {
+        for turn in self.upstream.run(around, &self.store, now, is_early) {
             self.mail[0].push_back(Mail::Turn(turn));
             let at = around.within(1);
             around.schedule(at, Event::Turn);
@@ -350,78 +335,6 @@ impl Process {
         metrics.fold(weir_core::Metrics::default(), |sum, metrics| sum.plus(&metrics))
     }
 
-    fn open(&mut self, now: Now, link: LinkId, listener: ListenerId) {
-        let slot = self.free_slots.pop().unwrap_or_else(|| {
-            self.generations.push(0);
-            u32::try_from(self.generations.len() - 1).expect("few connections")
-        });
-        let connection = ConnectionId { slot, generation: self.generations[slot as usize] };
-        let (written, heard) = (Vec::new(), Vec::new());
-        let socket = Socket {
-            link,
-            listener,
-            shard: Some(ShardId::FIRST),
-            is_paused: false,
-            is_blocked: false,
-            was_blocked: false,
-            written,
-            heard,
-        };
-        self.sockets.insert(connection, socket);
-        self.core(ShardId::FIRST).handle(now, Input::Opened { connection, listener });
-    }
-
-    /// Reads every socket that has something; true when there is more.
-    fn read(&mut self, around: &mut Surroundings, now: Now, shard: ShardId) -> bool {
-        let open: Vec<(ConnectionId, LinkId)> = self
-            .sockets
-            .iter()
-            .filter(|(_, socket)| !socket.is_paused && socket.shard == Some(shard))
-            .map(|(connection, socket)| (*connection, socket.link))
-            .filter(|(_, link)| around.network.is_readable(around.now, *link))
-            .collect();
-        let mut is_behind = false;
-        for (connection, link) in open {
-            let (bytes, is_end) = around.network.broker_read(around.now, link, READ_BYTES);
-            if !bytes.is_empty() {
-                let bytes = self.heard(connection, bytes);
-                self.core(shard).handle(now, Input::Received { connection, bytes: &bytes });
-                is_behind = true;
-            } else if is_end {
-                self.close(around, now, connection);
-            }
-        }
-        is_behind
-    }
-
-    /// What the core gets of the bytes that were read: all, unless a fault swallows a packet.
-    fn heard(&mut self, connection: ConnectionId, bytes: Vec<u8>) -> Vec<u8> {
-        let socket = self.sockets.get_mut(&connection).expect("it was just read");
-        if !self.saboteur.does(Misbehaviour::ReleasesIgnored) {
-            return bytes;
-        }
-        socket.heard.extend_from_slice(&bytes);
-        let mut given = Vec::new();
-        while let Ok(Some(length)) = frame_len(&socket.heard)
-            && length <= socket.heard.len()
-        {
-            let frame: Vec<u8> = socket.heard.drain(..length).collect();
-            if !self.saboteur.ignores(&frame) {
-                given.extend_from_slice(&frame);
-            }
-        }
-        given
-    }
-
-    /// A socket whose client has read can be written again.
-    fn unblock(&mut self, shard: ShardId) {
-        for (connection, socket) in &mut self.sockets {
-            if socket.shard == Some(shard) && std::mem::take(&mut socket.is_blocked) {
-                self.effects[usize::from(shard.0)].push(Effect::Flush { connection: *connection });
-            }
-        }
-    }
-
     fn settle(&mut self, around: &mut Surroundings, clients: &[Client], now: Now, shard: ShardId) {
         let index = usize::from(shard.0);
         for _ in 0..ROUNDS_PER_TURN {
@@ -470,6 +383,7 @@ impl Process {
                 }
                 self.hand_over(around, to, Mail::Moved { connection, bytes });
             }
+            Effect::Interest(_) => unreachable!("there is no fleet"),
             Effect::MemoryPressure { .. } => unreachable!("memory has no limit"),
             Effect::ReadHistory(_) => unreachable!("there is no history"),
             Effect::Load { sequences } => self.load(around, shard, sequences),
@@ -495,60 +409,6 @@ impl Process {
             }
         }
     }
-
-    fn flush(
-        &mut self,
-        around: &mut Surroundings,
-        clients: &[Client],
-        now: Now,
-        connection: ConnectionId,
-    ) {
-        let Some(socket) = self.sockets.get_mut(&connection) else { return };
-        let Some(shard) = socket.shard else { return };
-        let core = &mut self.cores[usize::from(shard.0)];
-        let Some(outbound) = core.outbound(connection) else { return };
-        if socket.is_blocked || outbound.is_empty() {
-            return;
-        }
-        let bytes = outbound.bytes();
-        let link = socket.link;
-        if socket.written.is_empty()
-            && let Some(length) = self.saboteur.withholds(bytes)
-        {
-            core.handle(now, Input::Sent { connection, bytes: length });
-            return self.flush(around, clients, now, connection);
-        }
-        // What waits here was made in this turn.
-        let is_fresh = !std::mem::take(&mut socket.was_blocked);
-        match around.network.broker_write(around.now, link, bytes, &around.conduct) {
-            Ok(written) => {
-                socket.is_blocked = written < bytes.len();
-                socket.was_blocked = socket.is_blocked;
-                socket.written.extend_from_slice(&bytes[..written]);
-                core.handle(now, Input::Sent { connection, bytes: written });
-                let client = &clients[around.network.client_of(link)];
-                if client.link == Some(link) {
-                    self.check_written(around, client, connection, is_fresh);
-                }
-            }
-            Err(_) => self.close(around, now, connection),
-        }
-    }
-
-    fn close(&mut self, around: &mut Surroundings, now: Now, connection: ConnectionId) {
-        let Some(socket) = self.sockets.remove(&connection) else { return };
-        around.network.broker_close(around.now, socket.link);
-        around.closed.push(socket.link);
-        around.note(
-            About::client(around.network.client_of(socket.link)),
-            format_args!("the broker closes link {}", socket.link),
-        );
-        self.generations[connection.slot as usize] += 1;
-        self.free_slots.push(connection.slot);
-        if let Some(shard) = socket.shard {
-            self.core(shard).handle(now, Input::Closed { connection });
-        }
-    }
 }
 
 /// What all shards have found; what is retained is in each.
@@ -571,9 +431,6 @@ fn store_options() -> StoreOptions {
     }
 }
 
-/// The shard whose log the rules and the upstream read.
-const SHARD: ShardId = ShardId::FIRST;
-const READ_BYTES: usize = 64 * 1024;
 const ROUNDS_PER_TURN: usize = 4;
 /// Messages that are walked over for each turn, on average.
 const CHECKED_PER_TURN: u64 = 16;

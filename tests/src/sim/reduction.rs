@@ -31,6 +31,7 @@ pub(crate) enum Trouble {
     Crashes,
     Delays,
     Exchanges,
+    Expulsions,
     FailingReads,
     FailingSyncs,
     Fragments,
@@ -62,6 +63,7 @@ pub(crate) enum Actor {
     Start,
     Store,
     Upstream,
+    Warden,
     World,
 }
 
@@ -176,12 +178,13 @@ impl Reduction {
 }
 
 impl Trouble {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::BrokenStarts,
         Self::ClockSteps,
         Self::Crashes,
         Self::Delays,
         Self::Exchanges,
+        Self::Expulsions,
         Self::FailingReads,
         Self::FailingSyncs,
         Self::Fragments,
@@ -201,7 +204,7 @@ impl Trouble {
 }
 
 impl Actor {
-    const UNNUMBERED: [Self; 11] = [
+    const UNNUMBERED: [Self; 12] = [
         Self::Broker,
         Self::Calendar,
         Self::Crash,
@@ -213,6 +216,7 @@ impl Actor {
         Self::Upstream,
         Self::World,
         Self::Operator,
+        Self::Warden,
     ];
 
     fn name(self) -> String {

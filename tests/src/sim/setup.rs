@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use weir_core::{Limits, ListenerLimits, QueueFull, ShareStrategy};
 
-use super::disk::Random;
 use super::misbehaviour::Misbehaviour;
+use super::random::Random;
 use super::reduction::{Actor, Reduction, Trouble};
 
 /// One run.
@@ -171,8 +171,12 @@ pub(crate) struct Conduct {
     pub(crate) full_disk_ms: Option<u64>,
     /// Between two times that somebody changes the rules, on average.
     pub(crate) exchange_ms: Option<u64>,
+    /// Between two times that somebody sends a client away, on average.
+    pub(crate) expel_ms: Option<u64>,
     /// Whether what comes goes upstream ahead of what has waited.
     pub(crate) live_first: bool,
+    /// Whether some of it goes upstream ahead of the rest.
+    pub(crate) has_priorities: bool,
     pub(crate) failing_sync_permille: u64,
     pub(crate) failing_read_permille: u64,
     pub(crate) limits: Limits,
@@ -185,6 +189,9 @@ impl Conduct {
         let mut operator = Random::of(&[setup.seed, Actor::Operator.number()]);
         conduct.exchange_ms = operator.chance(30).then_some(2_000);
         conduct.live_first = operator.chance(30);
+        conduct.has_priorities = operator.chance(30);
+        let mut warden = Random::of(&[setup.seed, Actor::Warden.number()]);
+        conduct.expel_ms = warden.chance(30).then_some(1_500);
         match setup.kind {
             Kind::Honest => {}
             Kind::Lying => {
@@ -229,7 +236,9 @@ impl Conduct {
             sleep_ms: random.chance(20).then_some(5_000),
             full_disk_ms: random.chance(15).then_some(5_000),
             exchange_ms: None,
+            expel_ms: None,
             live_first: false,
+            has_priorities: false,
             failing_sync_permille: pick(random, &[0, 0, 2]),
             failing_read_permille: pick(random, &[0, 0, 0, 20]),
             limits: limits(random, pick),
@@ -259,6 +268,7 @@ impl Conduct {
             Trouble::Crashes => self.crash_ms = None,
             Trouble::Delays => self.delay_ms_max = 1,
             Trouble::Exchanges => self.exchange_ms = None,
+            Trouble::Expulsions => self.expel_ms = None,
             Trouble::FailingReads => self.failing_read_permille = 0,
             Trouble::FailingSyncs => self.failing_sync_permille = 0,
             Trouble::Fragments => self.fragment_bytes_max = 100_000,

@@ -6,11 +6,11 @@ use weir_broker::Outgoing;
 use weir_core::{Instant, Now};
 
 use super::arrivals::Arrivals;
-use super::disk::Random;
 use super::far_end::FarEnd;
 use super::model::Model;
 use super::network::{LinkId, Network, Wake};
 use super::outputs::Outputs;
+use super::random::Random;
 use super::reduction::{Actor, Reduction};
 use super::setup::{Conduct, Kind, Setup};
 use super::trace::{About, Trace};
@@ -50,6 +50,8 @@ pub(crate) enum Event {
     Upstream(u32),
     /// Somebody changes the rules.
     Exchange,
+    /// Somebody sends a client away.
+    Expel,
 }
 
 /// What everybody shares.
@@ -106,7 +108,7 @@ impl Surroundings {
             calendar_moved_ms: 0,
             slept_ms: 0,
             random: Random::of(&[setup.seed, Actor::World.number()]),
-            far_end: FarEnd::new(conduct.live_first),
+            far_end: FarEnd::new(conduct.live_first || conduct.has_priorities),
             conduct,
             kind: setup.kind,
             network: Network::new(setup.seed),
@@ -246,6 +248,7 @@ impl Event {
             Self::Committed(_)
                 | Self::Crash(_)
                 | Self::Exchange
+                | Self::Expel
                 | Self::Reload(_)
                 | Self::Reopen(_)
                 | Self::Rules(_)
@@ -273,6 +276,7 @@ impl Event {
             Self::Turn => (13, 0),
             Self::Upstream(process) => (14, u64::from(process)),
             Self::Exchange => (15, 0),
+            Self::Expel => (16, 0),
         };
         kind << 32 | which
     }

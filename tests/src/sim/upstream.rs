@@ -3,10 +3,10 @@
 
 use std::collections::VecDeque;
 
-use weir_broker::config::{BacklogFull, Route, TopicTemplate};
-use weir_broker::store::Store;
-use weir_broker::{Forwarder, ForwarderOptions, Full, InnerTurn, Outgoing, Peer, Read};
-use weir_core::{Now, ReaderId, Sequence, ShardId};
+use weir_broker::config::{BacklogFull, Priority, Route, TopicTemplate};
+use weir_broker::store::{Store, StoreError};
+use weir_broker::{Forwarder, ForwarderOptions, Full, InnerTurn, Outgoing, Peer, Place, Read};
+use weir_core::{Now, ReaderConfig, ReaderId, ReaderKind, ShardId};
 use weir_mqtt::{QoS, Version};
 
 use super::surroundings::Surroundings;
@@ -15,12 +15,13 @@ use super::trace::About;
 /// The name under which rules know it.
 pub(crate) const NAME: &str = "cloud";
 /// What is forwarded.
-pub(crate) const FILTERS: [&str; 3] = ["all/+", "in/+", "out/#"];
+const FILTERS: [&str; 3] = ["all/+", "in/+", "out/#"];
+/// What of it goes first when the run has priorities.
+const URGENT: &str = "in/+";
 
 /// The broker's side.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    reader: ReaderId,
     forwarder: Forwarder,
     link: Option<Link>,
     connect_at: u64,
@@ -46,17 +47,45 @@ enum Answer {
     Taken,
 }
 
+/// The names of its readers, by priority.
+const READERS: [(Priority, &str); 2] = [(Priority::Normal, NAME), (Priority::High, "cloud/high")];
+
+/// What each of its readers reads.
+pub(crate) fn reader_config(around: &Surroundings, of: Priority, reader: ReaderId) -> ReaderConfig {
+    let filters = FILTERS.into_iter().filter(|filter| priority(around, filter) == of);
+    ReaderConfig {
+        reader,
+        filters: filters.map(str::to_owned).collect(),
+        kind: ReaderKind::Upstream,
+        names_publishers: false,
+    }
+}
+
+/// How far its readers are, the normal one first.
+pub(crate) fn places(store: &Store) -> Result<Vec<Place>, StoreError> {
+    let ids = store.register_readers(&READERS.map(|(_, name)| name))?;
+    let place = |((priority, _), reader)| {
+        store.reader_cursor(ShardId(0), reader).map(|done| Place { priority, reader, done })
+    };
+    READERS.into_iter().zip(ids).map(place).collect()
+}
+
+fn priority(around: &Surroundings, filter: &str) -> Priority {
+    let is_urgent = around.conduct.has_priorities && filter == URGENT;
+    if is_urgent { Priority::High } else { Priority::Normal }
+}
+
 impl Upstream {
     /// Goes on where the store says.
-    pub(crate) fn start(around: &mut Surroundings, reader: ReaderId, done: Sequence) -> Self {
+    pub(crate) fn start(around: &mut Surroundings, places: Vec<Place>) -> Self {
         let route = |filter: &str| Route {
+            priority: priority(around, filter),
             from: filter.to_owned(),
             to: TopicTemplate::parse("{topic}", filter).expect("a valid template"),
             qos: 2,
         };
         let options = ForwarderOptions {
             name: NAME.to_owned(),
-            reader,
             shard: ShardId(0),
             node: "box".to_owned(),
             routes: FILTERS.map(route).into(),
@@ -68,9 +97,9 @@ impl Upstream {
             live_first: around.conduct.live_first,
             window: 1 + around.random.below(20) as u16,
         };
-        let forwarder = Forwarder::new(options, done);
+        let forwarder = Forwarder::new(options, places);
         let connect_at = around.within(500);
-        Self { reader, forwarder, link: None, connect_at, reads_more: true }
+        Self { forwarder, link: None, connect_at, reads_more: true }
     }
 
     /// The store has more.
@@ -78,7 +107,7 @@ impl Upstream {
         self.reads_more = true;
     }
 
-    /// One round; what the shard is to be told. With `is_early` it takes what was written for
+    /// One round; what the shard is to be told, in this order. With `is_early` it takes what was written for
     /// acknowledged.
     pub(crate) fn run(
         &mut self,
@@ -86,10 +115,9 @@ impl Upstream {
         store: &Store,
         now: Now,
         is_early: bool,
-    ) -> Option<InnerTurn> {
+    ) -> Vec<InnerTurn> {
         if self.reads_more || self.forwarder.is_behind() {
-            let reader = self.reader;
-            let read = self.forwarder.read(|after, bytes_max, out| {
+            let read = self.forwarder.read(|reader, after, bytes_max, out| {
                 store.read_log(ShardId(0), after, reader, bytes_max, out)
             });
             self.reads_more = read.is_ok_and(|read| read == Read::More);
@@ -101,7 +129,7 @@ impl Upstream {
             self.forwarder.send(now, |outgoing| link.take(outgoing));
             link.write(around, &mut self.forwarder, is_early);
         }
-        self.forwarder.take_turn(now.monotonic, false)
+        std::iter::from_fn(|| self.forwarder.take_turn(now.monotonic, false)).collect()
     }
 
     /// When the next round is to be, for a process that began at `started`.

@@ -3,8 +3,8 @@
 use weir_core::ListenerId;
 use weir_mqtt::{QoS, Version};
 
-use super::disk::Random;
 use super::network::Ways;
+use super::random::Random;
 use super::setup::{Conduct, DEAD_LETTERS};
 
 /// What a client is there for.

@@ -8,12 +8,13 @@ use weir_mqtt::QoS;
 
 use super::checker;
 use super::client::Client;
-use super::disk::{Image, Random, SimulatedDisks};
+use super::disk::{Image, SimulatedDisks};
 use super::misbehaviour::Misbehaviour;
 use super::model::Problem;
 use super::outcome::{Failure, Summary};
 use super::outputs::Truth;
 use super::process::Process;
+use super::random::Random;
 use super::reduction::Actor;
 use super::rule_set::{self, CLOSED_AFTER_MS};
 use super::setup::{Conduct, Kind, Setup};
@@ -118,6 +119,7 @@ impl World {
             (conduct.sleep_ms, Event::Sleep),
             (conduct.full_disk_ms, Event::DiskFull),
             (conduct.exchange_ms, Event::Exchange),
+            (conduct.expel_ms, Event::Expel),
         ];
         for (ms, event) in troubles {
             if let Some(ms) = ms {
@@ -293,6 +295,7 @@ impl World {
             Event::DiskFull => self.fill_disk(),
             Event::DiskRoom => self.give_room(),
             Event::Exchange => self.exchange_rules(),
+            Event::Expel => self.expel(),
             Event::Committed(number)
             | Event::Reload(number)
             | Event::Reopen(number)

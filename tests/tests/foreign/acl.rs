@@ -21,7 +21,7 @@ use weir_tests::harness::foreign::program;
 use weir_tests::harness::mosquitto::Mosquitto;
 use weir_tests::harness::wait::LIMIT;
 use weir_tests::harness::weir::Weir;
-use weir_tests::sim::disk::Random;
+use weir_tests::sim::random::Random;
 
 const SEEDS: u64 = 20;
 /// May do everything, and sees what comes of it.

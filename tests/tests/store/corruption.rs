@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::panic;
 
 use weir_broker::store::{Condition, Store, StoreError};
-use weir_tests::sim::disk::{Image, Random, SimulatedDisks};
+use weir_tests::sim::disk::{Image, SimulatedDisks};
+use weir_tests::sim::random::Random;
 
 use crate::model::Model;
 use crate::workload::{Workload, options, seeds};

@@ -8,7 +8,7 @@ use weir_broker::config::OnDamage;
 use weir_broker::store::{
     Condition, ExportTable, Salvage, Store, StoreError, copy, examine, export,
 };
-use weir_tests::sim::disk::Random;
+use weir_tests::sim::random::Random;
 
 use crate::model::Model;
 use crate::start::directory;

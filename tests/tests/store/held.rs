@@ -7,7 +7,8 @@ use weir_core::{
     ShardId, Target,
 };
 use weir_mqtt::QoS;
-use weir_tests::sim::disk::{Random, SimulatedDisks};
+use weir_tests::sim::disk::SimulatedDisks;
+use weir_tests::sim::random::Random;
 
 use crate::workload::{open, seeds};
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use weir_broker::store::{Store, StoreOptions};
-use weir_tests::sim::disk::Random;
+use weir_tests::sim::random::Random;
 
 use crate::start::directory;
 use crate::workload::{READERS, Workload};

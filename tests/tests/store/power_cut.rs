@@ -4,7 +4,8 @@
 
 use weir_broker::store::Condition;
 use weir_core::Batch;
-use weir_tests::sim::disk::{Image, Random, SimulatedDisks};
+use weir_tests::sim::disk::{Image, SimulatedDisks};
+use weir_tests::sim::random::Random;
 
 use crate::model::Model;
 use crate::workload::{Workload, open, seeds};

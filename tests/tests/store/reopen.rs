@@ -6,7 +6,8 @@ use std::io::ErrorKind;
 
 use weir_broker::store::{LastGroup, Store, StoreError};
 use weir_core::{Batch, Change, Links, Sequence, ShardId};
-use weir_tests::sim::disk::{Image, Random, SimulatedDisks};
+use weir_tests::sim::disk::{Image, SimulatedDisks};
+use weir_tests::sim::random::Random;
 
 use crate::power_cut::Script;
 use crate::workload::{READERS, Workload, logged_alone, options, seeds};
@@ -313,7 +314,7 @@ fn a_store_without_files_of_its_own_stays_failed() {
 /// What the store says that it holds is what a look at every row says.
 #[test]
 fn the_bytes_of_all_rows_are_counted() {
-    let row_bytes: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("meta");
+    let meta: redb::TableDefinition<&[u8], &[u8]> = redb::TableDefinition::new("meta");
     for seed in seeds(10) {
         let mut workload = Workload::new(seed, 2);
         let disks = SimulatedDisks::from_image(fresh());
@@ -330,13 +331,13 @@ fn the_bytes_of_all_rows_are_counted() {
             .expect("the store has closed it");
         let transaction = database.begin_write().expect("nobody else writes");
         let known = {
-            let mut meta = transaction.open_table(row_bytes).expect("the store has it");
-            let known = meta.remove("row_bytes").expect("a working disk");
-            known.map(|known| known.value())
+            let mut meta = transaction.open_table(meta).expect("the store has it");
+            let known = meta.remove(&b"row_bytes"[..]).expect("a working disk");
+            known.map(|known| known.value().to_vec())
         };
         transaction.commit().expect("a working disk");
         drop(database);
-        assert_eq!(known, Some(used), "seed {seed}");
+        assert_eq!(known, Some(used.to_le_bytes().to_vec()), "seed {seed}");
         assert_eq!(open(&disks).used_bytes(), used, "seed {seed}: counted again");
     }
 }

@@ -14,6 +14,7 @@ use weir_core::{
 use weir_mqtt::{PacketId, QoS, RetainHandling, SubscriptionOptions, Version};
 
 use crate::damage::{NOW_S, file, start};
+use crate::older::{self, make_older};
 use crate::start::directory;
 use crate::workload::{READERS, options};
 
@@ -49,14 +50,20 @@ fn what_is_behind_a_gap_in_the_journal_is_kept() {
     assert!(fs::read(aside).expect("it is kept") == journal);
 }
 
-/// The form before this one: no journal, and two rows less in `meta`.
+/// The first form: other columns, no journal, and two rows less in `meta`.
 #[test]
 fn a_store_of_format_version_1_is_looked_at_copied_and_started() {
     let path = small("salvage-version-1");
-    let meta: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-    put(&path, meta, "format_version", 1);
-    take(&path, meta, "journal_epoch");
-    take(&path, meta, "store_id");
+    take(&path, META, b"journal_epoch");
+    take(&path, META, b"store_id");
+    let database = redb::Database::create(path.join("weir.redb")).expect("nobody uses it");
+    make_older(&database);
+    let transaction = database.begin_write().expect("nobody else writes");
+    let mut meta = transaction.open_table(older::META).expect("the store has it");
+    meta.insert("format_version", 1).expect("a working disk");
+    drop(meta);
+    transaction.commit().expect("a working disk");
+    drop(database);
     fs::remove_file(path.join("weir.journal")).expect("it is empty");
     let from = path.join("weir.redb");
     let found = examine(&from).expect("it can be read");
@@ -64,13 +71,21 @@ fn a_store_of_format_version_1_is_looked_at_copied_and_started() {
     let to = directory("salvage-version-2").join("copy.redb");
     copy(&from, &to).expect("it is whole");
     let found = examine(&to).expect("it can be read");
-    assert_eq!((found.format_version, found.problems), (Some(2), Vec::new()));
+    assert_eq!((found.format_version, found.problems), (Some(3), Vec::new()));
     let mut lines = Vec::new();
     export(&from, &ExportTable::ALL, &mut lines).expect("it can be read");
     assert_eq!(lines.iter().filter(|byte| **byte == b'\n').count(), 2 + 2 + 1 + 4);
-    put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+    let database = redb::Database::create(&from).expect("nobody uses it");
+    let transaction = database.begin_write().expect("nobody else writes");
+    let mut retained = transaction.open_table(older::RETAINED).expect("the store has it");
+    retained.insert("bad", &[1, 2, 3][..]).expect("a working disk");
+    drop(retained);
+    transaction.commit().expect("a working disk");
+    drop(database);
     let (store, salvage) = start(&path).expect("it is salvaged");
     assert_eq!(salvage.expect("it was damaged").lost(), Some(1));
+    let rules = store.rules().expect("it can be read");
+    assert_eq!(rules.snapshot, [b"state"]);
     assert_eq!(store.recover(SHARD, usize::MAX).expect("it can be read").log.len(), 4);
 }
 
@@ -159,23 +174,14 @@ fn small(name: &str) -> PathBuf {
 }
 
 /// Puts a row into a table past everything that checks rows.
-fn put<K: redb::Key + 'static, V: redb::Value + 'static>(
-    path: &Path,
-    table: TableDefinition<'static, K, V>,
-    key: K::SelfType<'_>,
-    value: V::SelfType<'_>,
-) {
+fn put(path: &Path, table: Rows, key: &[u8], value: &[u8]) {
     let database = redb::Database::create(path.join("weir.redb")).expect("nobody uses it");
     let transaction = database.begin_write().expect("nobody else writes");
     transaction.open_table(table).expect("the store has it").insert(key, value).expect("a disk");
     transaction.commit().expect("a working disk");
 }
 
-fn take<K: redb::Key + 'static, V: redb::Value + 'static>(
-    path: &Path,
-    table: TableDefinition<'static, K, V>,
-    key: K::SelfType<'_>,
-) {
+fn take(path: &Path, table: Rows, key: &[u8]) {
     let database = redb::Database::create(path.join("weir.redb")).expect("nobody uses it");
     let transaction = database.begin_write().expect("nobody else writes");
     let mut rows = transaction.open_table(table).expect("the store has it");
@@ -184,25 +190,28 @@ fn take<K: redb::Key + 'static, V: redb::Value + 'static>(
     transaction.commit().expect("a working disk");
 }
 
-const SESSION: TableDefinition<'_, &[u8; 5], &[u8]> = TableDefinition::new("session");
-const CURSOR: TableDefinition<'_, &[u8; 5], &[u8]> = TableDefinition::new("cursor");
-const LOG: TableDefinition<'_, &[u8; 9], &[u8]> = TableDefinition::new("log");
-const RETAINED: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("retained");
-const SUBSCRIPTION: TableDefinition<'_, &[u8], &[u8; 5]> = TableDefinition::new("subscription");
-const INFLIGHT: TableDefinition<'_, &[u8; 7], u64> = TableDefinition::new("inflight_out");
-const RECEIVED: TableDefinition<'_, &[u8; 7], ()> = TableDefinition::new("received_qos2");
+type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+const CURSOR: Rows = TableDefinition::new("cursor");
+const INFLIGHT: Rows = TableDefinition::new("inflight_out");
+const LOG: Rows = TableDefinition::new("log");
+const META: Rows = TableDefinition::new("meta");
+const RECEIVED: Rows = TableDefinition::new("received_qos2");
+const RETAINED: Rows = TableDefinition::new("retained");
+const SESSION: Rows = TableDefinition::new("session");
+const SUBSCRIPTION: Rows = TableDefinition::new("subscription");
 
 #[test]
 fn a_bad_row_of_any_table_is_left_out_and_the_rest_is_kept() {
     type Spoil = fn(&Path);
     let spoils: [(&str, Spoil); 7] = [
-        ("session", |path| put(path, SESSION, &[0, 0, 0, 0, 9], &[9, 9, 9][..])),
-        ("cursor", |path| put(path, CURSOR, &[0, 0, 0, 0, 9], &[5, 6][..])),
-        ("log", |path| put(path, LOG, &[0, 0, 0, 0, 0, 0, 0, 0, 9], &[0xff; 20][..])),
-        ("retained", |path| put(path, RETAINED, "bad", &[1, 2, 3][..])),
+        ("session", |path| put(path, SESSION, &[0, 0, 0, 0, 9], &[9, 9, 9])),
+        ("cursor", |path| put(path, CURSOR, &[0, 0, 0, 0, 9], &[5, 6])),
+        ("log", |path| put(path, LOG, &[0, 0, 0, 0, 0, 0, 0, 0, 9], &[0xff; 20])),
+        ("retained", |path| put(path, RETAINED, b"bad", &[1, 2, 3])),
         ("subscription", |path| put(path, SUBSCRIPTION, &[0, 0, 0, 0, 1, b'x'], &[0xff; 5])),
-        ("inflight_out", |path| put(path, INFLIGHT, &[0, 0, 0, 0, 1, 0, 0], 1)),
-        ("received_qos2", |path| put(path, RECEIVED, &[0, 0, 0, 0, 1, 0, 0], ())),
+        ("inflight_out", |path| put(path, INFLIGHT, &[0, 0, 0, 0, 1, 0, 0], &[1; 8])),
+        ("received_qos2", |path| put(path, RECEIVED, &[0, 0, 0, 0, 1, 0, 0], &[])),
     ];
     for (table, spoil) in spoils {
         let path = small(&format!("salvage-bad-{table}"));
@@ -236,7 +245,7 @@ fn high_trees_and_long_values_are_read_too() {
     store.commit(&[batch(2, changes)]).expect("a disk");
     let before = store.recover(SHARD, usize::MAX).expect("it can be read");
     drop(store);
-    put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+    put(&path, RETAINED, b"bad", &[1, 2, 3]);
     let (store, salvage) = start(&path).expect("it is salvaged");
     assert_eq!(salvage.expect("it was damaged").lost(), Some(1));
     let after = store.recover(SHARD, usize::MAX).expect("it can be read");
@@ -249,7 +258,7 @@ fn what_a_lost_session_leaves_behind_goes_with_it() {
     let path = small("salvage-orphans");
     take(&path, SESSION, &[0, 0, 0, 0, 2]);
     // Something has to be wrong for the store to be looked at closely.
-    put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+    put(&path, RETAINED, b"bad", &[1, 2, 3]);
     let (store, salvage) = start(&path).expect("it is salvaged");
     let salvage = salvage.expect("it was damaged");
     let removed = |table: &str| {
@@ -280,7 +289,7 @@ fn what_a_lost_session_leaves_behind_goes_with_it() {
 fn a_delivery_whose_message_is_lost_still_gives_its_identifier_back() {
     let path = small("salvage-identifier");
     take(&path, LOG, &[0, 0, 0, 0, 0, 0, 0, 0, 2]);
-    put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+    put(&path, RETAINED, b"bad", &[1, 2, 3]);
     let (store, salvage) = start(&path).expect("it is salvaged");
     let told = salvage.expect("it was damaged").consequences;
     assert!(told.iter().any(|line| line.starts_with("2 deliveries under way")), "{told:?}");
@@ -295,7 +304,7 @@ fn a_delivery_whose_message_is_lost_still_gives_its_identifier_back() {
 #[test]
 fn a_start_that_is_told_to_refuse_changes_nothing() {
     let path = small("salvage-refuse");
-    put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+    put(&path, RETAINED, b"bad", &[1, 2, 3]);
     let image = fs::read(path.join("weir.redb")).expect("it is there");
     let error = Store::start(&path, options(), OnDamage::Refuse, NOW_S).expect_err("it is damaged");
     let text = error.to_string();
@@ -310,7 +319,7 @@ fn two_salvages_of_one_second_keep_both_files() {
     let path = small("salvage-twice");
     let mut kept = BTreeSet::new();
     for _ in 0..3 {
-        put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+        put(&path, RETAINED, b"bad", &[1, 2, 3]);
         let (_, salvage) = start(&path).expect("it is salvaged");
         let salvage = salvage.expect("it was damaged");
         assert!(kept.insert(salvage.quarantined) && kept.insert(salvage.report), "{kept:?}");
@@ -323,7 +332,7 @@ fn two_salvages_of_one_second_keep_both_files() {
 #[test]
 fn a_salvage_that_was_interrupted_is_finished() {
     let path = small("salvage-interrupted");
-    put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+    put(&path, RETAINED, b"bad", &[1, 2, 3]);
     let damaged = fs::read(path.join("weir.redb")).expect("it is there");
     let (_, salvage) = start(&path).expect("it is salvaged");
     let salvage = salvage.expect("it was damaged");
@@ -366,7 +375,7 @@ fn a_salvage_that_was_interrupted_is_finished() {
 #[test]
 fn a_store_that_cannot_be_written_anew_stays_as_it_is() {
     let path = small("salvage-no-place");
-    put(&path, RETAINED, "bad", &[1, 2, 3][..]);
+    put(&path, RETAINED, b"bad", &[1, 2, 3]);
     let image = fs::read(path.join("weir.redb")).expect("it is there");
     // Nothing can be made below a file, whoever tries.
     fs::write(path.join("weir.salvage"), "").expect("it can be written");
@@ -395,8 +404,7 @@ fn files_of_others_and_of_newer_versions_are_no_damage() {
     assert!(matches!(error, StoreError::NotAStore { .. }), "{error:?}");
 
     let path = small("salvage-newer");
-    let meta: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-    put(&path, meta, "format_version", 77);
+    put(&path, META, b"format_version", &77_u64.to_le_bytes());
     let error = start(&path).expect_err("it is newer");
     assert!(matches!(error, StoreError::UnknownFormat { found: 77, .. }), "{error:?}");
 

@@ -10,7 +10,8 @@ use weir_core::{
     Sequence, SessionId, SessionRecord, ShardId, SubscriptionRecord, Target, WillRecord,
 };
 use weir_mqtt::{PacketId, QoS, RetainHandling, SubscriptionOptions, Version};
-use weir_tests::sim::disk::{Random, SimulatedDisks};
+use weir_tests::sim::disk::SimulatedDisks;
+use weir_tests::sim::random::Random;
 
 use crate::model::Model;
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use weir_broker::store::{Refused, Store, Writer, WriterOptions, WriterState};
 use weir_core::{Batch, Change, Links, Sequence, ShardId};
-use weir_tests::sim::disk::{Random, SimulatedDisks};
+use weir_tests::sim::disk::SimulatedDisks;
+use weir_tests::sim::random::Random;
 
 use crate::workload::{Workload, open, options};
 

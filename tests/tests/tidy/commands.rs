@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use weir_tests::harness::folder::Folder;
 use weir_tests::harness::weir::{weir, workspace};
 
 use crate::{assert_none, files, read};
@@ -13,6 +14,12 @@ fn every_configuration_is_right() {
         let path = workspace().join(&name).to_string_lossy().into_owned();
         let commands: &[&[&str]] = if name.starts_with("config/rules/") {
             &[&["rules", "check", &path], &["rules", "test", &path]]
+        } else if name.ends_with("/bridge.toml") {
+            // Of another program: the tests of weir-firmware-bridge and of the package read them.
+            continue;
+        } else if name.starts_with("config/package/rules/") {
+            // Read with the configuration of the package, which names them.
+            continue;
         } else if name.starts_with("config/") {
             &[&["check", "--config", &path]]
         } else {
@@ -26,6 +33,67 @@ fn every_configuration_is_right() {
         }
     }
     assert_none(&problems);
+}
+
+/// What documents show of a configuration or of rules is one. The files that it names need not be there.
+#[test]
+fn configurations_in_documents_are_right() {
+    let mut problems = Vec::new();
+    let mut count = 0;
+    // The tests of the rules have those of their own guide.
+    for name in files(&[".md"]).iter().filter(|name| *name != "docs/rules.md") {
+        for (number, block) in toml_blocks(&read(name)) {
+            count += 1;
+            if let Err(reason) = check_toml(&block) {
+                problems.push(format!("{name}:{number}: {reason}"));
+            }
+        }
+    }
+    assert_none(&problems);
+    assert!(count > 40, "only {count} blocks were found");
+}
+
+/// The code blocks that are marked as TOML, with the number of their first line.
+fn toml_blocks(text: &str) -> Vec<(usize, String)> {
+    let mut found: Vec<(usize, String)> = Vec::new();
+    let mut is_toml = false;
+    for (number, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with("```") {
+            is_toml = !is_toml && line.trim_start() == "```toml";
+            if is_toml {
+                found.push((number + 2, String::new()));
+            }
+        } else if let Some((_, block)) = found.last_mut().filter(|_| is_toml) {
+            block.push_str(line);
+            block.push('\n');
+        }
+    }
+    found
+}
+
+fn check_toml(block: &str) -> Result<(), String> {
+    let has = |start: &str| block.lines().any(|line| line.trim_start().starts_with(start));
+    // Of other programs: the bridge, cargo.
+    if ["[bridge]", "[[modbus", "[[link]]", "[[node]]", "[dependencies]"].iter().any(|one| has(one))
+    {
+        return Ok(());
+    }
+    let folder = Folder::new("document");
+    let file = folder.write("file.toml", block).to_string_lossy().into_owned();
+    let commands: &[&[&str]] = match has("[rule.") {
+        true => &[&["rules", "check", &file], &["rules", "test", &file]],
+        false => &[&["check", "--config", &file]],
+    };
+    for command in commands {
+        let ended = weir(command);
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        let mut errors = said.lines().filter(|line| line.starts_with("error")).peekable();
+        let is_known = ended.status.success() || errors.peek().is_some();
+        if !is_known || errors.any(|line| !line.contains("]: cannot read ")) {
+            return Err(said);
+        }
+    }
+    Ok(())
 }
 
 /// A user types them. What can be run without a trace is run; of the rest each word is looked for
@@ -129,7 +197,9 @@ fn check_cargo(words: &[&str]) -> Result<(), String> {
 fn check_weir(words: &[&str]) -> Result<(), String> {
     // Up to two words name the command.
     let is_name = |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
-    let is_group = words.first().is_some_and(|word| ["bench", "rules", "store"].contains(word));
+    let is_group = words
+        .first()
+        .is_some_and(|word| ["bench", "explain", "rules", "store", "token"].contains(word));
     let depth = if is_group { 2 } else { 1 };
     let name: Vec<&str> = words.iter().take(depth).take_while(is_name).copied().collect();
     let name: Vec<&str> = name.into_iter().filter(|word| !word.starts_with('-')).collect();

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use weir_broker::cli::commands_page;
 use weir_broker::config::{reference_page, sample_file};
 use weir_tests::harness::weir::workspace;
 
@@ -13,6 +14,8 @@ fn generated_files_are_up_to_date() {
     assert!(read("config/weir.toml") == sample_file(), "config/weir.toml is old: {how}");
     let page = "docs/configuration.md";
     assert!(read(page) == reference_page(), "{page} is old: {how}");
+    let page = "docs/commands.md";
+    assert!(read(page) == commands_page(), "{page} is old: {how}");
 }
 
 #[test]
@@ -34,6 +37,31 @@ fn links_lead_somewhere() {
             {
                 problems.push(format!("{name}:{number}: {target} has no such heading"));
             }
+        }
+    }
+    assert_none(&problems);
+}
+
+/// The book has them all, so that its search finds everything.
+#[test]
+fn every_page_is_in_the_book() {
+    let summary = "docs/SUMMARY.md";
+    let text = read(summary);
+    let listed: Vec<String> =
+        links(&text).into_iter().map(|(_, target)| format!("docs/{target}")).collect();
+    let pages = files(&[".md"]);
+    let pages = pages.iter().filter(|name| name.starts_with("docs/") && *name != summary);
+    let mut problems: Vec<String> = Vec::new();
+    for page in pages {
+        match listed.iter().filter(|name| *name == page).count() {
+            1 => {}
+            count => problems.push(format!("{page} is in {summary} {count} times, not once")),
+        }
+        // The title in the book is that of the page.
+        let title =
+            read(page).lines().next().unwrap_or_default().trim_start_matches("# ").to_owned();
+        if !text.contains(&format!("[{title}](")) {
+            problems.push(format!("{page}: its title `{title}` is another one in {summary}"));
         }
     }
     assert_none(&problems);

@@ -7,7 +7,7 @@ use weir_tests::harness::amqp::{AmqpClient, Delivered};
 use weir_tests::harness::folder::Folder;
 use weir_tests::harness::foreign::program;
 use weir_tests::harness::rabbitmq::RabbitMq;
-use weir_tests::sim::disk::Random;
+use weir_tests::sim::random::Random;
 
 use crate::{FarEnd, campaign};
 

@@ -2,7 +2,7 @@
 
 use weir_tests::harness::folder::Folder;
 use weir_tests::harness::http_service::HttpService;
-use weir_tests::sim::disk::Random;
+use weir_tests::sim::random::Random;
 
 use crate::{FarEnd, campaign};
 

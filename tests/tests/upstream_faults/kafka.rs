@@ -16,7 +16,7 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use weir_tests::harness::folder::Folder;
-use weir_tests::sim::disk::Random;
+use weir_tests::sim::random::Random;
 
 use crate::{FarEnd, campaign};
 

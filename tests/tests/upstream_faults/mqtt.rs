@@ -8,7 +8,7 @@ use weir_tests::harness::foreign::program;
 use weir_tests::harness::mosquitto::Mosquitto;
 use weir_tests::harness::publisher::Message;
 use weir_tests::harness::subscriber::{Arrival, Subscriber};
-use weir_tests::sim::disk::Random;
+use weir_tests::sim::random::Random;
 
 use crate::{FarEnd, campaign};
 

@@ -5,7 +5,7 @@ use weir_tests::harness::folder::Folder;
 use weir_tests::harness::foreign::program;
 use weir_tests::harness::jetstream::{JetStream, Stored};
 use weir_tests::harness::nats_server::NatsServer;
-use weir_tests::sim::disk::Random;
+use weir_tests::sim::random::Random;
 
 use crate::{FarEnd, campaign};
 

@@ -218,3 +218,26 @@ impl Chance {
         if filter.is_empty() { "a".to_owned() } else { filter }
     }
 }
+
+#[test]
+fn the_line_that_decides_is_told() {
+    let topics = [
+        (Some("u"), rule(Access::ReadWrite, "a/#").at_line(2)),
+        (Some("u"), rule(Access::Deny, "a/secret").at_line(3)),
+    ];
+    let acl = Arc::new(Acl::new(topics, [pattern(Access::Write, "of/%c/+").at_line(7)]));
+    let identity = Identity { username: Some("u".into()), ..Identity::default() };
+    let ruling = |client_id: &str, wanted, topic: &str| {
+        let ruling = acl.rule_on(&identity, client_id, wanted, topic);
+        (ruling.is_allowed, ruling.line)
+    };
+    assert_eq!(ruling("c", Access::Write, "a/b"), (true, Some(2)));
+    assert_eq!(ruling("c", Access::Write, "a/secret"), (false, Some(3)));
+    // Messages on a/secret will not come, but others will.
+    assert_eq!(ruling("c", Access::Read, "a/+"), (true, Some(2)));
+    assert_eq!(ruling("c", Access::Read, "a/secret"), (false, Some(3)));
+    assert_eq!(ruling("c", Access::Write, "of/c/x"), (true, Some(7)));
+    assert_eq!(ruling("c/d", Access::Write, "of/c/d"), (false, None));
+    assert!(acl.patterns_apply(Some("u"), "c") && !acl.patterns_apply(Some("u"), "c/d"));
+    assert_eq!(ruling("c", Access::Read, "of/c/x"), (false, None));
+}

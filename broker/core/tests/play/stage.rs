@@ -338,6 +338,7 @@ impl Stage {
                 assert_eq!(records.iter().count(), records.len());
             }
             Effect::Forward { .. } | Effect::Move { .. } => unreachable!("there is one shard"),
+            Effect::Interest(_) => unreachable!("there is no fleet"),
             Effect::ReadHistory(_) => unreachable!("there is no history"),
             Effect::Load { sequences } => {
                 assert!(self.to_load.is_none(), "one read at a time");

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use weir_core::{
     AuthenticationRequest, Batch, Change, ConnectionId, Core, Denial, DropNotice, Effect, Forwards,
-    HistoryRequest, Input, Instant, Limits, Link as BatchLink, ListenerId, MemoryPressure, Message,
-    Now, Placement, ReaderConfig, ReaderId, Sequence, ShardId, ThrottleNotice,
+    HistoryRequest, Input, Instant, InterestChange, Limits, Link as BatchLink, ListenerId,
+    MemoryPressure, Message, Now, Placement, ReaderConfig, ReaderId, Sequence, ShardId,
+    ThrottleNotice,
 };
 use weir_mqtt::frame_len;
 
@@ -13,7 +14,7 @@ use super::store::Stores;
 
 /// What is behind a world.
 pub(crate) struct Net {
-    pub(super) cores: Vec<Core>,
+    pub(crate) cores: Vec<Core>,
     pub(crate) now: Now,
     pub(super) limits: Limits,
     pub(super) readers: Vec<ReaderConfig>,
@@ -50,6 +51,8 @@ pub(crate) struct Net {
     pub(crate) to_readers: Vec<ReaderMessage>,
     /// Messages that did not reach readers.
     pub(crate) missed: BTreeMap<ReaderId, u64>,
+    /// How often each filter is wanted.
+    pub(crate) interest: BTreeMap<String, i32>,
     /// Clients whose credentials the test has to judge.
     pub(super) asking: VecDeque<(ConnectionId, AuthenticationRequest)>,
     pub(super) denials: Vec<Denial>,
@@ -157,7 +160,7 @@ impl Net {
         self.settle();
     }
 
-    pub(super) fn handle_everywhere<'a>(&mut self, input: impl Fn() -> Input<'a>) {
+    pub(crate) fn handle_everywhere<'a>(&mut self, input: impl Fn() -> Input<'a>) {
         for core in &mut self.cores {
             core.handle(self.now, input());
         }
@@ -175,6 +178,7 @@ impl Net {
     /// A process begins.
     pub(super) fn start(&mut self, shards: u8, seed: u64) {
         self.store.resize(shards);
+        self.interest.clear();
         let memory = self.limits.queued_memory_eased_at;
         let kept = self.store.clients();
         let kept = kept.iter().map(|(client_id, shard)| (&**client_id, *shard));
@@ -290,6 +294,7 @@ impl Net {
                     self.load();
                 }
             }
+            Effect::Interest(changes) => self.note_interest(changes),
             Effect::MemoryPressure { pressure, .. } => self.pressure = pressure,
             Effect::Move { connection, shard: to, bytes } => {
                 self.parcels.push_back(Parcel::Connection { connection, from: shard, to, bytes });
@@ -317,6 +322,14 @@ impl Net {
                 });
                 self.to_readers.extend(messages);
             }
+        }
+    }
+
+    fn note_interest(&mut self, changes: Vec<InterestChange>) {
+        for InterestChange { filter, is_wanted } in changes {
+            let wanted = self.interest.entry(filter.to_string()).or_default();
+            *wanted += if is_wanted { 1 } else { -1 };
+            assert!(*wanted >= 0, "{filter} is not wanted more often than it was");
         }
     }
 

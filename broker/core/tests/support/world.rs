@@ -75,6 +75,7 @@ impl World {
             listener: ListenerId(0),
             to_readers: Vec::new(),
             missed: BTreeMap::new(),
+            interest: BTreeMap::new(),
             asking: VecDeque::new(),
             denials: Vec::new(),
             drop_notices: Vec::new(),
@@ -359,6 +360,18 @@ impl World {
         self.net().missed.remove(&reader).unwrap_or_default()
     }
 
+    /// The filters that are wanted here.
+    pub(crate) fn wanted(&self) -> Vec<String> {
+        let net = self.net();
+        let wanted = net.interest.iter().filter(|(_, count)| **count > 0);
+        wanted.map(|(filter, _)| filter.clone()).collect()
+    }
+
+    /// Other brokers have retained this.
+    pub(crate) fn retained_elsewhere(&self, messages: &[Message]) {
+        self.net().handle(Input::RetainedElsewhere(messages));
+    }
+
     /// Topics and payloads of what is retained, as a reader is told.
     pub(crate) fn retained_for(&self, filters: &[&str]) -> Vec<String> {
         let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
@@ -413,6 +426,15 @@ impl World {
         let mut net = self.net();
         let shard = net.link(connection).shard;
         net.handle_in(shard, Input::CertificateRevoked { connection });
+    }
+
+    pub(crate) fn expel(&self, client_id: &str, ends_session: bool) {
+        self.net().handle_everywhere(|| Input::Expel { client_id, ends_session });
+    }
+
+    /// Looks at the core of each shard.
+    pub(crate) fn look_everywhere<T>(&self, look: impl FnMut(&Core) -> T) -> Vec<T> {
+        self.net().cores.iter().map(look).collect()
     }
 
     /// What was denied since the last call.

@@ -1,4 +1,4 @@
-//! `weir demo`: devices, a broker with rules and a second broker that plays the upstream, all in
+//! `weir demo`: the simulated devices of the bridge, a broker with rules and a second broker that plays the upstream, all in
 //! this process and on this machine. What it writes is in a temporary directory that it removes.
 
 use std::{
@@ -6,37 +6,39 @@ use std::{
     io::{self, IsTerminal},
     net::TcpListener,
     path::{Path, PathBuf},
-    time::{Duration, Instant, SystemTime},
+    time::Duration,
 };
 
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval},
 };
+use weir_firmware_bridge::simulate::{Fleet, Sample};
 use weir_rules::Source;
 
 use super::{
     Answer, CliError,
     client::{Client, Event, connect},
     connect::ConnectArguments,
+    dashboard,
     property::Properties,
     publish::await_connection,
     say,
     stop::Stop,
 };
 use crate::{
+    admin::AdminKey,
     broker::Broker,
+    clock::unix_ms,
     config::{
-        AdminConfig, Config, HostPort, ListenerConfig, LogLevel, Route, TopicTemplate,
+        AdminConfig, Config, HostPort, ListenerConfig, LogLevel, Priority, Route, TopicTemplate,
         UpstreamConfig,
     },
     logging,
 };
 
-mod sensors;
 mod view;
 
-use sensors::Sensors;
 use view::{Places, Side, View};
 
 /// The demo listens where only this machine can reach it.
@@ -78,12 +80,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     }
     let upstream = Broker::start(upstream_config(folder.path(), upstream_port))?;
     let broker = Broker::start(broker_config(folder.path(), port, upstream_port, admin_port))?;
+    let key = AdminKey::read(&broker_dir(folder.path())).ok();
     let view = View::new(Places {
         broker: HostPort::new(HOST, port).to_string(),
         upstream: HostPort::new(HOST, upstream_port).to_string(),
         upstream_port,
         port,
         admin: HostPort::new(HOST, admin_port).to_string(),
+        dashboard: dashboard::link(&HostPort::new(HOST, admin_port), false, key.as_ref()),
     });
     let shown = super::runtime()?.block_on(show(view, port, upstream_port));
     broker.shutdown();
@@ -124,6 +128,10 @@ fn free_port(first: u16) -> Result<u16, CliError> {
     ports.find(|port| TcpListener::bind((HOST, *port)).is_ok()).ok_or(CliError::NoPort { first })
 }
 
+fn broker_dir(folder: &Path) -> PathBuf {
+    folder.join("broker")
+}
+
 fn upstream_config(folder: &Path, port: u16) -> Config {
     Config {
         data_dir: folder.join("upstream"),
@@ -136,15 +144,18 @@ fn broker_config(folder: &Path, port: u16, upstream_port: u16, admin_port: u16) 
     let filter = "agg/#";
     let to = TopicTemplate::parse("site/demo/{topic}", filter).expect("a template of our own");
     let upstream = UpstreamConfig {
-        forward: vec![Route { from: filter.to_owned(), to, qos: 1 }],
+        forward: vec![Route { from: filter.to_owned(), to, qos: 1, priority: Priority::Normal }],
         remote_clientid: Some("weir-demo".to_owned()),
         ..UpstreamConfig::new("cloud", HostPort::new(HOST, upstream_port))
     };
     Config {
-        data_dir: folder.join("broker"),
+        data_dir: broker_dir(folder),
         rules: vec![Source::new("demo/rules.toml", RULES)],
         listeners: vec![ListenerConfig::new(HostPort::new(HOST, port))],
-        admin: AdminConfig { address: Some(HostPort::new(HOST, admin_port)) },
+        admin: AdminConfig {
+            address: Some(HostPort::new(HOST, admin_port)),
+            ..AdminConfig::default()
+        },
         upstreams: vec![upstream],
         ..Config::default()
     }
@@ -159,8 +170,8 @@ async fn show(mut view: View, port: u16, upstream_port: u16) -> Result<(), CliEr
     let mut stop = Stop::listen()?;
     say(&view.introduction())?;
 
-    let start = Instant::now();
-    let mut sensors = Sensors::new(SEED);
+    let mut fleet = Fleet::new(SEED, unix_ms());
+    let mut due = Vec::new();
     let mut step = interval(STEP);
     step.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut redraw = interval(REDRAW);
@@ -168,11 +179,10 @@ async fn show(mut view: View, port: u16, upstream_port: u16) -> Result<(), CliEr
         tokio::select! {
             () = stop.requested() => return Ok(()),
             _ = step.tick() => {
-                let elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-                for reading in sensors.poll(elapsed_ms, unix_ms()) {
-                    let payload = reading.payload.clone().into();
-                    devices.publish(&reading.topic, 1, false, payload).await;
-                    note(&mut view, is_live, Side::Device, &reading.topic, &reading.payload)?;
+                fleet.poll(unix_ms(), &mut due);
+                for Sample { topic, payload, .. } in due.drain(..) {
+                    note(&mut view, is_live, Side::Device, &topic, &payload)?;
+                    devices.publish(&topic, 1, false, payload.into()).await;
                 }
             }
             event = device_events.recv() => check(event)?,
@@ -214,11 +224,6 @@ fn check(event: Option<Event>) -> Result<(), CliError> {
         Some(Event::Lost(reason)) => Err(CliError::Lost { address: "the demo".to_owned(), reason }),
         _ => Ok(()),
     }
-}
-
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

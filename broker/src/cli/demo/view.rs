@@ -10,7 +10,7 @@ const COLUMNS: usize = 79;
 const TOPIC_COLUMNS: usize = 30;
 
 /// Width of the column of commands.
-const COMMAND_COLUMNS: usize = 50;
+const COMMAND_COLUMNS: usize = 56;
 
 /// Where everything is.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Places {
     pub(crate) upstream_port: u16,
     pub(crate) port: u16,
     pub(crate) admin: String,
+    /// The link to its page.
+    pub(crate) dashboard: String,
 }
 
 /// The last message of each topic.
@@ -66,13 +68,13 @@ impl View {
 
     /// The text above everything: where things are and what to try.
     pub(crate) fn introduction(&self) -> String {
-        let Places { broker, upstream, upstream_port, port, admin } = &self.places;
+        let Places { broker, upstream, upstream_port, port, admin, dashboard } = &self.places;
         let to_broker = if *port == 1883 { String::new() } else { format!(" -p {port}") };
         let next = [
             (format!("weir sub{to_broker} -t 'agg/#' -v"), "results of the rules"),
             (format!("weir sub -p {upstream_port} -t '#' -v"), "the same, at the upstream"),
             (
-                format!("weir pub{to_broker} -t home/freezer/temperature -m -5"),
+                format!("weir pub{to_broker} -t home/kitchen/freezer -m '{{\"temperature\":-5}}'"),
                 "a freezer that is too warm",
             ),
             (format!("weir status --admin {admin}"), "what the broker does"),
@@ -81,7 +83,7 @@ impl View {
             "Weir demo: devices -> broker -> rules -> upstream\n\n  \
              broker     {broker}\n  \
              upstream   {upstream}\n  \
-             status     http://{admin}/api/v1/status\n\n\
+             dashboard  {dashboard}\n\n\
              Try next, in another terminal:\n"
         );
         for (command, meaning) in next {
@@ -161,6 +163,7 @@ mod tests {
             upstream_port: 1886,
             port: 1885,
             admin: "127.0.0.1:8080".into(),
+            dashboard: "http://127.0.0.1:8080/#token=1".into(),
         })
     }
 

@@ -4,13 +4,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::json;
 use weir_mqtt::TopicFilter;
-use weir_rules::{Observer, Plan, Source, compile, unseen_fields};
+use weir_rules::{Diagnostic, Observer, Plan, Source, compile, unseen_fields};
 
-use super::super::{Answer, CliError, check::count, connect::ConnectArguments, say};
+use super::super::{Answer, CliError, check::count, connect::ConnectArguments, say, say_json};
 use super::look::{Look, Seen, look};
 use super::trial::parse_duration;
 use super::{read, show};
+use crate::diagnostic_json;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -30,6 +32,9 @@ pub(crate) struct Arguments {
     /// Look at messages for so long, such as 5s or 1m
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     live: Option<Duration>,
+    /// Print what was found as JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     connect: ConnectArguments,
 }
@@ -38,32 +43,43 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     let sources = read(&arguments.files)?;
     let plan = match compile(&sources) {
         Ok(plan) => plan,
+        Err(problems) if arguments.json => {
+            say_json(&json!({ "ok": false, "problems": diagnostic_json::all(&problems) }))?;
+            return Ok(Answer::No);
+        }
         Err(problems) => {
             show(&problems);
             return Ok(Answer::No);
         }
     };
-    plan.warnings().iter().for_each(|warning| eprint!("{warning}"));
-    if let Some(time) = arguments.live
-        && let Answer::No = check_fields(arguments, time, &plan, &sources)?
-    {
-        return Ok(Answer::No);
+    let mut warnings = plan.warnings().to_vec();
+    if let Some(time) = arguments.live {
+        let Some(unseen) = check_fields(arguments, time, &plan, &sources)? else {
+            return Ok(Answer::No);
+        };
+        warnings.extend(unseen);
     }
-    let files = count(sources.len(), "file");
-    say(&format!("ok ({} in {files})\n", count(plan.rules().count(), "rule")))?;
+    let (rules, files) = (plan.rules().count(), sources.len());
+    if arguments.json {
+        let problems = diagnostic_json::all(&warnings);
+        let answer = json!({ "ok": true, "rules": rules, "files": files, "problems": problems });
+        return say_json(&answer).map(|()| Answer::Yes);
+    }
+    warnings.iter().for_each(|warning| eprint!("{warning}"));
+    say(&format!("ok ({} in {})\n", count(rules, "rule"), count(files, "file")))?;
     Ok(Answer::Yes)
 }
 
-/// Warns of fields that no message has; `No` if there are none to be had.
+/// Warnings of fields that no message has; none if no messages are to be had.
 fn check_fields(
     arguments: &Arguments,
     time: Duration,
     plan: &Plan,
     sources: &[Source],
-) -> Result<Answer, CliError> {
+) -> Result<Option<Vec<Diagnostic>>, CliError> {
     let filters: Vec<String> = plan.filters().map(str::to_owned).collect();
     if filters.is_empty() {
-        return Ok(Answer::Yes);
+        return Ok(Some(Vec::new()));
     }
     let mut observers: Vec<Observer> = filters.iter().map(|one| Observer::new(one)).collect();
     let see = |seen: &Seen<'_>| {
@@ -79,6 +95,5 @@ fn check_fields(
         eprintln!("nothing came on {filter}: fields of its messages are not checked");
     }
     let unseen = unseen_fields(sources, &observers).map_err(CliError::Rules)?;
-    unseen.iter().for_each(|warning| eprint!("{warning}"));
-    Ok(answer)
+    Ok((answer == Answer::Yes).then_some(unseen))
 }

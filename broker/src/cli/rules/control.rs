@@ -1,9 +1,11 @@
 //! `weir rules status`, `pause`, `resume` and `reset`: rules of a running broker, by its admin
 //! server.
 
-use std::{fmt::Display, io};
+use std::fmt::Display;
 
-use super::super::{Answer, CliError, admin, say, status, store::Place};
+use serde_json::json;
+
+use super::super::{Answer, CliError, admin::Access, running::Running, say, say_json, status};
 use crate::{RuleCommand, admin::RULES_PATH, config::HostPort, status::RuleStatus};
 
 #[derive(Debug, clap::Args)]
@@ -13,10 +15,10 @@ pub(crate) struct OneRule {
     #[arg(value_name = "RULE")]
     pub(super) rule: String,
     #[command(flatten)]
-    place: Place,
-    /// Address of the admin server; without it that of the configuration, or 127.0.0.1:8080
-    #[arg(long, value_name = "HOST:PORT")]
-    admin: Option<HostPort>,
+    broker: Running,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -27,6 +29,8 @@ pub(crate) struct StatusArguments {
     /// Address of the admin server
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     admin: HostPort,
+    #[command(flatten)]
+    access: Access,
     /// Print what the server says of the rules as it is
     #[arg(long)]
     json: bool,
@@ -34,22 +38,22 @@ pub(crate) struct StatusArguments {
 
 /// Does something to a rule.
 pub(super) fn command(arguments: &OneRule, command: RuleCommand) -> Result<Answer, CliError> {
-    let address = arguments.place.admin(arguments.admin.as_ref())?;
     let rule = &arguments.rule;
     check_name(rule)?;
     let path = format!("{RULES_PATH}/{rule}/{}", command.word());
-    let response = admin::post(&address, &arguments.place.data_dir()?, &path, "")?;
-    let (first, code) = (response.first.clone(), response.code());
-    let wrong = |source| CliError::AdminAnswer { address: address.to_string(), source };
-    let text = response.text().map_err(wrong)?;
-    match code {
-        Some(200) => say(&format!("{text}\n")).map(|()| Answer::Yes),
-        Some(404) => {
-            eprintln!("{text}");
-            Ok(Answer::No)
-        }
-        _ => Err(wrong(io::Error::other(format!("the answer is `{first}`: {text}")))),
+    let response = arguments.broker.server()?.post(&path, "")?;
+    let is_done = match response.code() {
+        Some(200) => true,
+        Some(404) => false,
+        _ => return Err(response.unexpected()),
+    };
+    let text = response.message()?;
+    match is_done {
+        _ if arguments.json => say_json(&json!({ "ok": is_done, "rule": rule, "text": text }))?,
+        true => say(&format!("{text}\n"))?,
+        false => eprintln!("{text}"),
     }
+    Ok(if is_done { Answer::Yes } else { Answer::No })
 }
 
 /// The server would not know a rule with another name either, nor find its way to it.
@@ -67,7 +71,7 @@ pub(super) fn check_name(rule: &str) -> Result<(), CliError> {
 
 /// Shows how rules are.
 pub(super) fn show(arguments: &StatusArguments) -> Result<Answer, CliError> {
-    let (found, _) = status::fetch(&arguments.admin)?;
+    let (found, _) = status::fetch(&arguments.admin, &arguments.access)?;
     let wanted =
         |rule: &&RuleStatus| arguments.rules.is_empty() || arguments.rules.contains(&rule.name);
     let rules: Vec<&RuleStatus> = found.rules.iter().filter(wanted).collect();

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use weir_rules::{compile, nearest};
+use serde_json::json;
+use weir_config::nearest;
+use weir_rules::compile;
 
-use super::super::{Answer, CliError, say};
+use super::super::{Answer, CliError, say, say_json};
 use super::{control, read};
 use crate::RuleCommand;
 
@@ -29,6 +31,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     let plan = compile(&read(&arguments.files)?).map_err(CliError::Rules)?;
     let rule = arguments.broker.rule.as_str();
     match plan.explain(rule) {
+        Some(text) if arguments.broker.json => {
+            say_json(&json!({ "ok": true, "rule": rule, "text": text })).map(|()| Answer::Yes)
+        }
         Some(text) => say(&text).map(|()| Answer::Yes),
         None => {
             let near = nearest(rule, plan.rules().map(|known| known.name.as_str()));

@@ -11,9 +11,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use weir_config::nearest;
 use weir_core::MessageParts;
 use weir_mqtt::TopicFilter;
-use weir_rules::{Plan, Source, compile, nearest};
+use weir_rules::{Plan, Source, compile};
 
 use super::super::{Answer, CliError};
 use super::read;

@@ -2,7 +2,6 @@
 //! server.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
@@ -10,10 +9,15 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::super::{Answer, CliError, admin, stop::Stop, store::Place};
+use super::super::{
+    Answer, CliError,
+    admin::{self, Wire},
+    running::Running,
+    stop::Stop,
+};
 use super::control::check_name;
 use super::trial::{parse_duration, until};
-use crate::{admin::RULES_PATH, config::HostPort};
+use crate::admin::RULES_PATH;
 
 /// Lines that wait to be printed.
 const LINES_WAITING_MAX: usize = 64;
@@ -44,37 +48,24 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    place: Place,
-    /// Address of the admin server; without it that of the configuration, or 127.0.0.1:8080
-    #[arg(long, value_name = "HOST:PORT")]
-    admin: Option<HostPort>,
+    broker: Running,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     check_name(&arguments.rule)?;
-    let address = arguments.place.admin(arguments.admin.as_ref())?;
-    let wrong = |source| CliError::AdminAnswer { address: address.to_string(), source };
     let path = format!("{RULES_PATH}/{}/trace", arguments.rule);
     let body = json!({ "key": arguments.key, "json": arguments.json }).to_string();
-    let response = admin::post(&address, &arguments.place.data_dir()?, &path, &body)?;
-    match response.code() {
-        Some(200) => {}
-        Some(404) => {
-            eprintln!("{}", response.text().map_err(wrong)?);
-            return Ok(Answer::No);
-        }
-        _ => {
-            let first = response.first.clone();
-            let text = response.text().map_err(wrong)?;
-            return Err(wrong(io::Error::other(format!("the answer is `{first}`: {text}"))));
-        }
+    let server = arguments.broker.server()?;
+    let response = server.post(&path, &body)?;
+    if response.code() == Some(404) {
+        eprintln!("{}", response.message()?);
+        return Ok(Answer::No);
     }
-    super::super::runtime()?.block_on(print(arguments, response.body)).map_err(
-        |error| match error {
-            PrintError::Broker(source) => wrong(source),
-            PrintError::Own(error) => error,
-        },
-    )
+    let body = response.ok()?.body;
+    super::super::runtime()?.block_on(print(arguments, body)).map_err(|error| match error {
+        PrintError::Broker(source) => admin::wrong(&server.address, source),
+        PrintError::Own(error) => error,
+    })
 }
 
 enum PrintError {
@@ -83,7 +74,7 @@ enum PrintError {
 }
 
 /// Prints lines until it is told to end.
-async fn print(arguments: &Arguments, body: BufReader<TcpStream>) -> Result<Answer, PrintError> {
+async fn print(arguments: &Arguments, body: BufReader<Wire>) -> Result<Answer, PrintError> {
     let mut stop = Stop::listen().map_err(PrintError::Own)?;
     let end = arguments.time.map(|time| Instant::now() + time);
     let mut lines = lines(body).map_err(PrintError::Broker)?;
@@ -103,7 +94,7 @@ async fn print(arguments: &Arguments, body: BufReader<TcpStream>) -> Result<Answ
 }
 
 /// The lines of an answer as they come, read by a thread that ends with the process.
-fn lines(body: BufReader<TcpStream>) -> io::Result<mpsc::Receiver<io::Result<String>>> {
+fn lines(body: BufReader<Wire>) -> io::Result<mpsc::Receiver<io::Result<String>>> {
     // A rule may see nothing for days.
     body.get_ref().set_read_timeout(None)?;
     let (sender, receiver) = mpsc::channel(LINES_WAITING_MAX);

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use weir_rules::{Emission, Engine, Plan, Source, Timestamp, compile, nearest};
+use weir_config::{nearest, parse_duration as duration};
+use weir_rules::{Emission, Engine, Plan, Source, Timestamp, compile};
 
 use super::super::{
     Answer, CliError,
@@ -21,7 +22,7 @@ use super::super::{
 };
 use super::read;
 use crate::clock::unix_ms;
-use crate::config::{Overrides, load, parse_duration as duration};
+use crate::config::{Overrides, load};
 
 /// The longest wait for the end of the connection.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);

@@ -2,15 +2,14 @@
 //! otherwise.
 
 use std::fs;
-use std::io::{self, BufReader};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::{Answer, CliError, Place, failure, say, size};
+use serde_json::json;
+
+use super::{Answer, CliError, failure, say, size};
 use crate::{
     admin::BACKUP_PATH,
-    cli::admin,
-    config::HostPort,
+    cli::{running::Running, say_json},
     store::{BackupError, FILE_NAME, StoreError, copy, receive},
 };
 
@@ -27,16 +26,15 @@ pub(crate) struct Arguments {
     #[arg(value_name = "COPY")]
     copy: PathBuf,
     #[command(flatten)]
-    place: Place,
-    /// Address of the admin server of the running broker; without it that of the configuration,
-    /// or 127.0.0.1:8080
-    #[arg(long, value_name = "HOST:PORT")]
-    admin: Option<HostPort>,
+    broker: Running,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
-    let data_dir = arguments.place.data_dir()?;
-    let path = data_dir.join(FILE_NAME);
+    let server = arguments.broker.server()?;
+    let path = server.data_dir.join(FILE_NAME);
     let target = &arguments.copy;
     let wrong = |error| match error {
         BackupError::Store(error) => failure(&path, error),
@@ -45,26 +43,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     let from = match copy(&path, target) {
         Ok(()) => path.display().to_string(),
         Err(BackupError::Store(StoreError::Locked { path: locked })) if locked == path => {
-            let address = arguments.place.admin(arguments.admin.as_ref())?;
-            let mut rows = ask(&address, &data_dir)?;
+            let mut rows = server.post(BACKUP_PATH, "")?.ok()?.body;
             receive(&mut rows, target).map_err(wrong)?;
-            format!("the broker at {address}")
+            format!("the broker at {}", server.address)
         }
         Err(error) => return Err(wrong(error)),
     };
     let bytes = fs::metadata(target).map_or(0, |found| found.len());
+    if arguments.json {
+        let answer = json!({ "copy": target, "from": from, "bytes": bytes });
+        return say_json(&answer).map(|()| Answer::Yes);
+    }
     say(&format!("{}: a copy of {from}, {}\n", target.display(), size(bytes)))?;
     Ok(Answer::Yes)
-}
-
-/// Asks for the rows, and reads up to where they begin.
-fn ask(address: &HostPort, data_dir: &Path) -> Result<BufReader<TcpStream>, CliError> {
-    let response = admin::post(address, data_dir, BACKUP_PATH, "")?;
-    if response.code() == Some(200) {
-        return Ok(response.body);
-    }
-    let wrong = |source| CliError::AdminAnswer { address: address.to_string(), source };
-    let first = response.first.clone();
-    let reason = response.text().map_err(wrong)?;
-    Err(wrong(io::Error::other(format!("the answer is `{first}`: {reason}"))))
 }

@@ -1,6 +1,9 @@
 //! `weir store compact`: a file that is as short as what it holds.
 
+use serde_json::json;
+
 use super::{Answer, CliError, Place, failure, say, size};
+use crate::cli::say_json;
 use crate::store::{compact, examine};
 
 #[derive(Debug, clap::Args)]
@@ -11,6 +14,9 @@ use crate::store::{compact, examine};
 pub(crate) struct Arguments {
     #[command(flatten)]
     place: Place,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
@@ -21,6 +27,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     }
     let data_dir = arguments.place.data_dir()?;
     let compacted = compact(&data_dir).map_err(|error| failure(&path, error))?;
+    if arguments.json {
+        let (before, after) = (compacted.before, compacted.after);
+        let answer = json!({ "file": path, "bytes_before": before, "bytes_after": after });
+        return say_json(&answer).map(|()| Answer::Yes);
+    }
     let (before, after) = (size(compacted.before), size(compacted.after));
     say(&format!("{}: {before} before, {after} now\n", path.display()))?;
     Ok(Answer::Yes)

@@ -29,7 +29,7 @@ pub(crate) enum Command {
 }
 
 /// Where a store is.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Place {
     /// Configuration file that names the directory of the store
     #[arg(long, value_name = "FILE")]
@@ -78,6 +78,12 @@ impl Place {
         Ok(loaded.config.admin.address.unwrap_or_else(|| HostPort::new("127.0.0.1", 8080)))
     }
 
+    /// Whether that one speaks TLS, as far as the configuration says.
+    pub(crate) fn admin_speaks_tls(&self) -> Result<bool, CliError> {
+        let overrides = Overrides::of_process(Vec::new());
+        Ok(load(self.config.as_deref(), &overrides)?.config.admin.tls.is_some())
+    }
+
     fn file(&self) -> Result<PathBuf, CliError> {
         Ok(self.data_dir()?.join(FILE_NAME))
     }
@@ -112,11 +118,12 @@ fn failure(path: &Path, error: StoreError) -> CliError {
 }
 
 /// "1.5 MB", as limits are written.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const STEP: u64 = 1024;
     match bytes {
         0..STEP => format!("{bytes} bytes"),
         STEP..1_048_576 => format!("{:.1} KB", bytes as f64 / STEP as f64),
-        _ => format!("{:.1} MB", bytes as f64 / (STEP * STEP) as f64),
+        1_048_576..1_073_741_824 => format!("{:.1} MB", bytes as f64 / (STEP * STEP) as f64),
+        _ => format!("{:.1} GB", bytes as f64 / (STEP * STEP * STEP) as f64),
     }
 }

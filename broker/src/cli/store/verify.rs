@@ -1,6 +1,9 @@
 //! `weir store verify`: whether a store is what was written.
 
+use serde_json::json;
+
 use super::{Answer, Any, CliError, failure, say, size};
+use crate::cli::say_json;
 use crate::store::{examine, kept};
 
 #[derive(Debug, clap::Args)]
@@ -8,12 +11,25 @@ use crate::store::{examine, kept};
 pub(crate) struct Arguments {
     #[command(flatten)]
     store: Any,
+    /// Print what was found as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
     let path = arguments.store.file()?;
     let found = examine(&path).map_err(|error| failure(&path, error))?;
     let name = path.display();
+    let answer = if found.is_whole() { Answer::Yes } else { Answer::No };
+    if arguments.json {
+        let rows: u64 = found.tables.iter().map(|table| table.rows).sum();
+        let put_aside = path.parent().map(kept).unwrap_or_default();
+        return say_json(&json!({
+            "ok": found.is_whole(), "file": path, "rows": rows, "bytes": found.file_bytes,
+            "problems": found.problems, "put_aside": put_aside,
+        }))
+        .map(|()| answer);
+    }
     for problem in &found.problems {
         say(&format!("problem: {problem}\n"))?;
     }
@@ -34,5 +50,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
             kept.display()
         ))?;
     }
-    Ok(if found.is_whole() { Answer::Yes } else { Answer::No })
+    Ok(answer)
 }

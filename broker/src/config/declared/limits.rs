@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::{
-    key::{Form, Initial, Key, Kind, Section},
-    settings::{QueueFull, ShareStrategy},
-};
+use weir_config::{Form, Initial, Key, Kind, Section};
+
+use super::super::settings::{QueueFull, ShareStrategy};
 use super::{GB, KB, MB, TB, YEAR};
 
 pub(crate) static LIMITS: Section = Section {

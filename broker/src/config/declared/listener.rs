@@ -1,9 +1,9 @@
 //! The keys of a listener.
 
-use super::super::{
-    key::{Form, Initial, Key, Kind, Section},
-    listeners::{MQTT_VERSIONS, PROXY_PROTOCOLS, Protocol, TLS_VERSIONS},
-};
+use weir_config::{Form, Initial, Key, Kind, Section};
+
+use super::super::listeners::{MQTT_VERSIONS, PROXY_PROTOCOLS, Protocol, TLS_VERSIONS};
+use super::super::notation::{ADDRESS, MODE};
 
 pub(crate) static LISTENER: Section = Section {
     name: "listener",
@@ -15,8 +15,8 @@ pub(crate) static LISTENER: Section = Section {
             name: "address",
             text: "Address and port. 0.0.0.0 means every IPv4 address of this machine, [::] \
                    every address. Not together with `path`.",
-            kind: Kind::Address,
-            initial: Initial::Required { example: "\"127.0.0.1:1883\"" },
+            kind: ADDRESS,
+            initial: Initial::Unset { example: "\"127.0.0.1:1883\"", meaning: "`path` is needed" },
         },
         Key {
             name: "path",
@@ -27,7 +27,7 @@ pub(crate) static LISTENER: Section = Section {
         Key {
             name: "mode",
             text: "Who may connect to the Unix socket: the permissions of its file.",
-            kind: Kind::Mode,
+            kind: MODE,
             initial: Initial::Default("\"0660\""),
         },
         Key {
@@ -73,7 +73,7 @@ pub(crate) static LISTENER: Section = Section {
         Key {
             name: "accept_protocol_versions",
             text: "Versions of MQTT that are spoken; clients of others are refused.",
-            kind: Kind::Choices(&MQTT_VERSIONS),
+            kind: Kind::List { of: &Kind::Choice(&MQTT_VERSIONS), least: 1 },
             initial: Initial::Default("[\"3.1\", \"3.1.1\", \"5.0\"]"),
         },
         Key {

@@ -2,18 +2,36 @@
 
 use std::time::Duration;
 
+use weir_config::{Form, Initial, Key, Kind, Section};
+
 use super::super::{
-    key::{Form, Initial, Key, Kind, Section},
     listeners::TLS_VERSIONS,
+    notation::{ADDRESSES, PAUSES, TOPIC_LINES},
     upstream::{
-        BacklogFull, HttpBody, HttpCompression, KafkaCompression, KafkaKey, KafkaSasl, MqttVersion,
-        StartType, Unroutable, UpstreamKind,
+        AmqpSasl, BacklogFull, HttpBody, HttpCompression, KafkaCompression, KafkaKey, KafkaSasl,
+        MqttVersion, StartType, Unroutable, UpstreamKind,
     },
 };
-use super::{KB, TB, YEAR};
+use super::{KB, ROUTE, TB, YEAR};
+
+/// A login at a NATS server.
+pub(super) const TOKEN: Key = Key {
+    name: "token",
+    text: "Token. Better keep it in a file of its own.",
+    kind: Kind::Secret,
+    initial: Initial::Unset { example: "\"secret\"", meaning: "no token" },
+};
+/// The same in a file.
+pub(super) const TOKEN_FILE: Key = Key {
+    name: "token_file",
+    text: "File whose first line is the token.",
+    kind: Kind::Path,
+    initial: Initial::Unset { example: "\"nats.token\"", meaning: "no token" },
+};
+
 pub(crate) static UPSTREAM: Section = Section {
     name: "upstream",
-    form: Form::Named,
+    form: Form::Named { what: "an upstream", example: "cloud" },
     text: "Brokers and services that messages are forwarded to, each with a name that rules can \
            use. What was accepted for an upstream is kept until the upstream has acknowledged it.",
     keys: &[
@@ -28,7 +46,7 @@ pub(crate) static UPSTREAM: Section = Section {
         Key {
             name: "address",
             text: "Where it is. Of several addresses the next one is tried when one fails.",
-            kind: Kind::Addresses,
+            kind: ADDRESSES,
             initial: Initial::Required { example: "[\"mqtt.example.org:1883\"]" },
         },
         Key {
@@ -42,17 +60,19 @@ pub(crate) static UPSTREAM: Section = Section {
         Key {
             name: "forward",
             text: "Messages that go there. In `to`, {topic} is the topic of the message and \
-                   {rest} what `#` matched.",
-            kind: Kind::Routes,
+                   {rest} what `#` matched. What is `high` goes before what waits with the \
+                   `priority` `normal`, and `low` when nothing else waits. Of several routes that \
+                   match, the first counts.",
+            kind: Kind::Tables(&ROUTE),
             initial: Initial::Unset {
-                example: "[{ from = \"agg/#\", to = \"{topic}\", qos = 1 }]",
+                example: "[{ from = \"agg/#\", to = \"{topic}\", qos = 1, priority = \"normal\" }]",
                 meaning: "only what rules send there",
             },
         },
         Key {
             name: "receive",
             text: "Messages that are fetched from there.",
-            kind: Kind::Routes,
+            kind: Kind::Tables(&ROUTE),
             initial: Initial::Unset {
                 example: "[{ from = \"site/berlin/cmd/#\", to = \"cmd/{rest}\", qos = 1 }]",
                 meaning: "nothing",
@@ -61,7 +81,7 @@ pub(crate) static UPSTREAM: Section = Section {
         Key {
             name: "topics",
             text: "The same as lines of mosquitto's bridge option `topic`.",
-            kind: Kind::TopicLines,
+            kind: TOPIC_LINES,
             initial: Initial::Unset {
                 example: "[\"sensors/# out 1 local/ remote/\"]",
                 meaning: "none",
@@ -142,7 +162,7 @@ pub(crate) static UPSTREAM: Section = Section {
         Key {
             name: "restart_timeout",
             text: "Shortest and longest pause before the next attempt to connect.",
-            kind: Kind::DurationRange,
+            kind: PAUSES,
             initial: Initial::Default("\"5s 30s\""),
         },
         Key {
@@ -312,18 +332,8 @@ pub(crate) static UPSTREAM_NATS: Section = Section {
             kind: Kind::Path,
             initial: Initial::Unset { example: "\"gateway-7.nk\"", meaning: "no NKey" },
         },
-        Key {
-            name: "token",
-            text: "Token. Better keep it in a file of its own.",
-            kind: Kind::Secret,
-            initial: Initial::Unset { example: "\"secret\"", meaning: "no token" },
-        },
-        Key {
-            name: "token_file",
-            text: "File whose first line is the token.",
-            kind: Kind::Path,
-            initial: Initial::Unset { example: "\"nats.token\"", meaning: "no token" },
-        },
+        TOKEN,
+        TOKEN_FILE,
         Key {
             name: "inbox_prefix",
             text: "Where the subjects begin on which acknowledgements come; the user must be allowed to \
@@ -359,6 +369,14 @@ pub(crate) static UPSTREAM_AMQP: Section = Section {
                    a dead letter, since it would be lost there. ignore: nobody wanted it.",
             kind: Kind::Choice(&Unroutable::NAMES),
             initial: Initial::Default("\"dead_letter\""),
+        },
+        Key {
+            name: "sasl",
+            text: "How this box says who it is. plain: with `username` and `password`. external: with \
+                   the certificate in `tls`, which the plugin rabbitmq_auth_mechanism_ssl of RabbitMQ \
+                   takes for the name of a user.",
+            kind: Kind::Choice(&AmqpSasl::NAMES),
+            initial: Initial::Default("\"plain\""),
         },
     ],
 };

@@ -1,29 +1,22 @@
 //! `tls` of a listener: which keys need each other, and whether the files can be used.
 
-use std::path::PathBuf;
+use weir_config::{Origin, Problems, Refusal, Values};
 
 use crate::stream::{CertificateUsername, TlsConfig, TlsError, TlsVersion, unix_s};
 
-use super::super::{
-    check::missing,
-    key::{Refusal, code},
-    problem::Problems,
-    values::{Origin, Values},
-};
+use super::super::code;
 
 /// The names of the versions in the file.
 pub(crate) const TLS_VERSIONS: [&str; 2] = ["1.2", "1.3"];
 
 /// Reads the table and the files that it names.
 pub(crate) fn check(values: &Values, problems: &mut Problems) -> Option<TlsConfig> {
-    let certfile = required(values, "certfile", problems);
-    let keyfile = required(values, "keyfile", problems);
     let username = username(values, problems);
     let config = TlsConfig {
-        certfile: certfile?,
-        keyfile: keyfile?,
-        cafile: values.path("cafile"),
-        crlfile: values.path("crlfile"),
+        certfile: values.optional("certfile", Values::path)?,
+        keyfile: values.optional("keyfile", Values::path)?,
+        cafile: values.optional("cafile", Values::path),
+        crlfile: values.optional("crlfile", Values::path),
         require_certificate: values.flag("require_certificate"),
         username,
         tls_version: version(values),
@@ -46,15 +39,8 @@ pub(crate) fn version(values: &Values) -> TlsVersion {
     }
 }
 
-fn required(values: &Values, name: &str, problems: &mut Problems) -> Option<PathBuf> {
-    if values.is_missing(name) {
-        missing(values, name, problems);
-    }
-    values.path(name)
-}
-
 fn username(values: &Values, problems: &mut Problems) -> CertificateUsername {
-    match (values.flag("use_identity_as_username"), values.flag("use_subject_as_username")) {
+    match (is_set(values, "use_identity_as_username"), is_set(values, "use_subject_as_username")) {
         (false, false) => CertificateUsername::None,
         (false, true) => CertificateUsername::Subject,
         (true, false) => CertificateUsername::CommonName,
@@ -66,11 +52,16 @@ fn username(values: &Values, problems: &mut Problems) -> CertificateUsername {
     }
 }
 
+/// Whether a flag that only some of these tables have is true.
+fn is_set(values: &Values, name: &str) -> bool {
+    values.section().keys.iter().any(|key| key.name == name) && values.flag(name)
+}
+
 /// What is about the certificates of clients means nothing when they are not asked for one.
 fn refuse_without_authorities(values: &Values, problems: &mut Problems) {
     let flags = ["require_certificate", "use_identity_as_username", "use_subject_as_username"];
-    let mut needing: Vec<&str> = flags.into_iter().filter(|name| values.flag(name)).collect();
-    needing.extend(values.path("crlfile").map(|_| "crlfile"));
+    let mut needing: Vec<&str> = flags.into_iter().filter(|name| is_set(values, name)).collect();
+    needing.extend(values.optional("crlfile", Values::path).map(|_| "crlfile"));
     for name in needing {
         let message = format!("`{name}` needs `cafile`: who signs the certificates of clients");
         let help = "add cafile = \"…\" with the certificate of that authority";

@@ -2,7 +2,7 @@
 
 use super::*;
 #[cfg(feature = "amqp")]
-use crate::config::Unroutable;
+use crate::config::{AmqpSasl, Unroutable};
 
 #[test]
 fn what_is_wrong_with_amqp_of_an_upstream_is_told() {
@@ -28,9 +28,18 @@ fn what_is_wrong_with_amqp_of_an_upstream_is_told() {
             "error[C006]: nothing can be fetched from an upstream of kind `amqp`",
         ),
         (&long, "error[C006]: `vhost` is too long"),
+        (
+            "amqp = { sasl = \"external\" }",
+            "error[C006]: without a certificate nobody knows who this is",
+        ),
+        ("amqp = { sasl = \"scram\" }", "error[C003]: `sasl` cannot be `scram`"),
     ] {
         assert_eq!(messages(more), [message], "{more}");
     }
+    let two = messages("username = \"gate\"\namqp = { sasl = \"external\" }");
+    assert_eq!(two.len(), 2, "{two:?}");
+    let not_told = "error[C006]: `username` is not told: the certificate says who this is";
+    assert!(two.iter().any(|message| message == not_told), "{two:?}");
 }
 
 #[cfg(feature = "amqp")]
@@ -41,5 +50,5 @@ fn an_upstream_over_amqp_is_read() {
     let config = Folder::new("amqp", text).load().unwrap().config;
     let amqp = &config.upstreams[0].amqp;
     assert_eq!((amqp.exchange.as_str(), amqp.vhost.as_str()), ("amq.topic", "plant"));
-    assert_eq!(amqp.unroutable, Unroutable::Ignore);
+    assert_eq!((amqp.unroutable, amqp.sasl), (Unroutable::Ignore, AmqpSasl::Plain));
 }

@@ -5,6 +5,7 @@
 //! does for the engine; where none is whole, the one that has lost the least. Nothing is changed,
 //! so the answer of a check is the plan of a salvage.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,6 +21,7 @@ use super::row::{Row, Table, session_of};
 use crate::store::error::{MalformedRecord, StoreError, io_error};
 use crate::store::journal::JournalRecord;
 use crate::store::schema::{self, SessionKey};
+use crate::store::upgrade;
 
 /// What was found in a store file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -201,9 +203,12 @@ impl Source {
     /// Hands out the rows of a table that are as they were written and can be decoded.
     pub(crate) fn rows(&self, table: Table, mut visit: impl FnMut(&[u8], &[u8], Row<'_>)) {
         let Some(described) = self.tables.get(&table) else { return };
+        let is_older = described.form != Table::form();
         self.pages.rows(described, |key, value| {
-            if let Ok(row) = table.decode(key, value) {
-                visit(key, value, row);
+            let key =
+                if is_older { upgrade::key_now(table.name(), key) } else { Cow::Borrowed(key) };
+            if let Ok(row) = table.decode(&key, value) {
+                visit(&key, value, row);
             }
         });
     }
@@ -279,7 +284,7 @@ impl Look {
         }
         for (name, described) in described {
             let Some(table) = Table::named(&name) else { continue };
-            if described.form == table.form() {
+            if described.form == Table::form() || described.form == table.older_form() {
                 look.tables.insert(table, described);
             } else {
                 look.problem(format!("table {name} has the columns of another program"));

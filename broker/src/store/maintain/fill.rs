@@ -4,7 +4,7 @@
 //! something goes wrong; so rows go past the groups of the writer, in transactions of bounded
 //! size.
 
-use redb::{ReadTransaction, ReadableTable as _, TableDefinition};
+use redb::{ReadTransaction, ReadableTable as _};
 
 use super::row::Table;
 use crate::store::error::StoreError;
@@ -68,46 +68,24 @@ pub(crate) fn write(store: &Store, changes: &[Change]) -> Result<(), StoreError>
             }
         }
         // It is counted anew when the store is opened.
-        transaction.open_table(schema::META)?.remove(schema::META_ROW_BYTES)?;
+        transaction.open_table(schema::META)?.remove(schema::META_ROW_BYTES.as_bytes())?;
         transaction.commit()?;
         Ok(())
     };
     store.guarded(|| write().map_err(|error| store.engine(error)))
 }
 
+/// The bytes are those of the table, or the rows would not have decoded.
 fn change(
     transaction: &redb::WriteTransaction,
     table: Table,
     changes: &[Change],
 ) -> Result<(), redb::Error> {
-    match table {
-        Table::Cursor => change_in(transaction, schema::CURSOR, changes),
-        Table::InflightOut => change_in(transaction, schema::INFLIGHT_OUT, changes),
-        Table::Log => change_in(transaction, schema::LOG, changes),
-        Table::Meta => change_in(transaction, schema::META, changes),
-        Table::Position => change_in(transaction, schema::POSITION, changes),
-        Table::Reader => change_in(transaction, schema::READER, changes),
-        Table::ReaderCursor => change_in(transaction, schema::READER_CURSOR, changes),
-        Table::ReceivedQos2 => change_in(transaction, schema::RECEIVED_QOS2, changes),
-        Table::Retained => change_in(transaction, schema::RETAINED, changes),
-        Table::RuleDelta => change_in(transaction, schema::RULE_DELTA, changes),
-        Table::RuleSnapshot => change_in(transaction, schema::RULE_SNAPSHOT, changes),
-        Table::Session => change_in(transaction, schema::SESSION, changes),
-        Table::Subscription => change_in(transaction, schema::SUBSCRIPTION, changes),
-    }
-}
-
-/// The bytes have the widths of the table, or the rows would not have decoded.
-fn change_in<K: redb::Key + 'static, V: redb::Value + 'static>(
-    transaction: &redb::WriteTransaction,
-    definition: TableDefinition<'static, K, V>,
-    changes: &[Change],
-) -> Result<(), redb::Error> {
-    let mut table = transaction.open_table(definition)?;
+    let mut table = transaction.open_table(table.definition())?;
     for (_, key, value) in changes {
         match value {
-            Some(value) => drop(table.insert(K::from_bytes(key), V::from_bytes(value))?),
-            None => drop(table.remove(K::from_bytes(key))?),
+            Some(value) => drop(table.insert(key.as_slice(), value.as_slice())?),
+            None => drop(table.remove(key.as_slice())?),
         }
     }
     Ok(())
@@ -118,36 +96,12 @@ pub(crate) fn rows(
     store: &Store,
     transaction: &ReadTransaction,
     table: Table,
-    visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    match table {
-        Table::Cursor => rows_in(store, transaction, schema::CURSOR, visit),
-        Table::InflightOut => rows_in(store, transaction, schema::INFLIGHT_OUT, visit),
-        Table::Log => rows_in(store, transaction, schema::LOG, visit),
-        Table::Meta => rows_in(store, transaction, schema::META, visit),
-        Table::Position => rows_in(store, transaction, schema::POSITION, visit),
-        Table::Reader => rows_in(store, transaction, schema::READER, visit),
-        Table::ReaderCursor => rows_in(store, transaction, schema::READER_CURSOR, visit),
-        Table::ReceivedQos2 => rows_in(store, transaction, schema::RECEIVED_QOS2, visit),
-        Table::Retained => rows_in(store, transaction, schema::RETAINED, visit),
-        Table::RuleDelta => rows_in(store, transaction, schema::RULE_DELTA, visit),
-        Table::RuleSnapshot => rows_in(store, transaction, schema::RULE_SNAPSHOT, visit),
-        Table::Session => rows_in(store, transaction, schema::SESSION, visit),
-        Table::Subscription => rows_in(store, transaction, schema::SUBSCRIPTION, visit),
-    }
-}
-
-fn rows_in<K: redb::Key + 'static, V: redb::Value + 'static>(
-    store: &Store,
-    transaction: &ReadTransaction,
-    definition: TableDefinition<'static, K, V>,
     mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let table = transaction.open_table(definition).map_err(|error| store.engine(error))?;
+    let table = transaction.open_table(table.definition()).map_err(|error| store.engine(error))?;
     for row in table.iter().map_err(|error| store.engine(error))? {
         let (key, value) = row.map_err(|error| store.engine(error))?;
-        let (key, value) = (key.value(), value.value());
-        visit(K::as_bytes(&key).as_ref(), V::as_bytes(&value).as_ref())?;
+        visit(key.value(), value.value())?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Whatever goes through a store without the broker (check, salvage, export, copy) does it row by
 //! row and table by table; what a table is and what its rows must look like stands here, once.
 
-use redb::TableHandle as _;
+use redb::{TableHandle as _, Value as _};
 use weir_core::{
     Cursor, InflightState, Message, ReaderId, Sequence, SessionId, SessionRecord, ShardId,
     SubscriptionRecord, Target,
@@ -14,6 +14,7 @@ use super::pages::Form;
 use crate::store::error::MalformedRecord;
 use crate::store::record;
 use crate::store::schema::{self, PacketKey, ReaderKey, SessionKey};
+use crate::store::upgrade::{self, Columns};
 
 /// A table of the store.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -91,22 +92,28 @@ impl Table {
         }
     }
 
+    pub(crate) fn definition(self) -> schema::Rows {
+        schema::Rows::new(self.name())
+    }
+
     /// What the engine is to say about its rows.
-    pub(crate) fn form(self) -> Form {
-        match self {
-            Self::Cursor => form(schema::CURSOR),
-            Self::InflightOut => form(schema::INFLIGHT_OUT),
-            Self::Log => form(schema::LOG),
-            Self::Meta => form(schema::META),
-            Self::Position => form(schema::POSITION),
-            Self::Reader => form(schema::READER),
-            Self::ReaderCursor => form(schema::READER_CURSOR),
-            Self::ReceivedQos2 => form(schema::RECEIVED_QOS2),
-            Self::Retained => form(schema::RETAINED),
-            Self::RuleDelta => form(schema::RULE_DELTA),
-            Self::RuleSnapshot => form(schema::RULE_SNAPSHOT),
-            Self::Session => form(schema::SESSION),
-            Self::Subscription => form(schema::SUBSCRIPTION),
+    pub(crate) fn form() -> Form {
+        Form {
+            key_bytes: None,
+            value_bytes: None,
+            key_type: <&[u8]>::type_name().name().to_owned(),
+            value_type: <&[u8]>::type_name().name().to_owned(),
+        }
+    }
+
+    /// What it says about those of an older version.
+    pub(crate) fn older_form(self) -> Form {
+        let Columns { key, value } = upgrade::columns(self.name());
+        Form {
+            key_bytes: key.width,
+            value_bytes: value.width,
+            key_type: (key.type_name)().name().to_owned(),
+            value_type: (value.type_name)().name().to_owned(),
         }
     }
 
@@ -116,24 +123,25 @@ impl Table {
         value: &'a [u8],
     ) -> Result<Row<'a>, MalformedRecord> {
         Ok(match self {
-            Self::Cursor => Row::Cursor(array(key)?, record::decode_cursor(value)?),
+            Self::Cursor => Row::Cursor(*schema::fixed(key)?, record::decode_cursor(value)?),
             Self::InflightOut => {
-                let sequence = u64::from_le_bytes(array(value)?);
-                Row::InflightOut(packet(key)?, record::decode_inflight(sequence))
+                Row::InflightOut(packet(key)?, record::decode_inflight(schema::number(value)?))
             }
             Self::Log => {
-                let (shard, sequence) = schema::log_key_parts(&array(key)?);
+                let (shard, sequence) = schema::log_key_parts(schema::fixed(key)?);
                 let (targets, message) = record::decode_logged(value)?;
                 Row::Log { shard, sequence, targets, message }
             }
-            Self::Meta => Row::Meta(text(key)?, u64::from_le_bytes(array(value)?)),
+            Self::Meta => Row::Meta(text(key)?, schema::number(value)?),
             Self::Position => {
-                let [shard] = array(key)?;
-                Row::Position(ShardId(shard), Sequence(u64::from_le_bytes(array(value)?)))
+                let [shard] = *schema::fixed(key)?;
+                Row::Position(ShardId(shard), Sequence(schema::number(value)?))
             }
-            Self::Reader => Row::Reader(text(key)?, ReaderId(u16::from_le_bytes(array(value)?))),
+            Self::Reader => {
+                Row::Reader(text(key)?, ReaderId(u16::from_le_bytes(*schema::fixed(value)?)))
+            }
             Self::ReaderCursor => {
-                Row::ReaderCursor(array(key)?, Sequence(u64::from_le_bytes(array(value)?)))
+                Row::ReaderCursor(*schema::fixed(key)?, Sequence(schema::number(value)?))
             }
             Self::ReceivedQos2 => Row::ReceivedQos2(packet(key)?),
             Self::Retained => {
@@ -144,18 +152,18 @@ impl Table {
                 Row::Retained(message)
             }
             Self::RuleDelta => {
-                array::<8>(key)?;
+                schema::fixed::<8>(key)?;
                 Row::RuleDelta
             }
             Self::RuleSnapshot => {
-                array::<4>(key)?;
+                schema::fixed::<4>(key)?;
                 Row::RuleSnapshot
             }
-            Self::Session => Row::Session(array(key)?, record::decode_session(value)?),
+            Self::Session => Row::Session(*schema::fixed(key)?, record::decode_session(value)?),
             Self::Subscription => {
                 let (session, _) = key.split_first_chunk().ok_or(MalformedRecord::CutShort)?;
                 let (_, filter) = schema::subscription_key_parts(key)?;
-                let subscription = record::decode_subscription(&array(value)?)?;
+                let subscription = record::decode_subscription(schema::fixed(value)?)?;
                 Row::Subscription { session: *session, filter, subscription }
             }
         })
@@ -174,24 +182,9 @@ pub(crate) fn owner_of(key: &SessionKey) -> (ShardId, SessionId) {
 }
 
 fn packet(key: &[u8]) -> Result<PacketKey, MalformedRecord> {
-    let key = array(key)?;
-    let _: (SessionId, PacketId) = schema::packet_key_parts(&key)?;
-    Ok(key)
-}
-
-fn form<K: redb::Key + 'static, V: redb::Value + 'static>(
-    _: redb::TableDefinition<'static, K, V>,
-) -> Form {
-    Form {
-        key_bytes: K::fixed_width(),
-        value_bytes: V::fixed_width(),
-        key_type: K::type_name().name().to_owned(),
-        value_type: V::type_name().name().to_owned(),
-    }
-}
-
-fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], MalformedRecord> {
-    bytes.try_into().map_err(|_| MalformedRecord::CutShort)
+    let key = schema::fixed(key)?;
+    let _: (SessionId, PacketId) = schema::packet_key_parts(key)?;
+    Ok(*key)
 }
 
 fn text(bytes: &[u8]) -> Result<&str, MalformedRecord> {

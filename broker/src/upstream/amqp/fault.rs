@@ -43,13 +43,14 @@ pub(super) fn of(error: &Error) -> Fault {
 }
 
 /// What an error means before a connection is open.
-pub(super) fn of_opening(error: &Error, is_tls: bool) -> LinkError {
+pub(super) fn of_opening(error: &Error, is_tls: bool, is_external: bool) -> LinkError {
     let refused = |told: &AMQPError, help| {
         let reason = one_line(told.get_message().as_str());
         LinkError::Refused { reason, help }
     };
     match error.kind() {
         ErrorKind::ProtocolError(told) => match told.get_id() {
+            ACCESS_REFUSED if is_external => refused(told, HELP_EXTERNAL),
             ACCESS_REFUSED => refused(told, HELP_CREDENTIALS),
             INVALID_PATH | NOT_ALLOWED | NOT_FOUND => refused(told, HELP_VHOST),
             _ => LinkError::Ended(one_line(told.get_message().as_str())),
@@ -110,5 +111,8 @@ const HELP_CERTIFICATE: &str = "the upstream may want another certificate: check
                                 `keyfile`, and that the port of `address` speaks AMQP 0.9.1";
 const HELP_CREDENTIALS: &str = "check `username` and `password_file` of this upstream; the user \
                                 `guest` may connect from the machine of the server only";
+const HELP_EXTERNAL: &str = "switch on the plugin rabbitmq_auth_mechanism_ssl, allow EXTERNAL in \
+                             `auth_mechanisms`, and add a user with the name of the certificate \
+                             (`ssl_cert_login_from`), at the upstream";
 const HELP_PERMISSION: &str =
     "give this user the permission to write to the exchange, at the upstream";

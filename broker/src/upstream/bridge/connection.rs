@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::version::Versions;
 use super::{Upstream, is_stopped};
 use crate::clock::unix_ms;
 use crate::config::HostPort;
@@ -111,6 +112,9 @@ impl Upstream {
                 Ok(())
             }
             LinkEvent::Connected { peer, session_present } => {
+                if !self.versions.as_mut().is_none_or(Versions::handle_connected) {
+                    return Err(LinkError::OnlyAsked);
+                }
                 self.forwarder.connected(peer);
                 self.handle_connected(link, session_present, address)
             }
@@ -155,6 +159,8 @@ impl Upstream {
         self.inbox.connected(session_present);
         self.backoff.connected(self.clock.now().monotonic);
         self.handle.set_state(UpstreamState::Connected, None);
+        // It is what was wanted.
+        self.handle.take_drain();
         self.handle.set_takes_live(true);
         if self.notification_topic.is_some() {
             self.notify(link, PRESENT).map_err(too_much)?;

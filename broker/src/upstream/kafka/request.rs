@@ -1,11 +1,17 @@
 //! Batches on their way to one broker.
 
+use std::io;
+
 use super::connection::{Connection, Connector};
 use super::produce::{Batch, Produced};
 use super::record::batch;
 use super::topic::Taken;
 use crate::config::{HostPort, KafkaCompression};
+use crate::upstream::aside::aside;
 use crate::upstream::error::LinkError;
+
+/// The bytes of each batch, or why there are none.
+pub(super) type Encoded = io::Result<Vec<Vec<u8>>>;
 
 /// Batches for one broker.
 pub(super) struct Request {
@@ -16,20 +22,36 @@ pub(super) struct Request {
 }
 
 impl Request {
+    /// Makes what is sent of each batch, beside the control thread if it is to be compressed.
+    pub(super) async fn encode(self, compression: KafkaCompression) -> (Self, Encoded) {
+        let bytes = match compression {
+            KafkaCompression::None => 0,
+            _ => self.batches.iter().map(|(_, taken)| taken.bytes).sum(),
+        };
+        aside(bytes, move || {
+            let records = |taken: &Taken| {
+                let records = taken.messages.iter().map(|waiting| &waiting.record);
+                batch(records, compression)
+            };
+            let encoded = self.batches.iter().map(|(_, taken)| records(taken)).collect();
+            (self, encoded)
+        })
+        .await
+    }
+
     /// Sends it, over the connection that is there or a new one.
     pub(super) async fn send(
         &self,
+        encoded: Encoded,
         connector: &Connector,
         connection: Option<Connection>,
-        compression: KafkaCompression,
     ) -> Result<(Connection, Produced), LinkError> {
-        let mut batches = Vec::new();
-        for (topic, taken) in &self.batches {
-            let records = taken.messages.iter().map(|waiting| &waiting.record);
-            let bytes = batch(records, compression)
-                .map_err(|error| LinkError::RefusedMessage(format!("not compressed: {error}")))?;
-            batches.push(Batch { topic, partition: taken.partition, bytes });
-        }
+        let encoded = encoded
+            .map_err(|error| LinkError::RefusedMessage(format!("not compressed: {error}")))?;
+        let batches = self.batches.iter().zip(encoded);
+        let batches: Vec<Batch<'_>> = batches
+            .map(|((topic, taken), bytes)| Batch { topic, partition: taken.partition, bytes })
+            .collect();
         let mut connection = match connection {
             Some(connection) => connection,
             None => connector.connect(&self.address).await?,

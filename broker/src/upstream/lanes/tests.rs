@@ -53,8 +53,8 @@ impl Bench {
     /// Sends what there is room for; answers the positions.
     fn send(&mut self) -> Vec<u64> {
         let mut sent = Vec::new();
-        while let Some((which, record)) = self.lanes.next(true) {
-            let sequence = record.sequence.0;
+        while let Some(which) = self.lanes.next(true) {
+            let sequence = self.lanes.record(which).sequence.0;
             self.lanes.hand_over(which);
             self.last_id += 1;
             self.lanes.handle_sent(Some(self.last_id));

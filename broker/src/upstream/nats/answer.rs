@@ -1,8 +1,8 @@
 //! What JetStream answers to a message.
 
 use async_nats::{Message, StatusCode};
-use serde::Deserialize;
 
+use super::pub_ack::{Fault, PubAck};
 use crate::upstream::error::LinkError;
 
 /// What becomes of a message.
@@ -17,21 +17,6 @@ pub(super) enum Answer {
     Wrong(String),
 }
 
-#[derive(Deserialize)]
-struct PubAck {
-    error: Option<Fault>,
-    stream: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Fault {
-    code: u16,
-    #[serde(default)]
-    err_code: u32,
-    #[serde(default)]
-    description: String,
-}
-
 impl Answer {
     /// What the answer to a message for `subject` means.
     pub(super) fn of(message: &Message, subject: &str) -> Self {
@@ -39,27 +24,25 @@ impl Answer {
             let reason = format!("no stream takes the subject `{subject}`");
             return Self::NotNow(LinkError::Refused { reason, help: HELP_NO_STREAM });
         }
-        match serde_json::from_slice(&message.payload) {
-            Ok(PubAck { error: Some(fault), .. }) => fault.meaning(),
-            Ok(PubAck { stream: Some(_), .. }) => Self::Stored,
-            Ok(_) | Err(_) => Self::Foreign,
+        match PubAck::of(&message.payload) {
+            PubAck { error: Some(fault), .. } => meaning(fault),
+            PubAck { stream: Some(_), .. } => Self::Stored,
+            PubAck { .. } => Self::Foreign,
         }
     }
 }
 
-impl Fault {
-    fn meaning(self) -> Answer {
-        let reason = self.description;
-        let help = match self.err_code {
-            STREAM_NOT_MATCH => HELP_STREAM,
-            JETSTREAM_NOT_ENABLED | JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => HELP_NO_JETSTREAM,
-            // A stream that keeps what it has; others of its faults pass.
-            STREAM_STORE_FAILED if reason.contains("per subject") => return Answer::Wrong(reason),
-            _ if (400..500).contains(&self.code) => return Answer::Wrong(reason),
-            _ => return Answer::NotNow(LinkError::RefusedMessage(reason)),
-        };
-        Answer::NotNow(LinkError::Refused { reason, help })
-    }
+fn meaning(fault: Fault) -> Answer {
+    let reason = fault.description;
+    let help = match fault.err_code {
+        STREAM_NOT_MATCH => HELP_STREAM,
+        JETSTREAM_NOT_ENABLED | JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => HELP_NO_JETSTREAM,
+        // A stream that keeps what it has; others of its faults pass.
+        STREAM_STORE_FAILED if reason.contains("per subject") => return Answer::Wrong(reason),
+        _ if (400..500).contains(&fault.code) => return Answer::Wrong(reason),
+        _ => return Answer::NotNow(LinkError::RefusedMessage(reason)),
+    };
+    Answer::NotNow(LinkError::Refused { reason, help })
 }
 
 const JETSTREAM_NOT_ENABLED_FOR_ACCOUNT: u32 = 10_039;

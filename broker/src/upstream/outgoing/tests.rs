@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::TopicTemplate;
+use crate::config::{Priority, TopicTemplate};
 
 const PEER: Peer = Peer {
     version: Version::V5,
@@ -15,6 +15,7 @@ fn forwarding() -> Forwarding {
         from: from.into(),
         to: TopicTemplate::parse(to, from).unwrap(),
         qos,
+        priority: Priority::Normal,
     };
     Forwarding {
         routes: vec![route("agg/#", "site/{topic}", 1), route("#", "rest/{topic}", 0)],

@@ -286,3 +286,21 @@ fn every_record_arrives_or_is_a_dead_letter_whatever_is_lost() {
 const RECORDS: u64 = 200;
 const SEEDS: u64 = 500;
 const STEPS: usize = 1_000;
+
+#[test]
+fn the_position_also_moves_over_what_others_send() {
+    let mut sender = sender(20, 1);
+    sender.pass(Sequence(2));
+    sender.push(record(3));
+    sender.pass(Sequence(4));
+    sender.pass(Sequence(5));
+    assert_eq!((send(&mut sender, 1), sender.done()), (vec![1, 3], Sequence(0)));
+    sender.handle_acknowledged(2);
+    assert_eq!(sender.done(), Sequence(0));
+    sender.handle_acknowledged(1);
+    assert_eq!(sender.done(), Sequence(5));
+    sender.pass(Sequence(6));
+    assert_eq!(sender.done(), Sequence(6), "at once when nothing is before it");
+    sender.push(record(7));
+    assert_eq!(send(&mut sender, 3), [7]);
+}

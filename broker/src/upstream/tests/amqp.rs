@@ -11,7 +11,8 @@ use super::mosquitto::Directory;
 use super::rabbitmq::{RabbitMq, text};
 use super::{numbers, route, start, until};
 use crate::config::{
-    HostPort, RestartTimeout, Secret, TlsClientConfig, Unroutable, UpstreamConfig, UpstreamKind,
+    AmqpSasl, HostPort, RestartTimeout, Secret, TlsClientConfig, Unroutable, UpstreamConfig,
+    UpstreamKind,
 };
 use crate::status::UpstreamState;
 
@@ -332,4 +333,27 @@ async fn tls_with_a_certificate_of_the_box() {
     let status = until(&broker, |status| status.last_error.is_some()).await;
     let text = status.last_error.unwrap_or_default();
     assert!(text.starts_with("the upstream refused the connection: "), "{text}");
+}
+
+/// The server takes the name in the certificate for that of a user, who has no password.
+#[tokio::test]
+async fn a_certificate_says_who_the_box_is() {
+    let Some(server) = RabbitMq::shared() else { return };
+    let queue = server.queue("external", "external.#").await;
+    let directory = Directory::new("data");
+    let mut config = upstream(server.tls_address("localhost"), "external");
+    config.tls = Some(server.files.tls());
+    config.amqp.sasl = AmqpSasl::External;
+    let (broker, here) = start(&directory, &config);
+    let publisher = Client::connect(&here, "here");
+    publisher.publish("agg/a", 1, "21.5");
+    let status = until(&broker, |status| status.last_error.is_some()).await;
+    let text_of_error = status.last_error.unwrap_or_default();
+    let expected = "the upstream refused the connection: ACCESS_REFUSED";
+    assert!(text_of_error.starts_with(expected), "{text_of_error}");
+    server.control(&["add_user", "gate", "forgotten"]);
+    server.control(&["clear_password", "gate"]);
+    server.control(&["set_permissions", "gate", "", "amq.topic", ""]);
+    assert_eq!(text(&queue.next().await), "21.5");
+    until(&broker, |status| status.acknowledged == 1).await;
 }

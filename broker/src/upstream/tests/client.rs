@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::config::HostPort;
 
 /// Connected, and again after it was not; its session is kept.
-pub(super) struct Client {
+pub(crate) struct Client {
     client: AsyncClient,
     messages: mpsc::UnboundedReceiver<Message>,
     subscribed: mpsc::UnboundedReceiver<()>,
@@ -20,16 +20,18 @@ pub(super) struct Client {
 }
 
 #[derive(Debug)]
-pub(super) struct Message {
-    pub(super) topic: String,
-    pub(super) payload: String,
-    pub(super) qos: u8,
-    pub(super) content_type: Option<String>,
-    pub(super) user: BTreeMap<String, String>,
+pub(crate) struct Message {
+    pub(crate) topic: String,
+    pub(crate) payload: String,
+    pub(crate) qos: u8,
+    #[cfg_attr(not(feature = "nats"), expect(dead_code))]
+    pub(crate) is_retained: bool,
+    pub(crate) content_type: Option<String>,
+    pub(crate) user: BTreeMap<String, String>,
 }
 
 impl Client {
-    pub(super) fn connect(address: &HostPort, id: &str) -> Self {
+    pub(crate) fn connect(address: &HostPort, id: &str) -> Self {
         let mut options = MqttOptions::new(id, address.host(), address.port());
         options.set_clean_start(false).set_connect_properties(ConnectProperties {
             session_expiry_interval: Some(3_600),
@@ -49,6 +51,7 @@ impl Client {
                             topic: String::from_utf8_lossy(&publish.topic).into_owned(),
                             payload: String::from_utf8_lossy(&publish.payload).into_owned(),
                             qos: publish.qos as u8,
+                            is_retained: publish.retain,
                             content_type: properties.content_type,
                             user: properties.user_properties.into_iter().collect(),
                         });
@@ -66,13 +69,13 @@ impl Client {
     }
 
     /// Returns when the subscription is there.
-    pub(super) async fn subscribe(&mut self, filter: &str) {
+    pub(crate) async fn subscribe(&mut self, filter: &str) {
         self.client.try_subscribe(filter, QoS::ExactlyOnce).expect("there is room");
         let subscribed = tokio::time::timeout(PATIENCE, self.subscribed.recv());
         subscribed.await.expect("a SUBACK in time").expect("the client lives");
     }
 
-    pub(super) fn publish(&self, topic: &str, qos: u8, payload: &str) {
+    pub(crate) fn publish(&self, topic: &str, qos: u8, payload: &str) {
         let properties = PublishProperties {
             content_type: Some("text/plain".to_owned()),
             user_properties: vec![("unit".to_owned(), "celsius".to_owned())],
@@ -85,17 +88,25 @@ impl Client {
     }
 
     /// A message that is there already.
-    pub(super) fn try_next(&mut self) -> Option<Message> {
+    pub(crate) fn try_next(&mut self) -> Option<Message> {
         self.messages.try_recv().ok()
     }
 
-    pub(super) async fn next(&mut self) -> Message {
+    /// Publishes a retained message; nothing removes it.
+    #[cfg(feature = "nats")]
+    pub(crate) fn retain(&self, topic: &str, payload: &str) {
+        let payload = payload.to_owned();
+        let sent = self.client.try_publish(topic, QoS::AtLeastOnce, true, payload);
+        sent.expect("there is room");
+    }
+
+    pub(crate) async fn next(&mut self) -> Message {
         let message = tokio::time::timeout(PATIENCE, self.messages.recv());
         message.await.expect("a message in time").expect("the client lives")
     }
 
     /// The payloads up to `last`, each once, in the order in which they came first.
-    pub(super) async fn payloads_until(&mut self, last: &str) -> Vec<String> {
+    pub(crate) async fn payloads_until(&mut self, last: &str) -> Vec<String> {
         let mut payloads: Vec<String> = Vec::new();
         loop {
             let payload = self.next().await.payload;
@@ -125,4 +136,4 @@ impl Drop for Client {
     }
 }
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -12,19 +12,19 @@ use std::time::{Duration, Instant};
 use crate::config::HostPort;
 
 /// The running program; it ends with the value.
-pub(super) struct Mosquitto {
+pub(crate) struct Mosquitto {
     directory: Directory,
     port: u16,
     program: Option<Child>,
 }
 
 /// A directory of a test's own that ends with the value.
-pub(super) struct Directory(pub(super) PathBuf);
+pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Mosquitto {
     /// Starts it with more lines of configuration. None when the tests run without programs of
     /// others, which is said.
-    pub(super) fn start(lines: &[&str]) -> Option<Self> {
+    pub(crate) fn start(lines: &[&str]) -> Option<Self> {
         if std::env::var_os("WEIR_TESTS_WITHOUT_FOREIGN").is_some_and(|value| value == "1") {
             println!("not run: mosquitto is not used, WEIR_TESTS_WITHOUT_FOREIGN=1 is set");
             return None;
@@ -50,16 +50,16 @@ impl Mosquitto {
 
     /// The same for everybody who comes, with the access list `{directory}/acl` for the
     /// lines of configuration, which allows `agg/good` only.
-    pub(super) fn open(lines: &[&str]) -> Option<Self> {
+    pub(crate) fn open(lines: &[&str]) -> Option<Self> {
         Self::start(&[&["allow_anonymous true"], lines].concat())
     }
 
-    pub(super) fn address(&self) -> HostPort {
+    pub(crate) fn address(&self) -> HostPort {
         HostPort::new("127.0.0.1", self.port)
     }
 
     /// Ends it in peace: it keeps its sessions.
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let Some(mut program) = self.program.take() else { return };
         let id = program.id().to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status();
@@ -68,7 +68,7 @@ impl Mosquitto {
     }
 
     /// Starts it again where it was.
-    pub(super) fn resume(&mut self) {
+    pub(crate) fn resume(&mut self) {
         let config = self.directory.0.join("mosquitto.conf");
         let start = |program: &str| {
             let mut command = Command::new(program);
@@ -111,7 +111,7 @@ impl Drop for Mosquitto {
 }
 
 impl Directory {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("weir-upstream-{name}-{}-{number}", std::process::id());

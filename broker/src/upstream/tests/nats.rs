@@ -5,13 +5,13 @@ use std::fs;
 use std::time::Duration;
 
 use async_nats::ConnectOptions;
-use base64ct::{Base64UrlUnpadded, Encoding as _};
 use futures_util::StreamExt as _;
 use nkeys::KeyPair;
 use serde_json::json;
 
 use super::client::{Client, PATIENCE};
 use super::mosquitto::Directory;
+use super::nats_account::Account;
 use super::nats_server::{Admin, NatsServer, Stored};
 use super::tls::Files;
 use super::{numbers, route, start, until};
@@ -342,55 +342,18 @@ async fn tokens_and_nkeys_are_logins_too() {
     until(&broker, |status| status.state == UpstreamState::Connected).await;
 }
 
-/// A token of NATS with these claims for `subject`.
-fn jwt(issuer: &KeyPair, subject: &KeyPair, claims: serde_json::Value) -> String {
-    let whole = json!({ "iat": 1, "jti": "1", "iss": issuer.public_key(),
-        "sub": subject.public_key(), "name": "plant", "nats": claims });
-    let header = json!({ "typ": "JWT", "alg": "ed25519-nkey" });
-    let part =
-        |value: &serde_json::Value| Base64UrlUnpadded::encode_string(value.to_string().as_bytes());
-    let signed = format!("{}.{}", part(&header), part(&whole));
-    let signature = issuer.sign(signed.as_bytes()).expect("it has the seed");
-    format!("{signed}.{}", Base64UrlUnpadded::encode_string(&signature))
-}
-
 /// The server tells what the token limits only after it has let the client in.
 #[tokio::test]
 async fn a_credentials_file_is_a_login_and_its_limits_are_kept() {
-    let operator = KeyPair::new_operator();
-    let (account, system) = (KeyPair::new_account(), KeyPair::new_account());
-    let claims = json!({ "type": "account", "version": 2, "limits": {
-        "subs": -1, "data": -1, "payload": -1, "conn": -1, "leaf": -1, "imports": -1,
-        "exports": -1, "wildcards": true, "mem_storage": -1, "disk_storage": -1, "streams": -1,
-        "consumer": -1 } });
-    let trusted = jwt(&operator, &operator, json!({ "type": "operator", "version": 2 }));
-    let Some(server) = NatsServer::start(&format!(
-        "operator: {trusted}\nsystem_account: {1}\nresolver: MEMORY\n\
-         resolver_preload: {{ {0}: {2}, {1}: {3} }}",
-        account.public_key(),
-        system.public_key(),
-        jwt(&operator, &account, claims.clone()),
-        jwt(&operator, &system, json!({ "type": "account", "version": 2 })),
-    )) else {
-        return;
-    };
-    let credentials = |payload: i64| {
-        let user = KeyPair::new_user();
-        let claims = json!({ "type": "user", "version": 2, "subs": -1, "data": -1,
-            "payload": payload, "pub": {}, "sub": {} });
-        format!(
-            "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
-             -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
-            jwt(&account, &user, claims),
-            user.seed().expect("it has one")
-        )
-    };
-    let options = ConnectOptions::with_credentials(&credentials(-1)).expect("they are right");
+    let account = Account::new();
+    let Some(server) = NatsServer::start(&account.lines()) else { return };
+    let options =
+        ConnectOptions::with_credentials(&account.credentials(-1)).expect("they are right");
     let admin = Admin::connect_with(&server, options).await;
     admin.add_stream(&["site.>"], &[]).await;
     let directory = Directory::new("data");
     let file = directory.0.join("gate.creds");
-    fs::write(&file, credentials(1_024)).expect("the directory is ours");
+    fs::write(&file, account.credentials(1_024)).expect("the directory is ours");
     let mut config = upstream(server.address());
     config.nats.creds_file = Some(file);
     let (broker, here) = start(&directory, &config);
@@ -411,15 +374,7 @@ async fn a_credentials_file_is_a_login_and_its_limits_are_kept() {
 #[tokio::test]
 async fn tls_with_a_certificate_of_the_box() {
     let files = Files::new();
-    let file = |name: &str| files.path(name).display().to_string();
-    let Some(server) = NatsServer::start(&format!(
-        "tls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", verify: true }}",
-        file("localhost.pem"),
-        file("localhost.key"),
-        file("ca.pem")
-    )) else {
-        return;
-    };
+    let Some(server) = NatsServer::start(&files.nats_lines()) else { return };
     let config = upstream(server.named());
     let with = |tls| UpstreamConfig { tls, ..config.clone() };
     let other = TlsClientConfig { cafile: Some(files.path("other-ca.pem")), ..files.tls() };

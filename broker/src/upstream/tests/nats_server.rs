@@ -15,7 +15,7 @@ use super::mosquitto::Directory;
 use crate::config::HostPort;
 
 /// The running program; it ends with the value.
-pub(super) struct NatsServer {
+pub(crate) struct NatsServer {
     directory: Directory,
     port: u16,
     program: Option<Child>,
@@ -23,17 +23,17 @@ pub(super) struct NatsServer {
 
 /// A message as a stream keeps it.
 #[derive(Debug)]
-pub(super) struct Stored {
-    pub(super) subject: String,
-    pub(super) payload: String,
+pub(crate) struct Stored {
+    pub(crate) subject: String,
+    pub(crate) payload: String,
     /// Lines of `name: value`.
-    pub(super) headers: Vec<String>,
+    pub(crate) headers: Vec<String>,
 }
 
 impl NatsServer {
     /// Starts it with more lines of configuration. None when the tests run without programs of
     /// others, which is said.
-    pub(super) fn start(lines: &str) -> Option<Self> {
+    pub(crate) fn start(lines: &str) -> Option<Self> {
         if std::env::var_os("WEIR_TESTS_WITHOUT_FOREIGN").is_some_and(|value| value == "1") {
             println!("not run: nats-server is not used, WEIR_TESTS_WITHOUT_FOREIGN=1 is set");
             return None;
@@ -48,7 +48,7 @@ impl NatsServer {
     }
 
     /// What it is told when it starts or [reloads](Self::reload).
-    pub(super) fn configure(&self, lines: &str) {
+    pub(crate) fn configure(&self, lines: &str) {
         let store = self.directory.0.join("store");
         let config = format!(
             "listen: \"127.0.0.1:{}\"\nlog_file: \"{}\"\n\
@@ -60,30 +60,35 @@ impl NatsServer {
         fs::write(self.directory.0.join("nats.conf"), config).expect("the directory is ours");
     }
 
-    pub(super) fn address(&self) -> HostPort {
+    pub(crate) fn address(&self) -> HostPort {
         HostPort::new("127.0.0.1", self.port)
     }
 
     /// The same by the name of the certificate.
-    pub(super) fn named(&self) -> HostPort {
+    pub(crate) fn named(&self) -> HostPort {
         HostPort::new("localhost", self.port)
     }
 
     /// Reads its configuration again.
-    pub(super) fn reload(&self) {
+    pub(crate) fn reload(&self) {
         let program = self.program.as_ref().expect("it runs");
         let told = Command::new("kill").args(["-HUP", &program.id().to_string()]).status();
         assert!(told.is_ok_and(|status| status.success()), "nats-server cannot be told");
     }
 
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let Some(mut program) = self.program.take() else { return };
         program.kill().expect("it was started here");
         program.wait().expect("it was started here");
     }
 
+    /// Removes all that it has stored.
+    pub(crate) fn forget(&self) {
+        fs::remove_dir_all(self.directory.0.join("store")).expect("it does not run");
+    }
+
     /// Starts it again where it was.
-    pub(super) fn resume(&mut self) {
+    pub(crate) fn resume(&mut self) {
         let config = self.directory.0.join("nats.conf");
         let start = |program: &str| {
             let mut command = Command::new(program);
@@ -101,7 +106,7 @@ impl NatsServer {
     }
 
     /// Waits until this is in what it greets those who come with.
-    pub(super) fn says(&self, text: &str) {
+    pub(crate) fn says(&self, text: &str) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !self.greeting().is_some_and(|greeting| greeting.contains(text)) {
             if Instant::now() > deadline {
@@ -128,14 +133,14 @@ impl Drop for NatsServer {
 }
 
 /// Somebody with the right to look into streams.
-pub(super) struct Admin(async_nats::Client);
+pub(crate) struct Admin(async_nats::Client);
 
 impl Admin {
-    pub(super) async fn connect(server: &NatsServer) -> Self {
+    pub(crate) async fn connect(server: &NatsServer) -> Self {
         Self::connect_with(server, ConnectOptions::new()).await
     }
 
-    pub(super) async fn connect_with(server: &NatsServer, options: ConnectOptions) -> Self {
+    pub(crate) async fn connect_with(server: &NatsServer, options: ConnectOptions) -> Self {
         Self(options.connect(server.address().to_string()).await.expect("it is let in"))
     }
 
@@ -147,7 +152,7 @@ impl Admin {
     }
 
     /// Makes a stream `PLANT` with more settings.
-    pub(super) async fn add_stream(&self, subjects: &[&str], more: &[(&str, Value)]) {
+    pub(crate) async fn add_stream(&self, subjects: &[&str], more: &[(&str, Value)]) {
         let mut stream = json!({ "name": "PLANT", "subjects": subjects, "storage": "file",
             "duplicate_window": 120_000_000_000_u64, "retention": "limits", "num_replicas": 1 });
         for (name, value) in more {
@@ -162,8 +167,23 @@ impl Admin {
         }
     }
 
+    /// Changes one setting of a stream.
+    pub(crate) async fn change_stream(&self, stream: &str, setting: &str, value: Value) {
+        let info = self.ask(&format!("STREAM.INFO.{stream}"), &json!({})).await;
+        let mut config = info.expect("it is there")["config"].take();
+        config[setting] = value;
+        let changed = self.ask(&format!("STREAM.UPDATE.{stream}"), &config).await;
+        let error = changed.expect("an answer")["error"].take();
+        assert!(error.is_null(), "{error}");
+    }
+
+    pub(crate) async fn remove_stream(&self, stream: &str) {
+        let removed = self.ask(&format!("STREAM.DELETE.{stream}"), &json!({})).await;
+        assert_eq!(removed.expect("an answer")["success"], true);
+    }
+
     /// Every message of the stream, in order, once there are so many.
-    pub(super) async fn stored(&self, count: usize) -> Vec<Stored> {
+    pub(crate) async fn stored(&self, count: usize) -> Vec<Stored> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let info = self.ask("STREAM.INFO.PLANT", &json!({})).await.unwrap_or_default();
@@ -182,7 +202,7 @@ impl Admin {
         }
     }
 
-    pub(super) async fn subscribe(&self, subject: &'static str) -> async_nats::Subscriber {
+    pub(crate) async fn subscribe(&self, subject: &'static str) -> async_nats::Subscriber {
         let subscriber = self.0.subscribe(subject).await.expect("it may");
         self.0.flush().await.expect("the server is there");
         subscriber
@@ -202,7 +222,7 @@ impl Stored {
         }
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let value = |line: &'_ String| -> Option<usize> {
             let (found, _) = line.split_once(':')?;
             (found == name).then_some(name.len() + 1)

@@ -75,9 +75,14 @@ impl RabbitMq {
         writeln!(config, "ssl_options.keyfile = {}", file("localhost.key")).unwrap();
         writeln!(config, "ssl_options.verify = verify_peer").unwrap();
         writeln!(config, "ssl_options.fail_if_no_peer_cert = true").unwrap();
+        for (n, name) in ["PLAIN", "AMQPLAIN", "EXTERNAL"].iter().enumerate() {
+            writeln!(config, "auth_mechanisms.{n} = {name}").unwrap();
+        }
+        writeln!(config, "ssl_cert_login_from = common_name").unwrap();
         writeln!(config, "max_message_size = 100000\nlog.file = false").unwrap();
         fs::write(directory.0.join("rabbitmq.conf"), config).expect("the directory is ours");
-        fs::write(directory.0.join("enabled_plugins"), "[].\n").expect("the directory is ours");
+        let plugins = "[rabbitmq_auth_mechanism_ssl].\n";
+        fs::write(directory.0.join("enabled_plugins"), plugins).expect("the directory is ours");
         let mut names = Command::new("epmd");
         names.args(["-address", "127.0.0.1", "-port", &names_port.to_string()]);
         let names = names.stdout(Stdio::null()).stderr(Stdio::null()).spawn();

@@ -58,7 +58,7 @@ impl Site {
 
 fn write(directory: &Directory, upstreams: &str, rule: &str) {
     let rules = directory.0.join("rules.toml");
-    fs::write(&rules, rule).expect("the directory is ours");
+    fs::write(&rules, format!("#\n{rule}")).expect("the directory is ours");
     let text = format!(
         "data_dir = \"{}\"\nrules = [\"rules.toml\"]\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
          [auth]\nallow_anonymous = true\n{upstreams}",
@@ -170,4 +170,43 @@ async fn nothing_changes_when_the_file_is_wrong() {
     assert!(report.contains("clod") && report.contains("nothing was changed"), "{report}");
     let names = site.broker.status().upstreams.into_iter().map(|upstream| upstream.name);
     assert_eq!(names.collect::<Vec<_>>(), ["cloud"]);
+}
+
+/// Alarms become urgent while some of them wait, and are as the rest later.
+#[tokio::test]
+async fn a_priority_can_change_while_messages_wait() {
+    let Some(mut far) = Mosquitto::open(&[]) else { return };
+    let mut there = Client::connect(&far.address(), "there");
+    there.subscribe("#").await;
+    far.stop();
+    let upstream = |alarms: &str| {
+        entry("cloud", &far.address(), "agg/value").replace(
+            "forward = [",
+            &format!("forward = [{{ from = \"agg/alarm\", to = \"{{topic}}\", priority = \"{alarms}\" }}, "),
+        )
+    };
+    let site = Site::start(&upstream("normal"));
+    let here = site.client("here");
+    let depth = async |count: u64| {
+        site.until("cloud", |status| status.depth == count).await;
+    };
+    here.publish("agg/value", 1, "0");
+    here.publish("agg/alarm", 1, "1");
+    depth(2).await;
+    let changed = [change("cloud", UpstreamChangeKind::Changed)];
+    assert_eq!(site.change(&upstream("high"), "").unwrap(), changed);
+    here.publish("agg/alarm", 1, "2");
+    depth(3).await;
+    assert_eq!(site.change(&upstream("normal"), "").unwrap(), changed);
+    here.publish("agg/alarm", 1, "3");
+    depth(4).await;
+    let status = site.until("cloud", |status| status.depth == 4).await;
+    assert_eq!(status.depth_by_priority.get("high"), Some(&1));
+    far.resume();
+    let mut came = Vec::new();
+    for _ in 0..4 {
+        came.push(there.next().await.payload);
+    }
+    assert_eq!(came, ["2", "0", "1", "3"]);
+    depth(0).await;
 }

@@ -16,10 +16,10 @@ use crate::config::{HostPort, MqttVersion, TlsClientConfig};
 use crate::status::UpstreamState;
 
 /// An authority, what it has signed, and another authority that has signed nothing, in files.
-pub(super) struct Files(Directory);
+pub(crate) struct Files(Directory);
 
 impl Files {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let files = Self(Directory::new("certificates"));
         let works = authority("Works");
         files.write("ca.pem", &works.pem());
@@ -39,12 +39,24 @@ impl Files {
         files
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.0.join(name)
     }
 
     fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
+    }
+
+    /// What nats-server is told that wants certificates of its clients.
+    #[cfg(feature = "nats")]
+    pub(crate) fn nats_lines(&self) -> String {
+        let file = |name: &str| self.path(name).display().to_string();
+        format!(
+            "tls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", verify: true }}",
+            file("localhost.pem"),
+            file("localhost.key"),
+            file("ca.pem")
+        )
     }
 
     /// What mosquitto is told, for a second listener on a port.
@@ -59,7 +71,7 @@ impl Files {
         ]
     }
 
-    pub(super) fn tls(&self) -> TlsClientConfig {
+    pub(crate) fn tls(&self) -> TlsClientConfig {
         TlsClientConfig {
             cafile: Some(self.path("ca.pem")),
             certificate: Some((self.path("gate.pem"), self.path("gate.key"))),

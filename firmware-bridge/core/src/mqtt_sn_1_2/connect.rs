@@ -19,18 +19,18 @@ pub struct Connect<'a> {
 }
 
 impl<'a> Connect<'a> {
-    pub(super) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let flags = Flags(reader.u8()?);
-        let protocol_id = reader.u8()?;
+    pub(super) fn decode(reader: &mut Reader<'a>) -> Self {
+        let flags = Flags(reader.u8());
+        let protocol_id = reader.u8();
         if protocol_id != PROTOCOL_ID {
-            return Err(DecodeError::ProtocolIdUnknown(protocol_id));
+            reader.fail(DecodeError::ProtocolIdUnknown(protocol_id));
         }
-        Ok(Self {
+        Self {
             clean_session: flags.has(CLEAN_SESSION),
             will: flags.has(WILL),
-            duration_s: reader.u16()?,
-            client_id: reader.text()?,
-        })
+            duration_s: reader.u16(),
+            client_id: reader.text(),
+        }
     }
 
     pub(super) fn encode(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {

@@ -16,12 +16,12 @@ pub struct Encapsulated<'a> {
 }
 
 impl<'a> Encapsulated<'a> {
-    pub(super) fn decode(reader: &mut Reader<'a>, packet: &'a [u8]) -> Result<Self, DecodeError> {
-        let radius = reader.u8()? & RADIUS_MAX;
+    pub(super) fn decode(reader: &mut Reader<'a>, packet: &'a [u8]) -> Self {
+        let radius = reader.u8() & RADIUS_MAX;
         if packet.is_empty() {
-            return Err(DecodeError::Truncated);
+            reader.fail(DecodeError::Truncated);
         }
-        Ok(Self { radius, wireless_node_id: reader.rest(), packet })
+        Self { radius, wireless_node_id: reader.rest(), packet }
     }
 
     /// The fields; the packet follows them and is not in their length.

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 /// Why a datagram is not a packet.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The packet type is reserved.
@@ -57,6 +58,7 @@ pub enum DecodeError {
 
 /// Why a packet cannot be written.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum EncodeError {
     /// The buffer is shorter than the packet.

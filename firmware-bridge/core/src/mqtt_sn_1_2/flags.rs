@@ -2,6 +2,7 @@
 
 use super::error::DecodeError;
 use super::qos::QoS;
+use super::reader::Reader;
 
 /// The octet itself; each packet asks for the flags it uses.
 #[derive(Clone, Copy, Default)]
@@ -34,8 +35,11 @@ impl Flags {
         }
     }
 
-    pub(super) fn qos(self) -> Result<QoS, DecodeError> {
-        self.publish_qos().ok_or(DecodeError::QoSNotAllowed)
+    pub(super) fn qos(self, reader: &mut Reader<'_>) -> QoS {
+        self.publish_qos().unwrap_or_else(|| {
+            reader.fail(DecodeError::QoSNotAllowed);
+            QoS::AtMostOnce
+        })
     }
 
     pub(super) const fn topic_id_type(self) -> u8 {

@@ -1,6 +1,5 @@
 //! How clients find gateways: ADVERTISE, SEARCHGW and GWINFO (5.4.1 to 5.4.3).
 
-use super::error::DecodeError;
 use super::reader::Reader;
 use super::writer::Writer;
 
@@ -14,8 +13,8 @@ pub struct Advertise {
 }
 
 impl Advertise {
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { gw_id: reader.u8()?, duration_s: reader.u16()? })
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Self {
+        Self { gw_id: reader.u8(), duration_s: reader.u16() }
     }
 
     pub(super) fn encode(&self, writer: &mut Writer<'_>) {
@@ -35,8 +34,8 @@ pub struct GwInfo<'a> {
 }
 
 impl<'a> GwInfo<'a> {
-    pub(super) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Ok(Self { gw_id: reader.u8()?, gw_address: reader.rest() })
+    pub(super) fn decode(reader: &mut Reader<'a>) -> Self {
+        Self { gw_id: reader.u8(), gw_address: reader.rest() }
     }
 
     pub(super) fn encode(&self, writer: &mut Writer<'_>) {

@@ -4,19 +4,18 @@
 
 use super::error::{DecodeError, EncodeError};
 use super::kind::PacketKind;
-use super::reader::Reader;
 use super::writer::Writer;
 
 /// Splits a datagram into the kind of its packet, the packet's fields, and what follows the length,
 /// which only an encapsulation may have.
 pub(super) fn decode(datagram: &[u8]) -> Result<(PacketKind, &[u8], &[u8]), DecodeError> {
-    let mut reader = Reader::new(datagram);
-    let stated = match reader.u8()? {
-        LONG_FORM => usize::from(reader.u16()?),
-        short => usize::from(short),
+    let (stated, code, fields) = match datagram {
+        [LONG_FORM, high, low, code, fields @ ..] => {
+            (usize::from(u16::from_be_bytes([*high, *low])), *code, fields)
+        }
+        [LONG_FORM, ..] | [] | [_] => return Err(DecodeError::Truncated),
+        [short, code, fields @ ..] => (usize::from(*short), *code, fields),
     };
-    let code = reader.u8()?;
-    let fields = reader.rest();
     let header_length = datagram.len() - fields.len();
     let fields_length = stated.checked_sub(header_length).ok_or(DecodeError::LengthInvalid)?;
     let mismatch = DecodeError::LengthMismatch { stated, actual: datagram.len() };

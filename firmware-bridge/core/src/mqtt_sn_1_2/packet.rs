@@ -15,6 +15,7 @@ use super::subscribe::{Suback, Subscribe};
 use super::unsubscribe::Unsubscribe;
 use super::will::WillTopic;
 use super::writer::Writer;
+use crate::features::{EXACTLY_ONCE, SEARCH, WILL};
 
 /// A packet, in the order of the standard. It borrows text and payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +86,26 @@ impl<'a> Packet<'a> {
     pub fn decode(datagram: &'a [u8]) -> Result<Self, DecodeError> {
         let (kind, fields, after) = header::decode(datagram)?;
         let reader = &mut Reader::new(fields);
-        let packet = Self::decode_fields(kind, reader, after)?;
+        let packet = match Self::decode_of_gateway(kind, reader) {
+            Some(packet) => packet,
+            None => Self::decode_of_client(kind, reader, after),
+        };
         reader.end()?;
+        Ok(packet)
+    }
+
+    /// Reads a datagram as a client does: `None` is a packet that no gateway sends. A node has no
+    /// code for those.
+    ///
+    /// # Errors
+    /// The datagram is not a packet.
+    pub fn decode_from_gateway(datagram: &'a [u8]) -> Result<Option<Self>, DecodeError> {
+        let (kind, fields, _) = header::decode(datagram)?;
+        let reader = &mut Reader::new(fields);
+        let packet = Self::decode_of_gateway(kind, reader);
+        if packet.is_some() {
+            reader.end()?;
+        }
         Ok(packet)
     }
 
@@ -148,45 +167,53 @@ impl<'a> Packet<'a> {
         }
     }
 
-    fn decode_fields(
-        kind: PacketKind,
-        reader: &mut Reader<'a>,
-        after: &'a [u8],
-    ) -> Result<Self, DecodeError> {
-        Ok(match kind {
-            PacketKind::Advertise => Self::Advertise(Advertise::decode(reader)?),
-            PacketKind::SearchGw => Self::SearchGw(reader.u8()?),
-            PacketKind::GwInfo => Self::GwInfo(GwInfo::decode(reader)?),
-            PacketKind::Connect => Self::Connect(Connect::decode(reader)?),
-            PacketKind::Connack => Self::Connack(reader.return_code()?),
-            PacketKind::WillTopicReq => Self::WillTopicReq,
-            PacketKind::WillTopic => Self::WillTopic(WillTopic::decode(reader)?),
-            PacketKind::WillMsgReq => Self::WillMsgReq,
-            PacketKind::WillMsg => Self::WillMsg(reader.rest()),
-            PacketKind::Register => Self::Register(Register::decode(reader)?),
-            PacketKind::Regack => Self::Regack(Regack::decode(reader)?),
-            PacketKind::Publish => Self::Publish(Publish::decode(reader)?),
-            PacketKind::Puback => Self::Puback(Puback::decode(reader)?),
-            PacketKind::Pubcomp => Self::Pubcomp(reader.delivery_id()?),
-            PacketKind::Pubrec => Self::Pubrec(reader.delivery_id()?),
-            PacketKind::Pubrel => Self::Pubrel(reader.delivery_id()?),
-            PacketKind::Subscribe => Self::Subscribe(Subscribe::decode(reader)?),
-            PacketKind::Suback => Self::Suback(Suback::decode(reader)?),
-            PacketKind::Unsubscribe => Self::Unsubscribe(Unsubscribe::decode(reader)?),
-            PacketKind::Unsuback => Self::Unsuback(reader.message_id()?),
+    /// What gateways send, and what both sides do.
+    fn decode_of_gateway(kind: PacketKind, reader: &mut Reader<'a>) -> Option<Self> {
+        Some(match kind {
+            PacketKind::Advertise if SEARCH => Self::Advertise(Advertise::decode(reader)),
+            PacketKind::GwInfo if SEARCH => Self::GwInfo(GwInfo::decode(reader)),
+            PacketKind::Connack => Self::Connack(reader.return_code()),
+            PacketKind::WillTopicReq if WILL => Self::WillTopicReq,
+            PacketKind::WillMsgReq if WILL => Self::WillMsgReq,
+            PacketKind::Register => Self::Register(Register::decode(reader)),
+            PacketKind::Regack => Self::Regack(Regack::decode(reader)),
+            PacketKind::Publish => Self::Publish(Publish::decode(reader)),
+            PacketKind::Puback => Self::Puback(Puback::decode(reader)),
+            PacketKind::Pubcomp if EXACTLY_ONCE => Self::Pubcomp(reader.delivery_id()),
+            PacketKind::Pubrec if EXACTLY_ONCE => Self::Pubrec(reader.delivery_id()),
+            PacketKind::Pubrel if EXACTLY_ONCE => Self::Pubrel(reader.delivery_id()),
+            PacketKind::Suback => Self::Suback(Suback::decode(reader)),
+            PacketKind::Unsuback => Self::Unsuback(reader.message_id()),
             PacketKind::Pingreq => {
-                let client_id = reader.text()?;
+                let client_id = reader.text();
                 Self::Pingreq((!client_id.is_empty()).then_some(client_id))
             }
             PacketKind::Pingresp => Self::Pingresp,
             PacketKind::Disconnect if reader.is_empty() => Self::Disconnect(None),
-            PacketKind::Disconnect => Self::Disconnect(Some(reader.u16()?)),
-            PacketKind::WillTopicUpd => Self::WillTopicUpd(WillTopic::decode(reader)?),
-            PacketKind::WillTopicResp => Self::WillTopicResp(reader.return_code()?),
-            PacketKind::WillMsgUpd => Self::WillMsgUpd(reader.rest()),
-            PacketKind::WillMsgResp => Self::WillMsgResp(reader.return_code()?),
-            PacketKind::Encapsulated => Self::Encapsulated(Encapsulated::decode(reader, after)?),
+            PacketKind::Disconnect => Self::Disconnect(Some(reader.u16())),
+            PacketKind::WillTopicResp if WILL => Self::WillTopicResp(reader.return_code()),
+            PacketKind::WillMsgResp if WILL => Self::WillMsgResp(reader.return_code()),
+            _ => return None,
         })
+    }
+
+    /// What only clients send, and forwarders.
+    fn decode_of_client(kind: PacketKind, reader: &mut Reader<'a>, after: &'a [u8]) -> Self {
+        match kind {
+            PacketKind::SearchGw => Self::SearchGw(reader.u8()),
+            PacketKind::Connect => Self::Connect(Connect::decode(reader)),
+            PacketKind::WillTopic => Self::WillTopic(WillTopic::decode(reader)),
+            PacketKind::WillMsg => Self::WillMsg(reader.rest()),
+            PacketKind::Subscribe => Self::Subscribe(Subscribe::decode(reader)),
+            PacketKind::Unsubscribe => Self::Unsubscribe(Unsubscribe::decode(reader)),
+            PacketKind::WillTopicUpd => Self::WillTopicUpd(WillTopic::decode(reader)),
+            PacketKind::WillMsgUpd => Self::WillMsgUpd(reader.rest()),
+            PacketKind::Encapsulated => Self::Encapsulated(Encapsulated::decode(reader, after)),
+            _ => {
+                reader.fail(DecodeError::KindReserved(kind.code()));
+                Self::Pingresp
+            }
+        }
     }
 
     /// What the length field says.

@@ -2,6 +2,8 @@
 
 use super::error::{DecodeError, EncodeError};
 use super::flags::{DUP, Flags, RETAIN};
+use super::header;
+use super::kind::PacketKind;
 use super::message_id::MessageId;
 use super::qos::QoS;
 use super::reader::Reader;
@@ -46,17 +48,17 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    fn decode(flags: Flags, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn decode(flags: Flags, reader: &mut Reader<'_>) -> Self {
         let dup = flags.has(DUP);
-        Ok(match flags.publish_qos() {
-            Some(QoS::AtLeastOnce) => Self::AtLeastOnce { message_id: reader.delivery_id()?, dup },
-            Some(QoS::ExactlyOnce) => Self::ExactlyOnce { message_id: reader.delivery_id()?, dup },
+        match flags.publish_qos() {
+            Some(QoS::AtLeastOnce) => Self::AtLeastOnce { message_id: reader.delivery_id(), dup },
+            Some(QoS::ExactlyOnce) => Self::ExactlyOnce { message_id: reader.delivery_id(), dup },
             // The others have a message identifier that says nothing, and should be zero.
             without_id => {
-                reader.message_id()?;
+                reader.message_id();
                 if without_id.is_some() { Self::AtMostOnce } else { Self::MinusOne }
             }
-        })
+        }
     }
 
     fn flags(self, flags: Flags) -> Flags {
@@ -82,15 +84,15 @@ impl Delivery {
 }
 
 impl<'a> Publish<'a> {
-    pub(super) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let flags = Flags(reader.u8()?);
-        let topic = TopicRef::decode(flags, reader)?;
-        let delivery = Delivery::decode(flags, reader)?;
+    pub(super) fn decode(reader: &mut Reader<'a>) -> Self {
+        let flags = Flags(reader.u8());
+        let topic = TopicRef::decode(flags, reader);
+        let delivery = Delivery::decode(flags, reader);
         let publish = Self { delivery, retain: flags.has(RETAIN), topic, payload: reader.rest() };
         if publish.needs_a_session_it_lacks() {
-            return Err(DecodeError::QoSMinusOneWithTopicId);
+            reader.fail(DecodeError::QoSMinusOneWithTopicId);
         }
-        Ok(publish)
+        publish
     }
 
     pub(super) fn encode(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -103,6 +105,30 @@ impl<'a> Publish<'a> {
         self.delivery.encode_id(writer)?;
         writer.bytes(self.payload);
         Ok(())
+    }
+
+    /// Writes everything before a payload of this length, in place of its own, and gives the
+    /// length of that: the payload may be in several pieces.
+    ///
+    /// # Errors
+    /// The packet holds what the standard forbids, or does not fit with its payload.
+    pub(crate) fn encode_start(
+        &self,
+        payload_length: usize,
+        out: &mut [u8],
+    ) -> Result<usize, EncodeError> {
+        let start = Self { payload: &[], ..*self };
+        let mut fields = Writer::counting();
+        start.encode(&mut fields)?;
+        let fields_length = fields.length().saturating_add(payload_length);
+        let needed = header::packet_length(PacketKind::Publish, fields_length)?;
+        if out.len() < needed {
+            return Err(EncodeError::BufferTooSmall { needed });
+        }
+        let mut writer = Writer::new(out);
+        header::encode(PacketKind::Publish, needed, &mut writer);
+        start.encode(&mut writer)?;
+        Ok(writer.length())
     }
 
     /// A topic id belongs to a session, and QoS -1 has none (6.8).
@@ -123,12 +149,12 @@ pub struct Puback {
 }
 
 impl Puback {
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.topic_id()?,
-            message_id: reader.message_id()?,
-            return_code: reader.return_code()?,
-        })
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Self {
+        Self {
+            topic_id: reader.topic_id(),
+            message_id: reader.message_id(),
+            return_code: reader.return_code(),
+        }
     }
 
     pub(super) fn encode(&self, writer: &mut Writer<'_>) {

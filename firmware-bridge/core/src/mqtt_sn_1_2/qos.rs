@@ -3,6 +3,7 @@
 /// The three of MQTT; the fourth, -1, is only a way to publish: see
 /// [`Delivery`](super::Delivery).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum QoS {
     /// QoS 0.
     AtMostOnce,

@@ -1,6 +1,6 @@
 //! REGISTER and REGACK (5.4.10, 5.4.11): a topic name gets an id.
 
-use super::error::{DecodeError, EncodeError};
+use super::error::EncodeError;
 use super::message_id::MessageId;
 use super::reader::Reader;
 use super::return_code::ReturnCode;
@@ -19,12 +19,8 @@ pub struct Register<'a> {
 }
 
 impl<'a> Register<'a> {
-    pub(super) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.topic_id()?,
-            message_id: reader.message_id()?,
-            topic: reader.topic()?,
-        })
+    pub(super) fn decode(reader: &mut Reader<'a>) -> Self {
+        Self { topic_id: reader.topic_id(), message_id: reader.message_id(), topic: reader.topic() }
     }
 
     pub(super) fn encode(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -46,12 +42,12 @@ pub struct Regack {
 }
 
 impl Regack {
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            topic_id: reader.topic_id()?,
-            message_id: reader.message_id()?,
-            return_code: reader.return_code()?,
-        })
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Self {
+        Self {
+            topic_id: reader.topic_id(),
+            message_id: reader.message_id(),
+            return_code: reader.return_code(),
+        }
     }
 
     pub(super) fn encode(&self, writer: &mut Writer<'_>) {

@@ -1,9 +1,8 @@
 //! What became of a request (5.3.10).
 
-use super::error::DecodeError;
-
 /// The answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ReturnCode {
     /// Done.
     Accepted,
@@ -26,13 +25,14 @@ impl ReturnCode {
         }
     }
 
-    pub(super) fn from_code(code: u8) -> Result<Self, DecodeError> {
-        Ok(match code {
+    /// `None` is reserved.
+    pub(super) const fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
             0x00 => Self::Accepted,
             0x01 => Self::Congestion,
             0x02 => Self::InvalidTopicId,
             0x03 => Self::NotSupported,
-            other => return Err(DecodeError::ReturnCodeReserved(other)),
+            _ => return None,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! SUBSCRIBE and SUBACK (5.4.15, 5.4.16).
 
-use super::error::{DecodeError, EncodeError};
+use super::error::EncodeError;
 use super::flags::{DUP, Flags};
 use super::message_id::MessageId;
 use super::qos::QoS;
@@ -23,14 +23,14 @@ pub struct Subscribe<'a> {
 }
 
 impl<'a> Subscribe<'a> {
-    pub(super) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let flags = Flags(reader.u8()?);
-        Ok(Self {
+    pub(super) fn decode(reader: &mut Reader<'a>) -> Self {
+        let flags = Flags(reader.u8());
+        Self {
             dup: flags.has(DUP),
-            qos: flags.qos()?,
-            message_id: reader.message_id()?,
-            topic: SubscribeTopic::decode(flags, reader)?,
-        })
+            qos: flags.qos(reader),
+            message_id: reader.message_id(),
+            topic: SubscribeTopic::decode(flags, reader),
+        }
     }
 
     pub(super) fn encode(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -55,13 +55,13 @@ pub struct Suback {
 }
 
 impl Suback {
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            qos: Flags(reader.u8()?).qos()?,
-            topic_id: reader.topic_id()?,
-            message_id: reader.message_id()?,
-            return_code: reader.return_code()?,
-        })
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Self {
+        Self {
+            qos: Flags(reader.u8()).qos(reader),
+            topic_id: reader.topic_id(),
+            message_id: reader.message_id(),
+            return_code: reader.return_code(),
+        }
     }
 
     pub(super) fn encode(&self, writer: &mut Writer<'_>) {

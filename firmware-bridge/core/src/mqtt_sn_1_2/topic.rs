@@ -7,10 +7,12 @@ use super::writer::Writer;
 
 /// A number that stands for a topic; 0 stands for none, as after a subscription with wildcards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TopicId(pub u16);
 
 /// The topic of a PUBLISH.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum TopicRef {
     /// An id that gateway and client agreed on with REGISTER or SUBACK.
     Normal(TopicId),
@@ -21,13 +23,16 @@ pub enum TopicRef {
 }
 
 impl TopicRef {
-    pub(super) fn decode(flags: Flags, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(match flags.topic_id_type() {
-            NORMAL => Self::Normal(reader.topic_id()?),
-            PREDEFINED => Self::Predefined(reader.topic_id()?),
-            SHORT => Self::Short(reader.pair()?),
-            _ => return Err(DecodeError::TopicIdTypeReserved),
-        })
+    pub(super) fn decode(flags: Flags, reader: &mut Reader<'_>) -> Self {
+        match flags.topic_id_type() {
+            NORMAL => Self::Normal(reader.topic_id()),
+            PREDEFINED => Self::Predefined(reader.topic_id()),
+            SHORT => Self::Short(reader.pair()),
+            _ => {
+                reader.fail(DecodeError::TopicIdTypeReserved);
+                Self::Predefined(reader.topic_id())
+            }
+        }
     }
 
     pub(super) const fn flags(self) -> Flags {
@@ -48,6 +53,7 @@ impl TopicRef {
 
 /// The topic of a SUBSCRIBE or UNSUBSCRIBE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SubscribeTopic<'a> {
     /// A topic filter in full; two octets long, it is still not a short topic name.
     Name(&'a str),
@@ -59,13 +65,16 @@ pub enum SubscribeTopic<'a> {
 
 impl<'a> SubscribeTopic<'a> {
     /// Reads to the end of the packet.
-    pub(super) fn decode(flags: Flags, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Ok(match flags.topic_id_type() {
-            NORMAL => Self::Name(reader.topic()?),
-            PREDEFINED => Self::Predefined(reader.topic_id()?),
-            SHORT => Self::Short(reader.pair()?),
-            _ => return Err(DecodeError::TopicIdTypeReserved),
-        })
+    pub(super) fn decode(flags: Flags, reader: &mut Reader<'a>) -> Self {
+        match flags.topic_id_type() {
+            NORMAL => Self::Name(reader.topic()),
+            PREDEFINED => Self::Predefined(reader.topic_id()),
+            SHORT => Self::Short(reader.pair()),
+            _ => {
+                reader.fail(DecodeError::TopicIdTypeReserved);
+                Self::Predefined(reader.topic_id())
+            }
+        }
     }
 
     pub(super) const fn flags(self) -> Flags {

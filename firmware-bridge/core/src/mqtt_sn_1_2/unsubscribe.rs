@@ -1,6 +1,6 @@
 //! UNSUBSCRIBE (5.4.17).
 
-use super::error::{DecodeError, EncodeError};
+use super::error::EncodeError;
 use super::flags::Flags;
 use super::message_id::MessageId;
 use super::reader::Reader;
@@ -17,9 +17,9 @@ pub struct Unsubscribe<'a> {
 }
 
 impl<'a> Unsubscribe<'a> {
-    pub(super) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let flags = Flags(reader.u8()?);
-        Ok(Self { message_id: reader.message_id()?, topic: SubscribeTopic::decode(flags, reader)? })
+    pub(super) fn decode(reader: &mut Reader<'a>) -> Self {
+        let flags = Flags(reader.u8());
+        Self { message_id: reader.message_id(), topic: SubscribeTopic::decode(flags, reader) }
     }
 
     pub(super) fn encode(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {

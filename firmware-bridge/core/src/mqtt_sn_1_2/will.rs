@@ -1,6 +1,6 @@
 //! The topic of a will: WILLTOPIC and WILLTOPICUPD (5.4.7, 5.4.22).
 
-use super::error::{DecodeError, EncodeError};
+use super::error::EncodeError;
 use super::flags::{Flags, RETAIN};
 use super::qos::QoS;
 use super::reader::Reader;
@@ -8,6 +8,7 @@ use super::writer::Writer;
 
 /// Where a will is published and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct WillTopic<'a> {
     /// Quality of service.
     pub qos: QoS,
@@ -19,13 +20,12 @@ pub struct WillTopic<'a> {
 
 impl<'a> WillTopic<'a> {
     /// `None` is the packet without any field, which deletes the will.
-    pub(super) fn decode(reader: &mut Reader<'a>) -> Result<Option<Self>, DecodeError> {
+    pub(super) fn decode(reader: &mut Reader<'a>) -> Option<Self> {
         if reader.is_empty() {
-            return Ok(None);
+            return None;
         }
-        let flags = Flags(reader.u8()?);
-        let will = Self { qos: flags.qos()?, retain: flags.has(RETAIN), topic: reader.topic()? };
-        Ok(Some(will))
+        let flags = Flags(reader.u8());
+        Some(Self { qos: flags.qos(reader), retain: flags.has(RETAIN), topic: reader.topic() })
     }
 
     pub(super) fn encode(will: Option<&Self>, writer: &mut Writer<'_>) -> Result<(), EncodeError> {

@@ -23,10 +23,10 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        let free = self.out.get_mut(self.length..);
-        // Cut this way, the compiler sees that the lengths agree and drops the panic of the copy.
-        if let Some(place) = free.and_then(|free| free.get_mut(..bytes.len())) {
-            place.copy_from_slice(bytes);
+        let free = self.out.get_mut(self.length..).unwrap_or_default();
+        if bytes.len() <= free.len() {
+            // Byte by byte: a copy of slices has a panic for lengths that differ.
+            free.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
         }
         self.length = self.length.saturating_add(bytes.len());
     }
@@ -49,7 +49,7 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn text(&mut self, text: &str) -> Result<(), EncodeError> {
-        if text.contains('\0') {
+        if text.bytes().any(|byte| byte == 0) {
             return Err(EncodeError::TextHasNul);
         }
         self.bytes(text.as_bytes());

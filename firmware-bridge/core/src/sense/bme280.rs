@@ -1,7 +1,7 @@
 //! Bosch BME280: temperature, relative humidity and air pressure.
 //!
 //! The chip has no checksum; what protects is its identity, its bounds and a fresh calibration
-//! after each reset. Four habits of driver and chip are met here:
+//! after each reset. Five habits of driver and chip are met here:
 //! - The driver reads 40 ms after it started a measurement and does not look whether it ended.
 //!   With its own default (pressure 16 times) the chip may need 46 ms, and the answer is then the
 //!   measurement before. The oversampling below needs at most 19 ms.
@@ -10,19 +10,34 @@
 //!   on the bound is therefore not a measurement.
 //! - The driver takes a BMP280 for a BME280, and the power-on values of a chip that has forgotten its
 //!   settings for a measurement. A guard on the bus refuses both answers before the driver sees them.
+//! - Over SPI the driver reads while it sends the number of the register, and what it takes for the
+//!   answer starts an octet early. The guard reads after the number.
 
-use bme280::i2c::BME280;
-use bme280::{Configuration, Error, IIRFilter, Measurements, Oversampling};
+mod guard;
+
+use bme280::spi::SPIError;
+use bme280::{Configuration, Error, IIRFilter, Measurements, Oversampling, i2c, spi};
 use embedded_hal::delay::DelayNs;
-use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, Operation};
+use embedded_hal::i2c::I2c;
+use embedded_hal::spi::SpiDevice;
 
+use self::guard::{Guard, GuardError};
 use super::bus::sense_error;
 use super::{Quantity, Reading, SenseError, Sensor, Unit, write_readings};
 
 /// A BME280 on an I2C bus: 40 ms for each sample.
 #[derive(Debug)]
 pub struct Bme280<I, D> {
-    driver: BME280<Guard<I>>,
+    driver: i2c::BME280<Guard<I>>,
+    delay: D,
+    ready: bool,
+}
+
+/// A BME280 on an SPI bus, in mode 0 or 3 and with at most 10 MHz: 40 ms for each sample.
+#[derive(Debug)]
+pub struct Bme280Spi<S, D> {
+    /// `None` if it could not be made; making it touches no bus.
+    driver: Option<spi::BME280<Guard<S>>>,
     delay: D,
     ready: bool,
 }
@@ -49,7 +64,7 @@ impl Bme280Address {
 impl<I: I2c, D: DelayNs> Bme280<I, D> {
     /// A sensor that has not been talked to yet: [`Sensor::reset`] comes first.
     pub fn new(bus: I, address: Bme280Address, delay: D) -> Self {
-        Self { driver: BME280::new(Guard(bus), address.bits()), delay, ready: false }
+        Self { driver: i2c::BME280::new(Guard(bus), address.bits()), delay, ready: false }
     }
 }
 
@@ -64,21 +79,55 @@ impl<I: I2c, D: DelayNs> Sensor for Bme280<I, D> {
         if !self.ready {
             return Err(SenseError::NotReady);
         }
-        let measured = self.driver.measure(&mut self.delay).map_err(driver_error)?;
+        let measured = self.driver.measure(&mut self.delay).map_err(on_i2c)?;
         write_readings(&QUANTITIES, values_milli(&measured)?, out)
     }
 
     fn reset(&mut self) -> Result<(), SenseError<I::Error>> {
         self.ready = false;
-        let configuration = Configuration::default()
-            .with_humidity_oversampling(Oversampling::Oversampling1X)
-            .with_pressure_oversampling(Oversampling::Oversampling4X)
-            .with_temperature_oversampling(Oversampling::Oversampling2X)
-            .with_iir_filter(IIRFilter::Off);
-        self.driver.init_with_config(&mut self.delay, configuration).map_err(driver_error)?;
+        self.driver.init_with_config(&mut self.delay, configuration()).map_err(on_i2c)?;
         self.ready = true;
         Ok(())
     }
+}
+
+impl<S: SpiDevice, D: DelayNs> Bme280Spi<S, D> {
+    /// A sensor that has not been talked to yet: [`Sensor::reset`] comes first.
+    pub fn new(device: S, delay: D) -> Self {
+        Self { driver: spi::BME280::new(Guard(device)).ok(), delay, ready: false }
+    }
+}
+
+impl<S: SpiDevice, D: DelayNs> Sensor for Bme280Spi<S, D> {
+    type Error = S::Error;
+
+    fn quantities(&self) -> &[Quantity] {
+        &QUANTITIES
+    }
+
+    fn sample(&mut self, out: &mut [Reading]) -> Result<usize, SenseError<S::Error>> {
+        let Some(driver) = self.driver.as_mut().filter(|_| self.ready) else {
+            return Err(SenseError::NotReady);
+        };
+        let measured = driver.measure(&mut self.delay).map_err(on_spi)?;
+        write_readings(&QUANTITIES, values_milli(&measured)?, out)
+    }
+
+    fn reset(&mut self) -> Result<(), SenseError<S::Error>> {
+        self.ready = false;
+        let driver = self.driver.as_mut().ok_or(SenseError::NotReady)?;
+        driver.init_with_config(&mut self.delay, configuration()).map_err(on_spi)?;
+        self.ready = true;
+        Ok(())
+    }
+}
+
+fn configuration() -> Configuration {
+    Configuration::default()
+        .with_humidity_oversampling(Oversampling::Oversampling1X)
+        .with_pressure_oversampling(Oversampling::Oversampling4X)
+        .with_temperature_oversampling(Oversampling::Oversampling2X)
+        .with_iir_filter(IIRFilter::Off)
 }
 
 fn values_milli<E, B>(measured: &Measurements<B>) -> Result<[i64; 3], SenseError<E>> {
@@ -108,60 +157,30 @@ fn milli(value: f32) -> Option<i64> {
     Some((scaled + rounding) as i64)
 }
 
-fn driver_error<E: embedded_hal::i2c::Error>(error: Error<GuardError<E>>) -> SenseError<E> {
+fn on_i2c<E: embedded_hal::i2c::Error>(error: Error<GuardError<E>>) -> SenseError<E> {
+    driver_error(error, |error| error, sense_error)
+}
+
+fn on_spi<E>(error: Error<SPIError<GuardError<E>>>) -> SenseError<E> {
+    driver_error(error, |SPIError::SPI(error)| error, SenseError::Bus)
+}
+
+/// What an error of the driver means. `unpack` takes off what the driver puts around that of its
+/// bus.
+fn driver_error<X, E>(
+    error: Error<X>,
+    unpack: impl FnOnce(X) -> GuardError<E>,
+    bus: impl FnOnce(E) -> SenseError<E>,
+) -> SenseError<E> {
     match error {
-        Error::Bus(GuardError::Bus(error)) => sense_error(error),
+        Error::Bus(error) => match unpack(error) {
+            GuardError::Bus(error) => bus(error),
+            GuardError::OtherChip => SenseError::NotPresent,
+            GuardError::PowerOnDefault => SenseError::NotReady,
+        },
         Error::CompensationFailed | Error::InvalidData => SenseError::OutOfRange,
-        Error::Bus(GuardError::PowerOnDefault) | Error::Delay | Error::NoCalibrationData => {
-            SenseError::NotReady
-        }
-        Error::Bus(GuardError::OtherChip) | Error::UnsupportedChip => SenseError::NotPresent,
-    }
-}
-
-/// A bus that refuses the answers which the driver would misread.
-#[derive(Debug)]
-struct Guard<I>(I);
-
-#[derive(Debug)]
-enum GuardError<E> {
-    Bus(E),
-    OtherChip,
-    PowerOnDefault,
-}
-
-impl<E: embedded_hal::i2c::Error> embedded_hal::i2c::Error for GuardError<E> {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Bus(error) => error.kind(),
-            Self::OtherChip | Self::PowerOnDefault => ErrorKind::Other,
-        }
-    }
-}
-
-impl<I: I2c> ErrorType for Guard<I> {
-    type Error = GuardError<I::Error>;
-}
-
-impl<I: I2c> I2c for Guard<I> {
-    fn transaction(
-        &mut self,
-        address: u8,
-        operations: &mut [Operation<'_>],
-    ) -> Result<(), GuardError<I::Error>> {
-        self.0.transaction(address, operations).map_err(GuardError::Bus)?;
-        match operations {
-            [Operation::Write([CHIP_ID]), Operation::Read([id])] if *id != BME280_ID => {
-                Err(GuardError::OtherChip)
-            }
-            // Both at once are no measurement: either value alone can be one.
-            [Operation::Write([DATA]), Operation::Read(data)]
-                if data.starts_with(&POWER_ON_PRESSURE_AND_TEMPERATURE) =>
-            {
-                Err(GuardError::PowerOnDefault)
-            }
-            _ => Ok(()),
-        }
+        Error::Delay | Error::NoCalibrationData => SenseError::NotReady,
+        Error::UnsupportedChip => SenseError::NotPresent,
     }
 }
 
@@ -189,11 +208,6 @@ const QUANTITIES: [Quantity; 3] = [
     },
 ];
 
-const CHIP_ID: u8 = 0xd0;
-const BME280_ID: u8 = 0x60;
-const DATA: u8 = 0xf7;
-const POWER_ON_PRESSURE_AND_TEMPERATURE: [u8; 6] = [0x80, 0x00, 0x00, 0x80, 0x00, 0x00];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,45 +227,5 @@ mod tests {
         assert!(on_bound(temperature, 85_000));
         assert!(on_bound(pressure, 30_000_000));
         assert!(!on_bound(pressure, 101_325_000));
-    }
-
-    /// Answers each read with the same bytes.
-    struct Fixed([u8; 8]);
-
-    impl ErrorType for Fixed {
-        type Error = core::convert::Infallible;
-    }
-
-    impl I2c for Fixed {
-        fn transaction(
-            &mut self,
-            _address: u8,
-            operations: &mut [Operation<'_>],
-        ) -> Result<(), Self::Error> {
-            for operation in operations {
-                if let Operation::Read(buffer) = operation {
-                    buffer.iter_mut().zip(self.0).for_each(|(byte, answer)| *byte = answer);
-                }
-            }
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn bmp280_is_not_taken_for_a_bme280() {
-        let mut guard = Guard(Fixed([0x58; 8]));
-        let mut id = [0];
-        let error = guard.write_read(0x76, &[CHIP_ID], &mut id).unwrap_err();
-        assert!(matches!(driver_error(Error::Bus(error)), SenseError::NotPresent));
-    }
-
-    #[test]
-    fn power_on_values_are_no_measurement_but_one_of_them_alone_is() {
-        let mut data = [0; 8];
-        let mut guard = Guard(Fixed([0x80, 0, 0, 0x80, 0, 0, 0x80, 0]));
-        let error = guard.write_read(0x76, &[DATA], &mut data).unwrap_err();
-        assert!(matches!(driver_error(Error::Bus(error)), SenseError::NotReady));
-        let mut guard = Guard(Fixed([0x65, 0x5a, 0xc0, 0x80, 0, 0, 0x80, 0]));
-        guard.write_read(0x76, &[DATA], &mut data).unwrap();
     }
 }

@@ -12,6 +12,7 @@ use crate::sim::surroundings::{Event, Surroundings};
 /// What other threads have for a shard.
 pub(super) enum Mail {
     Committed(u64),
+    Expel(String),
     Forwarded { from: ShardId, forwards: Box<Forwards> },
     Loaded(Vec<(Sequence, Message)>),
     Moved { connection: ConnectionId, bytes: Vec<u8> },
@@ -33,6 +34,10 @@ impl Process {
                 Mail::Committed(batch) => {
                     core.handle(now, Input::Committed { batch });
                     self.tell_watchers(shard, batch);
+                }
+                Mail::Expel(client_id) => {
+                    let (client_id, ends_session) = (&*client_id, false);
+                    core.handle(now, Input::Expel { client_id, ends_session });
                 }
                 Mail::Forwarded { from, forwards } => {
                     core.handle(now, Input::Forwarded { from, forwards });

@@ -91,4 +91,20 @@ impl World {
         let at = around.within(2 * ms);
         around.schedule(at, Event::Exchange);
     }
+
+    /// Somebody sends a client away, which may come back and finds its session.
+    pub(super) fn expel(&mut self) {
+        let around = &mut self.around;
+        let Some(ms) = around.conduct.expel_ms else { return };
+        let happens = around.begin_deed(Actor::Warden);
+        let client = around.random.below(self.clients.len() as u64) as usize;
+        if let Some(process) = &mut self.process
+            && happens
+        {
+            around.note(About::client(client), format_args!("client {client} is sent away"));
+            process.expel(around, &self.clients[client].profile.name);
+        }
+        let at = around.within(2 * ms);
+        around.schedule(at, Event::Expel);
+    }
 }
