@@ -20,7 +20,7 @@ mod trail;
 
 pub(crate) use decayed::Decayed;
 pub(crate) use distinct::Distinct;
-pub(crate) use layout::Layout;
+pub(crate) use layout::{Layout, PartKind};
 pub(crate) use mode::Counted;
 pub(crate) use row::{
     count_message, late_messages, merge_row, messages, result, span, start_row, update_row,

@@ -8,8 +8,8 @@
 pub(crate) struct Decayed {
     time: i64,
     weight: f64,
-    /// Sum of the squares of the weights.
-    squares: f64,
+    /// Sum of the products of the weights of each two values.
+    pairs: f64,
     mean: f64,
     /// Weighted sum of squared differences from the mean.
     m2: f64,
@@ -21,19 +21,19 @@ impl Decayed {
 
     /// Of one value.
     pub(crate) fn of(time: i64, value: f64) -> Self {
-        Self { time, weight: 1.0, squares: 1.0, mean: value, m2: 0.0 }
+        Self { time, weight: 1.0, pairs: 0.0, mean: value, m2: 0.0 }
     }
 
     pub(crate) fn load(cells: &[u64]) -> Option<Self> {
-        let [time, weight, squares, mean, m2] = *cells else { return None };
-        let [weight, squares, mean, m2] = [weight, squares, mean, m2].map(f64::from_bits);
-        (weight > 0.0).then_some(Self { time: time as i64, weight, squares, mean, m2 })
+        let [time, weight, pairs, mean, m2] = *cells else { return None };
+        let [weight, pairs, mean, m2] = [weight, pairs, mean, m2].map(f64::from_bits);
+        (weight > 0.0).then_some(Self { time: time as i64, weight, pairs, mean, m2 })
     }
 
     pub(crate) fn store(self, cells: &mut [u64]) {
-        let [weight, squares, mean, m2] =
-            [self.weight, self.squares, self.mean, self.m2].map(f64::to_bits);
-        cells.copy_from_slice(&[self.time as u64, weight, squares, mean, m2]);
+        let [weight, pairs, mean, m2] =
+            [self.weight, self.pairs, self.mean, self.m2].map(f64::to_bits);
+        cells.copy_from_slice(&[self.time as u64, weight, pairs, mean, m2]);
     }
 
     /// Both together; the half-life is in milliseconds.
@@ -47,7 +47,7 @@ impl Decayed {
         let merged = Self {
             time,
             weight,
-            squares: a.squares + b.squares,
+            pairs: a.pairs + b.pairs + a.weight * b.weight,
             mean: a.mean + delta * (b.weight / weight),
             m2: a.m2 + b.m2 + delta * delta * (a.weight * b.weight / weight),
         };
@@ -62,7 +62,8 @@ impl Decayed {
 
     /// Standard deviation of a sample; not a number as long as one value has nearly all weight.
     pub(crate) fn deviation(self) -> f64 {
-        let degrees = self.weight - self.squares / self.weight;
+        // The weight without the sum of its squares over itself, which would be lost in rounding.
+        let degrees = 2.0 * self.pairs / self.weight;
         if degrees <= self.weight * WEIGHT_MIN { f64::NAN } else { (self.m2 / degrees).sqrt() }
     }
 
@@ -75,12 +76,12 @@ impl Decayed {
         Self {
             time,
             weight: self.weight * factor,
-            squares: self.squares * factor * factor,
+            pairs: self.pairs * factor * factor,
             m2: self.m2 * factor,
             ..self
         }
     }
 }
 
-/// Below this share the weight of all other values is lost in rounding: 40 half-lives.
+/// With less than this share of the weight other values say nothing of a spread: 40 half-lives.
 const WEIGHT_MIN: f64 = 1e-12;

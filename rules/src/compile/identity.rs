@@ -3,6 +3,8 @@
 use super::change::{change_hash, fields_hash, is_by_topic};
 use super::dedupe::{dedupe_hash, key_hash};
 use super::lookup::lookups_hash;
+use crate::aggregate::PartKind;
+use crate::expression::FoldKind;
 use crate::hash::StableHash;
 use crate::message::Guarantee;
 use crate::rule::Rule;
@@ -95,6 +97,12 @@ pub(super) fn state_hash(spec: &RuleSpec, rule: &Rule) -> u128 {
     }
     for part in &rule.layout.parts {
         hash = hash.text(&format!("{:?}", part.kind)).number(u64::from(part.column));
+    }
+    let decays = rule.folds.iter().any(|fold| matches!(fold.kind, FoldKind::Decayed(_)))
+        || rule.layout.parts.iter().any(|part| matches!(part.kind, PartKind::Decayed(_)));
+    if decays {
+        // Earlier builds kept squares of weights in the same cell.
+        hash = hash.text("pairs");
     }
     for (join, written) in rule.joins.iter().zip(&spec.joins) {
         hash = hash.text("join").text(&written.topic.value);
