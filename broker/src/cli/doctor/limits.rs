@@ -14,6 +14,9 @@ const OWN_FILES: u64 = 64;
 /// Without a limit of connections, so many should be possible.
 const FILES_MIN: u64 = 1024;
 const MB: u64 = 1 << 20;
+/// What the smallest system takes beside weir, with the pages of files that it cannot do without:
+/// docs/raspberry-pi.md has it measured.
+const REST_OF_MACHINE: u64 = 32 * MB;
 
 /// What the system gives to weir.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +81,7 @@ pub(super) fn memory(given: Given, wanted: Wanted) -> Finding {
     // A machine has other programs; a group has what weir takes beside what it counts.
     let (whose, most) = match given.group == Some(there) {
         true => ("the control group", there / 100 * 85),
-        false => ("the machine", there / 100 * 75),
+        false => ("the machine", (there / 100 * 75).min(there.saturating_sub(REST_OF_MACHINE))),
     };
     let has = format!("{whose} has {}", size(there));
     let Some(limit) = wanted.memory else {
@@ -86,7 +89,7 @@ pub(super) fn memory(given: Given, wanted: Wanted) -> Finding {
             format!("{has}, and weir has no memory_limit: it can be killed for what it takes");
         return Finding::warning(CHECK, what).help("set memory_limit in [limits]");
     };
-    let help = format!("set memory_limit in [limits] to at most {} MB", most / MB);
+    let help = format!("set memory_limit in [limits] to at most {} MB", (most / MB).max(1));
     if limit > there {
         let what = format!("memory_limit is {}, and {has}: weir is killed before it", size(limit));
         return Finding::problem(CHECK, what).help(help);

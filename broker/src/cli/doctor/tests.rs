@@ -187,6 +187,10 @@ fn limits_are_held_against_those_of_the_system() {
     is(&limits::memory(given(0, 512 * MB), wanted), Verdict::Ok, "the machine has 512.0 MB");
     is(&limits::memory(given(0, 100 * MB), wanted), Verdict::Problem, "killed before it");
     is(&limits::memory(given(0, 140 * MB), wanted), Verdict::Warning, "little is left");
+    let small = limits::Wanted { memory: Some(48 * MB), ..wanted };
+    is(&limits::memory(given(0, 72 * MB), small), Verdict::Warning, "little is left");
+    let smaller = limits::Wanted { memory: Some(40 * MB), ..wanted };
+    is(&limits::memory(given(0, 72 * MB), smaller), Verdict::Ok, "the machine has 72.0 MB");
     let grouped = limits::Given { group: Some(64 * MB), ..given(0, 512 * MB) };
     is(&limits::memory(grouped, wanted), Verdict::Problem, "the control group has 64.0 MB");
     // As the unit of the package has it.
