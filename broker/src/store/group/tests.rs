@@ -91,7 +91,6 @@ fn a_snapshot_takes_the_deltas_before_it() {
     assert_eq!(group.rule_deltas, [&[2][..], &[3]]);
 }
 
-/// broker.md 24.
 #[test]
 fn several_changes_of_a_retained_topic_are_one_record() {
     let put = || Change::RetainedPut { message: message("a") };
