@@ -40,6 +40,8 @@ mod read_log;
 mod readers;
 mod recover;
 
+mod rows;
+
 mod overlay;
 mod release;
 
@@ -75,7 +77,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTableMetadata, WriteTransaction};
 use weir_core::{Batch, ReaderId};
 
-pub use self::commit::Committed;
 pub use self::error::{MalformedRecord, StoreError};
 pub use self::journal::{JournalRecord, records as journal_records};
 pub use self::links::{Taken, ready};
@@ -93,6 +94,7 @@ pub(crate) use self::queue::batch_bytes;
 pub use self::recover::RuleState;
 pub use self::reopen::LastGroup;
 pub use self::room::{RoomLimits, RoomWatch, Shortage, free_disk};
+pub use self::rows::Committed;
 pub use self::writer::{BatchSender, Writer, WriterOptions, WriterState, WriterStatus};
 
 use self::backend::{DiskCounters, OpenFiles};

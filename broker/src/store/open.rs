@@ -16,7 +16,6 @@ use redb::backends::FileBackend;
 use redb::{Builder, Database, StorageBackend, TableError, TableHandle as _, WriteTransaction};
 
 use crate::store::backend::{CountingBackend, DiskCounters, Files, OpenFiles};
-use crate::store::commit::write_group;
 use crate::store::error::{StoreError, engine, engine_panic, io_error};
 use crate::store::group::Group;
 use crate::store::journal::{Found, Journal};
@@ -27,7 +26,7 @@ use crate::store::quiet::catch_quietly;
 use crate::store::schema::{
     self, FORMAT_VERSION, META_BOOT_EPOCH, META_FORMAT_VERSION, META_JOURNAL_EPOCH, META_STORE_ID,
 };
-use crate::store::{Store, Tightness, Totals, meta, upgrade};
+use crate::store::{Store, Tightness, Totals, meta, rows, upgrade};
 
 /// The name of the file in the data directory.
 pub(crate) const FILE_NAME: &str = "weir.redb";
@@ -316,7 +315,7 @@ fn prepare(
     let mut positions = Positions::load(&transaction).map_err(|error| engine(path, error))?;
     let group = Group::of(&found.batches);
     // A journal lets go of nothing, so no reader has to be known.
-    write_group(&transaction, &group, &BTreeSet::new(), &mut positions, Some(found.last_epoch + 1))
+    rows::write(&transaction, &group, &BTreeSet::new(), &mut positions, Some(found.last_epoch + 1))
         .map_err(|error| engine(path, error))?;
     // As after a start that finds it in the database: what was reserved may have been given.
     for position in positions.shards.values_mut() {
