@@ -7,16 +7,20 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark speaks, or stops")]
 
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+#[allow(dead_code, unreachable_pub, reason = "it is for other tests, too")]
+#[path = "../../tests/src/harness/ports.rs"]
+mod ports;
 #[allow(dead_code, reason = "it has more for other benchmarks")]
 mod served;
 
+use ports::free_address;
 use served::{Served, Site, Way, connect, has_served};
 
 const DASHBOARDS: usize = 10;
@@ -171,8 +175,4 @@ fn token(data_dir: &str, admin: SocketAddr) -> String {
         .unwrap();
     let link = String::from_utf8(told.stdout).unwrap();
     link.trim().split_once("#token=").unwrap().1.to_owned()
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

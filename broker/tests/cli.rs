@@ -10,6 +10,12 @@ use std::{
     thread,
 };
 
+#[allow(dead_code, unreachable_pub, reason = "it is for other tests, too")]
+#[path = "../../tests/src/harness/ports.rs"]
+mod ports;
+
+use ports::free_port;
+
 /// What a run of the binary left behind.
 struct Outcome {
     code: i32,
@@ -363,11 +369,6 @@ fn status_prints_what_the_server_says() {
     assert!(table.stdout.contains("  dropped      8 queue_full\n"), "{}", table.stdout);
     assert_eq!((table.code, json.code), (0, 0));
     assert_eq!(json.stdout.trim_end(), body);
-}
-
-/// A port that nobody listened on a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[test]

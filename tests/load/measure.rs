@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use weir_tests::harness::mosquitto::free_address;
+use weir_tests::harness::ports::free_address;
 
 use crate::peer::Peer;
 use crate::runs::Run;

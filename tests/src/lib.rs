@@ -39,6 +39,7 @@ pub mod harness {
     pub mod foreign;
     pub mod http_service;
     pub mod jetstream;
+    pub mod ports;
     pub mod process;
     pub mod proxy;
     pub mod wait;

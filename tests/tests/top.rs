@@ -1,12 +1,12 @@
 //! `weir top` in a real terminal, which tmux draws: keys, a broker that goes and comes back, the end.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use weir_tests::harness::folder::Folder;
 use weir_tests::harness::foreign;
+use weir_tests::harness::ports::free_port;
 use weir_tests::harness::wait::until;
 use weir_tests::harness::weir::{Weir, binary};
 
@@ -63,11 +63,6 @@ fn config(folder: &Folder, admin: u16) -> PathBuf {
          [admin]\naddress = \"127.0.0.1:{admin}\"\n"
     );
     folder.write("weir.toml", text)
-}
-
-/// A port that a broker can have twice.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The command for a shell in the terminal; what comes of it is written into files.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use weir_mqtt::{QoS, Version};
 use weir_tests::harness::folder::Folder;
-use weir_tests::harness::mosquitto::free_address;
+use weir_tests::harness::ports::free_address;
 use weir_tests::harness::publisher::{Message, Publisher};
 use weir_tests::harness::subscriber::{Arrival, Subscriber};
 use weir_tests::harness::wait::until;

@@ -20,6 +20,9 @@ mod nats;
 pub(crate) mod nats_account;
 #[cfg(feature = "nats")]
 pub(crate) mod nats_server;
+#[allow(dead_code, unreachable_pub, reason = "it is for other tests, too")]
+#[path = "../../../tests/src/harness/ports.rs"]
+pub(crate) mod ports;
 mod presence;
 mod priorities;
 #[cfg(feature = "amqp")]
@@ -39,6 +42,7 @@ use weir_mqtt::ReasonCode;
 use self::client::{Client, PATIENCE};
 use self::far_end::FarEnd;
 use self::mosquitto::{Directory, Mosquitto};
+use self::ports::free_port;
 use super::bridge::{Around, Beginning, Upstream};
 use super::forwarder::Place;
 use super::handle::UpstreamHandle;
@@ -396,9 +400,7 @@ async fn wrong_credentials_are_told_and_local_traffic_goes_on() {
 #[tokio::test]
 async fn an_upstream_that_is_not_there_is_told() {
     let directory = Directory::new("data");
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = HostPort::new("127.0.0.1", free.local_addr().unwrap().port());
-    drop(free);
+    let address = HostPort::new("127.0.0.1", free_port());
     let (broker, _) = start(&directory, &upstream(address, MqttVersion::V50));
     let status = until(&broker, |status| status.last_error.is_some()).await;
     assert!(status.last_error.unwrap().starts_with("cannot connect: "));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::processes::{Mosquitto, PATIENCE, plant};
+use crate::support::ports::free_port;
 use crate::support::pymodbus::Server;
 
 /// Behaviour 46.
@@ -90,7 +91,7 @@ fn node_on_a_link_of_the_file_reaches_the_broker() {
     let Some(broker) = Mosquitto::start("node_on_a_link_of_the_file_reaches_the_broker") else {
         return;
     };
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let text = format!(
         "{}[[link]]\nkind = \"udp\"\nbind = \"127.0.0.1:{port}\"\nsources = \"127.0.0.0/8\"\n\
          [[predefined]]\nid = 9\ntopic = \"site/door\"\n\

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support;
+use crate::support::ports::free_port;
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -124,17 +125,14 @@ impl Mosquitto {
     pub(crate) fn start(test: &str) -> Option<Self> {
         let program = support::program(test, "mosquitto")?;
         support::program(test, "mosquitto_sub")?;
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Some(Self::with(program, port, ""))
+        Some(Self::with(program, free_port(), ""))
     }
 
     /// One that has a port for TLS besides, which is returned; `keys` are those of its listener.
     pub(crate) fn start_with_tls(test: &str, keys: &str) -> Option<(Self, u16)> {
         let program = support::program(test, "mosquitto")?;
         support::program(test, "mosquitto_sub")?;
-        // Both are held while they are chosen, so that they differ.
-        let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [port, tls] = ports.map(|port| port.local_addr().unwrap().port());
+        let [port, tls] = [(); 2].map(|()| free_port());
         let more = format!("listener {tls} 127.0.0.1\n{keys}");
         Some((Self::with(program, port, &more), tls))
     }

@@ -11,6 +11,7 @@ use weir_node::mqtt_sn_1_2::{Advertise, GwInfo, Packet};
 use crate::LIMIT;
 use crate::running::{Mosquitto, Running};
 use crate::support::foreign::not_run;
+use crate::support::ports::free_port;
 
 const GROUP: Ipv4Addr = Ipv4Addr::new(225, 1, 1, 7);
 
@@ -25,7 +26,7 @@ fn gateway_is_advertised_to_the_group_and_answers_who_searches_there() {
         return not_run(test, "no interface has multicast");
     }
     // A port that nobody else listens on, in the group and outside of it.
-    let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let listener = listener(port);
     let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let multicast = Some(Multicast { group: GROUP, port, interface: Ipv4Addr::LOCALHOST });

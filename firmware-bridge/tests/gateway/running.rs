@@ -1,7 +1,7 @@
 //! A mosquitto and a gateway of a test's own.
 
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +15,7 @@ use weir_firmware_bridge::link::udp::UdpOptions;
 use weir_firmware_bridge::run::{LinkConfig, Runner};
 use weir_firmware_bridge::tcp::TcpBroker;
 
+use crate::support::ports::free_port;
 use crate::support::program;
 
 /// A folder that is removed at the end.
@@ -171,9 +172,4 @@ pub(crate) fn open(
     let mut links = vec![LinkConfig::Udp(UdpOptions { bind, multicast: None })];
     links.extend(more);
     Runner::open(options, links, state, broker).unwrap()
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
 }

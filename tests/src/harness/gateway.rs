@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::folder::Folder;
 use super::foreign::{made, program};
-use super::mosquitto::free_address;
+use super::ports::free_address;
 use super::process::{Process, Stream};
 use super::wait::until;
 

@@ -1,10 +1,11 @@
 //! A real mosquitto as the other broker, with a configuration of its own.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
 use super::folder::Folder;
+use super::ports::free_address;
 use super::process::{Process, Stream};
 use super::wait::LIMIT;
 
@@ -70,15 +71,4 @@ impl Mosquitto {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
-}
-
-/// An address of this machine that nobody listens on, for a program that cannot be asked which
-/// port it has got, or that has to keep it over a restart.
-///
-/// # Panics
-/// There is none.
-#[must_use]
-pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
-    listener.local_addr().expect("it is bound")
 }

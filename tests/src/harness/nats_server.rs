@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::folder::Folder;
-use super::mosquitto::free_address;
+use super::ports::free_address;
 use super::process::Process;
 use super::wait::{LIMIT, until};
 

@@ -1,12 +1,13 @@
 //! A real RabbitMQ, with ports of its own.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::amqp::AmqpClient;
 use super::folder::Folder;
+use super::ports::free_port;
 use super::process::Process;
 use super::wait::pass;
 
@@ -30,7 +31,7 @@ impl RabbitMq {
     /// It does not start.
     #[must_use]
     pub fn start(names: &Path, folder: &Folder) -> Self {
-        let [port, distribution_port, names_port] = free_ports();
+        let [port, distribution_port, names_port] = [(); 3].map(|()| free_port());
         let config = format!("listeners.tcp.1 = 127.0.0.1:{port}\nlog.file = false\n");
         folder.write("rabbitmq/rabbitmq.conf", config);
         let plugins = folder.write("rabbitmq/enabled_plugins", "[].\n");
@@ -102,12 +103,6 @@ impl RabbitMq {
             .env("RUNNING_UNDER_SYSTEMD", "true");
         command
     }
-}
-
-/// All at once, so that they differ.
-fn free_ports() -> [u16; 3] {
-    let free = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    free.map(|listener| listener.local_addr().expect("it is bound").port())
 }
 
 const START_LIMIT: Duration = Duration::from_secs(120);

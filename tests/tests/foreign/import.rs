@@ -5,7 +5,7 @@ use std::process::Command;
 
 use weir_tests::harness::folder::Folder;
 use weir_tests::harness::foreign::program;
-use weir_tests::harness::mosquitto::free_address;
+use weir_tests::harness::ports::free_address;
 use weir_tests::harness::process::{Process, Stream};
 use weir_tests::harness::wait::LIMIT;
 use weir_tests::harness::weir::{Weir, weir};

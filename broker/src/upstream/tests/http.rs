@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::client::{Client, PATIENCE};
 use super::mosquitto::Directory;
+use super::ports::free_port;
 use super::tls::Files;
 use super::{route, start, until};
 use crate::config::{
@@ -275,9 +276,7 @@ async fn what_is_wrong_with_the_service_is_told_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn what_was_accepted_while_the_service_was_away_arrives_in_order() {
-    let free = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let port = free.local_addr().expect("it is bound").port();
-    drop(free);
+    let port = free_port();
     let mut config = upstream(HostPort::new("127.0.0.1", port));
     config.http.batch = 100;
     let directory = Directory::new("data");

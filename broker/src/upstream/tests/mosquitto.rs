@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use super::ports::free_port;
 use crate::config::HostPort;
 
 /// The running program; it ends with the value.
@@ -30,8 +31,7 @@ impl Mosquitto {
             return None;
         }
         let directory = Directory::new("mosquitto");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("it is bound").port();
+        let port = free_port();
         let mut config = format!("listener {port} 127.0.0.1\n");
         let path = directory.0.display().to_string();
         writeln!(config, "user root\npersistence true\npersistence_location {path}/").unwrap();
@@ -42,7 +42,6 @@ impl Mosquitto {
         fs::write(directory.0.join("mosquitto.conf"), config).expect("the directory is ours");
         let acl = "topic readwrite agg/good\n";
         fs::write(directory.0.join("acl"), acl).expect("the directory is ours");
-        drop(free);
         let mut mosquitto = Self { directory, port, program: None };
         mosquitto.resume();
         Some(mosquitto)

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::client::PATIENCE;
 use super::mosquitto::Directory;
+use super::ports::free_port;
 use crate::config::HostPort;
 
 /// The running program; it ends with the value.
@@ -38,10 +39,8 @@ impl NatsServer {
             println!("not run: nats-server is not used, WEIR_TESTS_WITHOUT_FOREIGN=1 is set");
             return None;
         }
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("it is bound").port();
-        drop(free);
-        let mut server = Self { directory: Directory::new("nats"), port, program: None };
+        let directory = Directory::new("nats");
+        let mut server = Self { directory, port: free_port(), program: None };
         server.configure(lines);
         server.resume();
         Some(server)

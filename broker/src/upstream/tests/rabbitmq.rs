@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::client::PATIENCE;
 use super::mosquitto::Directory;
+use super::ports::free_port;
 use super::tls::Files;
 use crate::config::{HostPort, UpstreamConfig};
 use crate::upstream::amqp::{AmqpOptions, connect};
@@ -65,7 +66,7 @@ impl RabbitMq {
         }
         let directory = Directory::new("rabbitmq");
         let files = Files::new();
-        let [port, tls_port, distribution_port, names_port] = free_ports();
+        let [port, tls_port, distribution_port, names_port] = [(); 4].map(|()| free_port());
         let file = |name: &str| files.path(name).display().to_string();
         let mut config = String::new();
         writeln!(config, "listeners.tcp.1 = 127.0.0.1:{port}").unwrap();
@@ -250,12 +251,6 @@ impl Queue {
 
 pub(super) fn text(message: &Delivery) -> String {
     String::from_utf8(message.data.clone()).expect("the tests send text")
-}
-
-/// All at once, so that they differ.
-fn free_ports() -> [u16; 4] {
-    let free = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    free.map(|listener| listener.local_addr().expect("it is bound").port())
 }
 
 fn missing(error: &std::io::Error) -> ! {

@@ -1,7 +1,6 @@
 //! TLS to a real broker of another maker that wants certificates of its clients.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
 
 use rcgen::{
@@ -11,6 +10,7 @@ use rcgen::{
 
 use super::client::Client;
 use super::mosquitto::{Directory, Mosquitto};
+use super::ports::free_port;
 use super::{BOTH, route, start, until, upstream};
 use crate::config::{HostPort, MqttVersion, TlsClientConfig};
 use crate::status::UpstreamState;
@@ -90,9 +90,7 @@ fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
 
 /// Mosquitto with a listener for TLS, and where that is.
 fn far_end(files: &Files) -> Option<(Mosquitto, u16)> {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = free_port();
     let lines = files.lines(port);
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     Some((Mosquitto::open(&lines)?, port))
