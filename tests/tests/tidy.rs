@@ -9,6 +9,7 @@ use weir_tests::harness::weir::workspace;
 mod tidy {
     //! One file for each kind of order.
 
+    mod behaviours;
     mod commands;
     mod dependencies;
     mod documents;

@@ -7,9 +7,6 @@ use weir_tests::harness::weir::workspace;
 use crate::{TOP, assert_none, files, read};
 
 const LINES_MAX: usize = 600;
-/// Files that may be longer, each with the reason.
-const LONGER: [(&str, &str); 1] =
-    [("broker/core/tests/levels.rs", "each level is held to the same table of promises")];
 
 #[test]
 fn only_known_names_are_visible_at_the_top() {
@@ -24,18 +21,12 @@ fn only_known_names_are_visible_at_the_top() {
 }
 
 #[test]
-fn long_files_have_a_reason() {
+fn no_file_is_long() {
     let mut problems = Vec::new();
     for name in files(&[".rs", ".py", ".js"]) {
         let lines = read(&name).lines().count();
-        let listed = LONGER.iter().any(|(longer, reason)| *longer == name && !reason.is_empty());
-        if lines > LINES_MAX && !listed {
+        if lines > LINES_MAX {
             problems.push(format!("{name} has {lines} lines"));
-        }
-    }
-    for (name, _) in LONGER {
-        if read(name).lines().count() <= LINES_MAX {
-            problems.push(format!("{name} needs no reason any more"));
         }
     }
     assert_none(&problems);

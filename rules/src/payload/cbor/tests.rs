@@ -156,6 +156,12 @@ fn damaged_payloads_say_where() {
     assert!(try_read(&deep[2..], &["0"]).is_ok());
 }
 
+/// The other decoder does not know values without a meaning, and some tags.
+fn known_to_another() -> impl Strategy<Value = u8> {
+    let begins = (0u8..8).prop_filter("known", |kind| !matches!(*kind, TAG | SIMPLE));
+    (begins, 0u8..32).prop_map(|(kind, rest)| kind << 5 | rest)
+}
+
 proptest! {
     #[test]
     fn what_another_encoder_writes_reads_like_json(document in documents()) {
@@ -178,10 +184,8 @@ proptest! {
 
     #[test]
     fn whatever_is_read_another_decoder_reads_too(
-        payload in proptest::collection::vec(any::<u8>(), 0..12),
+        payload in proptest::collection::vec(known_to_another(), 0..12),
     ) {
-        // The other one does not know values without a meaning, and some tags.
-        prop_assume!(!payload.iter().any(|byte| matches!(byte >> 5, TAG | SIMPLE)));
         if read_with("", &PATHS, |slots| read_cbor(&payload, slots)).is_ok() {
             let other = ciborium::from_reader::<ciborium::Value, _>(payload.as_slice());
             prop_assert!(other.is_ok(), "{payload:02x?}: {other:?}");
