@@ -74,6 +74,11 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What the program understands, for those who write manuals.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Whether a command line would be understood, for those who check documents.
 ///
 /// # Errors

@@ -1,9 +1,9 @@
-//! `weir completions`: what a shell needs to complete the commands and options of this program.
+//! `weir completions`: what a shell needs to complete the commands and options of this program, or of
+//! the bridge.
 
-use clap::CommandFactory as _;
 use clap_complete::{Shell, generate};
 
-use super::{Answer, CliError, say};
+use super::{Answer, CliError, programs, say};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -15,6 +15,16 @@ pub(crate) struct Arguments {
     /// The shell
     #[arg(value_name = "SHELL")]
     shell: Known,
+    /// The program
+    #[arg(value_name = "PROGRAM", default_value = "weir")]
+    program: Program,
+}
+
+/// The programs that are shipped.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Program {
+    Weir,
+    WeirBridge,
 }
 
 /// The shells that are written for.
@@ -31,7 +41,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, CliError> {
         Known::Fish => Shell::Fish,
         Known::Zsh => Shell::Zsh,
     };
+    let mut command = match arguments.program {
+        Program::Weir => programs::weir(),
+        Program::WeirBridge => programs::bridge(),
+    };
+    let name = command.get_name().to_owned();
     let mut script = Vec::new();
-    generate(shell, &mut super::Arguments::command(), "weir", &mut script);
-    say(&String::from_utf8_lossy(&script)).map(|()| Answer::Yes)
+    generate(shell, &mut command, &name, &mut script);
+    // For bash a name with a hyphen becomes one in two ways, and no command is found by the other.
+    let (wrong, right) = (name.replace('-', "__subcmd__"), name.replace('-', "__"));
+    say(&String::from_utf8_lossy(&script).replace(&wrong, &right)).map(|()| Answer::Yes)
 }

@@ -26,6 +26,7 @@ mod import;
 mod man;
 mod page;
 mod passwd;
+mod programs;
 mod property;
 mod publish;
 mod reload;
