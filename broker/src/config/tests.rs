@@ -1,10 +1,13 @@
 //! What a load says about files that are wrong, and what it makes of files that are right.
 
 mod amqp;
+mod durability;
 mod fleet;
 mod kafka;
 mod nats;
+mod overrides;
 mod priorities;
+mod upstreams;
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -173,19 +176,6 @@ error[C005]: `address` is missing
 }
 
 #[test]
-fn dead_letters_need_a_topic_of_their_own() {
-    for topic in ["a/+", "#", "$SYS/dead", "$delayed", "$share/g/dead", "dead/"] {
-        let folder = Folder::new("dead", &format!("[limits]\ndead_letter = \"{topic}\"\n"));
-        let told = problems(folder.load());
-        assert!(told.contains("error[C008]: dead letters cannot be published"), "{topic}: {told}");
-    }
-    let folder = Folder::new("dead", "[limits]\ndead_letter = \"$dead\"\nmax_delay = \"1h\"\n");
-    let limits = folder.load().unwrap().config.limits;
-    assert_eq!(limits.dead_letter.as_deref(), Some("$dead"));
-    assert_eq!(limits.max_delay, Duration::from_secs(3600));
-}
-
-#[test]
 fn a_memory_limit_leaves_something_for_clients() {
     for text in ["[limits]\nmemory_limit = \"32MB\"\n", "[store]\ncache_bytes = \"200MB\"\n"] {
         let told = problems(Folder::new("memory", text).load());
@@ -275,183 +265,9 @@ fn a_key_in_the_wrong_section_is_sent_to_the_right_one() {
 }
 
 #[test]
-fn levels_of_durability_are_read_in_their_order() {
-    let text = "[store]\ndurability = \"relaxed\"\nflush_interval = \"250ms\"\n\
-                [[durability]]\nfilter = \"alarms/#\"\nlevel = \"commit\"\n\
-                [[durability]]\nlevel = \"none\"\nfilter = \"+/live/#\"\n";
-    let loaded = Folder::new("levels", text).load().unwrap();
-    assert_eq!(loaded.warnings, []);
-    let config = loaded.config;
-    assert_eq!(config.store.durability, DurabilityLevel::Relaxed);
-    assert_eq!(config.store.flush_interval, Duration::from_millis(250));
-    let expected = [("alarms/#", DurabilityLevel::Commit), ("+/live/#", DurabilityLevel::None)];
-    let expected = expected.map(|(filter, level)| DurabilityConfig::new(filter, level));
-    assert_eq!(config.durability, expected);
-}
-
-#[test]
-fn histories_are_read_in_their_order() {
-    let text = "[[history]]\nfilter = \"alarms/#\"\nmax_age = \"30d\"\n\
-                [[history]]\nmax_bytes = \"1MB\"\nfilter = \"#\"\n";
-    let loaded = Folder::new("histories", text).load().unwrap();
-    assert_eq!(loaded.warnings, []);
-    let day = Duration::from_secs(86_400);
-    let expected = [
-        HistoryConfig { max_age: 30 * day, ..HistoryConfig::new("alarms/#") },
-        HistoryConfig { max_bytes: 1 << 20, ..HistoryConfig::new("#") },
-    ];
-    assert_eq!(loaded.config.history, expected);
-    assert_eq!((expected[0].max_bytes, expected[1].max_age), (64 << 20, day));
-}
-
-#[test]
-fn a_history_that_cannot_be_is_shown_with_its_place() {
-    let long = "x".repeat(256);
-    let folder = Folder::new(
-        "wrong-histories",
-        &format!(
-            "persistence = false\n\
-             [[history]]\nmax_bytes = \"1GB\"\n\
-             [[history]]\nfilter = \"a/#/b\"\n\
-             [[history]]\nfilter = \"$SYS/#\"\n\
-             [[history]]\nfilter = \"$share/g/d\"\n\
-             [[history]]\nfilter = \"e/+\"\nmax_bytes = \"1KB\"\n\
-             [[history]]\nfilter = \"e/+\"\n\
-             [[history]]\nfilter = \"e/f\"\n\
-             [[history]]\nfilter = \"{long}\"\n"
-        ),
-    );
-    let text = problems(folder.load());
-    let heads: Vec<&str> = text.lines().filter(|line| line.starts_with(['e', 'w'])).collect();
-    let long = format!("error[C008]: `{long}` cannot have a history");
-    let expected = [
-        "error[C005]: `filter` is missing",
-        "error[C008]: `a/#/b` cannot have a history",
-        "error[C008]: `$SYS/#` cannot have a history",
-        "error[C008]: `$share/g/d` cannot have a history",
-        "error[C006]: a history needs a store on disk",
-        "error[C004]: `max_bytes` cannot be 1KB",
-        "error[C006]: `e/+` has a history already",
-        long.as_str(),
-        "warning[C006]: the history of `e/f` stays empty",
-    ];
-    assert_eq!(heads, expected, "{text}");
-    assert!(text.contains("= help: write \"d\""), "{text}");
-}
-
-#[test]
-fn a_level_of_durability_that_cannot_count_is_shown_with_its_place() {
-    let folder = Folder::new(
-        "wrong-levels",
-        "[[durability]]\nfilter = \"a/#/b\"\nlevel = \"none\"\n\
-         [[durability]]\nfilter = \"b\"\nlevel = \"relaxd\"\n\
-         [[durability]]\nfilter = \"c\"\n\
-         [[durability]]\nfilter = \"$share/g/d\"\nlevel = \"none\"\n\
-         [[durability]]\nfilter = \"$delayed/5/d\"\nlevel = \"none\"\n\
-         [[durability]]\nfilter = \"e/+\"\nlevel = \"none\"\n\
-         [[durability]]\nfilter = \"e/+\"\nlevel = \"relaxed\"\n",
-    );
-    let text = problems(folder.load()).replace(&format!("{}/", folder.0.display()), "");
-    assert_eq!(
-        text,
-        r#"error[C008]: `a/#/b` is not a filter of topics
-  --> weir.toml:2:10
-2 | filter = "a/#/b"
-  |          ^^^^^^^ # must be alone in the last level
-error[C003]: `level` cannot be `relaxd`
-  --> weir.toml:6:9
-6 | level = "relaxd"
-  |         ^^^^^^^^ must be one of "commit", "relaxed", "upstream", "none"
-  = help: did you mean `relaxed`?
-error[C005]: `level` is missing
-  --> weir.toml:7:1
-7 | [[durability]]
-  | ^^^^^^^^^^^^^^ needs `level`
-  = help: for example level = "relaxed"
-error[C008]: `$share/g/d` is not a filter of topics
-   --> weir.toml:10:10
-10 | filter = "$share/g/d"
-   |          ^^^^^^^^^^^^ a shared subscription is one way to read topics
-   = help: write "d"
-error[C008]: `$delayed/5/d` is not a filter of topics
-   --> weir.toml:13:10
-13 | filter = "$delayed/5/d"
-   |          ^^^^^^^^^^^^^^ a message with a delay has the level of its topic
-   = help: write the topic without `$delayed/<seconds>/`
-error[C006]: `e/+` has a level of durability already
-   --> weir.toml:19:10
-19 | filter = "e/+"
-   |          ^^^^^ twice the same
-   = help: keep one of them
-"#
-    );
-    let text = "durability = \"relaxed\"\n";
-    assert_eq!(messages("no-list", text), ["error[C003]: `durability` is a list"]);
-    let text = "[store]\nflush_interval = \"20ms\"\ngroup_commit_max_delay = \"50ms\"\n";
-    let expected = "error[C006]: `flush_interval` is shorter than `group_commit_max_delay`";
-    assert_eq!(messages("pace", text), [expected]);
-}
-
-#[test]
-fn a_level_that_waits_for_no_upstream_is_warned_about() {
-    let text = "[upstream.cloud]\naddress = \"a:1883\"\nforward = [{ from = \"up/+/x\" }]\n\
-                [[durability]]\nfilter = \"up/#\"\nlevel = \"upstream\"\n\
-                [[durability]]\nfilter = \"down/#\"\nlevel = \"upstream\"\n\
-                [[durability]]\nfilter = \"left/#\"\nlevel = \"none\"\n";
-    assert_eq!(warnings("no-upstream", text), ["no upstream gets what `down/#` matches"]);
-    let text = "[store]\ndurability = \"upstream\"\n";
-    assert_eq!(warnings("none-at-all", text), ["no upstream gets what `#` matches"]);
-}
-
-#[test]
-fn a_level_of_durability_behind_a_wider_one_is_warned_about() {
-    let text = "[[durability]]\nfilter = \"a/+/c\"\nlevel = \"none\"\n\
-                [[durability]]\nfilter = \"a/#\"\nlevel = \"relaxed\"\n\
-                [[durability]]\nfilter = \"a/b/+\"\nlevel = \"commit\"\n";
-    assert_eq!(warnings("behind", text), ["the level of `a/b/+` never counts"]);
-}
-
-#[test]
 fn a_key_of_a_later_version_is_called_so() {
     let text = "[auth]\nhook = \"x\"\n";
     assert_eq!(messages("later", text), ["error[C011]: `auth.hook` is not there yet"]);
-}
-
-#[test]
-fn what_is_wrong_with_tls_of_an_upstream_is_told() {
-    let text = "[upstream.cloud]\naddress = \"a:1\"\ntls = { certfile = \"box.pem\" }\n\
-                [upstream.other.tls]\ncafile = \"weir.toml\"\ncafiel = \"x\"\n\
-                [upstream.other]\naddress = \"b:1\"\n";
-    let found = messages("upstream-tls", text);
-    assert_eq!(found.len(), 3, "{found:?}");
-    assert_eq!(found[0], "error[C006]: `certfile` and `keyfile` need each other");
-    assert!(found[1].contains("weir.toml` holds no certificate in PEM form"), "{}", found[1]);
-    assert_eq!(found[2], "error[C002]: unknown key `cafiel` in [upstream.NAME.tls]");
-}
-
-#[test]
-fn a_lazy_upstream_fetches_nothing() {
-    let text = "[upstream.a]\naddress = \"a:1\"\nstart_type = \"lazy\"\ntopics = [\"x in\"]\n";
-    let expected = "error[C006]: a lazy upstream has no connection over which messages could come";
-    assert_eq!(messages("lazy", text), [expected]);
-}
-
-#[test]
-fn what_is_wrong_with_http_of_an_upstream_is_told() {
-    let head = "[upstream.a]\naddress = \"a:80\"\nkind = \"http\"\n";
-    for (more, message) in [
-        ("http = { path = \"x y\" }", "`x y` is not the path of a request"),
-        ("http = { body = \"raw\", batch = 2 }", "a body of `raw` holds one message"),
-        ("http = { authorization = \"a\\nb\" }", "`authorization` cannot stand in a header"),
-        ("window = 5", "`window` is for an upstream of kind `mqtt`"),
-        ("topics = [\"a both\"]", "nothing can be fetched from an upstream of kind `http`"),
-    ] {
-        let expected = format!("error[C006]: {message}");
-        assert_eq!(messages("upstream-http", &format!("{head}{more}\n")), [expected], "{more}");
-    }
-    let text = "[upstream.a]\naddress = \"a:80\"\nhttp = {}\n";
-    let expected = "error[C006]: `http` is for an upstream of kind `http`";
-    assert_eq!(messages("upstream-no-http", text), [expected]);
 }
 
 #[test]
@@ -475,44 +291,6 @@ fn lists_that_must_hold_something_cannot_be_empty() {
     let found = messages("empty", text);
     assert_eq!(found[0], "error[C003]: without a listener nobody can connect");
     assert_eq!(found[1], "error[C003]: `address` cannot be an empty list");
-}
-
-#[test]
-fn routes_are_checked() {
-    let text = "[upstream.cloud]\naddress = \"a:1\"\nforward = [{ from = \"a/#/b\" }, \
-                { from = \"a\", to = \"x/{topc}\" }, { to = \"x\" }]\ntopics = \"a/# up\"\n";
-    let found = messages("routes", text);
-    assert_eq!(
-        found,
-        [
-            "error[C008]: `a/#/b` is not a topic filter",
-            "error[C008]: `x/{topc}` is not a topic",
-            "error[C005]: `from` is missing",
-            "error[C008]: `a/# up` is not a topic line",
-        ]
-    );
-    let text = text.replace(", { to = \"x\" }", "");
-    let found = problems(Folder::new("routes2", &text).load());
-    assert!(found.contains("`a/#/b` is not a topic filter"), "{found}");
-    assert!(found.contains("did you mean `topic`?"), "{found}");
-}
-
-/// Nothing would ever come by such a route. What the other side is sent is its own affair.
-#[test]
-fn nothing_is_received_as_a_topic_of_the_broker() {
-    let text = "[upstream.cloud]\naddress = \"a:1\"\nforward = [{ from = \"a\", to = \"$SYS/a\" }]\n\
-                receive = [{ from = \"a/#\", to = \"$SYS/{rest}\" }, { from = \"$SYS/#\" }, \
-                { from = \"$SYS/#\", to = \"far/{topic}\" }, { from = \"a\", to = \"$SYSTEM\" }]\n\
-                topics = \"# in 1 $SYS/ far/\"\n";
-    let found = messages("of_broker", text);
-    assert_eq!(
-        found,
-        [
-            "error[C008]: `a/#` cannot be received as `$SYS/{rest}`",
-            "error[C008]: `$SYS/#` cannot be received as `{topic}`",
-            "error[C008]: `far/#` cannot be received as `$SYS/{topic from byte 4}`",
-        ]
-    );
 }
 
 #[test]
@@ -545,53 +323,4 @@ fn rules_are_found_beside_the_file() {
     assert_eq!(names, [path("a.rules"), path("b.rules")]);
     let missing = Folder::new("rules2", "rules = \"nothing/*.toml\"\n");
     assert!(problems(missing.load()).contains("cannot read the rules"));
-}
-
-#[test]
-fn assignments_go_before_the_environment_and_both_before_the_file() {
-    let folder = Folder::new("order", "[limits]\nmax_topic_alias = 1\ntopic_levels = 2\n");
-    let overrides = Overrides {
-        environment: vec![
-            ("WEIR_LIMITS__MAX_TOPIC_ALIAS".into(), "3".into()),
-            ("WEIR_LIMITS__TOPIC_LEVELS".into(), "4".into()),
-            ("WEIR_LOG".into(), "debug".into()),
-        ],
-        set: vec!["limits.topic_levels=5".into()],
-    };
-    let limits = load(Some(&folder.0.join("weir.toml")), &overrides).unwrap().config.limits;
-    assert_eq!((limits.max_topic_alias, limits.topic_levels), (3, 5));
-}
-
-#[test]
-fn an_override_needs_no_quotes() {
-    let texts = [
-        "limits.max_packet_size=1MB",
-        "data_dir=/tmp/weir data",
-        "listener=[{ address = \"127.0.0.1:0\" }]",
-        "upstream.cloud.address=localhost:1884",
-        "upstream.cloud.password=12345",
-    ];
-    let config = load(None, &set(&texts)).unwrap().config;
-    assert_eq!(config.limits.max_packet_size, 1 << 20);
-    assert_eq!(config.data_dir, PathBuf::from("/tmp/weir data"));
-    assert_eq!(config.listeners[0].address.port(), Some(0));
-    assert_eq!(config.upstreams[0].password.as_ref().unwrap().reveal(), "12345");
-}
-
-#[test]
-fn problems_of_overrides_have_their_place_too() {
-    let text = problems(load(None, &set(&["limits.max_paket_size=1MB", "log.level=loud", "x"])));
-    assert!(text.contains("1 | limits.max_paket_size=1MB\n  |        ^^^^^^^^^^^^^^"), "{text}");
-    assert!(text.contains("did you mean `max_packet_size`?"), "{text}");
-    assert!(text.contains("1 | log.level=loud\n  |           ^^^^ must be one of"), "{text}");
-    assert!(text.contains("`--set` needs a value"), "{text}");
-    let text = problems(load(None, &environment(&[("WEIR_LIMITS__TOPIC_LEVELS", "[1]")])));
-    assert!(text.contains("1 | WEIR_LIMITS__TOPIC_LEVELS=[1]"), "{text}");
-    assert!(text.contains("  |                           ^^^ must be a whole number"), "{text}");
-}
-
-#[test]
-fn a_variable_that_is_not_ours_for_certain_is_a_warning() {
-    let loaded = load(None, &environment(&[("WEIR_PORT", "tcp://10.0.0.1:1883")])).unwrap();
-    assert_eq!(loaded.warnings[0].message(), "`WEIR_PORT` is not used");
 }
