@@ -180,7 +180,13 @@ fn check_cargo(words: &[&str]) -> Result<(), String> {
             "-p" | "--package" => files(&["/Cargo.toml"])
                 .iter()
                 .any(|manifest| read(manifest).contains(&format!("name = \"{}\"", pair[1]))),
-            "--test" => files(&[&format!("/tests/{}.rs", pair[1])]).len() == 1,
+            "--test" => {
+                let name = pair[1];
+                let named =
+                    files(&[&format!("/tests/{name}.rs"), &format!("/tests/{name}/main.rs")]);
+                // Unit tests have folders of the same name.
+                named.iter().filter(|name| !name.contains("/src/")).count() == 1
+            }
             "--example" => files(&[&format!("/examples/{}.rs", pair[1])]).len() == 1,
             _ => true,
         };
