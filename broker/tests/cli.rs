@@ -245,7 +245,7 @@ fn a_file_that_cannot_be_read_is_an_error_with_a_way_out() {
     let outcome = Folder::new("missing").weir(&["check", "--config", "none.toml"]);
     let expected = "error: cannot read the configuration `none.toml`\n  \
                     why: No such file or directory (os error 2)\n  \
-                    help: check the name and that this user may read the file\n";
+                    help: check the name, what is in the file, and that this user may read it\n";
     assert_outcome(&outcome, 2, "", expected);
     let outcome = Folder::new("missing-rules").weir(&["rules", "check", "none.toml"]);
     assert!(outcome.stderr.starts_with("error: cannot read `none.toml`\n"), "{}", outcome.stderr);

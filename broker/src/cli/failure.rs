@@ -146,7 +146,7 @@ impl CliError {
             | Self::Store { help, .. }
             | Self::StoreInUse { help, .. } => help.clone(),
             Self::Config(ConfigError::File { .. }) | Self::File { .. } => {
-                "check the name and that this user may read the file".to_owned()
+                "check the name, what is in the file, and that this user may read it".to_owned()
             }
             Self::Config(ConfigError::Invalid { .. })
             | Self::Passwords(_)

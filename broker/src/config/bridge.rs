@@ -25,7 +25,7 @@ pub(crate) fn read(
             let refusal = Refusal::new(code::FILE, span.clone(), error.to_string(), label);
             problems.refuse(
                 *source,
-                refusal.help("check the name and that this user may read the file"),
+                refusal.help("check the name, what is in the file, and that this user may read it"),
             );
         }
     }

@@ -55,7 +55,7 @@ impl CliError {
         Some(match self {
             Self::Config(ConfigError::Invalid { .. }) => "correct what is marked above",
             Self::Config(ConfigError::File { .. }) => {
-                "check the name and that this user may read the file"
+                "check the name, what is in the file, and that this user may read it"
             }
             Self::Serve(error) => error.help(),
             Self::Log(_) => "for example WEIR_BRIDGE_LOG=debug",
