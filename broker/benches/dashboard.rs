@@ -14,10 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-#[allow(dead_code, unreachable_pub, reason = "it is for other tests, too")]
 #[path = "../../tests/src/harness/ports.rs"]
 mod ports;
-#[allow(dead_code, reason = "it has more for other benchmarks")]
 mod served;
 
 use ports::free_address;

@@ -7,7 +7,6 @@
 use std::thread;
 use std::time::Duration;
 
-#[allow(dead_code, reason = "it has more for other benchmarks")]
 mod served;
 
 use served::{Served, Site, Way, connect, has_served};

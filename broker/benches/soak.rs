@@ -21,7 +21,6 @@ use weir_mqtt::{
     Version, frame_len,
 };
 
-#[allow(dead_code, reason = "it has more for other benchmarks")]
 mod served;
 
 use served::{Connection, Served, Site, Way, has_served, open};

@@ -8,7 +8,6 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-#[allow(dead_code, reason = "it has more for other benchmarks")]
 mod served;
 
 use served::{Served, Site, Way, connect, has_served};

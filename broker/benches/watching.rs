@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-#[allow(dead_code, reason = "it has more for other benchmarks")]
 mod served;
 
 use served::{Connection, Served, Site, Way, connect, has_served};

@@ -10,7 +10,6 @@ use std::{
     thread,
 };
 
-#[allow(dead_code, unreachable_pub, reason = "it is for other tests, too")]
 #[path = "../../tests/src/harness/ports.rs"]
 mod ports;
 

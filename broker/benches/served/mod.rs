@@ -2,6 +2,7 @@
 //!
 //! The process is started from the benchmark's own program, so that nothing of the clients is
 //! counted. Linux only.
+#![allow(dead_code, reason = "each benchmark needs a part of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

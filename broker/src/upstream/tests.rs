@@ -20,7 +20,6 @@ mod nats;
 pub(crate) mod nats_account;
 #[cfg(feature = "nats")]
 pub(crate) mod nats_server;
-#[allow(dead_code, unreachable_pub, reason = "it is for other tests, too")]
 #[path = "../../../tests/src/harness/ports.rs"]
 pub(crate) mod ports;
 mod presence;

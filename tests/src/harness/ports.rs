@@ -1,5 +1,10 @@
 //! Ports of this machine for programs that cannot be asked which one they have got, or that have to
 //! find theirs free when they are started again.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "tests of other crates have this file as a module, too"
+)]
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process;
