@@ -74,18 +74,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What the program understands, for those who write manuals.
+/// What the program understands, for those who write manuals or check documents.
 pub fn command() -> clap::Command {
     Arguments::command()
-}
-
-/// Whether a command line would be understood, for those who check documents.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn check_command_line<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
-    let parsed = Arguments::try_parse_from(words);
-    parsed.map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// Writes to the standard output, which may be closed by whoever reads it.

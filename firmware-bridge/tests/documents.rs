@@ -66,14 +66,14 @@ fn commands_exist() {
             for line in block.lines().filter(|line| line.starts_with("weir-bridge")) {
                 count += 1;
                 let own = line.split(['>', '|']).next().unwrap();
-                if let Err(reason) = cli::check_command_line(own.split_whitespace()) {
+                if let Err(reason) = cli::command().try_get_matches_from(own.split_whitespace()) {
                     panic!("{name}:{number}: `{line}`: {reason}");
                 }
             }
         }
     }
     assert!(count >= 6, "{count} commands");
-    assert!(cli::check_command_line(["weir-bridge", "rnu"]).is_err());
+    assert!(cli::command().try_get_matches_from(["weir-bridge", "rnu"]).is_err());
 }
 
 #[test]
