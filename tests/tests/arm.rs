@@ -18,7 +18,7 @@ use std::{env, process};
 
 use weir_mqtt::Version;
 use weir_tests::campaign::clients::Clients;
-use weir_tests::campaign::load::RULES;
+use weir_tests::campaign::load::{CONFIG, RULES};
 use weir_tests::harness::folder::Folder;
 use weir_tests::harness::foreign::{made, not_run, program};
 use weir_tests::harness::process::Process;
@@ -54,20 +54,6 @@ const ARM_32: Processor = Processor {
 const ROUNDS: u64 = 3;
 /// The longest time from the begin of the load to the kill.
 const LOAD_MAX: Duration = Duration::from_millis(1500);
-
-const CONFIG: &str = r#"
-data_dir = "data"
-rules = ["rules.toml"]
-[[listener]]
-address = "127.0.0.1:0"
-[auth]
-allow_anonymous = true
-[limits]
-max_queued_messages = 0
-max_queued_bytes = "0B"
-[log]
-level = "warn"
-"#;
 
 const SECURE: &str = r#"
 data_dir = "data"

@@ -19,7 +19,7 @@ use std::time::Duration;
 use std::{env, process, thread};
 
 use weir_tests::campaign::clients::{Account, Clients};
-use weir_tests::campaign::load::RULES;
+use weir_tests::campaign::load::{CONFIG, RULES};
 use weir_tests::campaign::report::{Report, outcome, panic_text, spread};
 use weir_tests::harness::folder::Folder;
 use weir_tests::harness::process::Process;
@@ -49,20 +49,6 @@ fn config(lane: u64) -> String {
     let shards = if lane.is_multiple_of(2) { 1 } else { 3 };
     format!("shards = {shards}\n{CONFIG}")
 }
-
-const CONFIG: &str = r#"
-data_dir = "data"
-rules = ["rules.toml"]
-[[listener]]
-address = "127.0.0.1:0"
-[auth]
-allow_anonymous = true
-[limits]
-max_queued_messages = 0
-max_queued_bytes = "0B"
-[log]
-level = "warn"
-"#;
 
 #[test]
 fn what_was_acknowledged_survives_kill_9() {

@@ -258,6 +258,21 @@ pub fn window(number: u64) -> String {
     format!("\"n\":{SAMPLES_PER_WINDOW},\"sum\":{sum},\"min\":{min},\"max\":{max}")
 }
 
+/// The configuration of a broker that takes the load: nothing that waits is dropped.
+pub const CONFIG: &str = r#"
+data_dir = "data"
+rules = ["rules.toml"]
+[[listener]]
+address = "127.0.0.1:0"
+[auth]
+allow_anonymous = true
+[limits]
+max_queued_messages = 0
+max_queued_bytes = "0B"
+[log]
+level = "warn"
+"#;
+
 /// The rule whose windows those are.
 pub const RULES: &str = r#"
 [rule.second]
