@@ -28,6 +28,8 @@ pub(super) struct Arrivals {
     handed: Sequence,
     /// The last one that is durable.
     done: Sequence,
+    /// Which of the streams that there were one after the other.
+    stream: u64,
     recent: Recent,
     gathered: Gathered,
     /// Messages that are not durable yet, and their bytes.
@@ -47,6 +49,7 @@ pub(super) struct Receipt {
     /// Where to acknowledge.
     pub(super) replies: Vec<String>,
     last: Sequence,
+    stream: u64,
     bytes: usize,
 }
 
@@ -73,6 +76,7 @@ impl Arrivals {
             shared: Recipients::new(std::iter::once(shared)),
             handed: Sequence(0),
             done: Sequence(0),
+            stream: 0,
             recent: Recent::default(),
             gathered: Gathered::default(),
             waiting: (0, 0),
@@ -84,6 +88,7 @@ impl Arrivals {
     pub(super) fn begin(&mut self, done: Sequence) {
         self.done = done;
         self.handed = done;
+        self.stream += 1;
     }
 
     /// A message of the stream, at this position, with its identifier. `reply` is where it is
@@ -107,6 +112,7 @@ impl Arrivals {
         let receipt = &mut self.gathered.receipt;
         receipt.replies.push(reply);
         receipt.last = sequence;
+        receipt.stream = self.stream;
         receipt.bytes += bytes.len();
         self.waiting.0 += 1;
         self.waiting.1 += bytes.len();
@@ -153,11 +159,16 @@ impl Arrivals {
         Some((turn, receipt))
     }
 
-    /// A turn is durable.
-    pub(super) fn handle_durable(&mut self, receipt: &Receipt) {
-        self.done = self.done.max(receipt.last);
+    /// A turn is durable. Answers whether it is to be acknowledged: a stream that was made anew has
+    /// other messages at the same positions.
+    pub(super) fn handle_durable(&mut self, receipt: &Receipt) -> bool {
         self.waiting.0 = self.waiting.0.saturating_sub(receipt.replies.len());
         self.waiting.1 = self.waiting.1.saturating_sub(receipt.bytes);
+        let is_of_this_stream = receipt.stream == self.stream;
+        if is_of_this_stream {
+            self.done = self.done.max(receipt.last);
+        }
+        is_of_this_stream
     }
 
     /// Whether no more is to be fetched for now.
@@ -259,7 +270,7 @@ mod tests {
         let repeated = |is_durable| Verdict::Repeated { is_durable };
         assert_eq!(handle(&mut arrivals, 13, "b"), repeated(false), "it is on its way");
         assert!(arrivals.take_turn().is_none());
-        arrivals.handle_durable(&receipt);
+        assert!(arrivals.handle_durable(&receipt));
         assert_eq!(handle(&mut arrivals, 13, "b"), repeated(true));
         assert_eq!(arrivals.waiting, (0, 0));
     }
@@ -285,6 +296,23 @@ mod tests {
             assert!(arrivals.recent.is_new(&format!("n{n}")));
         }
         assert_eq!(arrivals.recent.known.len(), RECENT_MAX);
+    }
+
+    /// What it knows of the stream before would be taken for messages of the new one.
+    #[test]
+    fn what_becomes_durable_of_a_stream_that_is_gone_says_nothing_about_the_next() {
+        let mut arrivals = arrivals();
+        assert_eq!(handle(&mut arrivals, 12, "a"), Verdict::Kept { removal: None });
+        let (_, before) = arrivals.take_turn().expect("one has come");
+        arrivals.begin(Sequence(0));
+        assert_eq!(handle(&mut arrivals, 1, "b"), Verdict::Kept { removal: None });
+        let (_, after) = arrivals.take_turn().expect("one has come");
+        assert!(!arrivals.handle_durable(&before), "the server has another message there");
+        assert_eq!(handle(&mut arrivals, 2, "c"), Verdict::Kept { removal: None });
+        assert!(arrivals.handle_durable(&after));
+        let (_, receipt) = arrivals.take_turn().expect("one has come");
+        assert!(arrivals.handle_durable(&receipt));
+        assert_eq!(arrivals.waiting, (0, 0));
     }
 
     #[test]
@@ -333,7 +361,7 @@ mod tests {
         }
         assert!(arrivals.is_full());
         let (_, receipt) = arrivals.take_turn().expect("they have come");
-        arrivals.handle_durable(&receipt);
+        assert!(arrivals.handle_durable(&receipt));
         assert!(!arrivals.is_full());
     }
 }

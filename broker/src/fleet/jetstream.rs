@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use super::answer::Answer;
 use super::copied_to::CopiedTo;
 use super::names::Names;
+use super::setup::nanoseconds;
 use crate::config::HostPort;
 use crate::upstream::{LinkError, NatsOptions, connect};
 
@@ -45,10 +46,12 @@ pub(super) enum Fetched {
 pub(super) enum Incoming {
     /// The answer to what was published under this number.
     Answer { number: u64, answer: Answer },
+    /// The server still has nothing for a batch that was asked for.
+    BatchGoesOn { of: Fetched },
     /// A batch that was asked for is over before it is full.
     BatchOver { of: Fetched },
-    /// What it was asked for from is not there any more; so says the server.
-    BatchRefused { of: Fetched, reason: String },
+    /// A stream, or what reads it, is not there any more; so says the server.
+    Gone { reason: String },
     /// One message of a stream.
     Delivered(Delivered),
     /// A message for this box that does not wait.
@@ -139,8 +142,11 @@ impl JetStream {
         batch: usize,
     ) -> Result<(), LinkError> {
         let stream = &self.streams.iter().find(|(known, _)| *known == of).expect("one of three").1;
-        let expires = u64::try_from(FETCH_EXPIRES.as_nanos()).expect("half a minute");
-        let body = json!({ "batch": batch, "expires": expires });
+        let body = json!({
+            "batch": batch,
+            "expires": nanoseconds(FETCH_EXPIRES),
+            "idle_heartbeat": nanoseconds(FETCH_HEARTBEAT),
+        });
         let body = serde_json::to_vec(&body).expect("JSON can be written");
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
         let reply = format!("{}.{}", self.inbox, of.name());
@@ -243,22 +249,20 @@ impl JetStream {
         if let Some(number) = what.strip_prefix(ANSWERS) {
             let number = number.trim_start_matches('.').parse().ok()?;
             if message.status == Some(StatusCode::NO_RESPONDERS) {
-                let answer = Answer::NotNow("no stream takes it".to_owned());
-                return Some(Incoming::Answer { number, answer });
+                return Some(Incoming::Gone { reason: "no stream takes it".to_owned() });
             }
             let answer = Answer::of(&message.payload)?;
             return Some(Incoming::Answer { number, answer });
         }
         let (of, _) = self.streams.iter().find(|(of, _)| of.name() == what)?;
         match message.status? {
-            // It is none of those that end a batch.
-            StatusCode::IDLE_HEARTBEAT => None,
+            StatusCode::IDLE_HEARTBEAT => Some(Incoming::BatchGoesOn { of: *of }),
             StatusCode::NOT_FOUND | StatusCode::TIMEOUT => Some(Incoming::BatchOver { of: *of }),
             // To be asked again at once it would say the same at once.
             status => {
                 let text = message.description.as_deref().unwrap_or("nobody has it");
-                let reason = format!("{} {text}", status.as_u16());
-                Some(Incoming::BatchRefused { of: *of, reason })
+                let reason = format!("{}: {} {text}", of.name(), status.as_u16());
+                Some(Incoming::Gone { reason })
             }
         }
     }
@@ -387,6 +391,8 @@ const ANSWERS: &str = "stored";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// After that the server ends a batch that is not full.
 const FETCH_EXPIRES: Duration = Duration::from_secs(30);
+/// How often the server says that it has nothing for a batch that was asked for.
+const FETCH_HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long the last words may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 

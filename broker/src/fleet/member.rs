@@ -196,7 +196,10 @@ impl Fleet {
             self.dispatch.pause();
             self.handle.upstream.set_state(UpstreamState::Waiting, None);
             if let Err(error) = ended {
-                let pause = self.backoff.failed(self.clock.now().monotonic);
+                let mut pause = self.backoff.failed(self.clock.now().monotonic);
+                if matches!(error, LinkError::Gone(_)) {
+                    pause = pause.max(GONE_PAUSE);
+                }
                 self.tell_operator(&address, &error, pause);
                 self.stand_by(pause, &mut stopped).await;
             }
@@ -270,8 +273,7 @@ impl Fleet {
     fn handle_durable(&mut self, durable: Durable) -> Option<Durable> {
         match durable {
             Durable::Messages(receipt) => {
-                self.arrivals.handle_durable(&receipt);
-                Some(Durable::Messages(receipt))
+                self.arrivals.handle_durable(&receipt).then_some(Durable::Messages(receipt))
             }
             Durable::NewStream(created) => {
                 self.state.stream_created = created;
@@ -469,6 +471,9 @@ fn random() -> u64 {
 const SAVE_PAUSE_MS: u64 = 100;
 /// How long to leave a log alone that could not be read.
 const READ_AGAIN_MS: u64 = 5_000;
+/// How long to leave a server alone of which a stream was removed: nats-server 2.9 still removes its
+/// files after it has said so, and those of one with the same name with them.
+const GONE_PAUSE: Duration = Duration::from_secs(5);
 /// Filters that this box tells the others, and their bytes; beyond it they are cut.
 const FILTERS_MAX: usize = 4096;
 const FILTERS_BYTES_MAX: usize = 256 * 1024;

@@ -170,7 +170,7 @@ fn error_of(failed: Failed, stream: &str) -> LinkError {
     }
 }
 
-fn nanoseconds(time: Duration) -> u64 {
+pub(super) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(i64::MAX as u64)
 }
 

@@ -12,6 +12,10 @@ pub(crate) enum LinkError {
     /// It ended the connection with a reason.
     #[error("the upstream ended the connection: {0}")]
     Ended(String),
+    /// What the fleet has there is not there any more.
+    #[cfg(feature = "nats")]
+    #[error("a stream of the fleet is gone: {0}")]
+    Gone(String),
     /// A packet from there is larger than allowed.
     #[error("the upstream sent a packet of more than {limit} bytes")]
     IncomingTooLarge {
@@ -95,6 +99,11 @@ impl LinkError {
     pub(crate) fn help(&self) -> &'static str {
         match self {
             Self::Ended(_) => "look into the log of the upstream",
+            #[cfg(feature = "nats")]
+            Self::Gone(_) => {
+                "nothing is lost, it is made again; see who removes streams at the server, and \
+                 that none has other subjects than those of docs/fleet.md"
+            }
             Self::IncomingTooLarge { .. } => "let the upstream send less at a time",
             Self::Lost(_) => {
                 "nothing is lost; if it happens often, check the network, and that \

@@ -229,8 +229,8 @@ impl Fleet {
         let Session { server, reading, retaining, .. } = session;
         for (of, reading) in reading {
             if reading.left > 0 {
-                if now >= reading.asked_at + FETCH_OVERDUE_MS {
-                    let reason = "a batch that was asked for does not end".to_owned();
+                if now >= reading.heard_at + FETCH_SILENT_MS {
+                    let reason = "nothing is heard of a batch that was asked for".to_owned();
                     return Err(LinkError::Lost(reason));
                 }
                 continue;
@@ -243,7 +243,7 @@ impl Fleet {
             if has_room {
                 server.fetch(*of, &reading.consumer, BATCH).await?;
                 reading.left = BATCH;
-                reading.asked_at = now;
+                reading.heard_at = now;
             }
         }
         Ok(())
@@ -266,7 +266,7 @@ impl Fleet {
     fn session_wake(&self, session: &Session) -> Option<Duration> {
         let now = self.clock.now().monotonic;
         let asked = session.reading.values().filter(|reading| reading.left > 0);
-        let overdue = asked.map(|reading| reading.asked_at + FETCH_OVERDUE_MS);
+        let overdue = asked.map(|reading| reading.heard_at + FETCH_SILENT_MS);
         let owed = (!session.owed.is_empty()).then(|| session.progress_at + ANSWER_TIMEOUT_MS);
         let stage = match session.stage {
             Stage::Doubt(until) => Some(until),
@@ -285,8 +285,9 @@ impl Fleet {
 
 /// Messages that are asked for at a time.
 const BATCH: usize = 256;
-/// When a batch that was asked for has ended in any case, unless the server does not answer.
-const FETCH_OVERDUE_MS: u64 = 40_000;
+/// The server lets hear of a batch that was asked for more than twice as often. Of one whose stream
+/// is removed meanwhile it does not always say that it is over.
+const FETCH_SILENT_MS: u64 = 12_000;
 /// Without any answer for so long the connection is given up.
 const ANSWER_TIMEOUT_MS: u64 = 30_000;
 /// Subscriptions that come together are told together.

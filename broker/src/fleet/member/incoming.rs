@@ -1,7 +1,7 @@
 //! What comes from the server: what boxes say, messages, values and answers.
 
 use futures_util::FutureExt as _;
-use weir_core::{Message, Sequence};
+use weir_core::{Instant, Message, Sequence};
 
 use super::session::{Session, Stage};
 use super::{Durable, Fleet};
@@ -18,6 +18,7 @@ use crate::upstream::LinkError;
 /// What has come in one go.
 #[derive(Default)]
 struct Arrived {
+    at: Instant,
     live: Vec<OwnedPublication>,
     retained: Vec<Message>,
     /// Of the values those that are handed to subscribers.
@@ -26,8 +27,8 @@ struct Arrived {
     again: Vec<String>,
     boxes_are_read: bool,
     has_heard: bool,
-    /// Why nothing can be fetched any more.
-    refused: Option<String>,
+    /// What is not there any more.
+    gone: Option<String>,
 }
 
 impl Fleet {
@@ -37,7 +38,7 @@ impl Fleet {
         first: Incoming,
         address: &HostPort,
     ) -> Result<(), LinkError> {
-        let mut arrived = Arrived::default();
+        let mut arrived = Arrived { at: self.clock.now().monotonic, ..Arrived::default() };
         let mut next = Some(first);
         let mut result = Ok(());
         for _ in 0..EVENTS_MAX {
@@ -65,9 +66,9 @@ impl Fleet {
         if arrived.has_heard && session.is_joined() {
             self.look_at_boxes();
         }
-        if let Some(reason) = arrived.refused {
+        if let Some(reason) = arrived.gone {
             // The next connection makes what is missing.
-            return Err(LinkError::Lost(format!("its stream cannot be read: {reason}")));
+            return Err(LinkError::Gone(reason));
         }
         if self.boxes.standing() == Standing::Taken {
             let reason = format!("another box of the fleet has the name `{}`", self.names.own);
@@ -79,19 +80,11 @@ impl Fleet {
     fn handle_event(&mut self, session: &mut Session, event: Incoming, arrived: &mut Arrived) {
         match event {
             Incoming::Answer { number, answer } => self.handle_answer(session, number, answer),
-            Incoming::BatchOver { of } => {
-                if let Some(reading) = session.reading.get_mut(&of) {
-                    reading.left = 0;
-                }
-            }
-            Incoming::BatchRefused { of, reason } => {
-                tracing::debug!(?of, reason, "nothing can be fetched");
-                arrived.refused = Some(reason);
-            }
+            Incoming::BatchGoesOn { of } => session.heard(of, arrived.at, |left| left),
+            Incoming::BatchOver { of } => session.heard(of, arrived.at, |_| 0),
+            Incoming::Gone { reason } => arrived.gone = Some(reason),
             Incoming::Delivered(delivered) => {
-                if let Some(reading) = session.reading.get_mut(&delivered.of) {
-                    reading.left = reading.left.saturating_sub(1);
-                }
+                session.heard(delivered.of, arrived.at, |left| left.saturating_sub(1));
                 match delivered.of {
                     Fetched::Boxes => self.handle_box(&delivered, arrived),
                     Fetched::Messages => self.handle_message(delivered, arrived),

@@ -59,7 +59,8 @@ pub(super) struct Reading {
     pub(super) consumer: String,
     /// Messages of the batch that are still to come; none is asked for when it is 0.
     pub(super) left: usize,
-    pub(super) asked_at: Instant,
+    /// When something was heard of it last, or it was asked for.
+    pub(super) heard_at: Instant,
 }
 
 /// What an answer is owed for.
@@ -77,7 +78,15 @@ impl Session {
     }
 
     pub(super) fn read(&mut self, of: Fetched, consumer: String) {
-        self.reading.insert(of, Reading { consumer, left: 0, asked_at: Instant(0) });
+        self.reading.insert(of, Reading { consumer, left: 0, heard_at: Instant(0) });
+    }
+
+    /// Something was heard of a batch; `left` says how many of it are still to come.
+    pub(super) fn heard(&mut self, of: Fetched, now: Instant, left: impl Fn(usize) -> usize) {
+        if let Some(reading) = self.reading.get_mut(&of) {
+            reading.left = left(reading.left);
+            reading.heard_at = now;
+        }
     }
 
     pub(super) fn owe(&mut self, owed: Owed) -> u64 {

@@ -324,7 +324,7 @@ impl OneBox {
                 self.deliver(&message);
             }
             self.disk.position = Sequence(sequence);
-            self.process.arrivals.handle_durable(&receipt);
+            assert!(self.process.arrivals.handle_durable(&receipt), "there is one stream");
             let link = self.link.as_mut().expect("it has just come");
             let sequences = receipt.replies.iter().map(|reply| reply.parse().expect("ours"));
             link.up.extend(sequences.map(Request::Acknowledge));
