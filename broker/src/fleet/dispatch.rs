@@ -51,6 +51,8 @@ pub(super) struct Dispatch {
     last: u16,
     /// The longest message that the server takes.
     bytes_max: usize,
+    /// Copies under way at a time, besides those of one record more: many boxes may want the same.
+    copies_max: usize,
     is_open: bool,
     /// Whether the operator was told that the backlog is full.
     is_full: bool,
@@ -94,6 +96,7 @@ impl Dispatch {
             under_way: BTreeMap::new(),
             last: 0,
             bytes_max: usize::MAX,
+            copies_max: COPIES_MAX,
             is_open: false,
             is_full: false,
         }
@@ -139,6 +142,12 @@ impl Dispatch {
         self.is_open = true;
     }
 
+    /// The next record is sent once all copies of the one before are stored, or several are under way
+    /// as usual. Those behind one that finds no room may find some, and would overtake it.
+    pub(super) fn send_one_by_one(&mut self, one_by_one: bool) {
+        self.copies_max = if one_by_one { 1 } else { COPIES_MAX };
+    }
+
     /// Nothing is sent for now.
     pub(super) fn pause(&mut self) {
         self.under_way.clear();
@@ -151,7 +160,7 @@ impl Dispatch {
         if !self.is_open {
             return;
         }
-        while self.copies() < COPIES_MAX
+        while self.copies() < self.copies_max
             && let Some(Record { sequence, message, .. }) = self.sender.next()
         {
             let (sequence, message) = (*sequence, message.clone());
@@ -390,7 +399,7 @@ fn retained(message: &Message) -> Message {
 
 /// Records under way at a time.
 const WINDOW: u16 = 256;
-/// Copies under way at a time, besides those of one record more: many boxes may want the same.
+/// Copies under way at a time, unless they go one by one.
 const COPIES_MAX: usize = 1024;
 /// About what the headers of a message take.
 const HEADERS_BYTES: usize = 256;

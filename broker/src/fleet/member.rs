@@ -78,6 +78,8 @@ pub(crate) struct Fleet {
     told: String,
     /// When the server had no room last.
     no_room_at: Instant,
+    /// Until then the next message is sent when the one before is stored.
+    one_by_one_until: Instant,
     /// The operator knows that more is asked for than is wanted.
     told_cut: bool,
     /// What is known has changed since it was kept.
@@ -172,6 +174,7 @@ impl Fleet {
             read_again_at: None,
             told: String::new(),
             no_room_at: Instant(0),
+            one_by_one_until: Instant(0),
             told_cut: false,
             is_unsaved: false,
             saves_after: Instant(0),

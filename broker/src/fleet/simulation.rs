@@ -1,6 +1,6 @@
 //! Three boxes and a server that are simulated, around everything of the fleet that decides:
-//! connections are lost with what is on them, boxes start again, clocks are wrong, and what is on
-//! its way takes any time. When all is quiet the model knows what must be where.
+//! connections are lost with what is on them, boxes start again, clocks are wrong, the server has no
+//! room, and what is on its way takes any time. When all is quiet the model knows what must be where.
 //!
 //! The core and the store are a small model here, and a box is driven by [`one_box`] as the shell
 //! would drive it. `WEIR_FLEET_SEEDS` says how many seeds, `WEIR_FLEET_SEED` which one alone.
@@ -19,6 +19,9 @@ use self::server::Server;
 const SEEDS: u64 = 300;
 const BOXES: usize = 3;
 const STEPS: u64 = 1_500;
+/// Messages that a server has room for at least, and how many more at most.
+const ROOM_MIN: usize = 3;
+const ROOM_MORE: u64 = 60;
 const TOPICS: [&str; 4] = ["hall/1", "hall/2", "yard/1", "yard/gate/2"];
 const FILTERS: [&str; 5] = ["hall/+", "yard/#", "#", "hall/1", "yard/1"];
 
@@ -61,10 +64,11 @@ impl World {
         let skew_ms = |random: &mut Random| random.below(20_000);
         let boxes = (0..BOXES).map(|n| OneBox::new(&format!("box-{n}"), skew_ms(&mut random)));
         let boxes = boxes.collect();
+        let server = Server::new(ROOM_MIN + random.below(ROOM_MORE) as usize);
         Self {
             random,
             now_ms: 1_700_000_000_000,
-            server: Server::default(),
+            server,
             boxes,
             latest: BTreeMap::new(),
             owed: Vec::new(),
@@ -164,23 +168,30 @@ fn when_all_is_quiet_every_box_has_what_it_is_to_have() {
         Some(seed) => seed..seed + 1,
         None => 0..number("WEIR_FLEET_SEEDS").unwrap_or(SEEDS),
     };
-    let (mut deliveries, mut repeated) = (0, 0);
+    let (mut deliveries, mut repeated, mut without_room) = (0, 0, 0);
     for seed in seeds {
         let mut world = World::new(seed);
         let run = std::panic::AssertUnwindSafe(|| {
             (0..STEPS).for_each(|_| world.step());
             world.settle();
             world.check();
-            world.boxes.iter().map(OneBox::counts).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+            let counts = world.boxes.iter().map(OneBox::counts);
+            counts.fold((0, 0, world.server.without_room), |a, b| (a.0 + b.0, a.1 + b.1, a.2))
         });
         match std::panic::catch_unwind(run) {
-            Ok((got, twice)) => (deliveries, repeated) = (deliveries + got, repeated + twice),
+            Ok((got, twice, none)) => {
+                deliveries += got;
+                repeated += twice;
+                without_room += none;
+            }
             Err(panic) => {
                 eprintln!("WEIR_FLEET_SEED={seed}");
                 std::panic::resume_unwind(panic);
             }
         }
     }
-    println!("{deliveries} deliveries, {repeated} of them repeated");
-    assert!(deliveries > 0);
+    println!(
+        "{deliveries} deliveries, {repeated} of them repeated; {without_room} times without room"
+    );
+    assert!(deliveries > 0 && without_room > 0);
 }

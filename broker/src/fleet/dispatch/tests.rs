@@ -220,3 +220,19 @@ fn live_messages_go_to_those_who_want_them_and_are_not_kept() {
     dispatch.send_live(&records, &mut bucket, &mut orders);
     assert_eq!((orders.len(), bucket.depth()), (4, 1));
 }
+
+#[test]
+fn one_by_one_the_next_goes_when_all_copies_of_the_one_before_are_stored() {
+    let mut dispatch = dispatch(&[("b", "t/#"), ("c", "t/1")]);
+    let mut bucket = bucket();
+    dispatch.send_one_by_one(true);
+    let messages = ["1", "2", "3"].map(|payload| message(QoS::AtLeastOnce, "t/1", false, payload));
+    read(&mut dispatch, &messages);
+    assert_eq!(send(&mut dispatch, &mut bucket), ["1 b t/1", "1 c t/1"]);
+    dispatch.handle_stored(1, &mut bucket);
+    assert!(send(&mut dispatch, &mut bucket).is_empty());
+    dispatch.handle_stored(1, &mut bucket);
+    assert_eq!(send(&mut dispatch, &mut bucket), ["2 b t/1", "2 c t/1"]);
+    dispatch.send_one_by_one(false);
+    assert_eq!(send(&mut dispatch, &mut bucket), ["3 b t/1", "3 c t/1"]);
+}

@@ -19,6 +19,7 @@ impl Fleet {
         }
         let now = self.clock.now();
         let mut orders = Vec::new();
+        self.dispatch.send_one_by_one(now.monotonic < self.one_by_one_until);
         self.dispatch.send(now, &mut self.bucket, &mut orders);
         while orders.len() < ORDERS_MAX
             && let Some((_, records)) = self.handle.upstream.take_live()
@@ -125,7 +126,9 @@ impl Fleet {
         session.owed.clear();
         self.bucket.give_up();
         self.dispatch.pause();
-        session.goes_on_at = Some(self.clock.now().monotonic + ROOM_MS);
+        let now = self.clock.now().monotonic;
+        session.goes_on_at = Some(now + ROOM_MS);
+        self.one_by_one_until = now + ONE_BY_ONE_MS;
     }
 
     /// Counts it, says it once, and again only when it was otherwise for a while.
@@ -164,5 +167,7 @@ const ORDERS_MAX: usize = 512;
 const OWED_MAX: usize = 512;
 /// How long a server without room is left alone.
 const ROOM_MS: u64 = 2_000;
+/// How long messages go one by one after one has found no room, so that none overtakes it.
+const ONE_BY_ONE_MS: u64 = 60_000;
 /// Without that for so long, the next time is told as a new one.
 const NO_ROOM_NEWS_MS: u64 = 60_000;

@@ -19,6 +19,9 @@ use crate::fleet::dispatch::{Dispatch, DispatchOptions, Order};
 
 const FLEET: ReaderId = ReaderId(1);
 const POSITION: ReaderId = ReaderId(2);
+/// How long a server without room is left alone, and for how long messages go one by one then.
+const ROOM_MS: u64 = 20;
+const ONE_BY_ONE_MS: u64 = 600;
 
 pub(super) struct OneBox {
     pub(super) name: String,
@@ -56,6 +59,9 @@ struct Process {
     handed: BTreeMap<String, RetainedVersion>,
     is_compared: bool,
     told: Option<Wants>,
+    /// When sending goes on after the server had no room.
+    goes_on_at_ms: Option<u64>,
+    one_by_one_until_ms: u64,
 }
 
 /// A connection, what is on it, and what the server has given.
@@ -63,6 +69,9 @@ struct Process {
 pub(super) struct Link {
     pub(super) up: VecDeque<Request>,
     pub(super) down: VecDeque<Said>,
+    /// Answers that are to come, and how many of them belong to what was given up.
+    owed: usize,
+    ignored: usize,
     pub(super) wants: u64,
     pub(super) messages: u64,
     pub(super) entries: u64,
@@ -87,9 +96,18 @@ impl Process {
         let mut arrivals = Arrivals::new(FLEET, POSITION, &shared);
         arrivals.begin(disk.position);
         let bucket = Bucket::default();
-        let (removals, handed) = (BTreeMap::new(), BTreeMap::new());
-        let (is_compared, told) = (false, None);
-        Self { boxes, dispatch, arrivals, bucket, removals, handed, is_compared, told }
+        Self {
+            boxes,
+            dispatch,
+            arrivals,
+            bucket,
+            removals: BTreeMap::new(),
+            handed: BTreeMap::new(),
+            is_compared: false,
+            told: None,
+            goes_on_at_ms: None,
+            one_by_one_until_ms: 0,
+        }
     }
 }
 
@@ -139,6 +157,7 @@ impl OneBox {
         dispatch.connected(usize::MAX);
         self.disk.known = boxes.to_keep();
         (self.process.is_compared, self.process.told) = (false, None);
+        self.process.goes_on_at_ms = None;
         self.link = Some(link);
     }
 
@@ -199,7 +218,8 @@ impl OneBox {
     /// Does what is due; false when there is nothing.
     pub(super) fn work(&mut self, now_ms: u64) -> bool {
         let now = Now { monotonic: Instant(now_ms), unix_ms: now_ms + self.skew_ms };
-        let Process { dispatch, bucket, boxes, told, .. } = &mut self.process;
+        let Process { dispatch, bucket, boxes, told, goes_on_at_ms, one_by_one_until_ms, .. } =
+            &mut self.process;
         let log = &self.disk.log;
         let read: Result<_, Infallible> = dispatch.read(|after, _, out| {
             let records = log.iter().skip(after.0 as usize).take(64);
@@ -212,17 +232,27 @@ impl OneBox {
             dispatch.set_boxes(boxes.wanting());
             self.disk.known = boxes.to_keep();
         }
+        if goes_on_at_ms.is_some_and(|at| now_ms >= at) {
+            *goes_on_at_ms = None;
+            dispatch.go_on();
+        }
         let mut orders = Vec::new();
+        dispatch.send_one_by_one(now_ms < *one_by_one_until_ms);
         dispatch.send(now, bucket, &mut orders);
         for order in orders {
             let Order::Copy { record, to, id, bytes } = order else { continue };
             let (to, bytes) = (to.to_string(), bytes.to_vec());
             link.up.push_back(Request::Copy { record, to, id, bytes });
+            link.owed += 1;
             has_worked = true;
         }
         let mut done = Done::default();
-        while let Some(put) = bucket.take_put(&mut done) {
+        // As the shell, which sends nothing while the server has no room for messages.
+        while goes_on_at_ms.is_none()
+            && let Some(put) = bucket.take_put(&mut done)
+        {
             link.up.push_back(Request::Put(put));
+            link.owed += 1;
             has_worked = true;
         }
         dispatch.handle_done(done, now.unix_ms);
@@ -266,6 +296,14 @@ impl OneBox {
             return false;
         };
         let unix_ms = now_ms + self.skew_ms;
+        let link = self.link.as_mut().expect("something has come on it");
+        if said.is_answer() {
+            link.owed -= 1;
+            if link.ignored > 0 {
+                link.ignored -= 1;
+                return true;
+            }
+        }
         let Process { dispatch, arrivals, bucket, boxes, .. } = &mut self.process;
         match said {
             Said::CopyStored(record) => dispatch.handle_stored(record, bucket),
@@ -295,6 +333,13 @@ impl OneBox {
                 let verdict =
                     arrivals.handle_message(Sequence(sequence), &id, &bytes, reply, bucket);
                 self.take_arrivals(unix_ms, sequence, verdict);
+            }
+            Said::NoRoom => {
+                link.ignored = link.owed;
+                bucket.give_up();
+                dispatch.pause();
+                self.process.goes_on_at_ms = Some(now_ms + ROOM_MS);
+                self.process.one_by_one_until_ms = now_ms + ONE_BY_ONE_MS;
             }
             Said::PutOutcome { topic, outcome } => {
                 let mut done = Done::default();

@@ -21,14 +21,36 @@ pub(super) enum Request {
 /// Something on its way to a box.
 pub(super) enum Said {
     CopyStored(u16),
-    Entry { revision: u64, message: Message, copied_to: CopiedTo, is_last: bool },
-    Message { sequence: u64, id: String, bytes: Vec<u8> },
-    PutOutcome { topic: String, outcome: Outcome },
-    Wants { name: String, at: u64, wants: Wants },
+    Entry {
+        revision: u64,
+        message: Message,
+        copied_to: CopiedTo,
+        is_last: bool,
+    },
+    Message {
+        sequence: u64,
+        id: String,
+        bytes: Vec<u8>,
+    },
+    /// For a copy.
+    NoRoom,
+    PutOutcome {
+        topic: String,
+        outcome: Outcome,
+    },
+    Wants {
+        name: String,
+        at: u64,
+        wants: Wants,
+    },
 }
 
 #[derive(Default)]
 pub(super) struct Server {
+    /// Messages that there is room for.
+    room: usize,
+    /// How often there was none.
+    pub(super) without_room: u32,
     last: u64,
     /// Messages by their position: for whom, identifier and bytes.
     messages: BTreeMap<u64, (String, String, Vec<u8>)>,
@@ -39,7 +61,17 @@ pub(super) struct Server {
     wants: BTreeMap<u64, (String, Wants)>,
 }
 
+impl Said {
+    pub(super) fn is_answer(&self) -> bool {
+        matches!(self, Self::CopyStored(_) | Self::NoRoom | Self::PutOutcome { .. })
+    }
+}
+
 impl Server {
+    pub(super) fn new(room: usize) -> Self {
+        Self { room, ..Self::default() }
+    }
+
     /// What all boxes want, as far as they have said.
     pub(super) fn said(&self) -> impl Iterator<Item = (u64, &str, &Wants)> {
         self.wants.iter().map(|(at, (name, wants))| (*at, name.as_str(), wants))
@@ -56,8 +88,12 @@ impl Server {
         match request {
             Request::Acknowledge(sequence) => drop(self.messages.remove(&sequence)),
             Request::Copy { record, to, id, bytes } => {
-                self.store(to, id, bytes);
-                link.down.push_back(Said::CopyStored(record));
+                let is_stored = self.store(to, id, bytes);
+                link.down.push_back(if is_stored {
+                    Said::CopyStored(record)
+                } else {
+                    Said::NoRoom
+                });
             }
             Request::Put(put) => {
                 let topic = put.message.topic().to_owned();
@@ -105,17 +141,25 @@ impl Server {
         true
     }
 
-    fn store(&mut self, to: String, id: String, bytes: Vec<u8>) {
+    /// Answers whether it is there.
+    fn store(&mut self, to: String, id: String, bytes: Vec<u8>) -> bool {
         let topic = envelope::open(&bytes).expect("it is well").topic().to_owned();
         let is_wanted = |(name, wants): &(String, Wants)| {
             *name == to && wants.filters.iter().any(|filter| super::matches(filter, &topic))
         };
         // Filters are only added in this simulation.
         assert!(self.wants.values().any(is_wanted), "{to} never wanted {topic}");
-        if self.known.insert(id.clone()) {
-            self.last += 1;
-            self.messages.insert(self.last, (to, id, bytes));
+        if self.known.contains(&id) {
+            return true;
         }
+        if self.messages.len() >= self.room {
+            self.without_room += 1;
+            return false;
+        }
+        self.known.insert(id.clone());
+        self.last += 1;
+        self.messages.insert(self.last, (to, id, bytes));
+        true
     }
 
     fn put(&mut self, topic: &str, put: Put) -> Outcome {
