@@ -21,28 +21,28 @@ pub(super) struct Limits {
     pub(super) replicas: u8,
 }
 
-/// When the streams were made, in the words of the server: one that was made anew is another one.
-#[derive(Clone, Debug)]
-pub(super) struct Created {
-    pub(super) messages: String,
-    pub(super) retained: String,
-}
-
 /// Makes the stream and the buckets, if they are missing.
 pub(super) async fn make_streams(
     server: &JetStream,
     names: &Names,
     limits: &Limits,
-) -> Result<Created, LinkError> {
+) -> Result<(), LinkError> {
     let (stream, subjects) = (names.boxes_stream(), names.boxes_subjects());
     make(server, &stream, bucket(&stream, &subjects, BOXES_BYTES_MAX, limits)).await?;
     let (stream, subjects) = (names.retained_stream(), names.retained_subjects());
     let retained = bucket(&stream, &subjects, limits.retained_max_bytes, limits);
-    let retained = make(server, &stream, retained).await?;
+    make(server, &stream, retained).await?;
     let stream = names.messages_stream();
     let messages = messages(&stream, &names.messages_subjects(), limits);
-    let messages = make(server, &stream, messages).await?;
-    Ok(Created { messages, retained })
+    make(server, &stream, messages).await
+}
+
+/// When a stream was made, in the words of the server: one that was made anew is another one. To be
+/// asked once there is what reads it, which would end with a stream before.
+pub(super) async fn created(server: &JetStream, stream: &str) -> Result<String, LinkError> {
+    let info = server.request(&format!("STREAM.INFO.{stream}"), &json!({})).await;
+    let info = info.map_err(|failed| error_of(failed, stream))?;
+    Ok(info["created"].as_str().unwrap_or_default().to_owned())
 }
 
 /// Makes the consumer of the messages for this box anew, so that the oldest that was not
@@ -112,16 +112,12 @@ pub(super) async fn purge(
     purged.map(drop).map_err(|failed| error_of(failed, stream))
 }
 
-/// Answers when it was made.
-async fn make(server: &JetStream, stream: &str, config: Value) -> Result<String, LinkError> {
-    let made = match server.request(&format!("STREAM.CREATE.{stream}"), &config).await {
-        Err(Failed::Refused { err_code: STREAM_NAME_EXIST, .. }) => {
-            server.request(&format!("STREAM.INFO.{stream}"), &json!({})).await
-        }
-        other => other,
-    };
-    let made = made.map_err(|failed| error_of(failed, stream))?;
-    Ok(made["created"].as_str().unwrap_or_default().to_owned())
+/// With other limits than these it is there already.
+async fn make(server: &JetStream, stream: &str, config: Value) -> Result<(), LinkError> {
+    match server.request(&format!("STREAM.CREATE.{stream}"), &config).await {
+        Ok(_) | Err(Failed::Refused { err_code: STREAM_NAME_EXIST, .. }) => Ok(()),
+        Err(failed) => Err(error_of(failed, stream)),
+    }
 }
 
 fn messages(stream: &str, subjects: &str, limits: &Limits) -> Value {

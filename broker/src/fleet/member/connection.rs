@@ -20,7 +20,7 @@ use crate::config::HostPort;
 use crate::fleet::boxes::{DOUBT_MS, HEARTBEAT_MS, Standing};
 use crate::fleet::jetstream::{Fetched, JetStream};
 use crate::fleet::names::Said;
-use crate::fleet::setup::{make_inbox, make_streams, make_watch};
+use crate::fleet::setup::{created, make_inbox, make_streams, make_watch};
 use crate::inner_turn::InnerTurn;
 use crate::mailbox::Mail;
 use crate::status::UpstreamState;
@@ -34,13 +34,12 @@ impl Fleet {
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<(), LinkError> {
         let server = JetStream::open(address, &self.options, &self.names).await?;
-        let created = make_streams(&server, &self.names, &self.limits).await?;
+        make_streams(&server, &self.names, &self.limits).await?;
         self.boxes.connected();
         self.bucket.connected();
         let now = self.clock.now().monotonic;
         let mut session = Session {
             server,
-            created,
             stage: Stage::Boxes,
             reading: BTreeMap::new(),
             owed: BTreeMap::new(),
@@ -143,14 +142,14 @@ impl Fleet {
         address: &HostPort,
     ) -> Result<(), LinkError> {
         self.state.incarnation = self.boxes.own_alive(false).incarnation;
-        self.know_bucket(session);
         self.save().await;
         self.speak(session).await?;
-        self.know_stream(session);
         make_inbox(&session.server, &self.names, &self.limits).await?;
+        self.know_stream(created(&session.server, &self.names.messages_stream()).await?);
         session.read(Fetched::Messages, self.names.own.clone());
         let (stream, subjects) = (self.names.retained_stream(), self.names.retained_subjects());
         let (consumer, pending) = make_watch(&session.server, &stream, &subjects).await?;
+        self.know_bucket(created(&session.server, &stream).await?);
         session.read(Fetched::Retained, consumer);
         if pending == 0 {
             self.bucket.read();
@@ -168,17 +167,16 @@ impl Fleet {
     }
 
     /// What is not in a bucket that was made anew was not removed: the server has lost it.
-    fn know_bucket(&mut self, session: &Session) {
-        let created = &session.created.retained;
-        if self.state.bucket_created != *created {
+    fn know_bucket(&mut self, created: String) {
+        if self.state.bucket_created != created {
             self.state.in_step_until_ms = 0;
-            self.state.bucket_created.clone_from(created);
+            self.state.bucket_created = created;
+            self.is_unsaved = true;
         }
     }
 
     /// What was taken from another stream says nothing about this one.
-    fn know_stream(&mut self, session: &Session) {
-        let created = session.created.messages.clone();
+    fn know_stream(&mut self, created: String) {
         if self.state.stream_created == created {
             return;
         }

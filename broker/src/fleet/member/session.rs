@@ -7,13 +7,11 @@ use weir_core::Instant;
 use crate::fleet::boxes::Wants;
 use crate::fleet::jetstream::{Fetched, JetStream, Stored, Unsent};
 use crate::fleet::names::{Names, Said};
-use crate::fleet::setup::Created;
 use crate::upstream::LinkError;
 
 /// What is known about a connection.
 pub(super) struct Session {
     pub(super) server: JetStream,
-    pub(super) created: Created,
     pub(super) stage: Stage,
     pub(super) reading: BTreeMap<Fetched, Reading>,
     /// What the server owes an answer for, by its number.
