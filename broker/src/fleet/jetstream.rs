@@ -46,10 +46,8 @@ pub(super) enum Fetched {
 pub(super) enum Incoming {
     /// The answer to what was published under this number.
     Answer { number: u64, answer: Answer },
-    /// The server still has nothing for a batch that was asked for.
-    BatchGoesOn { of: Fetched },
-    /// A batch that was asked for is over before it is full.
-    BatchOver { of: Fetched },
+    /// The server has nothing for a batch that was asked for, for now or until it is over.
+    Idle { of: Fetched, is_over: bool },
     /// A stream, or what reads it, is not there any more; so says the server.
     Gone { reason: String },
     /// One message of a stream.
@@ -256,8 +254,10 @@ impl JetStream {
         }
         let (of, _) = self.streams.iter().find(|(of, _)| of.name() == what)?;
         match message.status? {
-            StatusCode::IDLE_HEARTBEAT => Some(Incoming::BatchGoesOn { of: *of }),
-            StatusCode::NOT_FOUND | StatusCode::TIMEOUT => Some(Incoming::BatchOver { of: *of }),
+            StatusCode::IDLE_HEARTBEAT => Some(Incoming::Idle { of: *of, is_over: false }),
+            StatusCode::NOT_FOUND | StatusCode::TIMEOUT => {
+                Some(Incoming::Idle { of: *of, is_over: true })
+            }
             // To be asked again at once it would say the same at once.
             status => {
                 let text = message.description.as_deref().unwrap_or("nobody has it");

@@ -9,6 +9,7 @@ mod in_step;
 mod incoming;
 mod outgoing;
 
+mod reading;
 mod session;
 
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -46,12 +46,12 @@ pub(super) async fn created(server: &JetStream, stream: &str) -> Result<String, 
 }
 
 /// Makes the consumer of the messages for this box anew, so that the oldest that was not
-/// acknowledged comes first.
+/// acknowledged comes first; answers its name, and how many messages there are.
 pub(super) async fn make_inbox(
     server: &JetStream,
     names: &Names,
     limits: &Limits,
-) -> Result<(), LinkError> {
+) -> Result<(String, u64), LinkError> {
     let (stream, consumer) = (names.messages_stream(), &names.own);
     let removed = server.request(&format!("CONSUMER.DELETE.{stream}.{consumer}"), &json!({})).await;
     match removed {
@@ -71,7 +71,7 @@ pub(super) async fn make_inbox(
     });
     let body = json!({ "stream_name": stream, "config": config });
     let made = server.request(&format!("CONSUMER.DURABLE.CREATE.{stream}.{consumer}"), &body).await;
-    made.map(drop).map_err(|failed| error_of(failed, &stream))
+    consumer_of(made, &stream)
 }
 
 /// Makes a consumer that reads a bucket from its beginning and goes on; answers its name, and how
@@ -91,7 +91,11 @@ pub(super) async fn make_watch(
         "inactive_threshold": nanoseconds(WATCH_INACTIVE),
     });
     let body = json!({ "stream_name": stream, "config": config });
-    let made = server.request(&format!("CONSUMER.CREATE.{stream}"), &body).await;
+    consumer_of(server.request(&format!("CONSUMER.CREATE.{stream}"), &body).await, stream)
+}
+
+/// The name of a consumer that was made, and how many messages it has.
+fn consumer_of(made: Result<Value, Failed>, stream: &str) -> Result<(String, u64), LinkError> {
     let made = made.map_err(|failed| error_of(failed, stream))?;
     let pending = made["num_pending"].as_u64().unwrap_or_default();
     match made["name"].as_str() {
@@ -112,11 +116,17 @@ pub(super) async fn purge(
     purged.map(drop).map_err(|failed| error_of(failed, stream))
 }
 
-/// With other limits than these it is there already.
+/// It may be there already, with other limits than these, or be made by two boxes at a time, one of
+/// which is refused for any reason.
 async fn make(server: &JetStream, stream: &str, config: Value) -> Result<(), LinkError> {
     match server.request(&format!("STREAM.CREATE.{stream}"), &config).await {
-        Ok(_) | Err(Failed::Refused { err_code: STREAM_NAME_EXIST, .. }) => Ok(()),
-        Err(failed) => Err(error_of(failed, stream)),
+        Ok(_) => Ok(()),
+        Err(Failed::Link(error)) => Err(error),
+        Err(refused @ Failed::Refused { .. }) => match created(server, stream).await {
+            Ok(_) => Ok(()),
+            Err(LinkError::Refused { .. }) => Err(error_of(refused, stream)),
+            Err(error) => Err(error),
+        },
     }
 }
 
@@ -181,7 +191,6 @@ const WATCH_INACTIVE: Duration = Duration::from_secs(300);
 /// What the entries of the boxes may take: a thousand with many filters.
 const BOXES_BYTES_MAX: u64 = 256 << 20;
 
-const STREAM_NAME_EXIST: u64 = 10_058;
 const CONSUMER_NOT_FOUND: u64 = 10_014;
 
 const HELP_STREAM: &str = "the account needs room for a stream and two buckets of JetStream, and this user the right to \

@@ -13,6 +13,7 @@ use weir_core::{Change, Instant, Sequence};
 
 use super::in_step::{CLEAN_FIRST_MS, COMPARE_AFTER_MS, IN_STEP_MARGIN_MS, SAVE_MS};
 use super::incoming::LIVE_MAX;
+use super::reading::Reading;
 use super::session::{Session, Stage};
 use super::{Durable, Fleet, is_stopped, pause_for};
 use crate::clock::unix_ms;
@@ -57,18 +58,15 @@ impl Fleet {
             retaining: 0,
         };
         let (stream, subjects) = (self.names.boxes_stream(), self.names.boxes_subjects());
-        let (consumer, pending) = make_watch(&session.server, &stream, &subjects).await?;
-        session.read(Fetched::Boxes, consumer);
-        if pending == 0 {
-            self.boxes_are_read(&mut session, address).await?;
-        }
+        let watch = make_watch(&session.server, &stream, &subjects).await?;
+        session.reading.insert(Fetched::Boxes, Reading::new(watch));
         while !is_stopped(stopped) {
             self.step(&mut session, address).await?;
             let wake = self.session_wake(&session);
             let takes_live = session.live < LIVE_MAX;
             tokio::select! {
                 event = session.server.next(takes_live) => {
-                    self.handle_events(&mut session, event?, address).await?;
+                    self.handle_events(&mut session, event?).await?;
                 }
                 Some(durable) = self.receipts.recv() => {
                     self.settle_durable(&mut session, durable).await?;
@@ -85,7 +83,13 @@ impl Fleet {
     /// Does what is due.
     async fn step(&mut self, session: &mut Session, address: &HostPort) -> Result<(), LinkError> {
         let now = self.clock.now().monotonic;
+        if session.has_read(Fetched::Retained, now) {
+            self.bucket.read();
+        }
         match session.stage {
+            Stage::Boxes if session.has_read(Fetched::Boxes, now) => {
+                self.boxes_are_read(session, address).await?;
+            }
             Stage::Doubt(until) if now >= until => self.join(session, address).await?,
             Stage::Boxes | Stage::Doubt(_) | Stage::Named => {}
             Stage::Joined(since) => self.look_whether_read(session, since),
@@ -113,15 +117,12 @@ impl Fleet {
         Ok(())
     }
 
-    /// Everything that the boxes have said so far has come.
-    pub(super) async fn boxes_are_read(
+    /// Everything that the boxes have said so far is here.
+    async fn boxes_are_read(
         &mut self,
         session: &mut Session,
         address: &HostPort,
     ) -> Result<(), LinkError> {
-        if session.stage != Stage::Boxes {
-            return Ok(());
-        }
         session.stage = Stage::Named;
         if self.boxes.standing() == Standing::Doubtful {
             let until = self.clock.now().monotonic + DOUBT_MS;
@@ -136,24 +137,17 @@ impl Fleet {
     }
 
     /// The name is free: this box takes part.
-    pub(super) async fn join(
-        &mut self,
-        session: &mut Session,
-        address: &HostPort,
-    ) -> Result<(), LinkError> {
+    async fn join(&mut self, session: &mut Session, address: &HostPort) -> Result<(), LinkError> {
         self.state.incarnation = self.boxes.own_alive(false).incarnation;
         self.save().await;
         self.speak(session).await?;
-        make_inbox(&session.server, &self.names, &self.limits).await?;
+        let inbox = make_inbox(&session.server, &self.names, &self.limits).await?;
         self.know_stream(created(&session.server, &self.names.messages_stream()).await?);
-        session.read(Fetched::Messages, self.names.own.clone());
+        session.reading.insert(Fetched::Messages, Reading::new(inbox));
         let (stream, subjects) = (self.names.retained_stream(), self.names.retained_subjects());
-        let (consumer, pending) = make_watch(&session.server, &stream, &subjects).await?;
+        let watch = make_watch(&session.server, &stream, &subjects).await?;
         self.know_bucket(created(&session.server, &stream).await?);
-        session.read(Fetched::Retained, consumer);
-        if pending == 0 {
-            self.bucket.read();
-        }
+        session.reading.insert(Fetched::Retained, Reading::new(watch));
         let now = self.clock.now().monotonic;
         session.stage = Stage::Joined(now);
         self.dispatch.connected(session.server.bytes_max());
@@ -226,11 +220,11 @@ impl Fleet {
         let now = self.clock.now().monotonic;
         let Session { server, reading, retaining, .. } = session;
         for (of, reading) in reading {
-            if reading.left > 0 {
-                if now >= reading.heard_at + FETCH_SILENT_MS {
-                    let reason = "nothing is heard of a batch that was asked for".to_owned();
-                    return Err(LinkError::Lost(reason));
-                }
+            if reading.overdue_at().is_some_and(|at| now >= at) {
+                let reason = "nothing is heard of a batch that was asked for".to_owned();
+                return Err(LinkError::Lost(reason));
+            }
+            if reading.is_asked() {
                 continue;
             }
             let has_room = match of {
@@ -240,8 +234,7 @@ impl Fleet {
             };
             if has_room {
                 server.fetch(*of, &reading.consumer, BATCH).await?;
-                reading.left = BATCH;
-                reading.heard_at = now;
+                reading.asked(BATCH, now);
             }
         }
         Ok(())
@@ -263,18 +256,19 @@ impl Fleet {
     /// When to look again although nothing has happened.
     fn session_wake(&self, session: &Session) -> Option<Duration> {
         let now = self.clock.now().monotonic;
-        let asked = session.reading.values().filter(|reading| reading.left > 0);
-        let overdue = asked.map(|reading| reading.heard_at + FETCH_SILENT_MS);
+        let overdue = session.reading.values().filter_map(Reading::overdue_at);
         let owed = (!session.owed.is_empty()).then(|| session.progress_at + ANSWER_TIMEOUT_MS);
         let stage = match session.stage {
             Stage::Doubt(until) => Some(until),
             Stage::Joined(since) => Some((since + COMPARE_AFTER_MS).max(now + GATHER_MS)),
             Stage::InStep => Some(session.saves_at.min(session.cleans_at)),
-            Stage::Boxes | Stage::Named | Stage::Comparing => None,
+            Stage::Boxes => session.all_here_at(Fetched::Boxes),
+            Stage::Named | Stage::Comparing => None,
         };
+        let read = session.all_here_at(Fetched::Retained).filter(|_| !self.bucket.is_read());
         let speaks = session.is_joined().then_some(session.speaks_at);
         let goes_on = [session.goes_on_at, session.values_go_on_at].into_iter().flatten().min();
-        let own = [owed, stage, speaks, session.wants_at, goes_on];
+        let own = [owed, stage, read, speaks, session.wants_at, goes_on];
         let due = own.into_iter().flatten().chain(overdue).min();
         let due = due.map(|due| self.clock.until(due));
         due.into_iter().chain(self.wake_after()).min()
@@ -283,9 +277,6 @@ impl Fleet {
 
 /// Messages that are asked for at a time.
 const BATCH: usize = 256;
-/// The server lets hear of a batch that was asked for more than twice as often. Of one whose stream
-/// is removed meanwhile it does not always say that it is over.
-const FETCH_SILENT_MS: u64 = 12_000;
 /// Without any answer for so long the connection is given up.
 const ANSWER_TIMEOUT_MS: u64 = 30_000;
 /// Subscriptions that come together are told together.

@@ -5,7 +5,6 @@ use weir_core::{Instant, Message, Sequence};
 
 use super::session::{Session, Stage};
 use super::{Durable, Fleet};
-use crate::config::HostPort;
 use crate::fleet::arrivals::Verdict;
 use crate::fleet::boxes::Standing;
 use crate::fleet::envelope;
@@ -25,10 +24,11 @@ struct Arrived {
     handed: Vec<OwnedPublication>,
     /// Messages that are durable here already.
     again: Vec<String>,
-    boxes_are_read: bool,
     has_heard: bool,
     /// What is not there any more.
     gone: Option<String>,
+    /// Messages that were there and do not come.
+    missing: u64,
 }
 
 impl Fleet {
@@ -36,7 +36,6 @@ impl Fleet {
         &mut self,
         session: &mut Session,
         first: Incoming,
-        address: &HostPort,
     ) -> Result<(), LinkError> {
         let mut arrived = Arrived { at: self.clock.now().monotonic, ..Arrived::default() };
         let mut next = Some(first);
@@ -60,15 +59,16 @@ impl Fleet {
         for reply in arrived.again {
             session.server.acknowledge(reply).await?;
         }
-        if arrived.boxes_are_read {
-            self.boxes_are_read(session, address).await?;
-        }
         if arrived.has_heard && session.is_joined() {
             self.look_at_boxes();
         }
         if let Some(reason) = arrived.gone {
             // The next connection makes what is missing.
             return Err(LinkError::Gone(reason));
+        }
+        if arrived.missing > 0 {
+            let reason = format!("{} messages of a stream do not come", arrived.missing);
+            return Err(LinkError::Lost(reason));
         }
         if self.boxes.standing() == Standing::Taken {
             let reason = format!("another box of the fleet has the name `{}`", self.names.own);
@@ -80,11 +80,15 @@ impl Fleet {
     fn handle_event(&mut self, session: &mut Session, event: Incoming, arrived: &mut Arrived) {
         match event {
             Incoming::Answer { number, answer } => self.handle_answer(session, number, answer),
-            Incoming::BatchGoesOn { of } => session.heard(of, arrived.at, |left| left),
-            Incoming::BatchOver { of } => session.heard(of, arrived.at, |_| 0),
+            Incoming::Idle { of, is_over } => {
+                let reading = session.reading.get_mut(&of);
+                arrived.missing += reading.map_or(0, |it| it.handle_idle(is_over, arrived.at));
+            }
             Incoming::Gone { reason } => arrived.gone = Some(reason),
             Incoming::Delivered(delivered) => {
-                session.heard(delivered.of, arrived.at, |left| left.saturating_sub(1));
+                if let Some(reading) = session.reading.get_mut(&delivered.of) {
+                    reading.handle_delivered(delivered.pending, arrived.at);
+                }
                 match delivered.of {
                     Fetched::Boxes => self.handle_box(&delivered, arrived),
                     Fetched::Messages => self.handle_message(delivered, arrived),
@@ -104,7 +108,6 @@ impl Fleet {
     }
 
     fn handle_box(&mut self, delivered: &Delivered, arrived: &mut Arrived) {
-        arrived.boxes_are_read |= delivered.pending == 0;
         let Some((name, said)) = self.names.entry(&delivered.subject) else { return };
         let name = name.to_owned();
         if delivered.is_marker {
@@ -150,7 +153,6 @@ impl Fleet {
     }
 
     fn handle_entry(&mut self, delivered: &Delivered, arrived: &mut Arrived) {
-        let is_last = delivered.pending == 0;
         if !delivered.is_marker {
             match envelope::open(&delivered.payload) {
                 Ok(message) => {
@@ -165,9 +167,6 @@ impl Fleet {
                 }
                 Err(malformed) => self.refuse_malformed(&malformed),
             }
-        }
-        if is_last && !self.bucket.is_read() {
-            self.bucket.read();
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use weir_core::Instant;
 
+use super::reading::Reading;
 use crate::fleet::boxes::Wants;
 use crate::fleet::jetstream::{Fetched, JetStream, Stored, Unsent};
 use crate::fleet::names::{Names, Said};
@@ -52,15 +53,6 @@ pub(super) enum Stage {
     InStep,
 }
 
-/// One stream that is being read.
-pub(super) struct Reading {
-    pub(super) consumer: String,
-    /// Messages of the batch that are still to come; none is asked for when it is 0.
-    pub(super) left: usize,
-    /// When something was heard of it last, or it was asked for.
-    pub(super) heard_at: Instant,
-}
-
 /// What an answer is owed for.
 pub(super) enum Owed {
     Copy(u16),
@@ -75,16 +67,14 @@ impl Session {
         matches!(self.stage, Stage::Joined(_) | Stage::Comparing | Stage::InStep)
     }
 
-    pub(super) fn read(&mut self, of: Fetched, consumer: String) {
-        self.reading.insert(of, Reading { consumer, left: 0, heard_at: Instant(0) });
+    /// Whether everything is here that was there when the reading began.
+    pub(super) fn has_read(&self, of: Fetched, now: Instant) -> bool {
+        self.all_here_at(of).is_some_and(|at| now >= at)
     }
 
-    /// Something was heard of a batch; `left` says how many of it are still to come.
-    pub(super) fn heard(&mut self, of: Fetched, now: Instant, left: impl Fn(usize) -> usize) {
-        if let Some(reading) = self.reading.get_mut(&of) {
-            reading.left = left(reading.left);
-            reading.heard_at = now;
-        }
+    /// See [`Reading::all_here_at`].
+    pub(super) fn all_here_at(&self, of: Fetched) -> Option<Instant> {
+        self.reading.get(&of)?.all_here_at()
     }
 
     pub(super) fn owe(&mut self, owed: Owed) -> u64 {

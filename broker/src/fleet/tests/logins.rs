@@ -14,6 +14,8 @@ async fn exchange(server: &NatsServer, login: impl Fn(&mut FleetConfig)) {
     let directories = [Directory::new("a"), Directory::new("b")];
     let with = |config: &mut Config| login(config.fleet.as_mut().expect("there is one"));
     let a = Member::start_with(&directories[0], "a", server, with);
+    // Who finds the streams there meets nobody else who makes them.
+    a.until("it was let in", |status| status.is_connected).await;
     let b = Member::start_with(&directories[1], "b", server, with);
     let mut there = Client::connect(&b.here, "there");
     there.subscribe("t/+").await;

@@ -48,6 +48,11 @@ impl NatsServer {
 
     /// What it is told when it starts or [reloads](Self::reload).
     pub(crate) fn configure(&self, lines: &str) {
+        // A login takes longer than its two seconds on a machine that is busy enough.
+        let patient = |block: &str| format!("{block} timeout: 30,");
+        let lines = ["authorization {", "tls {"]
+            .iter()
+            .fold(lines.to_owned(), |lines, block| lines.replace(block, &patient(block)));
         let store = self.directory.0.join("store");
         let config = format!(
             "listen: \"127.0.0.1:{}\"\nlog_file: \"{}\"\n\
@@ -68,11 +73,21 @@ impl NatsServer {
         HostPort::new("localhost", self.port)
     }
 
-    /// Reads its configuration again.
+    /// Returns when it has read its configuration again.
     pub(crate) fn reload(&self) {
         let program = self.program.as_ref().expect("it runs");
+        let before = self.log().matches(RELOADED).count();
         let told = Command::new("kill").args(["-HUP", &program.id().to_string()]).status();
         assert!(told.is_ok_and(|status| status.success()), "nats-server cannot be told");
+        let deadline = Instant::now() + PATIENCE;
+        while self.log().matches(RELOADED).count() == before {
+            assert!(Instant::now() < deadline, "nats-server does not reload: {}", self.log());
+            std::thread::yield_now();
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.0.join("log")).unwrap_or_default()
     }
 
     pub(crate) fn kill(&mut self) {
@@ -109,8 +124,7 @@ impl NatsServer {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !self.greeting().is_some_and(|greeting| greeting.contains(text)) {
             if Instant::now() > deadline {
-                let log = fs::read_to_string(self.directory.0.join("log")).unwrap_or_default();
-                panic!("nats-server does not say {text}: {log}");
+                panic!("nats-server does not say {text}: {}", self.log());
             }
             std::thread::yield_now();
         }
@@ -124,6 +138,9 @@ impl NatsServer {
         Some(line)
     }
 }
+
+/// What it logs then.
+const RELOADED: &str = "Reloaded server configuration";
 
 impl Drop for NatsServer {
     fn drop(&mut self) {
