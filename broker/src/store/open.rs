@@ -11,6 +11,8 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use redb::backends::FileBackend;
 use redb::{Builder, Database, StorageBackend, TableError, TableHandle as _, WriteTransaction};
@@ -38,6 +40,9 @@ pub(crate) const JOURNAL_NAME: &str = "weir.journal";
 const RANDOM: &str = "/dev/urandom";
 /// Its name until it is complete.
 const NEW_FILE_NAME: &str = "weir.redb.new";
+/// How long a file may be held by somebody else, and how often it is tried meanwhile.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const BETWEEN_LOCKS: Duration = Duration::from_millis(10);
 /// A page of the database engine.
 const PAGE_BYTES: u64 = 4096;
 /// How each file of the database engine begins.
@@ -59,6 +64,7 @@ impl Store {
         if !is_new {
             let file = open_file(&path, false)?;
             check_magic(&file, &path)?;
+            lock(&file, &path)?;
             return Self::open_files(file, path, data_dir, &options);
         }
         let new_path = data_dir.join(NEW_FILE_NAME);
@@ -453,21 +459,34 @@ fn forget(file: &File) {
 }
 
 /// Throws away what an interrupted first start left behind, but not what another process is
-/// making at this moment or has finished meanwhile. The lock is kept: the engine takes it again
-/// on the same open file.
+/// making at this moment or has finished meanwhile.
 fn claim_new(file: &File, path: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::MetadataExt as _;
-    let locked = || StoreError::Locked { path: path.to_path_buf() };
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => return Err(locked()),
-        Err(fs::TryLockError::Error(error)) => return Err(io_error(path.to_path_buf(), error)),
-    }
+    lock(file, path)?;
     let ours = file.metadata().map_err(|error| io_error(path.to_path_buf(), error))?;
     if fs::metadata(path).map_or(true, |named| named.ino() != ours.ino()) {
-        return Err(locked());
+        return Err(StoreError::Locked { path: path.to_path_buf() });
     }
     file.set_len(0).map_err(|error| io_error(path.to_path_buf(), error))
+}
+
+/// Makes sure that nobody else has the file open as a store. The lock is kept: the engine takes it
+/// again on the same open file. Whoever has just ended may still hold it for a moment, and so does
+/// a child that another thread of the program starts, until it runs a program of its own.
+fn lock(file: &File, path: &Path) -> Result<(), StoreError> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(fs::TryLockError::Error(error)) => return Err(io_error(path.to_path_buf(), error)),
+            Err(fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
+                thread::sleep(BETWEEN_LOCKS);
+            }
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(StoreError::Locked { path: path.to_path_buf() });
+            }
+        }
+    }
 }
 
 /// The engine would say no more than "invalid data"; a file of ours is never shorter than this.

@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use redb::TableDefinition;
 use weir_broker::store::{Condition, Store, StoreError, StoreOptions};
@@ -79,6 +80,18 @@ fn a_store_that_is_in_use_is_an_error_and_unharmed() {
     assert!(matches!(error, StoreError::Locked { .. }), "{error:?}");
     drop(store);
     assert_eq!(open(&path).expect("nobody uses it").boot_epoch(), 3);
+}
+
+/// The process before has not ended yet.
+#[test]
+fn a_store_that_is_given_up_a_moment_later_is_opened() {
+    let path = used("given-up");
+    let store = open(&path).expect("nobody uses it");
+    thread::scope(|scope| {
+        let next = scope.spawn(|| open(&path));
+        drop(store);
+        assert_eq!(next.join().expect("it opens").expect("nobody uses it").boot_epoch(), 3);
+    });
 }
 
 #[test]
