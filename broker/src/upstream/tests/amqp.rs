@@ -347,10 +347,10 @@ async fn a_certificate_says_who_the_box_is() {
     let (broker, here) = start(&directory, &config);
     let publisher = Client::connect(&here, "here");
     publisher.publish("agg/a", 1, "21.5");
-    let status = until(&broker, |status| status.last_error.is_some()).await;
-    let text_of_error = status.last_error.unwrap_or_default();
     let expected = "the upstream refused the connection: ACCESS_REFUSED";
-    assert!(text_of_error.starts_with(expected), "{text_of_error}");
+    let is_refused = |error: &String| error.starts_with(expected);
+    // A server that is busy enough says nothing at first.
+    until(&broker, |status| status.last_error.as_ref().is_some_and(is_refused)).await;
     server.control(&["add_user", "gate", "forgotten"]);
     server.control(&["clear_password", "gate"]);
     server.control(&["set_permissions", "gate", "", "amq.topic", ""]);

@@ -129,7 +129,7 @@ async fn an_old_backlog_is_averages_and_a_fresh_one_readings_too() {
     (averages.name, averages.forward) = ("means".to_owned(), Vec::new());
     averages.remote_clientid = Some("gate-averages".to_owned());
     let mut readings = readings;
-    readings.backlog_max_age = Some(Duration::from_millis(20));
+    readings.backlog_max_age = Some(Duration::from_secs(2));
     let rule = "[rule.averages]\nfrom = \"agg/{id}\"\ndecode = \"number\"\nby = [\"id\"]\n\
                 window = \"count 10\"\nselect = { mean = \"avg(value)\" }\n\
                 to = { upstream = \"means\", topic = \"averages/{id}\" }\n";

@@ -137,9 +137,18 @@ impl RabbitMq {
 
     /// Has the program do something.
     pub(super) fn control(&self, arguments: &[&str]) {
-        let done = self.command("rabbitmqctl").args(arguments).output();
-        let done = done.unwrap_or_else(|error| missing(&error));
-        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        let deadline = Instant::now() + Duration::from_secs(90);
+        loop {
+            let done = self.command("rabbitmqctl").args(arguments).output();
+            let done = done.unwrap_or_else(|error| missing(&error));
+            if done.status.success() {
+                return;
+            }
+            let told = String::from_utf8_lossy(&done.stderr);
+            // It listens before it has started.
+            let may_come = told.contains("requires the 'rabbit' app to be running");
+            assert!(may_come && Instant::now() < deadline, "{arguments:?}: {told}");
+        }
     }
 
     /// A queue that gets what is published with such a routing key.
