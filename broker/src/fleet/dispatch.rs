@@ -46,6 +46,9 @@ pub(super) struct Dispatch {
     figures: Figures,
     boxes: Vec<Arc<str>>,
     recipients: Recipients,
+    /// Who got the records that are not done with: one that is sent again goes to nobody else, to
+    /// whom later ones may have come already.
+    sent_to: BTreeMap<Sequence, Vec<Arc<str>>>,
     /// Records that are with the server, by their number.
     under_way: BTreeMap<u16, UnderWay>,
     last: u16,
@@ -93,6 +96,7 @@ impl Dispatch {
             figures: Figures::default(),
             boxes: Vec::new(),
             recipients: Recipients::default(),
+            sent_to: BTreeMap::new(),
             under_way: BTreeMap::new(),
             last: 0,
             bytes_max: usize::MAX,
@@ -174,7 +178,10 @@ impl Dispatch {
                 continue;
             }
             let parts = message.parts();
-            let recipients = self.recipients_of(parts.topic);
+            let mut recipients = self.recipients_of(parts.topic);
+            if let Some(before) = self.sent_to.get(&sequence) {
+                recipients.retain(|to| before.contains(to));
+            }
             let is_shared = !self.shared.of(parts.topic).is_empty();
             let is_retained = parts.retain && is_shared;
             let copied_to = match is_retained {
@@ -187,8 +194,8 @@ impl Dispatch {
                 false => Bytes::from(envelope::seal(&message)),
             };
             if copies == 0 {
-                for to in recipients {
-                    orders.push(Order::Live { to, bytes: bytes.clone() });
+                for to in &recipients {
+                    orders.push(Order::Live { to: to.clone(), bytes: bytes.clone() });
                     self.figures.sent += 1;
                 }
                 if !is_retained {
@@ -196,11 +203,13 @@ impl Dispatch {
                     continue;
                 }
                 let value = retained(&message);
+                self.sent_to.entry(sequence).or_insert(recipients);
                 let record = self.hand_over(message, copied_to.clone(), 0);
                 bucket.put(value, copied_to, Some(record));
                 continue;
             }
             let id = self.id(sequence, parts.received_at_ms);
+            self.sent_to.entry(sequence).or_insert_with(|| recipients.clone());
             let record = self.hand_over(message, copied_to, copies);
             for to in recipients {
                 let id = format!("{id}-{to}");
@@ -386,8 +395,10 @@ impl Dispatch {
     }
 
     fn settle(&mut self) {
-        let outbox = &mut self.outbox;
-        self.sender.drain_settled().for_each(|(sequence, bytes)| outbox.settle(sequence, bytes));
+        for (sequence, bytes) in self.sender.drain_settled() {
+            self.sent_to.remove(&sequence);
+            self.outbox.settle(sequence, bytes);
+        }
     }
 }
 

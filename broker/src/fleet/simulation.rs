@@ -19,7 +19,7 @@ use self::server::Server;
 const SEEDS: u64 = 300;
 const BOXES: usize = 3;
 const STEPS: u64 = 1_500;
-/// Messages that a server has room for at least, and how many more at most.
+/// Messages that every second server has room for at least, and how many more at most.
 const ROOM_MIN: usize = 3;
 const ROOM_MORE: u64 = 60;
 const TOPICS: [&str; 4] = ["hall/1", "hall/2", "yard/1", "yard/gate/2"];
@@ -56,6 +56,8 @@ struct World {
     /// Who is to get which message, since his filters were known when it was published.
     owed: Vec<(usize, String)>,
     published: u64,
+    /// Where messages were published that are not retained, and which boxes were known to want them.
+    origins: BTreeMap<String, (usize, Vec<String>)>,
 }
 
 impl World {
@@ -64,7 +66,11 @@ impl World {
         let skew_ms = |random: &mut Random| random.below(20_000);
         let boxes = (0..BOXES).map(|n| OneBox::new(&format!("box-{n}"), skew_ms(&mut random)));
         let boxes = boxes.collect();
-        let server = Server::new(ROOM_MIN + random.below(ROOM_MORE) as usize);
+        let room = match random.below(2) {
+            0 => usize::MAX,
+            _ => ROOM_MIN + random.below(ROOM_MORE) as usize,
+        };
+        let server = Server::new(room);
         Self {
             random,
             now_ms: 1_700_000_000_000,
@@ -73,6 +79,7 @@ impl World {
             latest: BTreeMap::new(),
             owed: Vec::new(),
             published: 0,
+            origins: BTreeMap::new(),
         }
     }
 
@@ -105,6 +112,9 @@ impl World {
         let is_retained = kind < 3;
         let known = self.boxes[n].wanting(topic);
         let version = self.boxes[n].publish(self.now_ms, topic, &payload, is_retained);
+        if !is_retained {
+            self.origins.insert(payload.clone(), (n, known.clone()));
+        }
         if is_retained {
             let latest = self.latest.entry(topic.to_owned()).or_insert(version);
             *latest = version.max(*latest);
@@ -157,6 +167,25 @@ impl World {
             for (_, payload) in self.owed.iter().filter(|(owed, _)| *owed == n) {
                 assert!(one.has_got(payload), "{} has not got {payload}", one.name);
             }
+            // What was under way when there was no room may have overtaken something.
+            if self.server.without_room == 0 {
+                self.check_order(one);
+            }
+        }
+    }
+
+    /// Messages of each box have come in their order. One that nobody here was known to want is not
+    /// among them: a process that has just begun may send it to more boxes than the one before did.
+    fn check_order(&self, one: &OneBox) {
+        let mut last = [0; BOXES];
+        for payload in one.order() {
+            let Some((origin, known)) = self.origins.get(payload) else { continue };
+            if !known.contains(&one.name) {
+                continue;
+            }
+            let number: u64 = payload.parse().expect("a number");
+            assert!(number > last[*origin], "{} has got {number} of box {origin} late", one.name);
+            last[*origin] = number;
         }
     }
 }

@@ -236,3 +236,20 @@ fn one_by_one_the_next_goes_when_all_copies_of_the_one_before_are_stored() {
     dispatch.send_one_by_one(false);
     assert_eq!(send(&mut dispatch, &mut bucket), ["3 b t/1", "3 c t/1"]);
 }
+
+/// It would come behind what was sent to it meanwhile.
+#[test]
+fn what_is_sent_again_goes_to_nobody_who_did_not_want_it_before() {
+    let mut dispatch = dispatch(&[("b", "t/#"), ("c", "t/1")]);
+    let mut bucket = bucket();
+    read(&mut dispatch, &[message(QoS::AtLeastOnce, "t/2", false, "1")]);
+    assert_eq!(send(&mut dispatch, &mut bucket), ["1 b t/2"]);
+    dispatch.pause();
+    let filters = ["t/#".to_owned()];
+    dispatch.set_boxes(["b", "c"].into_iter().map(|name| (name, filters.as_slice())));
+    dispatch.connected(1 << 20);
+    assert_eq!(send(&mut dispatch, &mut bucket), ["2 b t/2"]);
+    dispatch.handle_stored(2, &mut bucket);
+    assert_eq!(dispatch.depth(), 0);
+    assert!(dispatch.sent_to.is_empty());
+}

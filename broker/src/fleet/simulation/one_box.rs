@@ -30,8 +30,9 @@ pub(super) struct OneBox {
     disk: Disk,
     process: Process,
     pub(super) link: Option<Link>,
-    /// How often its subscriber has got each message.
+    /// How often its subscriber has got each message, and which one after the other first.
     got: BTreeMap<String, u32>,
+    order: Vec<String>,
     /// The newest value of each topic that its subscriber has seen.
     seen: BTreeMap<String, RetainedVersion>,
 }
@@ -115,8 +116,16 @@ impl OneBox {
     pub(super) fn new(name: &str, skew_ms: u64) -> Self {
         let disk = Disk::default();
         let process = Process::new(name, &disk);
-        let (got, seen) = (BTreeMap::new(), BTreeMap::new());
-        Self { name: name.to_owned(), skew_ms, disk, process, link: None, got, seen }
+        Self {
+            name: name.to_owned(),
+            skew_ms,
+            disk,
+            process,
+            link: None,
+            got: BTreeMap::new(),
+            order: Vec::new(),
+            seen: BTreeMap::new(),
+        }
     }
 
     pub(super) fn subscribe(&mut self, filter: &str) {
@@ -430,7 +439,11 @@ impl OneBox {
             return;
         }
         let payload = String::from_utf8_lossy(message.payload()).into_owned();
-        *self.got.entry(payload).or_default() += 1;
+        let count = self.got.entry(payload.clone()).or_default();
+        *count += 1;
+        if *count == 1 {
+            self.order.push(payload);
+        }
         if message.parts().retain {
             let seen = self.seen.entry(message.topic().to_owned()).or_insert(message.version());
             *seen = message.version().max(*seen);
@@ -455,6 +468,10 @@ impl OneBox {
 
     pub(super) fn seen(&self, topic: &str) -> Option<RetainedVersion> {
         self.seen.get(topic).copied()
+    }
+
+    pub(super) fn order(&self) -> impl Iterator<Item = &str> {
+        self.order.iter().map(String::as_str)
     }
 
     pub(super) fn has_got(&self, payload: &str) -> bool {
