@@ -461,19 +461,25 @@ fn forget(file: &File) {
 /// Throws away what an interrupted first start left behind, but not what another process is
 /// making at this moment or has finished meanwhile.
 fn claim_new(file: &File, path: &Path) -> Result<(), StoreError> {
-    use std::os::unix::fs::MetadataExt as _;
     lock(file, path)?;
-    let ours = file.metadata().map_err(|error| io_error(path.to_path_buf(), error))?;
-    if fs::metadata(path).map_or(true, |named| named.ino() != ours.ino()) {
-        return Err(StoreError::Locked { path: path.to_path_buf() });
-    }
     file.set_len(0).map_err(|error| io_error(path.to_path_buf(), error))
 }
 
-/// Makes sure that nobody else has the file open as a store. The lock is kept: the engine takes it
-/// again on the same open file. Whoever has just ended may still hold it for a moment, and so does
-/// a child that another thread of the program starts, until it runs a program of its own.
+/// Makes sure that nobody else has the file open as a store, and that it still has its name: whoever
+/// held it may have put another one in its place. The lock is kept: the engine takes it again on the
+/// same open file. Whoever has just ended may still hold it for a moment, and so does a child that
+/// another thread of the program starts, until it runs a program of its own.
 fn lock(file: &File, path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::MetadataExt as _;
+    wait_for_lock(file, path)?;
+    let ours = file.metadata().map_err(|error| io_error(path.to_path_buf(), error))?;
+    match fs::metadata(path) {
+        Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+        _ => Err(StoreError::Locked { path: path.to_path_buf() }),
+    }
+}
+
+fn wait_for_lock(file: &File, path: &Path) -> Result<(), StoreError> {
     let deadline = Instant::now() + LOCK_PATIENCE;
     loop {
         match file.try_lock() {
@@ -508,4 +514,24 @@ fn sync_directory(path: &Path) -> Result<(), StoreError> {
     File::open(path)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| io_error(path.to_path_buf(), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::tests::mosquitto::Directory;
+
+    /// What is written to it would be lost.
+    #[test]
+    fn a_file_that_another_one_has_taken_the_place_of_is_not_used() {
+        let directory = Directory::new("replaced");
+        let [path, next] = [FILE_NAME, NEW_FILE_NAME].map(|name| directory.0.join(name));
+        let file = open_file(&path, true).expect("the directory is ours");
+        lock(&file, &path).expect("nobody has it");
+        open_file(&next, true).expect("the directory is ours");
+        fs::rename(&next, &path).expect("the directory is ours");
+        assert!(matches!(lock(&file, &path), Err(StoreError::Locked { .. })));
+        fs::remove_file(&path).expect("the directory is ours");
+        assert!(matches!(lock(&file, &path), Err(StoreError::Locked { .. })));
+    }
 }
