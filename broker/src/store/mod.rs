@@ -52,6 +52,8 @@ mod position;
 mod meta;
 mod upgrade;
 
+mod files;
+
 mod backend;
 mod record;
 mod schema;
@@ -78,6 +80,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTableMetadata, W
 use weir_core::{Batch, ReaderId};
 
 pub use self::error::{MalformedRecord, StoreError};
+pub(crate) use self::files::FILE_NAME;
 pub use self::journal::{JournalRecord, records as journal_records};
 pub use self::links::{Taken, ready};
 pub(crate) use self::loader::Loader;
@@ -86,7 +89,6 @@ pub use self::maintain::{
     SalvagedTable, SessionFindings, TableFindings, compact, copy, examine, export,
 };
 pub(crate) use self::maintain::{kept, receive};
-pub(crate) use self::open::FILE_NAME;
 pub use self::options::{Condition, StoreOptions};
 pub use self::position::LogStats;
 pub use self::queue::Refused;

@@ -20,7 +20,7 @@ use super::fill::{Filler, rows};
 use super::rebuild::rebuild;
 use super::row::Table;
 use crate::store::error::{StoreError, io_error};
-use crate::store::open::FILE_NAME;
+use crate::store::files::FILE_NAME;
 use crate::store::{Store, StoreOptions};
 
 /// Why there is no copy.

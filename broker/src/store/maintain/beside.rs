@@ -12,8 +12,8 @@ use redb::backends::FileBackend;
 use serde::Serialize;
 
 use crate::store::error::{StoreError, engine, io_error};
+use crate::store::files::{FILE_NAME, JOURNAL_NAME};
 use crate::store::journal::{JournalRecord, records};
-use crate::store::open::{FILE_NAME, JOURNAL_NAME};
 
 /// What was found in a journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::store::error::{StoreError, io_error};
-use crate::store::open::FILE_NAME;
+use crate::store::files::FILE_NAME;
 use crate::store::{Store, StoreOptions};
 
 /// What compacting came to.

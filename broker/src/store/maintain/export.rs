@@ -17,7 +17,7 @@ use super::examine::{Examination, Source, open_shared};
 use super::rebuild::rebuild;
 use super::row::{Row, Table, owner_of};
 use crate::store::error::{StoreError, io_error};
-use crate::store::open::FILE_NAME;
+use crate::store::files::FILE_NAME;
 use crate::store::schema::{self, ReaderKey, SessionKey};
 
 /// A table that can be exported.

@@ -16,7 +16,7 @@ use super::rebuild::rebuild;
 use super::row::Table;
 use crate::config::OnDamage;
 use crate::store::error::{StoreError, io_error};
-use crate::store::open::FILE_NAME;
+use crate::store::files::FILE_NAME;
 use crate::store::{Condition, Store, StoreOptions};
 
 /// What became of a damaged store.
